@@ -1,1 +1,9 @@
-//! Chancery.
+//! Chancery keeps keys and signs.
+
+pub mod audit;
+pub mod clob;
+pub mod clock;
+pub mod custody;
+pub mod ethereum;
+pub mod id;
+pub mod policy;

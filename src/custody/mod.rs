@@ -1,0 +1,148 @@
+//! Devices that hold private keys and sign with them.
+//!
+//! One trait, [`Custody`], and a backend for each kind of device. A backend promises that a private
+//! key never leaves it and that [`sign`](Custody::sign) sees nothing but a [`Logged`] permit; it does
+//! not promise that the signature is right. Whoever asks checks it under the public key on record.
+//!
+//! It **trusts** the device for secrecy and for nothing else: a device that swaps keys, forgets them
+//! or signs something else is found out by that check, by the recorded public key and by the
+//! attributes read back.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::audit::Logged;
+use crate::id::KeyId;
+use crate::policy::Permit;
+
+pub mod pkcs11;
+pub mod public_key;
+pub mod sealed;
+
+pub use public_key::PublicKey;
+
+#[cfg(test)]
+mod conformance;
+
+/// What kind of key: the curve or the modulus length in bits.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// ECDSA on secp256k1: wallets.
+    Secp256k1,
+    /// RSA with 2048 bits, exponent 65537: OAuth clients.
+    Rsa2048,
+    /// RSA with 3072 bits.
+    Rsa3072,
+    /// RSA with 4096 bits.
+    Rsa4096,
+}
+
+/// Where a key is: enough to find exactly one object in exactly one device.
+#[derive(Clone, Debug)]
+pub struct KeyRef {
+    /// The key's id; a device stores its 16 bytes as `CKA_ID`.
+    pub id: KeyId,
+    /// What kind of key.
+    pub algorithm: Algorithm,
+    /// The public key on record.
+    pub public_key: PublicKey,
+}
+
+/// What may be signed: a 32-byte digest (ECDSA) or a message that is hashed with SHA-256 in the
+/// device or beside it (RSA, PKCS#1 v1.5).
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// For secp256k1 keys.
+    Digest([u8; 32]),
+    /// For RSA keys.
+    Message(Vec<u8>),
+}
+
+/// An order to a device: this payload, under this key.
+#[derive(Clone, Debug)]
+pub struct Sign {
+    /// Under which key.
+    pub key: KeyRef,
+    /// What.
+    pub payload: Payload,
+}
+
+/// A signature as a device gave it, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawSignature {
+    /// `r ‖ s`, big endian, 32 bytes each; `s` may be high.
+    Ecdsa([u8; 64]),
+    /// As long as the modulus.
+    Rsa(Vec<u8>),
+}
+
+/// A key that a device has just made.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Read back from the device.
+    pub public_key: PublicKey,
+    /// The private key's attributes, read back: `sensitive`, `never-extractable`, ….
+    pub attributes: Attributes,
+}
+
+/// Attributes of a private key as its device states them, by their PKCS#11 names in kebab case
+/// without `CKA_` (`never-extractable`). An attribute that the device does not tell is absent.
+pub type Attributes = BTreeMap<String, bool>;
+
+/// A device that holds private keys and signs with them. The keys never leave it.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// Signs exactly what was permitted and logged.
+    async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError>;
+
+    /// Makes a key pair in the device, sensitive, never extractable, for signing only. The id is on
+    /// record before this is called, so that a key made by a process that then died can be found.
+    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError>;
+
+    /// Reads a key's public half and private attributes back from the device.
+    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError>;
+
+    /// Destroys a key pair. It cannot be brought back.
+    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError>;
+
+    /// Whether the device answers and holds its keys.
+    async fn health(&self) -> Result<(), CustodyError>;
+}
+
+/// Why a device did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// The queue in front of the device is full.
+    #[error("the device is busy")]
+    Busy,
+    /// The device does not answer or does not answer sensibly; it may come back.
+    #[error("the device is unavailable: {0}")]
+    Unavailable(String),
+    /// The device did not answer in time. Whether it did the work is unknown.
+    #[error("the device did not answer in time")]
+    TimedOut,
+    /// A healthy device does not hold exactly one such key.
+    #[error("the device holds {found} keys with the id {id}")]
+    NotFound {
+        /// The key.
+        id: KeyId,
+        /// How many objects answered to it.
+        found: usize,
+    },
+    /// The device refused the PIN. It is not tried again: a token that counts would lock.
+    #[error("the device refused the PIN")]
+    PinRefused,
+    /// The device refused the operation for good.
+    #[error("the device refused: {0}")]
+    Refused(String),
+    /// The device answered something that is not a key, a signature or an attribute.
+    #[error("the device answered nonsense: {0}")]
+    Nonsense(String),
+    /// The payload does not fit the key: a digest for RSA, a message for secp256k1.
+    #[error("a {0:?} key does not sign this kind of payload")]
+    WrongPayload(Algorithm),
+}

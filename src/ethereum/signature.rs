@@ -1,0 +1,179 @@
+//! Recoverable signatures: low `s`, and the recovery bit found by checking (P8).
+
+use std::fmt;
+
+use k256::elliptic_curve::ops::{Invert, LinearCombination, Reduce};
+use k256::elliptic_curve::point::AffineCoordinates;
+use k256::elliptic_curve::scalar::IsHigh;
+use k256::elliptic_curve::sec1::ToEncodedPoint;
+use k256::elliptic_curve::{Curve, PrimeField};
+use k256::{ProjectivePoint, Scalar, Secp256k1, U256};
+
+/// `r ‖ s ‖ v`, 65 bytes, with low `s` and `v` 27 or 28. Made only by [`check`](Self::check), so it
+/// always recovers to the key it was checked under.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 65]);
+
+/// Why a device's signature must not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// `r` or `s` is zero or not below the curve order.
+    #[error("r or s is out of range")]
+    OutOfRange,
+    /// It is not a signature of this digest under this key.
+    #[error("the signature does not verify under the key on record")]
+    WrongKey,
+    /// `r` lies above the curve order, which the EVM's recovery cannot express. The odds are 2⁻¹²⁸.
+    #[error("the signature cannot be recovered from")]
+    NotRecoverable,
+}
+
+impl Signature {
+    /// Checks `raw` (`r ‖ s` from a device) over `digest` under `key`, lowers `s` and finds `v`.
+    ///
+    /// # Why
+    /// Verification computes the point R = (z·G + r·Q)/s anyway. Its x must be `r`, and its y tells
+    /// the recovery bit, so one double multiplication does what trial recovery does in two or three.
+    /// Recovering from `(r, s, v)` leads back to Q by the same equation.
+    pub fn check(
+        raw: &[u8; 64],
+        digest: &[u8; 32],
+        key: &k256::PublicKey,
+    ) -> Result<Self, BadSignature> {
+        let r = scalar(&raw[..32])?;
+        let given_s = scalar(&raw[32..])?;
+        let s = if bool::from(given_s.is_high()) {
+            -given_s
+        } else {
+            given_s
+        };
+
+        let z = <Scalar as Reduce<U256>>::reduce(U256::from_be_slice(digest));
+        let inverse = Option::<Scalar>::from(s.invert()).ok_or(BadSignature::OutOfRange)?;
+        let point = ProjectivePoint::lincomb(
+            &ProjectivePoint::GENERATOR,
+            &(z * inverse),
+            &key.to_projective(),
+            &(r * inverse),
+        )
+        .to_affine();
+
+        let x = U256::from_be_slice(&point.x());
+        if <Scalar as Reduce<U256>>::reduce(x) != r {
+            return Err(BadSignature::WrongKey);
+        }
+        if x >= Secp256k1::ORDER {
+            return Err(BadSignature::NotRecoverable);
+        }
+        let odd = point.to_encoded_point(true).as_bytes()[0] == 3;
+
+        let mut bytes = [0; 65];
+        bytes[..32].copy_from_slice(&raw[..32]);
+        bytes[32..64].copy_from_slice(&s.to_repr());
+        bytes[64] = if odd { 28 } else { 27 };
+        Ok(Self(bytes))
+    }
+
+    /// `r ‖ s ‖ v`.
+    pub fn as_bytes(&self) -> &[u8; 65] {
+        &self.0
+    }
+
+    /// The 32 bytes of `r`: the same under one key for two digests means a broken nonce.
+    pub fn r(&self) -> [u8; 32] {
+        let mut r = [0; 32];
+        r.copy_from_slice(&self.0[..32]);
+        r
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn scalar(bytes: &[u8]) -> Result<Scalar, BadSignature> {
+    let mut repr = k256::FieldBytes::default();
+    repr.copy_from_slice(bytes);
+    Option::<Scalar>::from(Scalar::from_repr(repr))
+        .filter(|scalar| !bool::from(scalar.is_zero()))
+        .ok_or(BadSignature::OutOfRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use k256::ecdsa::signature::hazmat::PrehashSigner;
+    use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey};
+
+    use super::super::keccak256;
+    use super::*;
+
+    /// `raw` with the other `s`, which is just as valid.
+    fn other_half(raw: &[u8; 64]) -> [u8; 64] {
+        let mut other = *raw;
+        other[32..].copy_from_slice(&(-scalar(&raw[32..]).unwrap()).to_repr());
+        other
+    }
+
+    #[test]
+    fn either_half_of_s_gives_the_same_low_signature_and_recovers_to_the_key() {
+        let mut bits = [0; 2];
+        for seed in 0..200_u8 {
+            let signer = SigningKey::from_slice(&keccak256([seed])).unwrap();
+            let key = k256::PublicKey::from(signer.verifying_key());
+            let digest = keccak256([seed, 1]);
+            let raw: k256::ecdsa::Signature = signer.sign_prehash(&digest).unwrap();
+            let raw: [u8; 64] = raw.to_bytes().into();
+
+            let low = Signature::check(&raw, &digest, &key).unwrap();
+            let high = Signature::check(&other_half(&raw), &digest, &key).unwrap();
+            assert_eq!(low, high);
+
+            let bit = low.as_bytes()[64] - 27;
+            bits[usize::from(bit)] += 1;
+            let parsed = k256::ecdsa::Signature::from_slice(&low.as_bytes()[..64]).unwrap();
+            assert!(parsed.normalize_s().is_none(), "s is low");
+            let recovered = VerifyingKey::recover_from_prehash(
+                &digest,
+                &parsed,
+                RecoveryId::from_byte(bit).unwrap(),
+            );
+            assert_eq!(&recovered.unwrap(), signer.verifying_key());
+        }
+        assert!(
+            bits[0] > 50 && bits[1] > 50,
+            "both parities occurred: {bits:?}"
+        );
+    }
+
+    #[test]
+    fn a_signature_of_another_key_or_digest_never_leaves() {
+        let signer = SigningKey::from_slice(&keccak256("signer")).unwrap();
+        let other = SigningKey::from_slice(&keccak256("other")).unwrap();
+        let digest = keccak256("digest");
+        let raw: k256::ecdsa::Signature = signer.sign_prehash(&digest).unwrap();
+        let raw: [u8; 64] = raw.to_bytes().into();
+
+        let stranger = k256::PublicKey::from(other.verifying_key());
+        assert_eq!(
+            Signature::check(&raw, &digest, &stranger),
+            Err(BadSignature::WrongKey)
+        );
+        let key = k256::PublicKey::from(signer.verifying_key());
+        let checked = Signature::check(&raw, &keccak256("another"), &key);
+        assert_eq!(checked, Err(BadSignature::WrongKey));
+        for bad in [[0; 64], [0xff; 64]] {
+            assert_eq!(
+                Signature::check(&bad, &digest, &key),
+                Err(BadSignature::OutOfRange)
+            );
+        }
+    }
+}

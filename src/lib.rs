@@ -7,3 +7,4 @@ pub mod custody;
 pub mod ethereum;
 pub mod id;
 pub mod policy;
+pub mod sealing;

@@ -1,4 +1,16 @@
-//! Public keys in the forms that others want them.
+//! Public keys in the forms that others want them: SPKI, PEM, JWK, an address.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use k256::elliptic_curve::sec1::ToEncodedPoint;
+use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
+use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, Pkcs1v15Sign};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Algorithm;
+use crate::ethereum::Address;
 
 /// The public half of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,4 +19,227 @@ pub enum PublicKey {
     Secp256k1(k256::PublicKey),
     /// An OAuth client's.
     Rsa(rsa::RsaPublicKey),
+}
+
+/// The bytes are not a public key of a kind we keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is neither a point on secp256k1 nor an RSA public key")]
+pub struct NotAPublicKey;
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo in DER (RFC 5280 §4.1).
+    pub fn from_spki_der(der: &[u8]) -> Result<Self, NotAPublicKey> {
+        k256::PublicKey::from_public_key_der(der)
+            .map(Self::Secp256k1)
+            .or_else(|_| rsa::RsaPublicKey::from_public_key_der(der).map(Self::Rsa))
+            .map_err(|_| NotAPublicKey)
+    }
+
+    /// Reads `CKA_EC_POINT`. PKCS#11 wants the SEC1 point in a DER OCTET STRING; some devices give
+    /// the bare point. A point that is not on the curve is refused.
+    pub fn from_ec_point(point: &[u8]) -> Result<Self, NotAPublicKey> {
+        // A bare point also begins with 4, but a bare one is 33 or 65 bytes and a wrapped one 2 more.
+        let bare = match point {
+            [4, length, bare @ ..]
+                if usize::from(*length) == bare.len() && matches!(length, 33 | 65) =>
+            {
+                bare
+            }
+            bare => bare,
+        };
+        k256::PublicKey::from_sec1_bytes(bare)
+            .map(Self::Secp256k1)
+            .map_err(|_| NotAPublicKey)
+    }
+
+    /// Makes an RSA key from `CKA_MODULUS` and `CKA_PUBLIC_EXPONENT`, big endian.
+    pub fn from_rsa_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self, NotAPublicKey> {
+        let n = BigUint::from_bytes_be(modulus);
+        let e = BigUint::from_bytes_be(exponent);
+        rsa::RsaPublicKey::new(n, e)
+            .map(Self::Rsa)
+            .map_err(|_| NotAPublicKey)
+    }
+
+    /// The SubjectPublicKeyInfo in DER.
+    pub fn to_spki_der(&self) -> Vec<u8> {
+        match self {
+            Self::Secp256k1(key) => key.to_public_key_der(),
+            Self::Rsa(key) => key.to_public_key_der(),
+        }
+        .expect("a public key that parsed has a DER form")
+        .into_vec()
+    }
+
+    /// The SubjectPublicKeyInfo in PEM, `-----BEGIN PUBLIC KEY-----`.
+    pub fn to_pem(&self) -> String {
+        match self {
+            Self::Secp256k1(key) => key.to_public_key_pem(LineEnding::LF),
+            Self::Rsa(key) => key.to_public_key_pem(LineEnding::LF),
+        }
+        .expect("a public key that parsed has a PEM form")
+    }
+
+    /// SHA-256 of [`to_spki_der`](Self::to_spki_der).
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(self.to_spki_der()).into()
+    }
+
+    /// What kind of key it is, if it is one that we make: RSA with exponent 65537 only.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match self {
+            Self::Secp256k1(_) => Some(Algorithm::Secp256k1),
+            Self::Rsa(key) if *key.e() != BigUint::from(65_537_u32) => None,
+            Self::Rsa(key) => match key.n().bits() {
+                2048 => Some(Algorithm::Rsa2048),
+                3072 => Some(Algorithm::Rsa3072),
+                4096 => Some(Algorithm::Rsa4096),
+                _ => None,
+            },
+        }
+    }
+
+    /// The wallet's address. An RSA key has none.
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Secp256k1(key) => Some(Address::of(key)),
+            Self::Rsa(_) => None,
+        }
+    }
+
+    /// The key as a JSON Web Key (RFC 7517); `kid` is its [`thumbprint`](Self::thumbprint).
+    pub fn jwk(&self) -> Value {
+        let mut jwk = self.required_members();
+        jwk["kid"] = Value::String(self.thumbprint());
+        if let Self::Rsa(_) = self {
+            jwk["use"] = json!("sig");
+            jwk["alg"] = json!("RS256");
+        }
+        jwk
+    }
+
+    /// SHA-256 over the JWK's required members (RFC 7638), in base64url.
+    pub fn thumbprint(&self) -> String {
+        // serde_json keeps an object's members in the order of their names, as RFC 7638 §3.3 wants.
+        let canonical = self.required_members().to_string();
+        URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
+    }
+
+    /// Whether `signature` is this RSA key's over `message`: PKCS#1 v1.5 with SHA-256.
+    pub fn verify_rs256(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Secp256k1(_) => false,
+            Self::Rsa(key) => {
+                let digest = Sha256::digest(message);
+                key.verify(Pkcs1v15Sign::new::<Sha256>(), &digest, signature)
+                    .is_ok()
+            }
+        }
+    }
+
+    fn required_members(&self) -> Value {
+        let base64url = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Secp256k1(key) => {
+                let point = key.to_encoded_point(false);
+                let (x, y) = point.as_bytes()[1..].split_at(32);
+                json!({ "crv": "secp256k1", "kty": "EC", "x": base64url(x), "y": base64url(y) })
+            }
+            Self::Rsa(key) => {
+                let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
+                json!({ "e": base64url(&e), "kty": "RSA", "n": base64url(&n) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 7638 §3.1.
+    fn example() -> PublicKey {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        PublicKey::from_rsa_parts(&URL_SAFE_NO_PAD.decode(n).unwrap(), &[1, 0, 1]).unwrap()
+    }
+
+    /// The generator, whose coordinates SEC 2 §2.4.1 gives.
+    fn generator() -> PublicKey {
+        let point = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+        PublicKey::from_ec_point(&hex::decode(point).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_thumbprint_is_rfc_7638s() {
+        let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+        assert_eq!(example().thumbprint(), thumbprint);
+        let jwk = example().jwk();
+        assert_eq!(jwk["kid"], thumbprint);
+        assert_eq!(
+            (&jwk["kty"], &jwk["e"], &jwk["alg"], &jwk["use"]),
+            (
+                &json!("RSA"),
+                &json!("AQAB"),
+                &json!("RS256"),
+                &json!("sig")
+            )
+        );
+    }
+
+    #[test]
+    fn a_wallet_key_has_a_jwk_and_an_address() {
+        let jwk = generator().jwk();
+        assert_eq!(jwk["crv"], "secp256k1");
+        assert_eq!(jwk["x"], "eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g");
+        assert!(jwk.get("alg").is_none());
+        // The address of private key 1 is known to every Ethereum developer.
+        let address = generator().address().unwrap().to_string();
+        assert_eq!(address, "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
+        assert_eq!(example().address(), None);
+    }
+
+    #[test]
+    fn every_key_survives_its_der_and_pem_form() {
+        for key in [generator(), example()] {
+            let der = key.to_spki_der();
+            assert_eq!(PublicKey::from_spki_der(&der).as_ref(), Ok(&key));
+            let fingerprint: [u8; 32] = Sha256::digest(&der).into();
+            assert_eq!(key.fingerprint(), fingerprint);
+            assert!(key.to_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        }
+        assert_eq!(generator().to_spki_der().len(), 88);
+        assert_eq!(generator().algorithm(), Some(Algorithm::Secp256k1));
+        assert_eq!(example().algorithm(), Some(Algorithm::Rsa2048));
+        assert_eq!(PublicKey::from_spki_der(&[]), Err(NotAPublicKey));
+    }
+
+    #[test]
+    fn a_point_is_taken_bare_or_wrapped_and_only_on_the_curve() {
+        let PublicKey::Secp256k1(key) = generator() else {
+            unreachable!("the generator is a point")
+        };
+        for compress in [false, true] {
+            let bare = key.to_encoded_point(compress).as_bytes().to_vec();
+            let length = u8::try_from(bare.len()).unwrap();
+            let wrapped = [&[4, length], bare.as_slice()].concat();
+            assert_eq!(PublicKey::from_ec_point(&bare), Ok(generator()));
+            assert_eq!(PublicKey::from_ec_point(&wrapped), Ok(generator()));
+            let mut off_curve = bare.clone();
+            *off_curve.last_mut().unwrap() ^= 1;
+            if !compress {
+                assert_eq!(PublicKey::from_ec_point(&off_curve), Err(NotAPublicKey));
+            }
+            assert_eq!(PublicKey::from_ec_point(&bare[1..]), Err(NotAPublicKey));
+        }
+    }
+
+    #[test]
+    fn an_exponent_other_than_65537_is_not_a_kind_we_make() {
+        let PublicKey::Rsa(key) = example() else {
+            unreachable!("the example is RSA")
+        };
+        let key = PublicKey::from_rsa_parts(&key.n().to_bytes_be(), &[3]).unwrap();
+        assert_eq!(key.algorithm(), None);
+        assert!(!key.verify_rs256(b"message", &[0; 256]));
+    }
 }

@@ -1,0 +1,195 @@
+//! Sealing of secrets at rest: AES-256-GCM under a key from a file.
+//!
+//! It promises that what was sealed opens only with the same key and the same associated data, and
+//! not at all after a bit of it has changed. It **trusts** whoever can read the key file. Losing the
+//! file loses everything sealed under it.
+//!
+//! # Why
+//! Nonces are random, 96 bits. After 2³² seals under one key the chance that two were equal is still
+//! below 2⁻³²; a counter would have to survive restarts and be shared by replicas.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use zeroize::Zeroizing;
+
+/// A key that seals and opens. It cannot be read back.
+pub struct SealingKey(RandomizedNonceKey);
+
+/// Why a key file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BadKeyFile {
+    /// It cannot be read or written.
+    #[error("the sealing key file: {0}")]
+    Io(#[from] io::Error),
+    /// Its mode lets everybody read it.
+    #[error("the sealing key file is readable by everybody: chmod o-r")]
+    WorldReadable,
+    /// Its content is not a key.
+    #[error("the sealing key file must hold 32 bytes or 64 hexadecimal digits")]
+    Malformed,
+}
+
+/// The secret does not open: other key, other associated data, or altered bytes. Which, nobody can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed secret does not open")]
+pub struct DoesNotOpen;
+
+impl SealingKey {
+    /// Reads a key from a file: 32 bytes as they are, or 64 hexadecimal digits and perhaps a newline.
+    pub fn from_file(path: &Path) -> Result<Self, BadKeyFile> {
+        let file = std::fs::File::open(path)?;
+        if file.metadata()?.permissions().mode() & 0o004 != 0 {
+            return Err(BadKeyFile::WorldReadable);
+        }
+        let mut content = Zeroizing::new(Vec::with_capacity(128));
+        file.take(128).read_to_end(&mut content)?;
+        Self::from_content(&content)
+    }
+
+    /// Makes a key and writes it to a new file, in hexadecimal, for the owner only. A file that is
+    /// already there is left alone and is an error.
+    pub fn create_file(path: &Path) -> Result<Self, BadKeyFile> {
+        let mut key = Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| io::Error::other("no randomness"))?;
+        let mut digits = Zeroizing::new([0; 65]);
+        hex::encode_to_slice(key.as_ref(), &mut digits[..64]).expect("64 digits for 32 bytes");
+        digits[64] = b'\n';
+
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(digits.as_ref())?;
+        file.sync_all()?;
+        Ok(Self::from_bytes(&key))
+    }
+
+    /// Seals `plaintext` to `aad`. The result is `nonce ‖ ciphertext ‖ tag`: 28 bytes longer.
+    pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut in_out = plaintext.to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(aad), &mut in_out)
+            .expect("AES-GCM seals anything shorter than 64 GiB");
+        [nonce.as_ref().as_slice(), &in_out].concat()
+    }
+
+    /// Opens what [`seal`](Self::seal) made with the same `aad`.
+    pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(DoesNotOpen)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| DoesNotOpen)?;
+        let mut in_out = Zeroizing::new(body.to_vec());
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(aad), &mut in_out)
+            .map_err(|_| DoesNotOpen)?
+            .len();
+        in_out.truncate(length);
+        Ok(in_out)
+    }
+
+    fn from_content(content: &[u8]) -> Result<Self, BadKeyFile> {
+        if let Ok(key) = content.try_into() {
+            return Ok(Self::from_bytes(key));
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(content.trim_ascii_end(), key.as_mut())
+            .map_err(|_| BadKeyFile::Malformed)?;
+        Ok(Self::from_bytes(&key))
+    }
+
+    fn from_bytes(key: &[u8; 32]) -> Self {
+        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("an AES-256 key has 32 bytes"))
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SealingKey {
+        SealingKey::from_bytes(&[7; 32])
+    }
+
+    #[test]
+    fn what_was_sealed_opens() {
+        for plaintext in [b"".as_slice(), b"x", &[0xa5; 5000]] {
+            let sealed = key().seal(b"about", plaintext);
+            assert_eq!(sealed.len(), plaintext.len() + 28);
+            assert_eq!(*key().open(b"about", &sealed).unwrap(), plaintext);
+        }
+        let twice = [key().seal(b"", b"x"), key().seal(b"", b"x")];
+        assert_ne!(twice[0], twice[1], "nonces differ");
+    }
+
+    #[test]
+    fn what_was_altered_moved_or_cut_does_not_open() {
+        let sealed = key().seal(b"about", b"secret");
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert_eq!(key().open(b"about", &altered), Err(DoesNotOpen));
+            assert_eq!(key().open(b"about", &sealed[..at]), Err(DoesNotOpen));
+        }
+        assert_eq!(key().open(b"another", &sealed), Err(DoesNotOpen));
+        let stranger = SealingKey::from_bytes(&[8; 32]);
+        assert_eq!(stranger.open(b"about", &sealed), Err(DoesNotOpen));
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_for_its_owner_only() {
+        let path = std::env::temp_dir().join(format!("chancery-{}", uuid::Uuid::now_v7()));
+        let made = SealingKey::create_file(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let read = SealingKey::from_file(&path).unwrap();
+        assert_eq!(*read.open(b"", &made.seal(b"", b"x")).unwrap(), b"x");
+        assert!(matches!(
+            SealingKey::create_file(&path),
+            Err(BadKeyFile::Io(_))
+        ));
+
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(
+            SealingKey::from_file(&path),
+            Err(BadKeyFile::WorldReadable)
+        ));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_or_64_digits() {
+        let digits = hex::encode([7; 32]);
+        for content in [
+            vec![7; 32],
+            digits.clone().into(),
+            format!("{digits}\n").into(),
+        ] {
+            let read = SealingKey::from_content(&content).unwrap();
+            assert_eq!(*read.open(b"", &key().seal(b"", b"x")).unwrap(), b"x");
+        }
+        for content in [b"".as_slice(), b"short", &[7; 31], &[7; 33], &[b'z'; 64]] {
+            assert!(matches!(
+                SealingKey::from_content(content),
+                Err(BadKeyFile::Malformed)
+            ));
+        }
+    }
+
+    #[test]
+    fn debug_tells_nothing() {
+        assert_eq!(format!("{:?}", key()), "SealingKey([redacted])");
+    }
+}

@@ -1,1 +1,31 @@
-//! Polymarket's CLOB.
+//! Polymarket's CLOB: from what a trader says to a signed order.
+//!
+//! Pure: no clock, no network, no key. The caller brings the time, the salt and the signature, so
+//! that an order can be rebuilt, hashed and compared later.
+//!
+//! It promises that an order holds exactly what was asked for (P7): decimals are never rounded
+//! through doubles, what is off the grid is refused, and what is cut is said. It trusts the caller's
+//! word on tick size and neg-risk, which name one of a few known rules and contracts, never others.
+//!
+//! # Why
+//! The official clients agree on the happy path and differ at the edges: floats that lose a cent,
+//! sides that become SELL, orders for nothing. Where they differ, exact decimal arithmetic with the
+//! TypeScript clients' steps decides, and what the decimal clients refuse is refused.
+
+pub mod amount;
+pub mod contents;
+pub mod contracts;
+mod nested;
+pub mod order;
+mod order_error;
+pub mod request;
+pub mod signed;
+pub mod wallet;
+
+pub use amount::Side;
+pub use contracts::Version;
+pub use order::{Order, random_salt};
+pub use order_error::OrderError;
+pub use request::OrderRequest;
+pub use signed::SignedOrder;
+pub use wallet::{Chain, Profile, ProfileError, SignatureType};

@@ -1,0 +1,259 @@
+//! An order: built from a request and a wallet, hashed as the exchange will hash it.
+
+use ruint::aliases::U256;
+use serde_json::{Value, json};
+
+use super::amount::{Amounts, Decimal, Side};
+use super::contents::{Contents, Extra};
+use super::contracts::{Exchange, Format, Version};
+use super::request::{OrderRequest, OrderType, Owner};
+use super::wallet::{Profile, SignatureType};
+use super::{OrderError, nested};
+use crate::ethereum::eip712::{self, Bytes32};
+
+/// 2⁵³ − 1: the largest integer that survives a JSON reader that uses doubles.
+const LARGEST_SALT: u64 = (1 << 53) - 1;
+
+/// What `auto` means where no venue is asked.
+const DEFAULT_VERSION: Version = Version::V2;
+
+/// A salt for one order, uniform within 1 and 2⁵³ − 1, from the system's randomness.
+pub fn random_salt() -> Result<u64, getrandom::Error> {
+    loop {
+        let salt = getrandom::u64()? & LARGEST_SALT;
+        if salt != 0 {
+            return Ok(salt);
+        }
+    }
+}
+
+/// A complete order that only wants its signature.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub(super) format: &'static Format,
+    pub(super) exchange: &'static Exchange,
+    pub(super) profile: Profile,
+    pub(super) contents: Contents,
+    pub(super) envelope: Envelope,
+    pub(super) warnings: Vec<Warning>,
+    struct_hash: [u8; 32],
+    order_hash: [u8; 32],
+    digest: [u8; 32],
+}
+
+/// What travels with an order unsigned.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    pub(super) order_type: OrderType,
+    /// Unix seconds; 0 is never. Version 1 signs it too.
+    pub(super) expiration: u64,
+    pub(super) post_only: bool,
+    pub(super) defer_exec: bool,
+    pub(super) owner: Option<Owner>,
+}
+
+/// Something the trader should know about an order that is nevertheless fine.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Warning {
+    /// Stable, for programs: `size-cut` or `token-id-looks-like-v3`.
+    #[schema(value_type = String, example = "size-cut")]
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
+}
+
+impl Order {
+    /// Builds the order. `salt` is within 1 and 2⁵³ − 1; `timestamp_ms` (unix milliseconds) is what
+    /// versions 2 and 3 sign; `now_s` (unix seconds) is what an expiration is compared to.
+    pub fn build(
+        request: &OrderRequest,
+        profile: &Profile,
+        salt: u64,
+        timestamp_ms: i64,
+        now_s: i64,
+    ) -> Result<Self, OrderError> {
+        let version = request.version.or(DEFAULT_VERSION);
+        if !(1..=LARGEST_SALT).contains(&salt) {
+            return Err(OrderError::SaltOutOfRange(salt));
+        }
+        if version == Version::V1 && profile.signature_type() == SignatureType::Poly1271 {
+            return Err(OrderError::DepositWalletInV1);
+        }
+        let format = version.format();
+        let exchange = version.exchange(profile.chain(), request.neg_risk);
+        let amounts = Amounts::of_limit(request.price, request.size, request.tick_size)?;
+        let envelope = Envelope::of(request, now_s)?;
+        let contents = Contents {
+            salt,
+            maker: profile.maker(),
+            signer: profile.order_signer(),
+            token_id: request.token_id,
+            maker_amount: amounts.maker(request.side),
+            taker_amount: amounts.taker(request.side),
+            side: request.side,
+            signature_type: profile.signature_type(),
+            extra: Extra::of(request, format, envelope.expiration, timestamp_ms)?,
+        };
+
+        let struct_hash = contents.struct_hash(format);
+        let order_hash = eip712::digest(&exchange.separator, &struct_hash);
+        let digest = match contents.signature_type {
+            SignatureType::Poly1271 => eip712::digest(
+                &exchange.separator,
+                &nested::typed_data_sign(
+                    format,
+                    &struct_hash,
+                    exchange.domain.chain_id,
+                    contents.signer,
+                ),
+            ),
+            SignatureType::Eoa | SignatureType::PolyProxy | SignatureType::PolyGnosisSafe => {
+                order_hash
+            }
+        };
+        Ok(Self {
+            format,
+            exchange,
+            profile: *profile,
+            contents,
+            envelope,
+            warnings: warnings(request, version, amounts.cut_to),
+            struct_hash,
+            order_hash,
+            digest,
+        })
+    }
+
+    /// The order format used.
+    pub fn version(&self) -> Version {
+        self.format.version
+    }
+
+    /// The signed fields.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// The exchange it is for.
+    pub fn exchange(&self) -> &'static Exchange {
+        self.exchange
+    }
+
+    /// How long it stays.
+    pub fn order_type(&self) -> OrderType {
+        self.envelope.order_type
+    }
+
+    /// When it ends, in unix seconds. Only version 1 signs it: elsewhere the poster can change it.
+    pub fn expiration(&self) -> Option<u64> {
+        Some(self.envelope.expiration).filter(|seconds| *seconds != 0)
+    }
+
+    /// What the trader should know.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The cash that changes hands if all of it fills, in base units of 10⁻⁶.
+    pub fn cash(&self) -> U256 {
+        match self.contents.side {
+            Side::Buy => self.contents.maker_amount,
+            Side::Sell => self.contents.taker_amount,
+        }
+    }
+
+    /// The shares that change hands if all of it fills, in base units of 10⁻⁶.
+    pub fn shares(&self) -> U256 {
+        match self.contents.side {
+            Side::Buy => self.contents.taker_amount,
+            Side::Sell => self.contents.maker_amount,
+        }
+    }
+
+    /// What the key signs. Differs from the order hash for type 3.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The EIP-712 hash of the order, by which the venue knows it.
+    pub fn order_hash(&self) -> &[u8; 32] {
+        &self.order_hash
+    }
+
+    /// The exchange's domain separator.
+    pub fn domain_separator(&self) -> &[u8; 32] {
+        &self.exchange.separator
+    }
+
+    /// `hashStruct` of the contents.
+    pub fn struct_hash(&self) -> &[u8; 32] {
+        &self.struct_hash
+    }
+
+    /// What the audit log keeps: the domain, every signed field (integers as decimal text but for
+    /// `side`, 0 BUY, 1 SELL, and `signatureType`), digest and order hash.
+    pub fn record(&self) -> Value {
+        json!({
+            "domain": {
+                "name": self.exchange.domain.name,
+                "version": self.exchange.domain.version,
+                "chainId": self.exchange.domain.chain_id,
+                "verifyingContract": self.exchange.domain.verifying_contract,
+            },
+            "struct": self.contents.members(),
+            "digest": Bytes32(self.digest),
+            "orderHash": Bytes32(self.order_hash),
+        })
+    }
+}
+
+impl Envelope {
+    fn of(request: &OrderRequest, now_s: i64) -> Result<Self, OrderError> {
+        let order_type = request.order_type;
+        let expiration = match (order_type, request.expiration) {
+            (OrderType::Gtd, None) => return Err(OrderError::ExpirationMissing),
+            (OrderType::Gtd, Some(expiration)) => {
+                if i128::from(expiration) <= i128::from(now_s) {
+                    return Err(OrderError::ExpirationPast {
+                        expiration,
+                        now: now_s,
+                    });
+                }
+                expiration
+            }
+            (_, Some(_)) => return Err(OrderError::ExpirationUnexpected(order_type)),
+            (_, None) => 0,
+        };
+        if request.post_only && !order_type.rests() {
+            return Err(OrderError::PostOnlyNeverRests(order_type));
+        }
+        Ok(Self {
+            order_type,
+            expiration,
+            post_only: request.post_only,
+            defer_exec: request.defer_exec,
+            owner: request.owner.clone(),
+        })
+    }
+}
+
+fn warnings(request: &OrderRequest, version: Version, cut_to: Option<Decimal>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(used) = cut_to {
+        let given = request.size;
+        warnings.push(Warning {
+            code: "size-cut",
+            text: format!("size {given} was cut to {used}: sizes have two decimals"),
+        });
+    }
+    if version == Version::V2 && request.token_id.looks_like_v3() {
+        warnings.push(Warning {
+            code: "token-id-looks-like-v3",
+            text: "tokenID has the form of a version 3 position id, and version 2 was used: if the market is of protocol v2, ask for version 3".to_owned(),
+        });
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

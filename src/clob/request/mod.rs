@@ -1,5 +1,7 @@
 //! What a trader says, parsed where it comes in. JSON names are the CLOB documentation's.
 
+mod fields;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -268,76 +270,6 @@ impl FromStr for Owner {
             return Err(NotAnOwner);
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// Readers of single fields, so that a refusal names the field.
-mod fields {
-    use super::{
-        Address, Bytes32, Decimal, Deserialize, Deserializer, Error, FromStr, Owner, Side, Tick,
-        TokenId, Whole, fmt,
-    };
-
-    fn text<'de, D: Deserializer<'de>, T>(field: &str, from: D) -> Result<T, D::Error>
-    where
-        T: FromStr<Err: fmt::Display>,
-    {
-        let text = named(field, String::deserialize(from))?;
-        named(field, text.parse().map_err(Error::custom))
-    }
-
-    /// `null` stands for a field that is not given.
-    fn optional<'de, D: Deserializer<'de>, T>(field: &str, from: D) -> Result<Option<T>, D::Error>
-    where
-        T: FromStr<Err: fmt::Display>,
-    {
-        let text = named(field, Option::<String>::deserialize(from))?;
-        named(
-            field,
-            text.map(|it| it.parse().map_err(Error::custom)).transpose(),
-        )
-    }
-
-    /// A field that reads itself, but does not know its name.
-    fn other<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        field: &str,
-        from: D,
-    ) -> Result<T, D::Error> {
-        named(field, T::deserialize(from))
-    }
-
-    fn named<T, E: Error>(field: &str, parsed: Result<T, E>) -> Result<T, E> {
-        parsed.map_err(|why| E::custom(format_args!("{field}: {why}")))
-    }
-
-    macro_rules! fields {
-        ($($name:ident: $read:ident($json:literal) -> $type:ty;)*) => {$(
-            pub(super) fn $name<'de, D: Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
-                $read($json, from)
-            }
-        )*};
-    }
-    fields! {
-        token_id: text("tokenID") -> TokenId;
-        price: text("price") -> Decimal;
-        size: text("size") -> Decimal;
-        tick_size: text("tickSize") -> Tick;
-        taker: optional("taker") -> Option<Address>;
-        metadata: optional("metadata") -> Option<Bytes32>;
-        builder_code: optional("builderCode") -> Option<Bytes32>;
-        owner: optional("owner") -> Option<Owner>;
-        side: other("side") -> Side;
-        fee_rate_bps: other("feeRateBps") -> Option<Whole>;
-        nonce: other("nonce") -> Option<Whole>;
-    }
-
-    pub(super) fn expiration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        let given: Option<Whole> = other("expiration", from)?;
-        given
-            .map(|Whole(seconds)| u64::try_from(seconds))
-            .transpose()
-            .map(|seconds| seconds.filter(|it| *it != 0))
-            .map_err(|_| Error::custom("expiration: unix seconds are wanted"))
     }
 }
 

@@ -101,8 +101,9 @@ fn sign(input: &Value) -> Result<Answer, String> {
     let order = Order::build(&request, &profile, salt, timestamp_ms, now_s)
         .map_err(|why| why.to_string())?;
 
-    let raw: k256::ecdsa::Signature = signer.sign_prehash(order.digest()).unwrap();
-    let signature = Signature::check(&raw.to_bytes().into(), order.digest(), &key).unwrap();
+    let raw: k256::ecdsa::Signature = signer.sign_prehash(order.digest()).expect("a key signs");
+    let signature = Signature::check(&raw.to_bytes().into(), order.digest(), &key)
+        .expect("a fresh signature verifies");
     Ok(Answer {
         signed: order.signed(&signature),
         inner: signature.to_string(),
@@ -163,7 +164,13 @@ fn compare_body(answer: &Answer, client: &str, body: &Value) -> Vec<String> {
         wrong.extend(differing(field, &envelope[field], &body[field]));
     }
     if client.starts_with('@') {
-        let names = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let names = |it: &Value| {
+            it.as_object()
+                .expect("an envelope is an object")
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         if names(envelope) != names(body) {
             wrong.push(format!(
                 "envelope has {:?}, wanted {:?}",
@@ -223,9 +230,10 @@ fn nested_layout(answer: &Answer) -> Vec<String> {
     );
     let whole = &answer.signed.signature;
     let bytes = (whole.len() - 2) / 2;
-    let (at, length) = match whole.ends_with("64926492") {
-        true => (4 * 64, 480),
-        false => (0, 317),
+    let (at, length) = if whole.ends_with("64926492") {
+        (4 * 64, 480)
+    } else {
+        (0, 317)
     };
     let mut wrong = Vec::new();
     if !whole[2 + at..].starts_with(&nested) || !whole.contains("00ba") || bytes != length {
@@ -299,6 +307,10 @@ fn directory() -> PathBuf {
     )
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "what ran and what did not is worth reading"
+)]
 fn run(file: &str, check: impl Fn(&Value) -> Vec<String>) {
     let path = directory().join(file);
     let text = std::fs::read_to_string(&path)

@@ -131,6 +131,7 @@ impl Version {
     }
 
     /// The format's entry, with its hashes.
+    #[expect(clippy::missing_panics_doc, reason = "a test shows the table complete")]
     pub fn format(self) -> &'static Format {
         HASHED_FORMATS
             .iter()
@@ -139,6 +140,7 @@ impl Version {
     }
 
     /// The exchange that takes this format.
+    #[expect(clippy::missing_panics_doc, reason = "a test shows the table complete")]
     pub fn exchange(self, chain: Chain, neg_risk: bool) -> &'static Exchange {
         HASHED_EXCHANGES
             .iter()

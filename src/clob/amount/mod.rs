@@ -53,6 +53,16 @@ impl FromStr for Decimal {
     }
 }
 
+impl Decimal {
+    /// Whole units of 10⁻², the rest cut off.
+    fn hundredths(self) -> u128 {
+        self.whole
+            .checked_mul(100)
+            .and_then(|whole| whole.checked_add((self.fraction / SIZE_UNIT).into()))
+            .expect("32 digits fit in 128 bits")
+    }
+}
+
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.whole)?;
@@ -71,7 +81,7 @@ const ONE: u64 = 10_000;
 /// Units of 10⁻², the finest size.
 const SIZE_UNIT: u64 = 10_000_000_000_000_000;
 /// Base units of a hundredth of a share.
-const BASE_UNITS: u128 = 10_000;
+const BASE_UNITS: u64 = 10_000;
 
 /// The steps a market's price moves in, `tickSize`, in units of 10⁻⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,24 +158,14 @@ impl Amounts {
     /// What a limit order of `size` at `price` exchanges: the size cut to two decimals, the cash exact.
     pub fn of_limit(price: Decimal, size: Decimal, tick: Tick) -> Result<Self, OrderError> {
         let price = on_the_grid(price, tick)?;
-        let hundredths = size
-            .whole
-            .checked_mul(100)
-            .and_then(|whole| whole.checked_add((size.fraction / SIZE_UNIT).into()))
-            .expect("32 digits fit in 128 bits");
+        let hundredths = size.hundredths();
         if hundredths == 0 {
             return Err(OrderError::NothingLeft { size });
         }
         let cut = size.fraction % SIZE_UNIT;
         Ok(Self {
-            cash: hundredths
-                .checked_mul(price.into())
-                .map(U256::from)
-                .expect("36 digits fit in 128 bits"),
-            shares: hundredths
-                .checked_mul(BASE_UNITS)
-                .map(U256::from)
-                .expect("36 digits fit in 128 bits"),
+            cash: product(hundredths, price),
+            shares: product(hundredths, BASE_UNITS),
             cut_to: (cut != 0).then(|| Decimal {
                 fraction: size.fraction.saturating_sub(cut),
                 ..size
@@ -188,6 +188,14 @@ impl Amounts {
             Side::Sell => self.cash,
         }
     }
+}
+
+/// At most 10³² hundredths times at most 10⁴.
+fn product(hundredths: u128, units: u64) -> U256 {
+    hundredths
+        .checked_mul(units.into())
+        .map(U256::from)
+        .expect("36 digits fit in 128 bits")
 }
 
 /// The price in units of 10⁻⁴: a multiple of the tick within [tick, 1 − tick].

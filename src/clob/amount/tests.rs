@@ -142,7 +142,7 @@ fn a_buy_gives_cash_and_a_sale_gives_shares() {
     );
 }
 
-/// SplitMix64: numbers that look random and are the same every time.
+/// `SplitMix64`: numbers that look random and are the same every time.
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
@@ -158,10 +158,6 @@ fn scaled(text: &str) -> U256 {
 }
 
 #[test]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "a test may stop at an overflow"
-)]
 fn amounts_equal_the_rational_evaluation_and_never_cost_more_than_the_limit() {
     let mut state = 20_260_428;
     let e18 = U256::from(10).pow(U256::from(18));

@@ -37,7 +37,9 @@ pub struct Order {
     pub(super) envelope: Envelope,
     pub(super) warnings: Vec<Warning>,
     struct_hash: [u8; 32],
-    order_hash: [u8; 32],
+    /// The EIP-712 hash of the order.
+    hash: [u8; 32],
+    /// What the key signs.
     digest: [u8; 32],
 }
 
@@ -119,7 +121,7 @@ impl Order {
             envelope,
             warnings: warnings(request, version, amounts.cut_to),
             struct_hash,
-            order_hash,
+            hash: order_hash,
             digest,
         })
     }
@@ -177,7 +179,7 @@ impl Order {
 
     /// The EIP-712 hash of the order, by which the venue knows it.
     pub fn order_hash(&self) -> &[u8; 32] {
-        &self.order_hash
+        &self.hash
     }
 
     /// The exchange's domain separator.
@@ -202,7 +204,7 @@ impl Order {
             },
             "struct": self.contents.members(),
             "digest": Bytes32(self.digest),
-            "orderHash": Bytes32(self.order_hash),
+            "orderHash": Bytes32(self.hash),
         })
     }
 }

@@ -18,9 +18,10 @@ fn build_for(kind: SignatureType, changes: Value) -> Result<Order, OrderError> {
         "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
         "side": "BUY", "price": "0.5", "size": "10", "tickSize": "0.01", "negRisk": false,
     });
-    for (field, value) in changes.as_object().unwrap() {
-        request[field] = value.clone();
-    }
+    let Value::Object(changes) = changes else {
+        panic!("changes are fields")
+    };
+    request.as_object_mut().unwrap().extend(changes);
     let request = serde_json::from_value(request).unwrap();
     Order::build(&request, &profile(kind), 7, NOW * 1000, NOW)
 }

@@ -7,9 +7,10 @@ fn parse(changes: Value) -> Result<OrderRequest, String> {
         "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
         "side": "BUY", "price": "0.5", "size": "10", "tickSize": "0.01", "negRisk": false,
     });
-    for (field, value) in changes.as_object().unwrap() {
-        request[field] = value.clone();
-    }
+    let Value::Object(changes) = changes else {
+        panic!("changes are fields")
+    };
+    request.as_object_mut().unwrap().extend(changes);
     // Through text, as a caller's body comes.
     serde_json::from_str(&request.to_string()).map_err(|why| why.to_string())
 }

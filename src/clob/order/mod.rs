@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::amount::{Amounts, Decimal, Side};
 use super::contents::{Contents, Extra};
-use super::contracts::{Exchange, Format, Version};
+use super::contracts::{Exchange, Format, Layout, Version};
 use super::request::{OrderRequest, OrderType, Owner};
 use super::wallet::{Profile, SignatureType};
 use super::{OrderError, nested};
@@ -35,6 +35,7 @@ pub struct Order {
     pub(super) profile: Profile,
     pub(super) contents: Contents,
     pub(super) envelope: Envelope,
+    price: Decimal,
     pub(super) warnings: Vec<Warning>,
     struct_hash: [u8; 32],
     /// The EIP-712 hash of the order.
@@ -78,10 +79,11 @@ impl Order {
         if !(1..=LARGEST_SALT).contains(&salt) {
             return Err(OrderError::SaltOutOfRange(salt));
         }
-        if version == Version::V1 && profile.signature_type() == SignatureType::Poly1271 {
+        let format = version.format();
+        if format.layout == Layout::Expiring && profile.signature_type() == SignatureType::Poly1271
+        {
             return Err(OrderError::DepositWalletInV1);
         }
-        let format = version.format();
         let exchange = version.exchange(profile.chain(), request.neg_risk);
         let amounts = Amounts::of_limit(request.price, request.size, request.tick_size)?;
         let envelope = Envelope::of(request, now_s)?;
@@ -119,6 +121,7 @@ impl Order {
             profile: *profile,
             contents,
             envelope,
+            price: request.price,
             warnings: warnings(request, version, amounts.cut_to),
             struct_hash,
             hash: order_hash,
@@ -154,6 +157,11 @@ impl Order {
     /// What the trader should know.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The limit: cash per share.
+    pub fn price(&self) -> Decimal {
+        self.price
     }
 
     /// The cash that changes hands if all of it fills, in base units of 10⁻⁶.

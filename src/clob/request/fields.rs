@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::{Owner, TokenId, Whole};
 use crate::clob::amount::{Decimal, Side, Tick};
@@ -70,4 +71,22 @@ pub(super) fn expiration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u6
         .transpose()
         .map(|seconds| seconds.filter(|it| *it != 0))
         .map_err(|_| Error::custom("expiration: unix seconds are wanted"))
+}
+
+/// The schema of `version`: a number or a word, which no Rust type says.
+pub(super) fn version_schema() -> Schema {
+    OneOfBuilder::new()
+        .item(
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .enum_values(Some([1, 2, 3])),
+        )
+        .item(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(["auto"])),
+        )
+        .description(Some("The order format: 1, 2, 3 or `auto`, the default."))
+        .default(Some("auto".into()))
+        .into()
 }

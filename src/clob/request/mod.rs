@@ -51,7 +51,7 @@ pub struct OrderRequest {
     pub expiration: Option<u64>,
     /// The order format: 1, 2, 3 or `auto`, the default.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, example = "auto")]
+    #[schema(schema_with = fields::version_schema)]
     pub version: VersionChoice,
     /// Version 1 only: the market's fee in basis points, 0 when not given.
     #[serde(default, deserialize_with = "fields::fee_rate_bps")]

@@ -65,6 +65,18 @@ fn a_refusal_names_the_field() {
 }
 
 #[test]
+fn the_schema_says_what_must_be_given() {
+    let schema = <OrderRequest as utoipa::PartialSchema>::schema();
+    let schema = serde_json::to_value(schema).unwrap();
+    let required = ["tokenID", "side", "price", "size", "tickSize", "negRisk"];
+    assert_eq!(schema["required"], json!(required));
+    assert_eq!(schema["additionalProperties"], false);
+    let properties = &schema["properties"];
+    assert_eq!(properties["price"]["type"], "string");
+    assert_eq!(properties["version"]["oneOf"][0]["enum"], json!([1, 2, 3]));
+}
+
+#[test]
 fn integers_come_as_numbers_or_text() {
     let text = parse(json!({"expiration": "1900000000", "nonce": "7", "version": 1})).unwrap();
     let number = parse(json!({"expiration": 1_900_000_000, "nonce": 7, "version": 1})).unwrap();

@@ -133,14 +133,6 @@ impl Side {
             Self::Sell => 1,
         }
     }
-
-    /// The word of the JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Buy => "BUY",
-            Self::Sell => "SELL",
-        }
-    }
 }
 
 /// What an order exchanges, in base units. Both have 6 decimals.

@@ -1,6 +1,7 @@
 //! Chancery keeps keys and signs.
 
 pub mod audit;
+pub mod cli;
 pub mod clob;
 pub mod clock;
 pub mod custody;

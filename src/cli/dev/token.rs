@@ -1,10 +1,10 @@
-//! The private SoftHSM2 token: where its module, its configuration and its PINs are.
+//! The private `SoftHSM2` token: where its module, its configuration and its PINs are.
 //!
-//! SoftHSM2 reads `SOFTHSM2_CONF` when the module is initialised, and a process with threads cannot
+//! `SoftHSM2` reads `SOFTHSM2_CONF` when the module is initialised, and a process with threads cannot
 //! change its environment safely. So the program starts itself anew with the variable set, before it
 //! has opened anything: [`SoftToken::enter`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +16,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use zeroize::Zeroizing;
 
-/// The variable that SoftHSM2 reads.
+/// The variable that `SoftHSM2` reads.
 const CONF: &str = "SOFTHSM2_CONF";
 /// Set to the same path by [`SoftToken::enter`], so that it happens once.
 const ENTERED: &str = "CHANCERY_DEV_SOFTHSM2_CONF";
@@ -78,14 +78,14 @@ impl SoftToken {
         Ok(token)
     }
 
-    /// Returns in a process whose environment points SoftHSM2 at this token: in this one if it does
+    /// Returns in a process whose environment points `SoftHSM2` at this token: in this one if it does
     /// so already, else in the same program started anew in this one's place, with the same
     /// arguments. Locks are lost on the way.
     pub fn enter(&self) -> Result<()> {
         match step(
             self.conf.as_os_str(),
-            std::env::var_os(CONF),
-            std::env::var_os(ENTERED),
+            std::env::var_os(CONF).as_deref(),
+            std::env::var_os(ENTERED).as_deref(),
         )? {
             Step::Go => Ok(()),
             Step::Restart => {
@@ -112,10 +112,10 @@ enum Step {
     Restart,
 }
 
-fn step(ours: &OsStr, current: Option<OsString>, entered: Option<OsString>) -> Result<Step> {
-    if current.as_deref() == Some(ours) {
+fn step(ours: &OsStr, current: Option<&OsStr>, entered: Option<&OsStr>) -> Result<Step> {
+    if current == Some(ours) {
         Ok(Step::Go)
-    } else if entered.as_deref() == Some(ours) {
+    } else if entered == Some(ours) {
         bail!("something changes {CONF} back when the program starts; unset it there")
     } else {
         Ok(Step::Restart)
@@ -180,7 +180,7 @@ mod tests {
     fn the_program_starts_itself_anew_once() {
         let ours = OsStr::new("/data/token/softhsm2.conf");
         let step = |current: Option<&str>, entered: Option<&str>| {
-            step(ours, current.map(Into::into), entered.map(Into::into))
+            step(ours, current.map(OsStr::new), entered.map(OsStr::new))
         };
         let path = ours.to_str();
         assert_eq!(step(path, None).unwrap(), Step::Go);

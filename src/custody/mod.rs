@@ -41,6 +41,18 @@ pub enum Algorithm {
     Rsa4096,
 }
 
+impl Algorithm {
+    /// Its name, as in JSON and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Secp256k1 => "secp256k1",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa3072 => "rsa3072",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+}
+
 /// Where a key is: enough to find exactly one object in exactly one device.
 #[derive(Clone, Debug)]
 pub struct KeyRef {
@@ -60,6 +72,19 @@ pub enum Payload {
     Digest([u8; 32]),
     /// For RSA keys.
     Message(Vec<u8>),
+}
+
+impl Payload {
+    /// Whether a key of this kind signs this kind of payload.
+    fn fits(&self, algorithm: Algorithm) -> Result<(), CustodyError> {
+        match (self, algorithm) {
+            (Self::Digest(_), Algorithm::Secp256k1) => Ok(()),
+            (Self::Digest(_), _) | (_, Algorithm::Secp256k1) => {
+                Err(CustodyError::WrongPayload(algorithm))
+            }
+            (Self::Message(_), _) => Ok(()),
+        }
+    }
 }
 
 /// An order to a device: this payload, under this key.

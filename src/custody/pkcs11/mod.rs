@@ -1,1 +1,227 @@
-//! PKCS#11.
+//! PKCS#11 tokens: hardware modules, their network cousins, and SoftHSM.
+//!
+//! It promises that a key made here is sensitive, never extractable and for signing only by the
+//! token's own word, read back; that "no such key" is said only by a token shown to be healthy; that
+//! a lost session, login or token is recovered from without a restart; and that nobody waits longer
+//! than the deadline. It **trusts** the module in our own process: a library that crashes takes the
+//! service with it. Where that is too much, run it behind `p11-kit server`.
+//!
+//! # Why
+//! A session belongs to one thread, and calls block, so a few threads own sessions and async code
+//! talks to them over a bounded queue ([`worker`]). Recovery's unit is the module, which is initialized once a
+//! process ([`module`]); a token is found in it by its label ([`token`]); which error leads to which
+//! step is a table ([`recovery`]). We never log out: that would log out every session of the process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cryptoki::session::UserType;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use self::module::Module;
+use self::recovery::brief;
+use self::token::Token;
+use self::worker::Workers;
+use super::{Algorithm, Custody, CustodyError, Generated, RawSignature, Sign};
+use crate::audit::Logged;
+use crate::id::KeyId;
+use crate::policy::Permit;
+
+mod module;
+mod object;
+mod recovery;
+#[cfg(test)]
+mod tests;
+mod token;
+mod worker;
+
+/// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
+const GENERATION: Duration = Duration::from_secs(120);
+
+/// Where a token is and how to talk to it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The module: a shared library, such as `/usr/lib/softhsm/libsofthsm2.so`.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token_label: String,
+    /// The token's serial number, where several tokens have the label.
+    #[serde(default)]
+    pub token_serial: Option<String>,
+    /// The file with the user's PIN. A newline at its end is not part of it. CloudHSM: `user:password`.
+    pub pin_file: PathBuf,
+    /// Sessions, each with its thread. One more is kept open and idle. Devices have limits.
+    #[serde(default = "default_sessions")]
+    pub sessions: usize,
+    /// How many operations may wait for a session. More are refused as busy.
+    #[serde(default = "default_queue")]
+    pub queue: usize,
+    /// How long an operation may take, waiting included, in milliseconds. Making a key may take longer.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+fn default_sessions() -> usize {
+    4
+}
+
+fn default_queue() -> usize {
+    1024
+}
+
+fn default_timeout_ms() -> u64 {
+    5000
+}
+
+/// A token, reached over PKCS#11.
+pub struct Pkcs11 {
+    backend: String,
+    workers: Workers,
+}
+
+impl Pkcs11 {
+    /// Loads the module, finds the token and logs in. `backend` is its name in the configuration.
+    ///
+    /// It fails at once where the library, the token or the PIN is wrong: what a start must tell.
+    pub async fn open(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
+        let pin = read_pin(&settings.pin_file)?;
+        let path = settings.module.clone();
+        let module = blocking(move || Module::shared(&path)).await?;
+        let label = settings.token_label.clone();
+        let token = Token::new(label, settings.token_serial.clone(), pin);
+        let opened = Self {
+            backend: backend.to_owned(),
+            workers: Workers::start(backend, module, token, &settings)?,
+        };
+        opened.health().await?;
+        Ok(opened)
+    }
+
+    /// Initializes an empty slot as a token with this label and these PINs, for `dev` and tests.
+    ///
+    /// In the product, so that no PIN stands on a command line. A token that has the label already is
+    /// left alone, and refused.
+    pub async fn init_token(
+        module: &Path,
+        so_pin: SecretString,
+        pin: SecretString,
+        label: &str,
+    ) -> Result<(), CustodyError> {
+        let (path, label) = (module.to_owned(), label.to_owned());
+        blocking(move || {
+            let module = Module::shared(&path)?;
+            init_token(&module, &so_pin, &pin, &label)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Custody for Pkcs11 {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
+        let Sign { key, payload } = permit.get().action();
+        payload.fits(key.algorithm)?;
+        let (id, payload) = (key.id, payload.clone());
+        self.workers
+            .run(move |desk| object::sign(desk, id, &payload))
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
+    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        let alone = self.workers.generating();
+        let alone = tokio::time::timeout(GENERATION, alone.lock_owned()).await;
+        let alone = Arc::new(alone.map_err(|_| CustodyError::Busy)?);
+        self.workers
+            .run_within(GENERATION, move |desk| {
+                let _alone = &alone; // released when the device is done, not when we stop waiting
+                object::generate(desk, id, algorithm)
+            })
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
+    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        self.workers
+            .run(move |desk| object::inspect(desk, id, algorithm))
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
+    async fn destroy(&self, id: KeyId, _algorithm: Algorithm) -> Result<(), CustodyError> {
+        self.workers
+            .run(move |desk| object::destroy(desk, id))
+            .await
+    }
+
+    async fn health(&self) -> Result<(), CustodyError> {
+        self.workers.run(|desk| object::healthy(desk)).await
+    }
+}
+
+fn read_pin(path: &Path) -> Result<SecretString, CustodyError> {
+    let content = std::fs::read_to_string(path).map(Zeroizing::new);
+    let content = content.map_err(|error| {
+        CustodyError::Refused(format!("the PIN file {}: {error}", path.display()))
+    })?;
+    let pin = content.trim_end_matches(['\r', '\n']);
+    if pin.is_empty() {
+        let why = format!("the PIN file {} is empty", path.display());
+        return Err(CustodyError::Refused(why));
+    }
+    Ok(pin.to_owned().into())
+}
+
+/// Runs what calls into a library, away from the threads that must not block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CustodyError> + Send + 'static,
+) -> Result<T, CustodyError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(CustodyError::Unavailable(error.to_string())))
+}
+
+fn init_token(
+    module: &Module,
+    so_pin: &SecretString,
+    pin: &SecretString,
+    label: &str,
+) -> Result<(), CustodyError> {
+    let refused = |error: &cryptoki::error::Error| CustodyError::Refused(brief(error));
+    if label.is_empty() || label.len() > 32 {
+        let why = "a token's label has 1 to 32 bytes";
+        return Err(CustodyError::Refused(why.into()));
+    }
+    let call = module
+        .enter(Instant::now() + GENERATION)
+        .map_err(|_| CustodyError::Unavailable("the PKCS#11 module is down".into()))?;
+    let context = call.context();
+    let mut free = None;
+    for slot in context.get_slots_with_token().map_err(|e| refused(&e))? {
+        let Ok(info) = context.get_token_info(slot) else {
+            continue;
+        };
+        if !info.token_initialized() {
+            free.get_or_insert(slot);
+        } else if info.label() == label {
+            let why = format!("token exists: {label:?}");
+            return Err(CustodyError::Refused(why));
+        }
+    }
+    let slot = free.ok_or_else(|| CustodyError::Refused("no slot is free".into()))?;
+    let init = || {
+        context.init_token(slot, so_pin, label)?;
+        let session = context.open_rw_session_no_drop(slot)?;
+        let made = session
+            .login(UserType::So, Some(so_pin))
+            .and_then(|()| session.init_pin(pin));
+        token::close(session);
+        made
+    };
+    init().map_err(|e| refused(&e))
+}

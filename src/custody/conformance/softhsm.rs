@@ -1,0 +1,102 @@
+//! A private SoftHSM for one test, in a process of its own.
+//!
+//! SoftHSM reads its configuration from the environment when it is initialized, and a process has
+//! one environment and one SoftHSM. So a test starts its own binary again, with the environment set.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::custody::CustodyError;
+use crate::custody::pkcs11::{Pkcs11, Settings};
+
+use super::skipped;
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+const DIRECTORY: &str = "CHANCERY_TEST_SOFTHSM";
+/// The token's label and PIN.
+pub(crate) const LABEL: &str = "wallet";
+const PIN: &str = "1234567";
+
+/// A directory with a SoftHSM configuration, a PIN file and an initialized token.
+pub(crate) struct SoftHsm {
+    directory: PathBuf,
+}
+
+/// Runs `body` with a private SoftHSM. `name` is the test's, as libtest calls it.
+pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        let directory = PathBuf::from(directory);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let softhsm = SoftHsm { directory };
+            softhsm.init(LABEL).await.unwrap();
+            body(softhsm).await;
+        });
+        return;
+    }
+    if !Path::new(MODULE).exists() {
+        return skipped("no SoftHSM2");
+    }
+    let directory = std::env::temp_dir().join(format!("chancery-{}", uuid::Uuid::now_v7()));
+    let tokens = directory.join("tokens");
+    std::fs::create_dir_all(&tokens).unwrap();
+    std::fs::write(directory.join("pin"), format!("{PIN}\n")).unwrap();
+    let configuration = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        tokens.display()
+    );
+    std::fs::write(directory.join("softhsm2.conf"), configuration).unwrap();
+
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
+        .env(DIRECTORY, &directory)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    println!("{said}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success(), "{name} failed in its process");
+    assert!(said.contains("1 passed"), "{name} is no test's name");
+}
+
+impl SoftHsm {
+    /// Where the tokens' files are.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.directory.join("tokens")
+    }
+
+    /// Settings that open the token.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            module: MODULE.into(),
+            token_label: LABEL.into(),
+            token_serial: None,
+            pin_file: self.directory.join("pin"),
+            sessions: 4,
+            queue: 1024,
+            timeout_ms: 5000,
+        }
+    }
+
+    /// Settings with another PIN.
+    pub(crate) fn with_pin(&self, pin: &str) -> Settings {
+        let pin_file = self.directory.join("another-pin");
+        std::fs::write(&pin_file, pin).unwrap();
+        Settings {
+            pin_file,
+            ..self.settings()
+        }
+    }
+
+    /// Opens the token.
+    pub(crate) async fn open(&self) -> Pkcs11 {
+        Pkcs11::open("hsm", self.settings()).await.unwrap()
+    }
+
+    /// Initializes another token.
+    pub(crate) async fn init(&self, label: &str) -> Result<(), CustodyError> {
+        let so_pin = "7654321".to_owned().into();
+        Pkcs11::init_token(Path::new(MODULE), so_pin, PIN.to_owned().into(), label).await
+    }
+}

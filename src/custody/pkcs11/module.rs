@@ -1,0 +1,235 @@
+//! The loaded module: initialized once a process, shared by all tokens behind it, rebuilt as a whole.
+//!
+//! Every call into it is registered, so that a rebuild happens only while nothing is inside, and a
+//! call that does not come back is seen. Such a call cannot be cancelled: the module is marked down
+//! and answers at once that it is, until the call returns. A call that never returns needs a restart;
+//! running the module out of process (`p11-kit server`), where it can be killed, is what is left.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11 as Context};
+use cryptoki::error::{Error, RvError};
+
+use super::recovery::brief;
+use crate::custody::CustodyError;
+
+/// The modules of this process. They stay initialized until it ends.
+static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Module>>>> = LazyLock::new(Mutex::default);
+
+/// A PKCS#11 library in this process.
+pub(super) struct Module {
+    context: Context,
+    path: PathBuf,
+    state: Mutex<State>,
+    /// Signalled when a call leaves.
+    left: Condvar,
+    /// Held while a key is generated: parallel writers have damaged tokens.
+    pub(super) generating: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct State {
+    /// Grows with each initialization. A session or handle of an earlier one is void.
+    generation: u64,
+    phase: Phase,
+    /// Calls inside the module, by number, and when each should be back.
+    inside: BTreeMap<u64, Instant>,
+    calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Up,
+    Rebuilding,
+    /// Must be rebuilt before the next call.
+    Down,
+}
+
+/// A call inside the module. While one lives, the module is not finalized.
+pub(super) struct Call<'a> {
+    module: &'a Module,
+    number: u64,
+    generation: u64,
+}
+
+/// Why a call may not enter.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    /// Whether a rebuild can help now: nothing is inside and nobody else is at it.
+    pub(super) can_rebuild: bool,
+    /// The generation that is closed.
+    pub(super) generation: u64,
+}
+
+/// Why a module is not up again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotRebuilt {
+    /// Somebody else is at it.
+    Elsewhere,
+    /// It failed.
+    Failed(String),
+}
+
+impl Module {
+    /// Loads and initializes the library at `path`, or shares it if this process already has it.
+    pub(super) fn shared(path: &Path) -> Result<Arc<Self>, CustodyError> {
+        let unavailable = |error: String| {
+            CustodyError::Unavailable(format!("PKCS#11 module {}: {error}", path.display()))
+        };
+        let path = path
+            .canonicalize()
+            .map_err(|e| unavailable(e.to_string()))?;
+        // The lock is held while initializing: two initializations at once crash some modules.
+        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(&path) {
+            return Ok(Arc::clone(module));
+        }
+        let context = Context::new(&path).map_err(|e| unavailable(brief(&e)))?;
+        initialize(&context).map_err(|e| unavailable(brief(&e)))?;
+        let module = Arc::new(Self {
+            context,
+            path: path.clone(),
+            state: Mutex::new(State {
+                generation: 1,
+                phase: Phase::Up,
+                inside: BTreeMap::new(),
+                calls: 0,
+            }),
+            left: Condvar::new(),
+            generating: Arc::default(),
+        });
+        modules.insert(path, Arc::clone(&module));
+        Ok(module)
+    }
+
+    /// Registers a call that should be back at `back_by`.
+    pub(super) fn enter(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
+        let mut state = self.state();
+        state.open()?;
+        state.calls += 1;
+        let number = state.calls;
+        state.inside.insert(number, back_by);
+        Ok(Call {
+            module: self,
+            number,
+            generation: state.generation,
+        })
+    }
+
+    /// Whether it makes sense to ask at all: up, or down and free to be rebuilt.
+    pub(super) fn answers(&self) -> bool {
+        self.state()
+            .open()
+            .map_or_else(|c| c.can_rebuild, |()| true)
+    }
+
+    /// Marks the module down if a call is inside for longer than it should be. Called by those who
+    /// stopped waiting.
+    pub(super) fn suspect_a_hang(&self, now: Instant) {
+        let mut state = self.state();
+        let late = state.inside.values().any(|back_by| *back_by <= now);
+        if late && state.phase == Phase::Up {
+            state.phase = Phase::Down;
+            tracing::error!(
+                custody.module = %self.path.display(),
+                "a call into the PKCS#11 module hangs; it is down until the call returns"
+            );
+        }
+    }
+
+    /// Finalizes and initializes, unless somebody already did since `generation`. Waits for `patience`
+    /// for the calls inside to leave; if one does not, the module stays down.
+    ///
+    /// Sessions are opened so that dropping one calls nothing (see `token.rs`), so those of earlier
+    /// generations may be dropped later, when their numbers mean somebody else's session.
+    pub(super) fn rebuild(&self, generation: u64, patience: Duration) -> Result<(), NotRebuilt> {
+        let mut state = self.state();
+        if state.phase == Phase::Rebuilding {
+            return Err(NotRebuilt::Elsewhere);
+        }
+        if state.generation != generation {
+            return Ok(());
+        }
+        state.phase = Phase::Rebuilding;
+        let (mut state, _) = self
+            .left
+            .wait_timeout_while(state, patience, |state| !state.inside.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        if !state.inside.is_empty() {
+            state.phase = Phase::Down;
+            return Err(NotRebuilt::Failed(
+                "a call into the PKCS#11 module hangs".into(),
+            ));
+        }
+        drop(state); // those who ask meanwhile hear at once that it is being rebuilt
+
+        if let Err(error) = self.context.clone().finalize() {
+            tracing::debug!(
+                error = brief(&error),
+                "C_Finalize failed; initializing anyway"
+            );
+        }
+        let initialized = initialize(&self.context);
+        let mut state = self.state();
+        state.generation += 1;
+        state.phase = if initialized.is_ok() {
+            Phase::Up
+        } else {
+            Phase::Down
+        };
+        tracing::warn!(
+            custody.module = %self.path.display(),
+            custody.generation = state.generation,
+            up = initialized.is_ok(),
+            "initialized the PKCS#11 module again"
+        );
+        initialized.map_err(|error| NotRebuilt::Failed(brief(&error)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn open(&self) -> Result<(), Closed> {
+        let closed = |can_rebuild| Closed {
+            can_rebuild,
+            generation: self.generation,
+        };
+        match self.phase {
+            Phase::Up => Ok(()),
+            Phase::Rebuilding => Err(closed(false)),
+            Phase::Down => Err(closed(self.inside.is_empty())),
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The library.
+    pub(super) fn context(&self) -> &Context {
+        &self.module.context
+    }
+
+    /// The generation that this call runs in.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.module.state().inside.remove(&self.number);
+        self.module.left.notify_all();
+    }
+}
+
+fn initialize(context: &Context) -> Result<(), Error> {
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // Another user of the library in this process, or a finalize that failed half-way.
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,228 @@
+//! What only a token can do wrong: lose its disk, refuse a PIN, be somewhere else.
+
+use std::sync::{Mutex, mpsc};
+
+use super::*;
+use crate::custody::KeyRef;
+use crate::custody::conformance::softhsm::{self, SoftHsm};
+use crate::custody::conformance::{payload, permit, verifies};
+
+async fn wallet(token: &Pkcs11) -> KeyRef {
+    let (id, algorithm) = (KeyId::new(), Algorithm::Secp256k1);
+    let public_key = token.generate(id, algorithm).await.unwrap().public_key;
+    KeyRef {
+        id,
+        algorithm,
+        public_key,
+    }
+}
+
+async fn signs(token: &Pkcs11, key: &KeyRef) -> Result<(), CustodyError> {
+    let payload = payload(key.algorithm, 1);
+    let raw = token.sign(&permit(key, payload.clone())).await?;
+    assert!(verifies(key, &payload, &raw));
+    Ok(())
+}
+
+#[test]
+fn a_token_that_was_away_signs_again_and_is_never_taken_for_empty() {
+    let name =
+        "custody::pkcs11::tests::a_token_that_was_away_signs_again_and_is_never_taken_for_empty";
+    softhsm::run(name, async |softhsm| {
+        let token = softhsm.open().await;
+        let key = wallet(&token).await;
+        signs(&token, &key).await.unwrap();
+
+        let away = softhsm.tokens().with_extension("away");
+        std::fs::rename(softhsm.tokens(), &away).unwrap();
+        std::fs::create_dir(softhsm.tokens()).unwrap();
+        for _ in 0..20 {
+            let gone = signs(&token, &key).await;
+            assert!(
+                matches!(gone, Err(CustodyError::Unavailable(_))),
+                "{gone:?}"
+            );
+            let gone = token.inspect(key.id, key.algorithm).await;
+            assert!(
+                matches!(gone, Err(CustodyError::Unavailable(_))),
+                "{gone:?}"
+            );
+        }
+        std::fs::remove_dir(softhsm.tokens()).unwrap();
+        std::fs::rename(&away, softhsm.tokens()).unwrap();
+        eventually(async || signs(&token, &key).await.is_ok()).await;
+        token.health().await.unwrap();
+    });
+}
+
+#[test]
+fn a_session_is_thrown_away_after_an_error_and_another_signs() {
+    let name = "custody::pkcs11::tests::a_session_is_thrown_away_after_an_error_and_another_signs";
+    softhsm::run(name, async |softhsm| {
+        let settings = Settings {
+            sessions: 1,
+            ..softhsm.settings()
+        };
+        let token = Pkcs11::open("hsm", settings).await.unwrap();
+        let key = wallet(&token).await;
+        signs(&token, &key).await.unwrap();
+        let session = || token.workers.run(|desk| Ok(desk.seat.session.handle()));
+        let before = session().await.unwrap();
+        // A search left open: every other one in that session fails until it is closed.
+        let id = key.id;
+        let (open, closed) = (Arc::new(Mutex::new(false)), before);
+        let found = token.workers.run(move |desk| {
+            let search = desk.seat.session.iter_objects(&[]);
+            if !std::mem::replace(&mut *open.lock().unwrap(), true) {
+                let _search = search?;
+                object::healthy(desk)?;
+                desk.seat.session.find_objects(&[])?;
+            }
+            Ok(id)
+        });
+        assert_eq!(found.await.unwrap(), id);
+        assert_ne!(session().await.unwrap(), closed);
+        signs(&token, &key).await.unwrap();
+    });
+}
+
+#[test]
+fn keys_outlive_a_rebuild_of_the_module_under_load() {
+    let name = "custody::pkcs11::tests::keys_outlive_a_rebuild_of_the_module_under_load";
+    softhsm::run(name, async |softhsm| {
+        let token = Arc::new(softhsm.open().await);
+        let key = wallet(&token).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (token, key) = (Arc::clone(&token), key.clone());
+            tasks.spawn(async move {
+                for _ in 0..50 {
+                    match signs(&token, &key).await {
+                        Ok(()) | Err(CustodyError::Unavailable(_)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+        let module = Module::shared(&softhsm.settings().module).unwrap();
+        for _ in 0..3 {
+            let patience = Duration::from_secs(5);
+            let generation = module
+                .enter(Instant::now() + patience)
+                .map(|c| c.generation());
+            let rebuilt = blocking({
+                let module = Arc::clone(&module);
+                move || Ok(module.rebuild(generation.unwrap(), patience))
+            });
+            rebuilt.await.unwrap().unwrap();
+            tokio::task::yield_now().await;
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        eventually(async || signs(&token, &key).await.is_ok()).await;
+    });
+}
+
+#[test]
+fn a_refused_pin_is_not_tried_again() {
+    let name = "custody::pkcs11::tests::a_refused_pin_is_not_tried_again";
+    softhsm::run(name, async |softhsm| {
+        let settings = softhsm.with_pin("wrong-pin");
+        let refused = Pkcs11::open("hsm", settings.clone()).await;
+        assert!(matches!(refused, Err(CustodyError::PinRefused)));
+
+        // The file is corrected, but this one must be started again.
+        let pin = read_pin(&settings.pin_file).unwrap();
+        let module = Module::shared(&settings.module).unwrap();
+        let token = Token::new(settings.token_label.clone(), None, pin);
+        let workers = Workers::start("hsm", module, token, &settings).unwrap();
+        for _ in 0..3 {
+            let refused = workers.run(|desk| object::healthy(desk)).await;
+            assert!(matches!(refused, Err(CustodyError::PinRefused)));
+        }
+        softhsm.open().await.health().await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let name = "custody::pkcs11::tests::what_is_not_there_is_named";
+    softhsm::run(name, async |softhsm| {
+        let refusal = async |change: &dyn Fn(&mut Settings)| {
+            let mut settings = softhsm.settings();
+            change(&mut settings);
+            let opened = Pkcs11::open("hsm", settings).await;
+            opened.err().expect("it is not there").to_string()
+        };
+        let library = refusal(&|s| s.module = "/nowhere/libnone.so".into()).await;
+        assert!(library.contains("/nowhere/libnone.so"), "{library}");
+        let library = refusal(&|s| s.module = s.pin_file.clone()).await;
+        assert!(library.contains("PKCS#11 module"), "{library}");
+        let token = refusal(&|s| s.token_label = "purse".into()).await;
+        assert!(
+            token.contains("purse") && token.contains("wallet"),
+            "{token}"
+        );
+        let token = refusal(&|s| s.token_serial = Some("0".into())).await;
+        assert!(token.contains("serial"), "{token}");
+        let pin = refusal(&|s| s.pin_file = "/nowhere/pin".into()).await;
+        assert!(pin.contains("/nowhere/pin"), "{pin}");
+
+        let twice = softhsm.init(softhsm::LABEL).await.unwrap_err().to_string();
+        assert!(twice.contains("token exists"), "{twice}");
+        softhsm.init("purse").await.unwrap();
+    });
+}
+
+#[test]
+fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
+    let name = "custody::pkcs11::tests::a_full_queue_is_busy_and_a_hang_is_down_until_it_ends";
+    softhsm::run(name, async |softhsm: SoftHsm| {
+        let settings = Settings {
+            sessions: 1,
+            queue: 1,
+            timeout_ms: 300,
+            ..softhsm.settings()
+        };
+        let token = Pkcs11::open("hsm", settings).await.unwrap();
+        let key = wallet(&token).await;
+        let (started, starts) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let ends = Mutex::new(ends);
+        let hang = token.workers.run(move |_| {
+            started.send(()).unwrap();
+            ends.lock().unwrap().recv().unwrap();
+            Ok(())
+        });
+        let both = async {
+            tokio::task::yield_now().await;
+            starts.recv().unwrap();
+            tokio::join!(signs(&token, &key), signs(&token, &key))
+        };
+        let (hung, (waiting, busy)) = tokio::join!(hang, both);
+        assert!(matches!(hung, Err(CustodyError::TimedOut)), "{hung:?}");
+        assert!(
+            matches!(waiting, Err(CustodyError::TimedOut)),
+            "{waiting:?}"
+        );
+        assert!(matches!(busy, Err(CustodyError::Busy)), "{busy:?}");
+
+        let down = signs(&token, &key).await;
+        assert!(
+            matches!(down, Err(CustodyError::Unavailable(_))),
+            "{down:?}"
+        );
+        end.send(()).unwrap();
+        eventually(async || signs(&token, &key).await.is_ok()).await;
+    });
+}
+
+/// Waits until it is so, or for 20 seconds.
+async fn eventually(so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !so().await {
+        assert!(Instant::now() < end, "it never came");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,317 @@
+//! Threads that own sessions. Async code hands them work over a bounded queue and waits for the
+//! answer, no longer than its deadline.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use cryptoki::error::Error;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use tokio::sync::oneshot;
+
+use super::module::{Call, Closed, Module, NotRebuilt};
+use super::recovery::{Breaker, Step, brief, step};
+use super::token::{Token, close};
+use crate::custody::CustodyError;
+use crate::id::KeyId;
+
+/// What can go wrong at a desk.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The device answered with an error: the ladder decides.
+    Device(Error),
+    /// The token, or a key that must be there, is not.
+    Absent(String),
+    /// The module is down.
+    Closed(Closed),
+    /// An answer for the caller.
+    Final(CustodyError),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Device(error)
+    }
+}
+
+impl From<CustodyError> for Fault {
+    fn from(error: CustodyError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// Where work is done: one session, inside one call.
+pub(super) struct Desk<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) token: &'a Token,
+    pub(super) seat: &'a mut Seat,
+}
+
+/// A session and what was found in it. Handles of one session mean nothing in another.
+pub(super) struct Seat {
+    generation: u64,
+    pub(super) session: Session,
+    pub(super) hashes_rsa: bool,
+    pub(super) private_keys: HashMap<KeyId, ObjectHandle>,
+}
+
+type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// The threads of one backend. They end when this is dropped.
+pub(super) struct Workers {
+    queue: Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    backend: String,
+    module: Arc<Module>,
+    token: Token,
+    breaker: Mutex<Breaker>,
+    timeout: Duration,
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    /// Thrown away after every error: a failed operation may have stayed open in it.
+    seat: Option<Seat>,
+}
+
+impl Workers {
+    pub(super) fn start(
+        backend: &str,
+        module: Arc<Module>,
+        token: Token,
+        settings: &super::Settings,
+    ) -> Result<Self, CustodyError> {
+        let (queue, jobs) = crossbeam_channel::bounded::<Job>(settings.queue);
+        let shared = Arc::new(Shared {
+            backend: backend.to_owned(),
+            module,
+            token,
+            breaker: Mutex::default(),
+            timeout: Duration::from_millis(settings.timeout_ms),
+        });
+        for number in 0..settings.sessions {
+            let worker = Worker {
+                shared: Arc::clone(&shared),
+                seat: None,
+            };
+            let jobs = jobs.clone();
+            std::thread::Builder::new()
+                .name(format!("pkcs11-{number}"))
+                .spawn(move || worker.serve(&jobs))
+                .map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
+        }
+        Ok(Self { queue, shared })
+    }
+
+    /// Does `work` at some desk, within the usual time.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, CustodyError> {
+        self.run_within(self.shared.timeout, work).await
+    }
+
+    /// Does `work` at some desk. Recovery may do it again, so it must be safe to repeat after an error.
+    pub(super) async fn run_within<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, CustodyError> {
+        self.shared.admit()?;
+        let by = Instant::now() + within;
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move |worker: &mut Worker| {
+            // Nobody waits for this any more, so it is not done: a late signature is a lost one.
+            if !answer.is_closed() {
+                let _ = answer.send(worker.climb(by, within, &work));
+            }
+        });
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => CustodyError::Busy,
+            TrySendError::Disconnected(_) => CustodyError::Unavailable("no worker is left".into()),
+        })?;
+        match tokio::time::timeout_at(by.into(), answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(CustodyError::TimedOut), // the worker panicked: the outcome is unknown
+            Err(_) => {
+                self.shared.module.suspect_a_hang(Instant::now());
+                Err(CustodyError::TimedOut)
+            }
+        }
+    }
+
+    /// Held by those who generate, one at a time in the process.
+    pub(super) fn generating(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.shared.module.generating)
+    }
+}
+
+impl Shared {
+    /// Refuses at once what would only wait: a refused PIN, a hanging module, an open breaker.
+    fn admit(&self) -> Result<(), CustodyError> {
+        if self.token.pin_refused() {
+            return Err(CustodyError::PinRefused);
+        }
+        if !self.module.answers() {
+            let why = "the PKCS#11 module is down";
+            return Err(CustodyError::Unavailable(why.into()));
+        }
+        let admitted = self.breaker(|breaker| breaker.admit(Instant::now()));
+        admitted.map_err(CustodyError::Unavailable)
+    }
+
+    fn breaker<T>(&self, with: impl FnOnce(&mut Breaker) -> T) -> T {
+        with(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn down(&self, why: String) -> CustodyError {
+        tracing::error!(
+            custody.backend = self.backend,
+            error = why,
+            "the token is down"
+        );
+        self.breaker(|breaker| breaker.trip(Instant::now(), why.clone()));
+        CustodyError::Unavailable(why)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Ok(call) = self.module.enter(Instant::now() + self.timeout) {
+            self.token.leave(&call);
+        }
+    }
+}
+
+impl Worker {
+    fn serve(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
+                tracing::error!(
+                    custody.backend = self.shared.backend,
+                    "a PKCS#11 worker panicked"
+                );
+                self.seat = None;
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        if let (Some(seat), Ok(call)) = (
+            self.seat.take(),
+            shared.module.enter(Instant::now() + shared.timeout),
+        ) && seat.generation == call.generation()
+        {
+            close(seat.session);
+        }
+    }
+
+    /// Does `work`, and on errors climbs the ladder: each rung once, then the token is down.
+    fn climb<T>(
+        &mut self,
+        by: Instant,
+        within: Duration,
+        work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
+    ) -> Result<T, CustodyError> {
+        let shared = Arc::clone(&self.shared);
+        let mut climbed = Vec::new();
+        loop {
+            // Work that waited long in the queue still gets time of its own before it counts as hung.
+            let back_by = by.max(Instant::now() + within / 2);
+            let (generation, fault) = match self.once(back_by, work) {
+                Ok(done) => {
+                    shared.breaker(Breaker::close);
+                    return Ok(done);
+                }
+                Err(failed) => failed,
+            };
+            let (mut rung, why) = match fault {
+                Fault::Final(error) => return Err(error),
+                Fault::Closed(closed) if !closed.can_rebuild => {
+                    let why = "the PKCS#11 module is down or being initialized again";
+                    return Err(CustodyError::Unavailable(why.into()));
+                }
+                Fault::Closed(_) => (Step::Rebuild, "the PKCS#11 module is down".into()),
+                Fault::Absent(why) => (Step::Rebuild, why),
+                Fault::Device(error) => (step(&error), brief(&error)),
+            };
+            if matches!(rung, Step::NewSession | Step::Login) && climbed.contains(&rung) {
+                rung = Step::Rebuild;
+            }
+            let again = climbed.contains(&rung) || Instant::now() >= by;
+            climbed.push(rung);
+            tracing::warn!(
+                custody.backend = shared.backend,
+                custody.step = ?rung,
+                error = why,
+                "the device failed"
+            );
+            match rung {
+                Step::PinRefused => return Err(CustodyError::PinRefused),
+                Step::Refuse => return Err(CustodyError::Refused(why)),
+                Step::Nonsense => return Err(CustodyError::Nonsense(why)),
+                Step::GiveUp => return Err(CustodyError::Unavailable(why)),
+                Step::Rebuild if again => return Err(shared.down(why)),
+                _ if again => return Err(CustodyError::Unavailable(why)),
+                Step::FindAgain | Step::NewSession => {}
+                Step::Login => self.login(back_by),
+                Step::Rebuild => match shared.module.rebuild(generation, within) {
+                    Ok(()) => {}
+                    Err(NotRebuilt::Elsewhere) => return Err(CustodyError::Unavailable(why)),
+                    Err(NotRebuilt::Failed(error)) => {
+                        return Err(shared.down(format!("{why}; then {error}")));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Does `work` once, inside a call. Also tells the generation in which it failed.
+    fn once<T>(
+        &mut self,
+        back_by: Instant,
+        work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
+    ) -> Result<T, (u64, Fault)> {
+        let shared = Arc::clone(&self.shared);
+        let entered = shared.module.enter(back_by);
+        let call = entered.map_err(|closed| (closed.generation, Fault::Closed(closed)))?;
+        let generation = call.generation();
+        let mut seat = match self.seat.take() {
+            Some(seat) if seat.generation == generation => seat,
+            _ => sit_down(&shared.token, &call).map_err(|fault| (generation, fault))?,
+        };
+        let done = work(&mut Desk {
+            call: &call,
+            token: &shared.token,
+            seat: &mut seat,
+        });
+        match &done {
+            Ok(_) | Err(Fault::Final(_)) => self.seat = Some(seat),
+            Err(_) => close(seat.session),
+        }
+        done.map_err(|fault| (generation, fault))
+    }
+
+    /// Logs in again. If that fails, so will the next try, which tells why.
+    fn login(&self, back_by: Instant) {
+        if let Ok(call) = self.shared.module.enter(back_by)
+            && let Err(fault) = self.shared.token.login_again(&call)
+        {
+            tracing::debug!(?fault, "the login failed");
+        }
+    }
+}
+
+fn sit_down(token: &Token, call: &Call<'_>) -> Result<Seat, Fault> {
+    let (session, hashes_rsa) = token.open(call)?;
+    Ok(Seat {
+        generation: call.generation(),
+        session,
+        hashes_rsa,
+        private_keys: HashMap::new(),
+    })
+}

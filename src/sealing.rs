@@ -52,6 +52,9 @@ impl SealingKey {
 
     /// Makes a key and writes it to a new file, in hexadecimal, for the owner only. A file that is
     /// already there is left alone and is an error.
+    ///
+    /// # Panics
+    /// Never: the digits have their place.
     pub fn create_file(path: &Path) -> Result<Self, BadKeyFile> {
         let mut key = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| io::Error::other("no randomness"))?;
@@ -71,6 +74,9 @@ impl SealingKey {
     }
 
     /// Seals `plaintext` to `aad`. The result is `nonce ‖ ciphertext ‖ tag`: 28 bytes longer.
+    ///
+    /// # Panics
+    /// Over 64 GiB.
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut in_out = plaintext.to_vec();
         let nonce = self
@@ -152,8 +158,8 @@ mod tests {
     fn a_key_file_is_made_once_for_its_owner_only() {
         let path = std::env::temp_dir().join(format!("chancery-{}", uuid::Uuid::now_v7()));
         let made = SealingKey::create_file(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let written = std::fs::metadata(&path).unwrap().permissions();
+        assert_eq!(written.mode() & 0o777, 0o600);
         let read = SealingKey::from_file(&path).unwrap();
         assert_eq!(*read.open(b"", &made.seal(b"", b"x")).unwrap(), b"x");
         assert!(matches!(

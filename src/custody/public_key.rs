@@ -27,7 +27,7 @@ pub enum PublicKey {
 pub struct NotAPublicKey;
 
 impl PublicKey {
-    /// Reads a SubjectPublicKeyInfo in DER (RFC 5280 §4.1).
+    /// Reads a `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1).
     pub fn from_spki_der(der: &[u8]) -> Result<Self, NotAPublicKey> {
         k256::PublicKey::from_public_key_der(der)
             .map(Self::Secp256k1)
@@ -61,7 +61,10 @@ impl PublicKey {
             .map_err(|_| NotAPublicKey)
     }
 
-    /// The SubjectPublicKeyInfo in DER.
+    /// The `SubjectPublicKeyInfo` in DER.
+    ///
+    /// # Panics
+    /// Never: a key that parsed has a DER form.
     pub fn to_spki_der(&self) -> Vec<u8> {
         match self {
             Self::Secp256k1(key) => key.to_public_key_der(),
@@ -71,7 +74,10 @@ impl PublicKey {
         .into_vec()
     }
 
-    /// The SubjectPublicKeyInfo in PEM, `-----BEGIN PUBLIC KEY-----`.
+    /// The `SubjectPublicKeyInfo` in PEM, `-----BEGIN PUBLIC KEY-----`.
+    ///
+    /// # Panics
+    /// Never: a key that parsed has a PEM form.
     pub fn to_pem(&self) -> String {
         match self {
             Self::Secp256k1(key) => key.to_public_key_pem(LineEnding::LF),

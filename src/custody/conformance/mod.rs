@@ -20,7 +20,8 @@ fn a_softhsm_token_conforms() {
     let name = "custody::conformance::a_softhsm_token_conforms";
     softhsm::run(name, async |softhsm| {
         let token = Arc::new(softhsm.open().await);
-        let attributes = conforms(token).await;
+        let (attributes, high) = conforms(token).await;
+        assert!((1..128).contains(&high), "both halves of s occur: {high}");
         for (name, value) in [
             ("token", true),
             ("private", true),
@@ -48,21 +49,23 @@ fn the_sealed_keystore_conforms_and_claims_no_device() {
         let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
         let master = SealingKey::create_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let attributes = conforms(Arc::new(Keystore::new(pool, master))).await;
+        let (attributes, high) = conforms(Arc::new(Keystore::new(pool, master))).await;
+        assert_eq!(high, 0);
         assert_eq!(attributes.get("sensitive"), Some(&false));
         assert_eq!(attributes.get("extractable"), Some(&true));
     });
 }
 
-/// Goes through everything that a backend must do. Returns the attributes of one of its wallet keys.
-async fn conforms(custody: Arc<dyn Custody>) -> super::Attributes {
+/// Goes through everything that a backend must do. Returns the attributes of one of its wallet keys
+/// and how many of 128 signatures had a high `s`.
+async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u32) {
     custody.health().await.unwrap();
     let wallet = a_pair_reads_back_and_signs(&*custody, Algorithm::Secp256k1).await;
     let client = a_pair_reads_back_and_signs(&*custody, Algorithm::Rsa2048).await;
     for algorithm in [Algorithm::Rsa3072, Algorithm::Rsa4096] {
         a_pair_reads_back_and_signs(&*custody, algorithm).await;
     }
-    many_digests_are_signed_at_once(&custody, &wallet).await;
+    let high = many_digests_are_signed_at_once(&custody, &wallet).await;
     the_wrong_kind_of_payload_is_refused(&*custody, &wallet, &client).await;
     an_id_is_used_once(&*custody, &wallet).await;
     let inspected = custody.inspect(wallet.id, wallet.algorithm).await.unwrap();
@@ -70,17 +73,17 @@ async fn conforms(custody: Arc<dyn Custody>) -> super::Attributes {
     for key in [wallet, client] {
         custody.destroy(key.id, key.algorithm).await.unwrap();
         let payload = payload(key.algorithm, 0);
-        absent(custody.sign(&permit(&key, payload)).await, key.id);
-        absent(custody.inspect(key.id, key.algorithm).await, key.id);
-        absent(custody.destroy(key.id, key.algorithm).await, key.id);
+        absent(&custody.sign(&permit(&key, payload)).await, key.id);
+        absent(&custody.inspect(key.id, key.algorithm).await, key.id);
+        absent(&custody.destroy(key.id, key.algorithm).await, key.id);
     }
     custody.health().await.unwrap();
-    inspected.attributes
+    (inspected.attributes, high)
 }
 
 async fn a_pair_reads_back_and_signs(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {
     let id = KeyId::new();
-    absent(custody.inspect(id, algorithm).await, id);
+    absent(&custody.inspect(id, algorithm).await, id);
     let Generated {
         public_key,
         attributes,
@@ -102,21 +105,22 @@ async fn a_pair_reads_back_and_signs(custody: &dyn Custody, algorithm: Algorithm
 }
 
 /// 16 tasks with 8 digests each. Some devices give a high `s` in half of them; the check lowers it.
-async fn many_digests_are_signed_at_once(custody: &Arc<dyn Custody>, key: &KeyRef) {
+async fn many_digests_are_signed_at_once(custody: &Arc<dyn Custody>, key: &KeyRef) -> u32 {
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..16_u8 {
         let (custody, key) = (Arc::clone(custody), key.clone());
         tasks.spawn(async move {
+            let mut high = 0;
             for number in 0..8 {
                 let payload = payload(key.algorithm, task * 8 + number);
                 let raw = custody.sign(&permit(&key, payload.clone())).await.unwrap();
                 assert!(verifies(&key, &payload, &raw));
+                high += u32::from(matches!(raw, RawSignature::Ecdsa(raw) if raw[32] >= 0x80));
             }
+            high
         });
     }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
+    tasks.join_all().await.into_iter().sum()
 }
 
 async fn the_wrong_kind_of_payload_is_refused(
@@ -138,9 +142,9 @@ async fn an_id_is_used_once(custody: &dyn Custody, key: &KeyRef) {
     assert_eq!(still.public_key, key.public_key);
 }
 
-fn absent<T: std::fmt::Debug>(answer: Result<T, CustodyError>, key: KeyId) {
+fn absent<T: std::fmt::Debug>(answer: &Result<T, CustodyError>, key: KeyId) {
     assert!(
-        matches!(answer, Err(CustodyError::NotFound { id, found: 0 }) if id == key),
+        matches!(answer, Err(CustodyError::NotFound { id, found: 0 }) if *id == key),
         "{answer:?}"
     );
 }

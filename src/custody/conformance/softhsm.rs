@@ -1,7 +1,7 @@
-//! A private SoftHSM for one test, in a process of its own.
+//! A private `SoftHSM` for one test, in a process of its own.
 //!
-//! SoftHSM reads its configuration from the environment when it is initialized, and a process has
-//! one environment and one SoftHSM. So a test starts its own binary again, with the environment set.
+//! It reads its configuration from the environment when it is initialized, and a process has one
+//! environment and one of it. So a test starts its own binary again, with the environment set.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,12 +17,12 @@ const DIRECTORY: &str = "CHANCERY_TEST_SOFTHSM";
 pub(crate) const LABEL: &str = "wallet";
 const PIN: &str = "1234567";
 
-/// A directory with a SoftHSM configuration, a PIN file and an initialized token.
+/// A directory with a configuration, a PIN file and an initialized token.
 pub(crate) struct SoftHsm {
     directory: PathBuf,
 }
 
-/// Runs `body` with a private SoftHSM. `name` is the test's, as libtest calls it.
+/// Runs `body` with a private token. `name` is the test's, as libtest calls it.
 pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
     if let Some(directory) = std::env::var_os(DIRECTORY) {
         let directory = PathBuf::from(directory);

@@ -1,4 +1,4 @@
-//! PKCS#11 tokens: hardware modules, their network cousins, and SoftHSM.
+//! PKCS#11 tokens: hardware modules and all that look like one.
 //!
 //! It promises that a key made here is sensitive, never extractable and for signing only by the
 //! token's own word, read back; that "no such key" is said only by a token shown to be healthy; that
@@ -30,6 +30,7 @@ use crate::audit::Logged;
 use crate::id::KeyId;
 use crate::policy::Permit;
 
+mod attributes;
 mod module;
 mod object;
 mod recovery;
@@ -39,7 +40,7 @@ mod token;
 mod worker;
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
-const GENERATION: Duration = Duration::from_secs(120);
+const GENERATION: Duration = Duration::from_mins(2);
 
 /// Where a token is and how to talk to it.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -52,7 +53,7 @@ pub struct Settings {
     /// The token's serial number, where several tokens have the label.
     #[serde(default)]
     pub token_serial: Option<String>,
-    /// The file with the user's PIN. A newline at its end is not part of it. CloudHSM: `user:password`.
+    /// The file with the user's PIN. A newline at its end is not part of it.
     pub pin_file: PathBuf,
     /// Sessions, each with its thread. One more is kept open and idle. Devices have limits.
     #[serde(default = "default_sessions")]
@@ -88,6 +89,10 @@ impl Pkcs11 {
     ///
     /// It fails at once where the library, the token or the PIN is wrong: what a start must tell.
     pub async fn open(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
+        if settings.sessions == 0 || settings.queue == 0 {
+            let why = "sessions and queue must be at least 1";
+            return Err(CustodyError::Refused(why.into()));
+        }
         let pin = read_pin(&settings.pin_file)?;
         let path = settings.module.clone();
         let module = blocking(move || Module::shared(&path)).await?;

@@ -1,21 +1,18 @@
-//! Objects on the token: templates, finding exactly one, reading back, signing.
+//! Objects on the token: finding exactly one, making, reading back, signing.
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
-use cryptoki::session::SessionState;
+use cryptoki::session::{Session, SessionState};
 use sha2::{Digest, Sha256};
 
+use super::attributes;
 use super::worker::{Desk, Fault};
-use crate::custody::{
-    Algorithm, Attributes, CustodyError, Generated, Payload, PublicKey, RawSignature,
-};
+use crate::custody::{Algorithm, CustodyError, Generated, Payload, PublicKey, RawSignature};
 use crate::id::KeyId;
 
-/// The object identifier 1.3.132.0.10 in DER (SEC 2): secp256k1.
-const SECP256K1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
-/// DER before a SHA-256 digest in a DigestInfo (RFC 8017 §9.2, note 1).
+/// DER before a SHA-256 digest in a `DigestInfo` (RFC 8017 §9.2, note 1).
 const SHA256_DIGEST_INFO: &[u8] = &[
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
     0x00, 0x04, 0x20,
@@ -58,9 +55,12 @@ pub(super) fn generate(
     id: KeyId,
     algorithm: Algorithm,
 ) -> Result<Generated, Fault> {
-    if !find(desk, id, ObjectClass::PRIVATE_KEY)?.is_empty() {
-        let why = "the token already holds a key with this id";
-        return Err(CustodyError::Refused(why.into()).into());
+    healthy(desk)?; // else the finds below prove nothing
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        if !find(desk, id, class)?.is_empty() {
+            let why = "the token already holds a key with this id";
+            return Err(CustodyError::Refused(why.into()).into());
+        }
     }
     let mechanism = match algorithm {
         Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
@@ -71,15 +71,9 @@ pub(super) fn generate(
         _ if desk.seat.hashes_rsa => MechanismType::SHA256_RSA_PKCS,
         _ => MechanismType::RSA_PKCS,
     };
-    let public = public_template(id, algorithm);
-    let plain = private_template(id, algorithm);
-    let mut strict = plain.clone();
-    strict.extend([
-        Attribute::SignRecover(false),
-        Attribute::Modifiable(false),
-        Attribute::Copyable(false),
-        Attribute::AllowedMechanisms(vec![signs_by]),
-    ]);
+    let public = attributes::public(id, algorithm);
+    let plain = attributes::private(id, algorithm);
+    let strict = attributes::strict(&plain, signs_by);
     let session = &desk.seat.session;
     let (public, private) = match session.generate_key_pair(&mechanism, &public, &strict) {
         // Not every token knows these attributes. A refused template makes no key, and what the token
@@ -94,7 +88,7 @@ pub(super) fn generate(
     };
     let made = read(desk, public, private, algorithm);
     let refused = match &made {
-        Ok(made) => unsafe_because(&made.attributes),
+        Ok(made) => attributes::unsafe_because(&made.attributes),
         Err(Fault::Final(error)) => Some(error.to_string()),
         Err(_) => None,
     };
@@ -165,28 +159,6 @@ pub(super) fn healthy(desk: &Desk<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What a key must be to be used; an attribute that the token does not tell fails as well.
-fn unsafe_because(attributes: &Attributes) -> Option<String> {
-    let required = [
-        ("sensitive", true),
-        ("always-sensitive", true),
-        ("extractable", false),
-        ("never-extractable", true),
-        ("local", true),
-        ("sign", true),
-    ];
-    let forbidden = ["sign-recover", "decrypt", "unwrap", "derive"];
-    let wrong = |(name, wanted): &(&str, bool)| attributes.get(*name) != Some(wanted);
-    if let Some((name, wanted)) = required.iter().find(|required| wrong(required)) {
-        return Some(format!("its attribute {name} is not {wanted}"));
-    }
-    let allowed = |name: &&&str| attributes.get(**name) == Some(&true);
-    forbidden
-        .iter()
-        .find(allowed)
-        .map(|name| format!("its attribute {name} is true"))
-}
-
 fn private_key(desk: &mut Desk<'_>, id: KeyId) -> Result<ObjectHandle, Fault> {
     if let Some(key) = desk.seat.private_keys.get(&id) {
         return Ok(*key);
@@ -230,31 +202,13 @@ fn read(
     algorithm: Algorithm,
 ) -> Result<Generated, Fault> {
     let session = &desk.seat.session;
-    let told = session.get_attributes(private, ASKED)?;
-    let attributes = told.iter().filter_map(named).collect();
+    let told = session.get_attributes(private, attributes::ASKED)?;
+    let attributes = told.iter().filter_map(attributes::named).collect();
 
-    let public_key = match algorithm {
-        Algorithm::Secp256k1 => {
-            let told = session.get_attributes(public, &[AttributeType::EcPoint])?;
-            told.iter().find_map(|attribute| match attribute {
-                Attribute::EcPoint(point) => PublicKey::from_ec_point(point).ok(),
-                _ => None,
-            })
-        }
-        _ => {
-            let asked = [AttributeType::Modulus, AttributeType::PublicExponent];
-            let (mut modulus, mut exponent) = (None, None);
-            for attribute in session.get_attributes(public, &asked)? {
-                match attribute {
-                    Attribute::Modulus(n) => modulus = Some(n),
-                    Attribute::PublicExponent(e) => exponent = Some(e),
-                    _ => {}
-                }
-            }
-            modulus
-                .zip(exponent)
-                .and_then(|(n, e)| PublicKey::from_rsa_parts(&n, &e).ok())
-        }
+    let public_key = if algorithm == Algorithm::Secp256k1 {
+        ec_public_key(session, public)?
+    } else {
+        rsa_public_key(session, public)?
     };
     match public_key {
         Some(public_key) if public_key.algorithm() == Some(algorithm) => Ok(Generated {
@@ -265,87 +219,28 @@ fn read(
     }
 }
 
-fn private_template(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
-    vec![
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Sign(true),
-        Attribute::Decrypt(false),
-        Attribute::Unwrap(false),
-        Attribute::Derive(false),
-        Attribute::Id(id.uuid().as_bytes().to_vec()),
-        label(algorithm),
-    ]
-}
-
-fn public_template(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
-    let mut template = vec![
-        Attribute::Token(true),
-        Attribute::Private(false),
-        Attribute::Verify(true),
-        Attribute::Id(id.uuid().as_bytes().to_vec()),
-        label(algorithm),
-    ];
-    let bits: u64 = match algorithm {
-        Algorithm::Secp256k1 => {
-            template.push(Attribute::EcParams(SECP256K1.to_vec()));
-            return template;
-        }
-        Algorithm::Rsa2048 => 2048,
-        Algorithm::Rsa3072 => 3072,
-        Algorithm::Rsa4096 => 4096,
-    };
-    template.push(Attribute::ModulusBits(bits.into()));
-    template.push(Attribute::PublicExponent(vec![1, 0, 1]));
-    template
-}
-
-/// A label for those who look at the token with other tools. Nothing is found by it.
-fn label(algorithm: Algorithm) -> Attribute {
-    Attribute::Label(format!("chancery {}", algorithm.name()).into_bytes())
-}
-
 fn digest_info(message: &[u8]) -> Vec<u8> {
     [SHA256_DIGEST_INFO, &Sha256::digest(message)].concat()
 }
 
-const ASKED: &[AttributeType] = &[
-    AttributeType::Token,
-    AttributeType::Private,
-    AttributeType::Sensitive,
-    AttributeType::AlwaysSensitive,
-    AttributeType::Extractable,
-    AttributeType::NeverExtractable,
-    AttributeType::Local,
-    AttributeType::Sign,
-    AttributeType::SignRecover,
-    AttributeType::Decrypt,
-    AttributeType::Unwrap,
-    AttributeType::Derive,
-    AttributeType::Modifiable,
-    AttributeType::Copyable,
-];
+fn ec_public_key(session: &Session, key: ObjectHandle) -> Result<Option<PublicKey>, Error> {
+    let told = session.get_attributes(key, &[AttributeType::EcPoint])?;
+    Ok(told.iter().find_map(|attribute| match attribute {
+        Attribute::EcPoint(point) => PublicKey::from_ec_point(point).ok(),
+        _ => None,
+    }))
+}
 
-/// By variant, never by position: what a token does not tell is missing from its answer.
-fn named(attribute: &Attribute) -> Option<(String, bool)> {
-    let (name, value) = match attribute {
-        Attribute::Token(value) => ("token", value),
-        Attribute::Private(value) => ("private", value),
-        Attribute::Sensitive(value) => ("sensitive", value),
-        Attribute::AlwaysSensitive(value) => ("always-sensitive", value),
-        Attribute::Extractable(value) => ("extractable", value),
-        Attribute::NeverExtractable(value) => ("never-extractable", value),
-        Attribute::Local(value) => ("local", value),
-        Attribute::Sign(value) => ("sign", value),
-        Attribute::SignRecover(value) => ("sign-recover", value),
-        Attribute::Decrypt(value) => ("decrypt", value),
-        Attribute::Unwrap(value) => ("unwrap", value),
-        Attribute::Derive(value) => ("derive", value),
-        Attribute::Modifiable(value) => ("modifiable", value),
-        Attribute::Copyable(value) => ("copyable", value),
-        _ => return None,
-    };
-    Some((name.to_owned(), *value))
+fn rsa_public_key(session: &Session, key: ObjectHandle) -> Result<Option<PublicKey>, Error> {
+    let asked = [AttributeType::Modulus, AttributeType::PublicExponent];
+    let (mut modulus, mut exponent) = (None, None);
+    for attribute in session.get_attributes(key, &asked)? {
+        match attribute {
+            Attribute::Modulus(n) => modulus = Some(n),
+            Attribute::PublicExponent(e) => exponent = Some(e),
+            _ => {}
+        }
+    }
+    let parts = modulus.zip(exponent);
+    Ok(parts.and_then(|(n, e)| PublicKey::from_rsa_parts(&n, &e).ok()))
 }

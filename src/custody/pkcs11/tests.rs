@@ -132,7 +132,7 @@ fn a_refused_pin_is_not_tried_again() {
         let refused = Pkcs11::open("hsm", settings.clone()).await;
         assert!(matches!(refused, Err(CustodyError::PinRefused)));
 
-        // The file is corrected, but this one must be started again.
+        // The first of these asks the token, the others do not.
         let pin = read_pin(&settings.pin_file).unwrap();
         let module = Module::shared(&settings.module).unwrap();
         let token = Token::new(settings.token_label.clone(), None, pin);
@@ -190,7 +190,7 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
         let (started, starts) = mpsc::channel();
         let (end, ends) = mpsc::channel::<()>();
         let ends = Mutex::new(ends);
-        let hang = token.workers.run(move |_| {
+        let stuck = token.workers.run(move |_| {
             started.send(()).unwrap();
             ends.lock().unwrap().recv().unwrap();
             Ok(())
@@ -200,7 +200,7 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
             starts.recv().unwrap();
             tokio::join!(signs(&token, &key), signs(&token, &key))
         };
-        let (hung, (waiting, busy)) = tokio::join!(hang, both);
+        let (hung, (waiting, busy)) = tokio::join!(stuck, both);
         assert!(matches!(hung, Err(CustodyError::TimedOut)), "{hung:?}");
         assert!(
             matches!(waiting, Err(CustodyError::TimedOut)),

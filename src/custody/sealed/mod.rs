@@ -35,6 +35,8 @@ use crate::policy::Permit;
 use crate::sealing::SealingKey;
 
 mod records;
+#[cfg(test)]
+mod tests;
 
 /// How many open keys are kept in memory, for how long after their last use, and at most.
 const OPEN_KEYS: u64 = 1024;
@@ -93,7 +95,7 @@ impl Keystore {
     async fn found(&self, id: KeyId, algorithm: Algorithm) -> Result<SealedKey, CustodyError> {
         let found = records::find(&self.pool, id, algorithm).await;
         found
-            .map_err(unavailable)?
+            .map_err(|e| unavailable(&e))?
             .ok_or(CustodyError::NotFound { id, found: 0 })
     }
 }
@@ -127,7 +129,7 @@ impl Custody for Keystore {
             public_key: public_key.to_spki_der(),
         };
         let kept = records::insert(&self.pool, id, algorithm, &key).await;
-        if !kept.map_err(unavailable)? {
+        if !kept.map_err(|e| unavailable(&e))? {
             let why = "the keystore already holds a key with this id";
             return Err(CustodyError::Refused(why.into()));
         }
@@ -154,14 +156,17 @@ impl Custody for Keystore {
     async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
         let destroyed = records::delete(&self.pool, id, algorithm).await;
         self.open.invalidate(&(id, algorithm)).await;
-        match destroyed.map_err(unavailable)? {
-            true => Ok(()),
-            false => Err(CustodyError::NotFound { id, found: 0 }),
+        if destroyed.map_err(|e| unavailable(&e))? {
+            Ok(())
+        } else {
+            Err(CustodyError::NotFound { id, found: 0 })
         }
     }
 
     async fn health(&self) -> Result<(), CustodyError> {
-        records::reach(&self.pool).await.map_err(unavailable)
+        records::reach(&self.pool)
+            .await
+            .map_err(|e| unavailable(&e))
     }
 }
 
@@ -247,6 +252,6 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(CustodyError::Unavailable(error.to_string())))
 }
 
-fn unavailable(error: sqlx::Error) -> CustodyError {
+fn unavailable(error: &sqlx::Error) -> CustodyError {
     CustodyError::Unavailable(error.to_string())
 }

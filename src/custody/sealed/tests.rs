@@ -1,0 +1,43 @@
+//! What only a table can do wrong: be written by somebody else.
+
+use super::*;
+use crate::custody::KeyRef;
+use crate::custody::conformance::{payload, permit, postgres};
+
+fn master() -> SealingKey {
+    let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
+    let key = SealingKey::create_file(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    key
+}
+
+#[test]
+fn a_key_signs_the_same_twice_and_not_in_another_row_or_under_another_master() {
+    postgres::run(async |pool| {
+        let keystore = Keystore::new(pool.clone(), master());
+        let (id, algorithm) = (KeyId::new(), Algorithm::Secp256k1);
+        let public_key = keystore.generate(id, algorithm).await.unwrap().public_key;
+        let mut key = KeyRef {
+            id,
+            algorithm,
+            public_key,
+        };
+        let payload = payload(algorithm, 1);
+        let first = keystore.sign(&permit(&key, payload.clone())).await;
+        let again = keystore.sign(&permit(&key, payload.clone())).await;
+        assert_eq!(first.unwrap(), again.unwrap());
+
+        let stranger = Keystore::new(pool.clone(), master());
+        let refused = stranger.sign(&permit(&key, payload.clone())).await;
+        assert!(matches!(refused, Err(CustodyError::Nonsense(_))));
+
+        key.id = KeyId::new();
+        sqlx::query("update sealed_keys set key_id = $1")
+            .bind(key.id)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let refused = keystore.sign(&permit(&key, payload)).await;
+        assert!(matches!(refused, Err(CustodyError::Nonsense(_))));
+    });
+}

@@ -1,0 +1,52 @@
+//! Named points at which a test kills the process, to see what is left.
+//!
+//! They exist in builds with debug assertions only. `CHANCERY_FAIL_POINT=name:n` ends the process,
+//! without a word, when the point is passed for the nth time.
+
+/// Ends the process here if the environment asks for it. Nothing in a release build.
+#[macro_export]
+macro_rules! fail_point {
+    ($name:literal) => {
+        #[cfg(debug_assertions)]
+        $crate::fail::pass($name);
+    };
+}
+
+/// The points of the signing path, in the order in which a request passes them.
+pub const POINTS: [&str; 12] = [
+    "accepted",
+    "intent-joined",
+    "intent-before-commit",
+    "intent-after-commit",
+    "intent-told",
+    "device-before",
+    "device-after",
+    "checked",
+    "release-joined",
+    "release-before-commit",
+    "release-after-commit",
+    "release-told",
+];
+
+/// Passes a point.
+#[cfg(debug_assertions)]
+pub fn pass(name: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
+    let armed = ARMED.get_or_init(|| {
+        let setting = crate::config::environment("CHANCERY_FAIL_POINT")?;
+        let (point, count) = setting.split_once(':').unwrap_or((&setting, "1"));
+        Some((point.to_owned(), AtomicU32::new(count.parse().unwrap_or(1))))
+    });
+    if let Some((point, left)) = armed
+        && point == name
+        && left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        let _ = rustix::process::kill_process(
+            rustix::process::getpid(),
+            rustix::process::Signal::KILL,
+        );
+    }
+}

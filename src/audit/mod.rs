@@ -1,4 +1,24 @@
-//! The evidence.
+//! The audit log: what is about to be signed, what left, who changed what.
+//!
+//! A [`Leaf`] is added in the same transaction as the business rows it speaks of, by the one
+//! [`Log`] of this process, so that (writer, boot, batch, position) has no gaps: batches are given
+//! out one at a time, and the next one only when the outcome of the last is known.
+//!
+//! It **trusts** Postgres to keep what it has committed. An attacker who can change rows there can
+//! remove leaves until the Merkle tree over them exists; the trigger on the table stops slips, not
+//! attackers.
+
+pub mod leaf;
+mod log;
+mod records;
+
+pub use leaf::{Event, Leaf};
+pub use log::{Batch, Log};
+
+/// Proof that a batch, and everything in its transaction, is durable. Minted only by
+/// [`Batch::commit`].
+#[derive(Debug)]
+pub struct Committed(());
 
 /// A permit whose INTENT is durable. Minted only in `audit`, by a committed group.
 #[must_use]
@@ -6,6 +26,11 @@
 pub struct Logged<P>(P);
 
 impl<P> Logged<P> {
+    /// What a commit has made durable.
+    pub(crate) fn new(permit: P, _proof: &Committed) -> Self {
+        Self(permit)
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(permit: P) -> Self {
         Self(permit)

@@ -1,0 +1,299 @@
+//! What a leaf says, and the one way in which it is written as bytes.
+//!
+//! Deterministic CBOR: arrays of definite length, fields by position, integers in their shortest
+//! form. The first element of every leaf is the version of this encoding; a leaf's bytes never
+//! change, so a new field means a new version beside the old one.
+
+use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::id::CallerId;
+
+/// The version of the encoding below.
+const VERSION: u32 = 1;
+
+/// One entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Leaf {
+    /// The version of the encoding.
+    #[n(0)]
+    version: u32,
+    /// Milliseconds since 1970, by the writer's clock.
+    #[n(1)]
+    pub at_ms: i64,
+    /// The program that wrote it.
+    #[n(2)]
+    pub software: String,
+    /// What happened.
+    #[n(3)]
+    pub event: Event,
+}
+
+/// What happened. Digests are 32 bytes, ids 16, `record` and `details` JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Event {
+    /// Something is about to be signed.
+    #[n(0)]
+    Intent(#[n(0)] Box<Intent>),
+    /// A signature left, or is about to.
+    #[n(1)]
+    Released(#[n(0)] Release),
+    /// The intent ended without a signature: somebody or something said no.
+    #[n(2)]
+    Refused(#[n(0)] End),
+    /// The intent ended without a signature: it took too long or its replica died.
+    #[n(3)]
+    Abandoned(#[n(0)] End),
+    /// A caller asked for something the policy does not allow.
+    #[n(4)]
+    Denied(#[n(0)] Denial),
+    /// An operator changed something.
+    #[n(5)]
+    Admin(#[n(0)] Admin),
+}
+
+/// What is about to be signed, for whom, under what.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Intent {
+    /// The intent's id.
+    #[cbor(n(0), with = "id")]
+    pub intent: Uuid,
+    /// `order` or `assertion`.
+    #[n(1)]
+    pub operation: String,
+    /// Who asked.
+    #[cbor(n(2), with = "id")]
+    pub caller: Uuid,
+    /// With which of their tokens.
+    #[cbor(n(3), with = "id")]
+    pub credential: Uuid,
+    /// The wallet or client.
+    #[cbor(n(4), with = "id")]
+    pub subject: Uuid,
+    /// The key.
+    #[cbor(n(5), with = "id")]
+    pub key: Uuid,
+    /// Its epoch.
+    #[n(6)]
+    pub key_epoch: i64,
+    /// SHA-256 of the policy that allowed it.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub policy: [u8; 32],
+    /// SHA-256 over method, path and canonical body.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub request_digest: [u8; 32],
+    /// The caller's idempotency key, if there is one.
+    #[n(9)]
+    pub idempotency_key: Option<String>,
+    /// What is signed.
+    #[cbor(n(10), with = "minicbor::bytes")]
+    pub digest: [u8; 32],
+    /// The same for people, as JSON.
+    #[n(11)]
+    pub record: String,
+}
+
+/// A signature that left.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Release {
+    /// The intent that ends here.
+    #[cbor(n(0), with = "id")]
+    pub intent: Uuid,
+    /// By which holder of the intent.
+    #[n(1)]
+    pub attempt: i32,
+    /// SHA-256 of the signature.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature_hash: [u8; 32],
+    /// SHA-256 of the body that is answered.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub answer_hash: [u8; 32],
+}
+
+/// An intent that ended without a signature.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct End {
+    /// The intent that ends here.
+    #[cbor(n(0), with = "id")]
+    pub intent: Uuid,
+    /// By which holder of the intent.
+    #[n(1)]
+    pub attempt: i32,
+    /// Why, as a stable word.
+    #[n(2)]
+    pub reason: String,
+}
+
+/// A request that the policy denied.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Denial {
+    /// Who asked.
+    #[cbor(n(0), with = "id")]
+    pub caller: Uuid,
+    /// For which action.
+    #[n(1)]
+    pub action: String,
+    /// On what.
+    #[n(2)]
+    pub resource: String,
+}
+
+/// A change by an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Admin {
+    /// Who did it.
+    #[cbor(n(0), with = "id")]
+    pub actor: Uuid,
+    /// What: `create-key`, `revoke-caller`, ….
+    #[n(1)]
+    pub action: String,
+    /// On which thing.
+    #[cbor(n(2), with = "id")]
+    pub subject: Uuid,
+    /// Who agreed.
+    #[n(3)]
+    pub approval: String,
+    /// The rest, as JSON. Never a secret.
+    #[n(4)]
+    pub details: String,
+}
+
+impl Leaf {
+    /// An event, now, by this program.
+    pub fn new(at_ms: i64, event: Event) -> Self {
+        let software = concat!("chancery ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self {
+            version: VERSION,
+            at_ms,
+            software,
+            event,
+        }
+    }
+
+    /// An operator's change, now. `details` never holds a secret.
+    pub fn admin(
+        at_ms: i64,
+        actor: CallerId,
+        action: &str,
+        subject: Uuid,
+        approval: &impl std::fmt::Display,
+        details: &serde_json::Value,
+    ) -> Self {
+        let admin = Admin {
+            actor: actor.uuid(),
+            action: action.to_owned(),
+            subject,
+            approval: approval.to_string(),
+            details: details.to_string(),
+        };
+        Self::new(at_ms, Event::Admin(admin))
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        minicbor::to_vec(self).expect("writing to memory does not fail")
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and nothing that is written otherwise.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let leaf: Self = minicbor::decode(bytes).ok()?;
+        (leaf.version == VERSION && leaf.to_bytes() == bytes).then_some(leaf)
+    }
+
+    /// The word for the kind of event, as the table has it.
+    pub fn kind(&self) -> &'static str {
+        match self.event {
+            Event::Intent(_) => "intent",
+            Event::Released(_) => "released",
+            Event::Refused(_) => "refused",
+            Event::Abandoned(_) => "abandoned",
+            Event::Denied(_) => "denied",
+            Event::Admin(_) => "admin",
+        }
+    }
+
+    /// What the event is about.
+    pub fn subject(&self) -> Uuid {
+        match &self.event {
+            Event::Intent(intent) => intent.intent,
+            Event::Released(release) => release.intent,
+            Event::Refused(end) | Event::Abandoned(end) => end.intent,
+            Event::Denied(denial) => denial.caller,
+            Event::Admin(admin) => admin.subject,
+        }
+    }
+}
+
+/// The leaf hash of RFC 6962: `SHA-256(0x00 ‖ leaf)`.
+pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(leaf)
+        .finalize()
+        .into()
+}
+
+/// UUIDs as 16 bytes.
+mod id {
+    use minicbor::decode::{Decoder, Error};
+    use minicbor::encode::{self, Encoder, Write};
+    use uuid::Uuid;
+
+    pub(super) fn encode<C, W: Write>(
+        id: &Uuid,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(id.as_bytes())?.ok()
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Uuid, Error> {
+        Uuid::from_slice(d.bytes()?).map_err(|_| Error::message("an id has 16 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Leaf {
+        let end = End {
+            intent: Uuid::from_u128(7),
+            attempt: 2,
+            reason: "late".into(),
+        };
+        let mut leaf = Leaf::new(1_700_000_000_000, Event::Abandoned(end));
+        leaf.software = "chancery 0.1.0".into();
+        leaf
+    }
+
+    #[test]
+    fn the_encoding_of_a_leaf_never_changes() {
+        let expected = "8401\
+                        1b0000018bcfe56800\
+                        6e6368616e6365727920302e312e30\
+                        820381\
+                        83\
+                        5000000000000000000000000000000007\
+                        02\
+                        646c617465";
+        assert_eq!(hex::encode(example().to_bytes()), expected);
+        let hash = hex::encode(leaf_hash(&example().to_bytes()));
+        let mut prefixed = vec![0];
+        prefixed.extend(example().to_bytes());
+        assert_eq!(hash, hex::encode(Sha256::digest(prefixed)));
+    }
+
+    #[test]
+    fn bytes_written_otherwise_are_no_leaf() {
+        let bytes = example().to_bytes();
+        assert_eq!(Leaf::from_bytes(&bytes), Some(example()));
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(Leaf::from_bytes(&longer), None);
+        let mut other_version = bytes;
+        other_version[1] = 2;
+        assert_eq!(Leaf::from_bytes(&other_version), None);
+    }
+}

@@ -1,4 +1,30 @@
 //! Who may do what.
+//!
+//! Policies are written in Cedar and checked against the schema next to this file when they are
+//! loaded. What no policy permits is denied; a policy that cannot be evaluated denies too, although
+//! Cedar itself would skip it.
+//!
+//! It **trusts** the policy file, which is the operator's, and the roles and owners in the ledger.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use sha2::{Digest, Sha256};
+
+use crate::callers::Caller;
+
+/// `[policy]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The Cedar file.
+    pub file: PathBuf,
+}
 
 /// Proof that the policy allowed exactly this `A`. Minted only in `policy`, taken away by the group
 /// that records it.
@@ -17,9 +43,351 @@ impl<A> Permit<A> {
         &self.0
     }
 
-    /// The permitted thing, worked out further: an order becomes the digest that stands for it.
-    /// Called only by `signing`, inside the group that puts the result on record.
-    pub(crate) fn map<B>(self, work_out: impl FnOnce(A) -> B) -> Permit<B> {
-        Permit(work_out(self.0))
+    /// Takes the permit apart into the permitted thing and a permit for what follows from it: an
+    /// order, and the digest that stands for it. Called only by `signing`, once both are on record.
+    pub(crate) fn split<B>(self, follows: impl FnOnce(&A) -> B) -> (A, Permit<B>) {
+        let follows = Permit(follows(&self.0));
+        (self.0, follows)
+    }
+}
+
+/// What somebody wants to do, in the schema's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sign an order with a wallet.
+    SignOrder,
+    /// Get an assertion of a client.
+    IssueAssertion,
+    /// See a wallet, client or key.
+    View,
+    /// See what was signed with a wallet or client.
+    ViewSignatures,
+    /// See who may call.
+    ViewCallers,
+    /// Make a key.
+    CreateKey,
+    /// Make a wallet.
+    CreateWallet,
+    /// Make a client.
+    CreateClient,
+    /// Move a key to another state.
+    StepKey,
+    /// Make and revoke callers and tokens.
+    ManageCallers,
+}
+
+impl Action {
+    /// The schema's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignOrder => "sign_order",
+            Self::IssueAssertion => "issue_assertion",
+            Self::View => "view",
+            Self::ViewSignatures => "view_signatures",
+            Self::ViewCallers => "view_callers",
+            Self::CreateKey => "create_key",
+            Self::CreateWallet => "create_wallet",
+            Self::CreateClient => "create_client",
+            Self::StepKey => "step_key",
+            Self::ManageCallers => "manage_callers",
+        }
+    }
+}
+
+/// On what, with the attributes that policies look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    kind: &'static str,
+    name: String,
+    attributes: Vec<(&'static str, String)>,
+}
+
+impl Resource {
+    /// The service itself.
+    pub fn service() -> Self {
+        Self {
+            kind: "Service",
+            name: "chancery".into(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// A wallet, client or key (`kind` as the schema has it) with its owner and environment.
+    pub fn owned(
+        kind: &'static str,
+        name: impl ToString,
+        owner: impl ToString,
+        environment: impl ToString,
+    ) -> Self {
+        let name = name.to_string();
+        let attributes = vec![
+            ("name", name.clone()),
+            ("owner", owner.to_string()),
+            ("environment", environment.to_string()),
+        ];
+        Self {
+            kind,
+            name,
+            attributes,
+        }
+    }
+
+    /// With one attribute more.
+    pub fn with(mut self, attribute: &'static str, value: impl ToString) -> Self {
+        self.attributes.push((attribute, value.to_string()));
+        self
+    }
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}::{}", self.kind, self.name)
+    }
+}
+
+/// Something that the policy decides on before it is done.
+pub trait Ask {
+    /// What is wanted.
+    fn action(&self) -> Action;
+    /// On what.
+    fn resource(&self) -> Resource;
+}
+
+/// The policy said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not permitted{}", .action.name(), by(.rules))]
+pub struct Denied {
+    /// What was wanted.
+    pub action: Action,
+    /// The `@id` of the policies that forbid it; none when nothing permits it.
+    pub rules: Vec<String>,
+}
+
+fn by(rules: &[String]) -> String {
+    if rules.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", rules.join(", "))
+    }
+}
+
+/// Why a policy file was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It cannot be read.
+    #[error("cannot read the policy file {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// It is not Cedar.
+    #[error("the policy does not parse: {0}")]
+    Malformed(String),
+    /// It does not fit the schema.
+    #[error("the policy does not fit the schema: {0}")]
+    DoesNotFit(String),
+}
+
+/// A policy set, ready to decide.
+pub struct Policy {
+    set: PolicySet,
+    schema: Schema,
+    digest: [u8; 32],
+}
+
+impl Policy {
+    /// Loads a file.
+    pub fn load(file: &Path) -> Result<Self, PolicyError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| PolicyError::Unreadable(file.to_owned(), error))?;
+        text.parse()
+    }
+
+    /// SHA-256 of the policy's text: which policy it was, in the audit log.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// Decides, and hands out the permit.
+    pub fn permit<R: Ask>(&self, caller: &Caller, request: R) -> Result<Permit<R>, Denied> {
+        self.decide(caller, request.action(), &request.resource())?;
+        Ok(Permit(request))
+    }
+
+    /// Decides on something that signs nothing.
+    pub fn decide(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(), Denied> {
+        let denied = |rules| Denied { action, rules };
+        let answer = self
+            .ask(caller, action, resource)
+            .ok_or_else(|| denied(Vec::new()))?;
+        let failed = answer.diagnostics().errors().next();
+        if let Some(error) = failed {
+            tracing::error!(%error, "a policy cannot be evaluated: denied");
+            return Err(denied(Vec::new()));
+        }
+        match answer.decision() {
+            Decision::Allow => Ok(()),
+            Decision::Deny => {
+                let id = |policy| {
+                    self.set
+                        .policy(policy)
+                        .and_then(|p| p.annotation("id"))
+                        .map_or_else(|| policy.to_string(), str::to_owned)
+                };
+                Err(denied(answer.diagnostics().reason().map(id).collect()))
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Option<cedar_policy::Response> {
+        let text = RestrictedExpression::new_string;
+        let principal = uid("Caller", &caller.id.to_string())?;
+        let roles = caller.roles.iter().map(|role| text(role.to_string()));
+        let about_caller = [
+            ("name".to_owned(), text(caller.name.to_string())),
+            ("owner".to_owned(), text(caller.owner.to_string())),
+            ("roles".to_owned(), RestrictedExpression::new_set(roles)),
+        ];
+        let on = uid(resource.kind, &resource.name)?;
+        let about_resource = resource
+            .attributes
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), text(value.clone())));
+        let entities = [
+            Entity::new(principal.clone(), about_caller.into(), HashSet::new()).ok()?,
+            Entity::new(on.clone(), about_resource.collect(), HashSet::new()).ok()?,
+        ];
+        let entities = Entities::from_entities(entities, None).ok()?;
+        let what = uid("Action", action.name())?;
+        let request =
+            Request::new(principal, what, on, Context::empty(), Some(&self.schema)).ok()?;
+        Some(Authorizer::new().is_authorized(&request, &self.set, &entities))
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let (schema, _) = Schema::from_cedarschema_str(include_str!("schema.cedarschema"))
+            .map_err(|error| PolicyError::DoesNotFit(error.to_string()))?;
+        let set = PolicySet::from_str(text).map_err(|e| PolicyError::Malformed(e.to_string()))?;
+        let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+        let faults: Vec<_> = verdict
+            .validation_errors()
+            .map(ToString::to_string)
+            .collect();
+        if !faults.is_empty() {
+            return Err(PolicyError::DoesNotFit(faults.join("; ")));
+        }
+        Ok(Self {
+            set,
+            schema,
+            digest: Sha256::digest(text).into(),
+        })
+    }
+}
+
+fn uid(kind: &str, id: &str) -> Option<EntityUid> {
+    let kind = EntityTypeName::from_str(kind).ok()?;
+    Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::CallerId;
+
+    const START: &str = include_str!("../../deploy/policies/start.cedar");
+
+    fn caller(owner: &str, roles: &[&str]) -> Caller {
+        Caller {
+            id: CallerId::new(),
+            credential: uuid::Uuid::now_v7(),
+            name: "somebody".parse().unwrap(),
+            owner: owner.parse().unwrap(),
+            roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_start_set_denies_what_it_does_not_name() {
+        let policy: Policy = START.parse().unwrap();
+        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
+        let key = Resource::owned("Key", "k", "desk-1", "prod").with("purpose", "wallet");
+        let service = Resource::service();
+        let allowed = |who: &Caller, action, on: &Resource| policy.decide(who, action, on).is_ok();
+
+        let trader = caller("desk-1", &["trader"]);
+        assert!(allowed(&trader, Action::SignOrder, &wallet));
+        assert!(allowed(&trader, Action::View, &wallet));
+        assert!(!allowed(&trader, Action::CreateKey, &service));
+        assert!(
+            !allowed(&trader, Action::IssueAssertion, &wallet),
+            "an action of another resource"
+        );
+
+        let neighbour = caller("desk-2", &["trader"]);
+        assert!(!allowed(&neighbour, Action::SignOrder, &wallet));
+        assert!(!allowed(&neighbour, Action::View, &wallet));
+
+        let operator = caller("desk-1", &["operator"]);
+        assert!(allowed(&operator, Action::StepKey, &key));
+        assert!(!allowed(&operator, Action::SignOrder, &wallet));
+
+        let auditor = caller("audit", &["auditor"]);
+        assert!(allowed(&auditor, Action::ViewSignatures, &wallet));
+        assert!(!allowed(&auditor, Action::StepKey, &key));
+
+        let nobody = caller("desk-1", &["unheard-of"]);
+        for action in [Action::SignOrder, Action::View, Action::ViewSignatures] {
+            assert!(!allowed(&nobody, action, &wallet), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_evaluated_denies() {
+        // Overflow is an error at run time that no validator foresees.
+        let text = r#"
+            permit (principal, action, resource);
+            @id("sum") forbid (principal, action, resource)
+            when { 9223372036854775807 + 1 == 0 };
+        "#;
+        let policy: Policy = text.parse().unwrap();
+        let trader = caller("desk-1", &["trader"]);
+        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
+        assert!(policy.decide(&trader, Action::SignOrder, &wallet).is_err());
+    }
+
+    #[test]
+    fn a_denial_names_the_rule_that_forbids() {
+        let text = format!(
+            "{START} @id(\"no-orders-today\") forbid (principal, action == Action::\"sign_order\", resource);"
+        );
+        let policy: Policy = text.parse().unwrap();
+        let trader = caller("desk-1", &["trader"]);
+        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
+        let denied = policy
+            .decide(&trader, Action::SignOrder, &wallet)
+            .unwrap_err();
+        assert_eq!(denied.rules, ["no-orders-today"]);
+    }
+
+    #[test]
+    fn a_policy_that_does_not_fit_the_schema_is_refused() {
+        for text in [
+            "permit (principal, action == Action::\"sign\", resource);",
+            "permit (principal, action, resource) when { principal.rolls.contains(\"x\") };",
+            "permit (",
+        ] {
+            assert!(text.parse::<Policy>().is_err(), "{text}");
+        }
     }
 }

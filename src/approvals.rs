@@ -1,0 +1,67 @@
+//! Loosening takes two people (P6). Until votes exist, every loosening passes [`loosen`], the one
+//! place where they will be asked for.
+
+use std::fmt;
+
+/// `[approvals]`
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// One operator may loosen alone. `serve` refuses to start without it, because there is no other
+    /// way yet; each such step is recorded with `approval = none (single operator)`.
+    #[serde(default)]
+    pub single_operator: bool,
+}
+
+/// Who agreed to a change, as the audit log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval(&'static str);
+
+impl Approval {
+    /// For what tightens: nobody has to agree.
+    pub fn not_needed() -> Self {
+        Self("not needed (tightening)")
+    }
+
+    /// For the first operator, whom nobody could approve.
+    pub fn bootstrap() -> Self {
+        Self("none (bootstrap)")
+    }
+}
+
+impl fmt::Display for Approval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A second person is needed and there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this loosens what is guarded, and needs a second person; [approvals] single_operator is off"
+)]
+pub struct ApprovalNeeded;
+
+/// Asks for agreement to something that loosens.
+pub fn loosen(settings: &Settings) -> Result<Approval, ApprovalNeeded> {
+    if settings.single_operator {
+        Ok(Approval("none (single operator)"))
+    } else {
+        Err(ApprovalNeeded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_loosens_alone_unless_the_configuration_says_so() {
+        assert_eq!(loosen(&Settings::default()), Err(ApprovalNeeded));
+        let approval = loosen(&Settings {
+            single_operator: true,
+        })
+        .unwrap();
+        assert_eq!(approval.to_string(), "none (single operator)");
+    }
+}

@@ -1,0 +1,280 @@
+//! Who may call: callers and their tokens.
+//!
+//! A caller is found by the SHA-256 of the token that was presented. It **trusts** the `callers` and
+//! `caller_tokens` tables: whoever can write there can add a caller or lend one a role. They cannot
+//! read a token from them.
+
+mod records;
+pub mod token;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use moka::future::Cache;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::approvals::Approval;
+use crate::audit::{Batch, Leaf, Log};
+use crate::clock::Clock;
+use crate::id::CallerId;
+use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::name::Name;
+pub use token::Token;
+
+/// How long a token that was found valid is taken without asking again. A revoked caller's
+/// signatures stop at once all the same: each release reads the table.
+const REMEMBER: Duration = Duration::from_secs(1);
+
+/// The longest life of a token.
+pub const MAX_TOKEN_DAYS: u16 = 90;
+
+/// Somebody who was recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub id: CallerId,
+    /// With which credential.
+    pub credential: Uuid,
+    /// Their name.
+    pub name: Name,
+    /// The desk or team they belong to.
+    pub owner: Name,
+    /// What the policy knows them as.
+    pub roles: Vec<Name>,
+}
+
+/// A caller as operators see one. Never a token.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Entry {
+    /// The caller's id.
+    #[schema(value_type = String)]
+    pub id: CallerId,
+    /// Their name.
+    pub name: String,
+    /// The desk or team.
+    pub owner: String,
+    /// What the policy knows them as.
+    pub roles: Vec<String>,
+    /// When they were made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When they were revoked, if they were.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub revoked_at: Option<OffsetDateTime>,
+    /// When the last of their live tokens ends.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub token_expires_at: Option<OffsetDateTime>,
+}
+
+/// What it takes to make a caller.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCaller {
+    /// A name that no other caller has.
+    #[schema(value_type = String, example = "desk-1-bot")]
+    pub name: Name,
+    /// The desk or team; wallets and clients have owners too, and the policy compares them.
+    #[schema(value_type = String, example = "desk-1")]
+    pub owner: Name,
+    /// Names that the policy gives a meaning: `operator`, `trader`, `auditor`.
+    #[schema(value_type = Vec<String>, example = json!(["trader"]))]
+    pub roles: Vec<Name>,
+    /// How long the token lives, 1 to 90 days.
+    #[serde(default = "default_token_days")]
+    #[schema(default = 30, minimum = 1, maximum = 90)]
+    pub token_days: u16,
+}
+
+fn default_token_days() -> u16 {
+    30
+}
+
+/// Why a caller was not made, changed or recognised.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// No such token, or one that was revoked or has expired.
+    #[error("the token is not valid")]
+    NotRecognised,
+    /// The name is taken.
+    #[error("a caller with this name exists")]
+    NameTaken,
+    /// No caller has this name.
+    #[error("no such caller")]
+    NotFound,
+    /// There is an operator already.
+    #[error("there are callers already: the first one was made at an earlier bootstrap")]
+    AlreadyBootstrapped,
+    /// A token lives 1 to 90 days.
+    #[error("token_days is 1 to 90")]
+    TokenDays,
+    /// A caller needs a role, or no policy line will ever fit it.
+    #[error("a caller has at least one role")]
+    NoRole,
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The callers of this service.
+#[derive(Clone)]
+pub struct Callers {
+    ledger: Ledger,
+    clock: Clock,
+    recognised: Cache<[u8; 32], Caller>,
+}
+
+impl Callers {
+    /// Callers on this ledger.
+    pub fn new(ledger: Ledger, clock: Clock) -> Self {
+        let recognised = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(REMEMBER)
+            .build();
+        Self {
+            ledger,
+            clock,
+            recognised,
+        }
+    }
+
+    /// Whose token this is.
+    pub async fn recognise(&self, presented: &str) -> Result<Caller, CallerError> {
+        let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
+        let hash = token.hash();
+        if let Some(caller) = self.recognised.get(&hash).await {
+            return Ok(caller);
+        }
+        let caller = records::find(&hash, &self.ledger)
+            .await?
+            .ok_or(CallerError::NotRecognised)?;
+        self.recognised.insert(hash, caller.clone()).await;
+        Ok(caller)
+    }
+
+    /// All callers, by name.
+    pub async fn list(&self) -> Result<Vec<Entry>, CallerError> {
+        Ok(records::list(&self.ledger).await?)
+    }
+
+    /// One caller.
+    pub async fn show(&self, name: &Name) -> Result<Entry, CallerError> {
+        let all = records::list(&self.ledger).await?;
+        all.into_iter()
+            .find(|entry| entry.name == name.as_str())
+            .ok_or(CallerError::NotFound)
+    }
+
+    /// Makes the first operator. Works once, and never when there is any caller.
+    pub async fn bootstrap(&self, new: &NewCaller, log: &Log) -> Result<Token, CallerError> {
+        let mut batch = log.begin(Gate::Exclusive).await?;
+        if records::any(batch.tx()).await? {
+            return Err(CallerError::AlreadyBootstrapped);
+        }
+        let id = CallerId::new();
+        let token = self
+            .insert(id, new, id, &Approval::bootstrap(), &mut batch)
+            .await?;
+        batch.commit().await?;
+        Ok(token)
+    }
+
+    /// Makes a caller and their token, in a transaction that the operation began.
+    pub(crate) async fn insert(
+        &self,
+        id: CallerId,
+        new: &NewCaller,
+        actor: CallerId,
+        approval: &Approval,
+        batch: &mut Batch,
+    ) -> Result<Token, CallerError> {
+        if new.roles.is_empty() {
+            return Err(CallerError::NoRole);
+        }
+        let expires_at = self.token_end(new.token_days)?;
+        records::insert(id, new, batch.tx())
+            .await
+            .map_err(|error| match error.constraint() {
+                Some("callers_name_is_unique") => CallerError::NameTaken,
+                _ => error.into(),
+            })?;
+        let token = Token::random();
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, batch.tx()).await?;
+        let details = serde_json::json!({
+            "name": new.name, "owner": new.owner, "roles": new.roles, "token_days": new.token_days,
+        });
+        batch.add(&Leaf::admin(
+            self.clock.unix_ms(),
+            actor,
+            "create-caller",
+            id.uuid(),
+            approval,
+            &details,
+        ));
+        Ok(token)
+    }
+
+    /// Gives a caller another token; the older ones live until they expire or the caller is revoked.
+    pub(crate) async fn issue_token(
+        &self,
+        name: &Name,
+        token_days: u16,
+        actor: CallerId,
+        approval: &Approval,
+        batch: &mut Batch,
+    ) -> Result<Token, CallerError> {
+        let expires_at = self.token_end(token_days)?;
+        let id = records::lock(name, batch.tx())
+            .await?
+            .ok_or(CallerError::NotFound)?;
+        let token = Token::random();
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, batch.tx()).await?;
+        let details = serde_json::json!({ "name": name, "token_days": token_days });
+        batch.add(&Leaf::admin(
+            self.clock.unix_ms(),
+            actor,
+            "issue-caller-token",
+            id.uuid(),
+            approval,
+            &details,
+        ));
+        Ok(token)
+    }
+
+    /// Revokes a caller with all their tokens. Once the batch is committed, which must stand at the
+    /// exclusive gate, nothing more is released to them; [`forget`](Self::forget) then makes them a
+    /// stranger here at once.
+    pub(crate) async fn revoke(
+        &self,
+        name: &Name,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<(), CallerError> {
+        let id = records::revoke(name, batch.tx())
+            .await?
+            .ok_or(CallerError::NotFound)?;
+        let details = serde_json::json!({ "name": name });
+        let (now_ms, approval) = (self.clock.unix_ms(), Approval::not_needed());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "revoke-caller",
+            id.uuid(),
+            &approval,
+            &details,
+        ));
+        Ok(())
+    }
+
+    /// Forgets who was recognised a moment ago.
+    pub fn forget(&self) {
+        self.recognised.invalidate_all();
+    }
+
+    fn token_end(&self, days: u16) -> Result<OffsetDateTime, CallerError> {
+        if !(1..=MAX_TOKEN_DAYS).contains(&days) {
+            return Err(CallerError::TokenDays);
+        }
+        Ok(self.clock.now() + time::Duration::days(i64::from(days)))
+    }
+}

@@ -16,6 +16,14 @@ use std::path::Path;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use zeroize::Zeroizing;
 
+/// `[sealing]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The file with the key under which answers that are credentials are kept. All replicas share it.
+    pub key_file: std::path::PathBuf,
+}
+
 /// A key that seals and opens. It cannot be read back.
 pub struct SealingKey(RandomizedNonceKey);
 

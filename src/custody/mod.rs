@@ -9,18 +9,26 @@
 //! attributes read back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::audit::Logged;
 use crate::id::KeyId;
+use crate::ledger::Ledger;
+use crate::name::Name;
 use crate::policy::Permit;
+use crate::sealing::SealingKey;
+use opening::Opening;
 
+mod opening;
 pub mod pkcs11;
 pub mod public_key;
 pub mod sealed;
+mod vault;
 
 pub use public_key::PublicKey;
+pub use vault::Vault;
 
 #[cfg(test)]
 mod conformance;
@@ -50,6 +58,13 @@ impl Algorithm {
             Self::Rsa3072 => "rsa3072",
             Self::Rsa4096 => "rsa4096",
         }
+    }
+
+    /// The algorithm with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Secp256k1, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096]
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 }
 
@@ -117,6 +132,32 @@ pub struct Generated {
 /// Attributes of a private key as its device states them, by their PKCS#11 names in kebab case
 /// without `CKA_` (`never-extractable`). An attribute that the device does not tell is absent.
 pub type Attributes = BTreeMap<String, bool>;
+
+/// `[custody.NAME]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Settings {
+    /// A PKCS#11 token.
+    Pkcs11(pkcs11::Settings),
+    /// The sealed software keystore.
+    Sealed(sealed::Settings),
+}
+
+/// Opens a device. A PKCS#11 token is opened when it is first asked, and again when it was absent.
+pub fn open(
+    name: &Name,
+    settings: &Settings,
+    ledger: &Ledger,
+) -> Result<Arc<dyn Custody>, CustodyError> {
+    Ok(match settings {
+        Settings::Pkcs11(settings) => Arc::new(Opening::new(name.as_str(), settings.clone())),
+        Settings::Sealed(settings) => {
+            let master = SealingKey::from_file(&settings.master_key_file)
+                .map_err(|error| CustodyError::Unavailable(error.to_string()))?;
+            Arc::new(sealed::Keystore::new(ledger.pool().clone(), master))
+        }
+    })
+}
 
 /// A device that holds private keys and signs with them. The keys never leave it.
 #[async_trait]

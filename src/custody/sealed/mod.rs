@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKeyComponents};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use k256::ecdsa::signature::hazmat::PrehashSigner as _;
 use k256::elliptic_curve::rand_core::OsRng;
@@ -50,6 +50,9 @@ pub struct Settings {
     /// The file with the master key: 32 bytes or 64 hexadecimal digits, not readable by everybody.
     /// Without it every key in the store is lost.
     pub master_key_file: PathBuf,
+    /// That keys lie in software: `serve` refuses the keystore without it.
+    #[serde(default)]
+    pub accept_keys_in_software: bool,
 }
 
 /// Private keys in Postgres, sealed.
@@ -215,8 +218,8 @@ fn make(algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, PublicKey), Custody
     };
     let pair = RsaKeyPair::generate(size).map_err(|_| failed("making an RSA key"))?;
     let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed("encoding"))?;
-    let parts = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-    let public_key = PublicKey::from_rsa_parts(&parts.n, &parts.e)
+    let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| failed("encoding"))?;
+    let public_key = PublicKey::from_spki_der(spki.as_ref())
         .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
     Ok((Zeroizing::new(der.as_ref().to_vec()), public_key))
 }

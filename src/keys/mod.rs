@@ -1,0 +1,330 @@
+//! Keys: which there are, in which device, in which state.
+//!
+//! A key's row is on record before its device is asked to make it, so that a key made by a process
+//! that then died has a trace. Its state moves only along the edges of [`KeyState::step`], which the
+//! database enforces too, and each step raises its epoch: a signature begun under one epoch is not
+//! released under another.
+//!
+//! It **trusts** the `keys` table for which public key is meant. Who can change that column, against
+//! the trigger that guards it, can point a wallet at another key of the same device.
+
+pub(crate) mod records;
+pub mod state;
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::approvals::{self, Approval, ApprovalNeeded};
+use crate::audit::{Batch, Leaf, Log};
+use crate::clock::Clock;
+use crate::custody::{Algorithm, Attributes, CustodyError, Generated, KeyRef, PublicKey, Vault};
+use crate::id::{CallerId, KeyId};
+use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::name::Name;
+use crate::policy::Resource;
+pub use state::{KeyState, NotAStep};
+
+/// What a key is for. Never two things.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Signs orders.
+    Wallet,
+    /// Signs client assertions.
+    Client,
+}
+
+impl Purpose {
+    /// The word that the ledger uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Client => "client",
+        }
+    }
+
+    /// How long such a key is in use unless it is said otherwise: within SP 800-57's 1 to 3 years
+    /// for a signature key, 1 to 2 for an authentication key.
+    fn default_days(self) -> u16 {
+        match self {
+            Self::Wallet => 3 * 365,
+            Self::Client => 180,
+        }
+    }
+
+    fn longest_days(self) -> u16 {
+        match self {
+            Self::Wallet => 3 * 365,
+            Self::Client => 2 * 365,
+        }
+    }
+}
+
+/// A key on record.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: Name,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What kind of key.
+    pub algorithm: Algorithm,
+    /// Which device holds it: the name of a `[custody.NAME]` section.
+    pub backend: Name,
+    /// Where it is used: `prod`, `preprod`, …. Never in two places.
+    pub environment: Name,
+    /// The desk or team.
+    pub owner: Name,
+    /// Its state.
+    pub state: KeyState,
+    /// How often its state has changed.
+    pub epoch: i64,
+    /// Its public half; absent while the device has not made it.
+    pub public_key: Option<PublicKey>,
+    /// The private half's attributes as the device stated them.
+    pub attributes: Attributes,
+    /// When it was put on record.
+    pub created_at: OffsetDateTime,
+    /// After this it signs nothing.
+    pub cryptoperiod_ends_at: OffsetDateTime,
+}
+
+impl Key {
+    /// The key as policies see it.
+    pub fn resource(&self) -> Resource {
+        Resource::owned("Key", &self.name, &self.owner, &self.environment)
+            .with("purpose", self.purpose.name())
+    }
+
+    /// Where to find it in its device.
+    pub fn reference(&self) -> Option<KeyRef> {
+        let public_key = self.public_key.clone()?;
+        Some(KeyRef {
+            id: self.id,
+            algorithm: self.algorithm,
+            public_key,
+        })
+    }
+}
+
+/// What it takes to make a key.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// A name that no other key has.
+    #[schema(value_type = String, example = "desk-1-wallet-2026")]
+    pub name: Name,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// secp256k1 for a wallet; rsa2048 (the default for a client), rsa3072 or rsa4096 for a client.
+    #[serde(default)]
+    pub algorithm: Option<Algorithm>,
+    /// The `[custody.NAME]` section of the device that makes it.
+    #[schema(value_type = String, example = "hsm")]
+    pub backend: Name,
+    /// Where it is used.
+    #[schema(value_type = String, example = "prod")]
+    pub environment: Name,
+    /// The desk or team.
+    #[schema(value_type = String, example = "desk-1")]
+    pub owner: Name,
+    /// How many days it is in use: at most 1,095 for a wallet key (the default), 730 for a client
+    /// key (180 unless said otherwise).
+    #[serde(default)]
+    pub cryptoperiod_days: Option<u16>,
+}
+
+/// Why a key was not made, found or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The name is taken.
+    #[error("a key with this name exists")]
+    NameTaken,
+    /// No key has this name.
+    #[error("no such key")]
+    NotFound,
+    /// The algorithm does not fit the purpose.
+    #[error("a wallet key is secp256k1; a client key is rsa2048, rsa3072 or rsa4096")]
+    WrongAlgorithm,
+    /// The cryptoperiod is too long, or nothing.
+    #[error("cryptoperiod_days is 1 to {0} for such a key")]
+    Cryptoperiod(u16),
+    /// The step does not exist.
+    #[error(transparent)]
+    NotAStep(#[from] NotAStep),
+    /// The key was moved by somebody else in the meantime.
+    #[error("the key changed in the meantime")]
+    Changed,
+    /// The device never made the key.
+    #[error("the device has not made this key")]
+    NeverMade,
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The keys of this service.
+#[derive(Clone)]
+pub struct Keys {
+    ledger: Ledger,
+    log: Log,
+    vault: Arc<Vault>,
+    approvals: approvals::Settings,
+    clock: Clock,
+}
+
+impl Keys {
+    /// Keys on this ledger, in these devices.
+    pub fn new(log: Log, vault: Arc<Vault>, approvals: approvals::Settings, clock: Clock) -> Self {
+        Self {
+            ledger: log.ledger().clone(),
+            log,
+            vault,
+            approvals,
+            clock,
+        }
+    }
+
+    /// All keys, by name.
+    pub async fn list(&self) -> Result<Vec<Key>, KeyError> {
+        Ok(records::list(&self.ledger).await?)
+    }
+
+    /// One key.
+    pub async fn show(&self, name: &Name) -> Result<Key, KeyError> {
+        records::find(name, &self.ledger)
+            .await?
+            .ok_or(KeyError::NotFound)
+    }
+
+    /// Puts a key on record and has its device make it. The rest, its public half, is recorded with
+    /// [`record`](Self::record). If the process dies in between, the row without a public key is the
+    /// trace, and the name stays taken.
+    pub async fn make(
+        &self,
+        new: &NewKey,
+        actor: CallerId,
+    ) -> Result<(KeyId, Generated), KeyError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let algorithm = match (new.purpose, new.algorithm) {
+            (Purpose::Wallet, None | Some(Algorithm::Secp256k1)) => Algorithm::Secp256k1,
+            (Purpose::Client, None) => Algorithm::Rsa2048,
+            (Purpose::Client, Some(rsa)) if rsa != Algorithm::Secp256k1 => rsa,
+            _ => return Err(KeyError::WrongAlgorithm),
+        };
+        let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
+        if !(1..=new.purpose.longest_days()).contains(&days) {
+            return Err(KeyError::Cryptoperiod(new.purpose.longest_days()));
+        }
+        let device = self.vault.backend(&new.backend)?;
+        let id = KeyId::new();
+        let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
+
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        records::insert(id, new, algorithm, ends_at, batch.tx())
+            .await
+            .map_err(name_taken)?;
+        let details = serde_json::json!({
+            "name": new.name, "purpose": new.purpose, "algorithm": algorithm,
+            "backend": new.backend, "environment": new.environment, "owner": new.owner,
+            "cryptoperiod_days": days,
+        });
+        let now_ms = self.clock.unix_ms();
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "create-key",
+            id.uuid(),
+            &approval,
+            &details,
+        ));
+        batch.commit().await?;
+        crate::fail_point!("key-on-record");
+
+        let made = device.generate(id, algorithm).await?;
+        crate::fail_point!("key-made");
+        Ok((id, made))
+    }
+
+    /// Records what the device has made. The key is then in `pre-activation`.
+    pub async fn record(
+        &self,
+        id: KeyId,
+        made: &Generated,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        let key = records::set_public_key(id, made, batch.tx()).await?;
+        let details = serde_json::json!({
+            "fingerprint": hex::encode(made.public_key.fingerprint()),
+            "attributes": made.attributes,
+        });
+        let approval = approvals::loosen(&self.approvals)?;
+        let now_ms = self.clock.unix_ms();
+        let leaf = Leaf::admin(
+            now_ms,
+            actor,
+            "record-public-key",
+            id.uuid(),
+            &approval,
+            &details,
+        );
+        batch.add(&leaf);
+        Ok(key)
+    }
+
+    /// Moves a key to another state. Once the batch is committed, which must stand at the exclusive
+    /// gate, a key that was moved out of `active` signs nothing more.
+    pub async fn step(
+        &self,
+        key: &Key,
+        to: KeyState,
+        reason: &str,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        key.state.step(to)?;
+        if key.public_key.is_none() && to == KeyState::Active {
+            return Err(KeyError::NeverMade);
+        }
+        let approval = if key.state.tightens(to) {
+            Approval::not_needed()
+        } else {
+            approvals::loosen(&self.approvals)?
+        };
+        if !records::step(key, to, actor, &approval, reason, batch.tx()).await? {
+            return Err(KeyError::Changed);
+        }
+        let moved = Key {
+            state: to,
+            epoch: key.epoch + 1,
+            ..key.clone()
+        };
+        let details = serde_json::json!({
+            "name": key.name, "from": key.state, "to": to, "epoch": moved.epoch, "reason": reason,
+        });
+        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms, actor, "step-key", id, &approval, &details,
+        ));
+        Ok(moved)
+    }
+}
+
+fn name_taken(error: LedgerError) -> KeyError {
+    match error.constraint() {
+        Some("keys_name_is_unique") => KeyError::NameTaken,
+        _ => error.into(),
+    }
+}

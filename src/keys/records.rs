@@ -1,0 +1,181 @@
+//! `keys` and `key_transitions`.
+
+use time::OffsetDateTime;
+
+use super::{Key, KeyState, NewKey, Purpose};
+use crate::approvals::Approval;
+use crate::custody::{Algorithm, Generated, PublicKey};
+use crate::id::{CallerId, KeyId};
+use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::name::Name;
+
+/// A row of `keys`, before it is understood. Others that join the table read it through this too.
+pub(crate) struct Row {
+    pub(crate) id: uuid::Uuid,
+    pub(crate) name: String,
+    pub(crate) purpose: String,
+    pub(crate) algorithm: String,
+    pub(crate) backend: String,
+    pub(crate) environment: String,
+    pub(crate) owner: String,
+    pub(crate) state: String,
+    pub(crate) epoch: i64,
+    pub(crate) public_key: Option<Vec<u8>>,
+    pub(crate) attributes: Option<serde_json::Value>,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) cryptoperiod_ends_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Key {
+    type Error = LedgerError;
+
+    fn try_from(row: Row) -> Result<Self, LedgerError> {
+        let corrupt = |what: &str| LedgerError::Corrupt("keys", format!("{what} of {}", row.id));
+        let public_key = row
+            .public_key
+            .map(|der| PublicKey::from_spki_der(&der))
+            .transpose()
+            .map_err(|_| corrupt("public_key"))?;
+        Ok(Self {
+            id: row.id.into(),
+            purpose: match row.purpose.as_str() {
+                "wallet" => Purpose::Wallet,
+                "client" => Purpose::Client,
+                _ => return Err(corrupt("purpose")),
+            },
+            algorithm: Algorithm::from_name(&row.algorithm).ok_or_else(|| corrupt("algorithm"))?,
+            state: KeyState::from_name(&row.state).ok_or_else(|| corrupt("state"))?,
+            attributes: row
+                .attributes
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| corrupt("attributes"))?
+                .unwrap_or_default(),
+            name: Name::from_record("keys", row.name)?,
+            backend: Name::from_record("keys", row.backend)?,
+            environment: Name::from_record("keys", row.environment)?,
+            owner: Name::from_record("keys", row.owner)?,
+            epoch: row.epoch,
+            public_key,
+            created_at: row.created_at,
+            cryptoperiod_ends_at: row.cryptoperiod_ends_at,
+        })
+    }
+}
+
+pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys order by name"
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
+pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys where name = $1",
+        name.as_str(),
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    row.map(Key::try_from).transpose()
+}
+
+pub(crate) async fn find_by_id(id: KeyId, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys where id = $1",
+        id.uuid(),
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    row.map(Key::try_from).transpose()
+}
+
+pub(super) async fn insert(
+    id: KeyId,
+    new: &NewKey,
+    algorithm: Algorithm,
+    ends_at: OffsetDateTime,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
+                           cryptoperiod_ends_at)
+         values ($1, $2, $3, $4, $5, $6, $7, 'created', $8)",
+        id.uuid(),
+        new.name.as_str(),
+        new.purpose.name(),
+        algorithm.name(),
+        new.backend.as_str(),
+        new.environment.as_str(),
+        new.owner.as_str(),
+        ends_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_public_key(
+    id: KeyId,
+    made: &Generated,
+    tx: &mut Tx,
+) -> Result<Key, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "update keys set public_key = $2, attributes = $3 where id = $1
+         returning id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                   public_key, attributes, created_at, cryptoperiod_ends_at",
+        id.uuid(),
+        made.public_key.to_spki_der(),
+        serde_json::json!(made.attributes),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    row.try_into()
+}
+
+/// Takes the step if the key is still where it was seen.
+pub(super) async fn step(
+    key: &Key,
+    to: KeyState,
+    actor: CallerId,
+    approval: &Approval,
+    reason: &str,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    sqlx::query!(
+        "insert into key_transitions (key_id, epoch, from_state, to_state, actor_id, approval, reason)
+         select $1, $2, $3, $4, $5, $6, $7
+         on conflict (key_id, epoch) do nothing",
+        key.id.uuid(),
+        key.epoch + 1,
+        key.state.name(),
+        to.name(),
+        actor.uuid(),
+        approval.to_string(),
+        reason,
+    )
+    .execute(tx.connection())
+    .await?;
+    let moved = sqlx::query!(
+        "update keys set state = $3, epoch = epoch + 1 where id = $1 and epoch = $2 and state = $4",
+        key.id.uuid(),
+        key.epoch,
+        to.name(),
+        key.state.name(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}

@@ -1,0 +1,137 @@
+//! `idempotency_keys`.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Key, RequestDigest};
+use crate::id::{CallerId, IntentId};
+use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// A claim on a key for an intent.
+pub(crate) struct Claim<'a> {
+    pub(crate) caller: CallerId,
+    pub(crate) key: &'a Key,
+    pub(crate) request: RequestDigest,
+    pub(crate) intent: IntentId,
+}
+
+/// What a key stands for already.
+pub(crate) struct Standing {
+    pub(crate) request: RequestDigest,
+    /// The signature's id and, once released, its answer.
+    pub(crate) intent: Option<IntentId>,
+    pub(crate) released: Option<Released>,
+    /// The sealed answer of an administrative write.
+    pub(crate) answer: Option<Vec<u8>>,
+}
+
+/// An answer as it was released.
+pub(crate) struct Released {
+    pub(crate) answer: Vec<u8>,
+    pub(crate) sealed: bool,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+}
+
+/// Claims keys for intents; the keys are different from each other. Returns the intents that got
+/// theirs: keys that are new, have expired, or stand for nothing.
+pub(crate) async fn claim(
+    claims: &[Claim<'_>],
+    keep_hours: u32,
+    tx: &mut Tx,
+) -> Result<Vec<IntentId>, LedgerError> {
+    let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
+    let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
+    let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
+    let intents: Vec<Uuid> = claims.iter().map(|c| c.intent.uuid()).collect();
+    let claimed = sqlx::query_scalar!(
+        r#"insert into idempotency_keys as held (caller_id, key, request_digest, intent_id, expires_at)
+         select caller, key, request, intent, now() + make_interval(hours => $5)
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[])
+             as row (caller, key, request, intent)
+         order by caller, key
+         on conflict (caller_id, key) do update set
+             request_digest = excluded.request_digest, intent_id = excluded.intent_id,
+             answer = null, expires_at = excluded.expires_at
+         where held.expires_at < now()
+             or (held.request_digest = excluded.request_digest and exists (
+                 select from intents i
+                 where i.id = held.intent_id and i.outcome in ('refused', 'abandoned')))
+         returning intent_id as "intent_id!""#,
+        &callers,
+        &keys,
+        &requests,
+        &intents,
+        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(claimed.into_iter().map(IntentId::from).collect())
+}
+
+/// Claims a key for an administrative write, whose sealed answer is known already.
+pub(crate) async fn claim_answer(
+    caller: CallerId,
+    key: &Key,
+    request: RequestDigest,
+    answer: &[u8],
+    keep_hours: u32,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let claimed = sqlx::query!(
+        "insert into idempotency_keys as held (caller_id, key, request_digest, answer, expires_at)
+         values ($1, $2, $3, $4, now() + make_interval(hours => $5))
+         on conflict (caller_id, key) do update set
+             request_digest = excluded.request_digest, intent_id = null,
+             answer = excluded.answer, expires_at = excluded.expires_at
+         where held.expires_at < now()",
+        caller.uuid(),
+        key.as_str(),
+        request.0.as_slice(),
+        answer,
+        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// What a key stands for, to whoever holds it.
+pub(crate) async fn standing(
+    caller: CallerId,
+    key: &Key,
+    ledger: &Ledger,
+) -> Result<Option<Standing>, LedgerError> {
+    let row = sqlx::query!(
+        r#"select k.request_digest, k.intent_id, k.answer,
+                r.answer as "released?", r.answer_is_sealed as "sealed?", r.expires_at
+         from idempotency_keys k left join releases r on r.intent_id = k.intent_id
+         where k.caller_id = $1 and k.key = $2 and k.expires_at >= now()"#,
+        caller.uuid(),
+        key.as_str(),
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(row.map(|row| Standing {
+        request: RequestDigest(row.request_digest.try_into().unwrap_or_default()),
+        intent: row.intent_id.map(IntentId::from),
+        released: row.released.map(|answer| Released {
+            answer,
+            sealed: row.sealed.unwrap_or(true),
+            expires_at: row.expires_at,
+        }),
+        answer: row.answer,
+    }))
+}
+
+/// Forgets keys that have expired, at most `limit` of them; says how many.
+pub(crate) async fn forget_expired(limit: i64, ledger: &Ledger) -> Result<u64, LedgerError> {
+    let gone = sqlx::query!(
+        "delete from idempotency_keys where (caller_id, key) in (
+             select caller_id, key from idempotency_keys where expires_at < now()
+             order by expires_at limit $1 for update skip locked)",
+        limit,
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(gone.rows_affected())
+}

@@ -1,0 +1,57 @@
+//! No signature leaves that does not verify under the key on record, over the bytes that were meant
+//! (P8).
+
+use sha2::{Digest, Sha256};
+
+use crate::custody::{Payload, PublicKey, RawSignature, Sign};
+use crate::ethereum::{self, signature};
+
+/// A signature that verifies.
+#[derive(Clone, Debug)]
+pub enum Checked {
+    /// Recoverable, low `s`.
+    Ethereum(ethereum::Signature),
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256(Vec<u8>),
+}
+
+/// A signature that must not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// ECDSA.
+    #[error(transparent)]
+    Ecdsa(#[from] signature::BadSignature),
+    /// RSA.
+    #[error("the RSA signature does not verify under the key on record")]
+    Rsa,
+    /// An RSA signature of a secp256k1 key, or the reverse.
+    #[error("the signature is of another kind than the key")]
+    Kind,
+}
+
+impl Checked {
+    /// Checks what a device gave for an order to sign.
+    pub fn check(raw: &RawSignature, sign: &Sign) -> Result<Self, BadSignature> {
+        match (raw, &sign.payload, &sign.key.public_key) {
+            (RawSignature::Ecdsa(raw), Payload::Digest(digest), PublicKey::Secp256k1(key)) => Ok(
+                Self::Ethereum(ethereum::Signature::check(raw, digest, key)?),
+            ),
+            (RawSignature::Rsa(raw), Payload::Message(message), key @ PublicKey::Rsa(_)) => {
+                if key.verify_rs256(message, raw) {
+                    Ok(Self::Rs256(raw.clone()))
+                } else {
+                    Err(BadSignature::Rsa)
+                }
+            }
+            _ => Err(BadSignature::Kind),
+        }
+    }
+
+    /// SHA-256 of the signature's bytes.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        match self {
+            Self::Ethereum(signature) => Sha256::digest(signature.as_bytes()).into(),
+            Self::Rs256(signature) => Sha256::digest(signature).into(),
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! The door: everything that signs goes through [`Signer::sign`], and nothing else can.
+//!
+//! A [`Draft`] says what is to be signed and for whom. The policy permits it, a group writes the
+//! INTENT, the device signs what was permitted and logged, the signature is checked under the key
+//! that was meant, a group writes the RELEASED leaf together with the answer, and only then somebody
+//! sees it. An intent ends exactly once: released, refused, or abandoned.
+//!
+//! It **trusts** the policy for who may, the ledger for what is durable, and the device for nothing
+//! but secrecy.
+//!
+//! # Why the work outlives the wait
+//! A caller who hangs up or loses patience has already caused an intent. Dropping the work there
+//! would leave an intent without an end and a signature without a record, so it runs on as a task of
+//! its own, and the caller finds the answer under the same idempotency key.
+
+mod check;
+mod group;
+mod records;
+pub mod signatures;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::audit::{Event, Leaf, Log, Logged, leaf};
+use crate::callers::Caller;
+use crate::clock::Clock;
+use crate::custody::{CustodyError, Payload, Sign, Vault};
+use crate::fail_point;
+use crate::id::{ClientId, IntentId};
+use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
+use crate::keys::{Key, KeyState};
+use crate::ledger::LedgerError;
+use crate::policy::{Ask, Denied, Permit, Policy};
+use crate::sealing::SealingKey;
+pub use check::{BadSignature, Checked};
+use group::{Claim, Ended, Group, How};
+
+/// `[signing]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How many intents and releases may wait for a group before callers are told to come back.
+    pub queue: usize,
+    /// How long a caller waits for an answer unless it says otherwise.
+    pub deadline_ms: u64,
+    /// How long this replica may work on an intent before any replica ends it. Longer than the
+    /// longest deadline.
+    pub lease_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue: 4_096,
+            deadline_ms: 8_000,
+            lease_ms: 12_000,
+        }
+    }
+}
+
+/// Something that can be signed: an order, an assertion.
+pub trait Draft: Ask + Send + Sync + 'static {
+    /// `order` or `assertion`: the word in the ledger.
+    fn operation(&self) -> &'static str;
+    /// The wallet or client.
+    fn subject(&self) -> Uuid;
+    /// The key, as it was when the draft was made.
+    fn key(&self) -> &Key;
+    /// Works out what is signed. Called when the intent joins its group, so that times are fresh;
+    /// pure apart from random identifiers.
+    fn prepare(&self, now_ms: i64) -> Prepared;
+    /// The body of the answer.
+    fn answer(&self, id: IntentId, prepared: &Prepared, signature: &Checked) -> Answer;
+}
+
+impl Ask for Box<dyn Draft> {
+    fn action(&self) -> crate::policy::Action {
+        (**self).action()
+    }
+
+    fn resource(&self) -> crate::policy::Resource {
+        (**self).resource()
+    }
+}
+
+/// What is signed, worked out.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// For the device.
+    pub payload: Payload,
+    /// What stands for it in the ledger: the EIP-712 digest, or SHA-256 of the message.
+    pub digest: [u8; 32],
+    /// The same for people.
+    pub record: serde_json::Value,
+    /// The order's hash at the venue.
+    pub order_hash: Option<[u8; 32]>,
+    /// The assertion's identifier.
+    pub jti: Option<Jti>,
+    /// A signature that is not on its way by then is abandoned, and made once more.
+    pub release_before_ms: Option<i64>,
+    /// When what is signed stops being of use.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// An assertion's identifier, which is issued once (P4).
+#[derive(Clone, Copy, Debug)]
+pub struct Jti {
+    /// The identifier.
+    pub jti: Uuid,
+    /// Of which client.
+    pub client: ClientId,
+    /// `iat`.
+    pub issued_at: OffsetDateTime,
+    /// `exp`.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A body to be answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// Whether it is a credential, which the ledger keeps sealed.
+    pub is_secret: bool,
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// JSON, the same bytes for the same idempotency key.
+    pub body: Vec<u8>,
+    /// Whether it was released earlier.
+    pub replayed: bool,
+}
+
+/// How a request came in.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// SHA-256 over method, path and canonical body.
+    pub digest: RequestDigest,
+    /// The caller's key for it.
+    pub idempotency: Option<IdempotencyKey>,
+    /// How long the caller waits.
+    pub deadline: Option<Duration>,
+}
+
+/// Why nothing was signed, or nothing is answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The policy.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The queue in front of the groups is full.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// The key does not sign in its state.
+    #[error("the key is {0}")]
+    KeyNotActive(&'static str),
+    /// The key's cryptoperiod is over.
+    #[error("the key's cryptoperiod has ended")]
+    KeyExpired,
+    /// The key changed between the first look and the commit.
+    #[error("the key changed meanwhile")]
+    KeyEpochChanged,
+    /// The caller or their token was revoked, or the token expired, meanwhile.
+    #[error("the caller was revoked meanwhile")]
+    CallerRevoked,
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The same request is being worked on.
+    #[error("the same request is being worked on")]
+    InFlight,
+    /// What was released under the key has expired.
+    #[error("what was signed under this key has expired")]
+    AnswerExpired,
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The device signed something else. An alarm.
+    #[error("the device's signature does not verify")]
+    BadSignature(#[from] BadSignature),
+    /// The signature came too late to be of use, twice.
+    #[error("the signature came too late to be of use")]
+    Late,
+    /// Another replica ended the intent after its lease.
+    #[error("the request took longer than its lease")]
+    LeaseLost,
+    /// The caller's patience ended first. The work goes on.
+    #[error("no answer within the deadline")]
+    DeadlineExceeded,
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Signs. Cheap to clone.
+#[derive(Clone)]
+pub struct Signer(Arc<Inner>);
+
+struct Inner {
+    policy: Arc<Policy>,
+    group: Group,
+    vault: Arc<Vault>,
+    log: Log,
+    sealing: Arc<SealingKey>,
+    clock: Clock,
+    tasks: TaskTracker,
+    deadline: Duration,
+    /// Denials that may still be put on record in this second: (second, how many).
+    denials: std::sync::Mutex<(i64, u32)>,
+}
+
+/// How many denials a second are put on record; the rest are counted by whoever reads the log.
+const DENIALS_A_SECOND: u32 = 20;
+
+/// An intent on record: what came of a permit in a committed group.
+struct Intent {
+    id: IntentId,
+    draft: Box<dyn Draft>,
+    prepared: Prepared,
+    permit: Logged<Permit<Sign>>,
+    credential: Uuid,
+}
+
+impl Signer {
+    /// A signer whose group writes through `log`.
+    pub fn new(
+        settings: &Settings,
+        keep: &idempotency::Settings,
+        policy: Arc<Policy>,
+        vault: Arc<Vault>,
+        log: Log,
+        sealing: Arc<SealingKey>,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Self {
+        let group = Group::start(settings, keep, &policy, &log, &clock, &tasks);
+        Self(Arc::new(Inner {
+            policy,
+            group,
+            vault,
+            log,
+            sealing,
+            clock,
+            tasks,
+            deadline: Duration::from_millis(settings.deadline_ms),
+            denials: std::sync::Mutex::new((0, 0)),
+        }))
+    }
+
+    /// Signs a draft for a caller, or says why not. The answer is durable before it is returned.
+    pub async fn sign(
+        &self,
+        caller: &Caller,
+        draft: Box<dyn Draft>,
+        asked: Asked,
+    ) -> Result<Signed, SigningError> {
+        let deadline = asked
+            .deadline
+            .map_or(self.0.deadline, |own| own.min(self.0.deadline));
+        let (signer, caller) = (self.clone(), caller.clone());
+        let work = self
+            .0
+            .tasks
+            .spawn(async move { signer.work(&caller, draft, &asked).await });
+        match tokio::time::timeout(deadline, work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(SigningError::LeaseLost), // the task died; the lease ends its intent
+            Err(_) => Err(SigningError::DeadlineExceeded),
+        }
+    }
+
+    async fn work(
+        &self,
+        caller: &Caller,
+        mut draft: Box<dyn Draft>,
+        asked: &Asked,
+    ) -> Result<Signed, SigningError> {
+        fail_point!("accepted");
+        for _ in 0..2 {
+            let permit = self.permit(caller, draft)?;
+            let intent = match self.0.group.intend(caller, permit, asked).await? {
+                Claim::Fresh(intent) => intent, // durable, or we do not get past this line
+                Claim::Standing(key) => return self.replay(caller, &key, asked.digest).await,
+            };
+            fail_point!("intent-told");
+            match self.finish(intent).await? {
+                Ok(body) => {
+                    return Ok(Signed {
+                        body,
+                        replayed: false,
+                    });
+                }
+                Err(late) => draft = late,
+            }
+        }
+        Err(SigningError::Late)
+    }
+
+    /// Takes an intent to its end. `Err(draft)`: it came too late and may be tried once more.
+    async fn finish(
+        &self,
+        intent: Intent,
+    ) -> Result<Result<Vec<u8>, Box<dyn Draft>>, SigningError> {
+        fail_point!("device-before");
+        let signed = self
+            .0
+            .vault
+            .sign(&intent.draft.key().backend, &intent.permit)
+            .await;
+        fail_point!("device-after");
+        let sign = intent.permit.get().action();
+        let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
+            Ok(Ok(checked)) => checked,
+            Ok(Err(bad)) => {
+                tracing::error!(key.id = %sign.key.id, intent.id = %intent.id, error = %bad,
+                    "a device's signature does not verify under the key on record");
+                self.end(&intent, How::Refused("bad-signature")).await;
+                return Err(bad.into());
+            }
+            Err(error) => {
+                self.end(&intent, How::Abandoned("no-signature")).await;
+                return Err(error.into());
+            }
+        };
+        fail_point!("checked");
+        let answer = intent.draft.answer(intent.id, &intent.prepared, &checked);
+        let stored = if answer.is_secret {
+            self.0
+                .sealing
+                .seal(intent.id.uuid().as_bytes(), &answer.body)
+        } else {
+            answer.body.clone()
+        };
+        let release = How::released(&intent, &checked, &answer, stored);
+        let ended = self.0.group.end(&intent, release).await?; // durable, or nobody sees it
+        fail_point!("release-told");
+        match ended {
+            Ended::AsAsked => Ok(Ok(answer.body)),
+            Ended::Late => Ok(Err(intent.draft)),
+            Ended::Lost => Err(SigningError::LeaseLost),
+            Ended::Refused(why) => Err(why),
+        }
+    }
+
+    /// Ends an intent without a signature. Where that cannot be written, the lease ends it.
+    async fn end(&self, intent: &Intent, how: How) {
+        if let Err(error) = self.0.group.end(intent, how).await {
+            tracing::warn!(intent.id = %intent.id, %error, "the intent ends with its lease");
+        }
+    }
+
+    /// The answer that an idempotency key stands for, to its holder who may still have it.
+    async fn replay(
+        &self,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: RequestDigest,
+    ) -> Result<Signed, SigningError> {
+        let standing = idempotency::records::standing(caller.id, key, self.0.log.ledger()).await?;
+        let Some(standing) = standing else {
+            return Err(SigningError::InFlight);
+        };
+        if standing.request != request {
+            return Err(SigningError::KeyReused);
+        }
+        let (Some(id), Some(released)) = (standing.intent, standing.released) else {
+            return Err(SigningError::InFlight);
+        };
+        if released.sealed
+            && released
+                .expires_at
+                .is_some_and(|end| end <= self.0.clock.now())
+        {
+            return Err(SigningError::AnswerExpired);
+        }
+        let body = if released.sealed {
+            self.0
+                .sealing
+                .open(id.uuid().as_bytes(), &released.answer)
+                .map_err(|e| LedgerError::Corrupt("releases", e.to_string()))?
+                .to_vec()
+        } else {
+            released.answer
+        };
+        Ok(Signed {
+            body,
+            replayed: true,
+        })
+    }
+
+    /// Asks the policy, and puts a denial on record.
+    fn permit(
+        &self,
+        caller: &Caller,
+        draft: Box<dyn Draft>,
+    ) -> Result<Permit<Box<dyn Draft>>, Denied> {
+        let resource = draft.resource();
+        self.0.policy.permit(caller, draft).inspect_err(|denied| {
+            let now_ms = self.0.clock.unix_ms();
+            let mut denials = self
+                .0
+                .denials
+                .lock()
+                .unwrap_or_else(|broken| broken.into_inner());
+            if denials.0 != now_ms / 1000 {
+                *denials = (now_ms / 1000, 0);
+            }
+            denials.1 += 1;
+            if denials.1 <= DENIALS_A_SECOND {
+                let denial = leaf::Denial {
+                    caller: caller.id.uuid(),
+                    action: denied.action.name().to_owned(),
+                    resource: resource.to_string(),
+                };
+                self.0.group.note(Leaf::new(now_ms, Event::Denied(denial)));
+            }
+        })
+    }
+}
+
+/// Whether a key with this state signs ordinary business.
+fn signs(state: KeyState) -> bool {
+    state == KeyState::Active
+}

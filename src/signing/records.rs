@@ -1,0 +1,322 @@
+//! `intents`, `releases` and `jtis`, and the look at `keys` and `caller_tokens` behind the gate.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::group::{Outcome, Release};
+use super::signatures::{By, Entry};
+use super::{Jti, SigningError, signs};
+use crate::audit::leaf;
+use crate::id::{IntentId, KeyId};
+use crate::keys::KeyState;
+use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// How keys and credentials stand at the moment of a group.
+#[derive(Default)]
+pub(super) struct Standing {
+    keys: HashMap<KeyId, KeyStanding>,
+    live: HashSet<Uuid>,
+}
+
+struct KeyStanding {
+    state: KeyState,
+    epoch: i64,
+    expired: bool,
+}
+
+impl Standing {
+    /// Whether this key, in this epoch, may sign for this credential.
+    pub(super) fn allows(
+        &self,
+        key: KeyId,
+        epoch: i64,
+        credential: Uuid,
+    ) -> Result<(), SigningError> {
+        let key = self
+            .keys
+            .get(&key)
+            .ok_or(SigningError::KeyNotActive("not on record"))?;
+        if !self.live.contains(&credential) {
+            Err(SigningError::CallerRevoked)
+        } else if !signs(key.state) {
+            Err(SigningError::KeyNotActive(key.state.name()))
+        } else if key.epoch != epoch {
+            Err(SigningError::KeyEpochChanged)
+        } else if key.expired {
+            Err(SigningError::KeyExpired)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl SigningError {
+    /// The word for the audit log, where a release is refused behind the gate.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::CallerRevoked => "caller-revoked",
+            Self::KeyNotActive(_) => "key-not-active",
+            Self::KeyEpochChanged => "key-epoch-changed",
+            Self::KeyExpired => "key-expired",
+            _ => "refused",
+        }
+    }
+}
+
+pub(super) async fn standing(
+    keys: HashSet<KeyId>,
+    credentials: HashSet<Uuid>,
+    tx: &mut Tx,
+) -> Result<Standing, LedgerError> {
+    let keys: Vec<Uuid> = keys.into_iter().map(KeyId::uuid).collect();
+    let credentials: Vec<Uuid> = credentials.into_iter().collect();
+    let rows = sqlx::query!(
+        r#"select id as "id!", state, epoch, cryptoperiod_ends_at <= now() as expired
+         from keys where id = any($1)
+         union all
+         select t.id, null, null, null
+         from caller_tokens t join callers c on c.id = t.caller_id
+         where t.id = any($2)
+           and t.revoked_at is null and t.expires_at > now() and c.revoked_at is null"#,
+        &keys,
+        &credentials,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut standing = Standing::default();
+    for row in rows {
+        match (row.state, row.epoch, row.expired) {
+            (Some(state), Some(epoch), Some(expired)) => {
+                let state = KeyState::from_name(&state)
+                    .ok_or_else(|| LedgerError::Corrupt("keys", format!("state {state}")))?;
+                standing.keys.insert(
+                    row.id.into(),
+                    KeyStanding {
+                        state,
+                        epoch,
+                        expired,
+                    },
+                );
+            }
+            _ => {
+                standing.live.insert(row.id);
+            }
+        }
+    }
+    Ok(standing)
+}
+
+pub(super) async fn insert_intents(
+    rows: Vec<(leaf::Intent, serde_json::Value, Option<Jti>)>,
+    lease_ms: u64,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    let mut ids = Vec::with_capacity(rows.len());
+    let mut operations = Vec::with_capacity(rows.len());
+    let mut callers = Vec::with_capacity(rows.len());
+    let mut subjects = Vec::with_capacity(rows.len());
+    let mut keys = Vec::with_capacity(rows.len());
+    let mut epochs = Vec::with_capacity(rows.len());
+    let mut requests = Vec::with_capacity(rows.len());
+    let mut idempotency = Vec::with_capacity(rows.len());
+    let mut digests = Vec::with_capacity(rows.len());
+    let mut records = Vec::with_capacity(rows.len());
+    let mut jtis = Vec::new();
+    for (intent, record, jti) in rows {
+        if let Some(jti) = jti {
+            jtis.push((intent.intent, jti));
+        }
+        ids.push(intent.intent);
+        operations.push(intent.operation);
+        callers.push(intent.caller);
+        subjects.push(intent.subject);
+        keys.push(intent.key);
+        epochs.push(intent.key_epoch);
+        requests.push(intent.request_digest.to_vec());
+        idempotency.push(intent.idempotency_key);
+        digests.push(intent.digest.to_vec());
+        records.push(record);
+    }
+    sqlx::query!(
+        "insert into intents (id, operation, caller_id, subject_id, key_id, key_epoch,
+                              request_digest, idempotency_key, digest, record, lease_until)
+         select row.*, now() + make_interval(secs => $11::float8 / 1000)
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[],
+                     $7::bytea[], $8::text[], $9::bytea[], $10::jsonb[]) as row",
+        &ids,
+        &operations,
+        &callers,
+        &subjects,
+        &keys,
+        &epochs,
+        &requests,
+        &idempotency as &[Option<String>],
+        &digests,
+        &records,
+        i32::try_from(lease_ms).map_or(f64::from(i32::MAX), f64::from),
+    )
+    .execute(tx.connection())
+    .await?;
+    insert_jtis(&jtis, tx).await
+}
+
+async fn insert_jtis(rows: &[(Uuid, Jti)], tx: &mut Tx) -> Result<(), LedgerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let jtis: Vec<_> = rows.iter().map(|(_, jti)| jti.jti).collect();
+    let intents: Vec<_> = rows.iter().map(|(intent, _)| *intent).collect();
+    let clients: Vec<_> = rows.iter().map(|(_, jti)| jti.client.uuid()).collect();
+    let issued: Vec<_> = rows.iter().map(|(_, jti)| jti.issued_at).collect();
+    let expires: Vec<_> = rows.iter().map(|(_, jti)| jti.expires_at).collect();
+    sqlx::query!(
+        "insert into jtis (jti, intent_id, client_id, issued_at, expires_at)
+         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[])",
+        &jtis,
+        &intents,
+        &clients,
+        &issued,
+        &expires,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends intents that have no end yet and are still held by this attempt; says which.
+pub(super) async fn end_intents(
+    rows: &[(IntentId, i32, &Outcome<'_>)],
+    tx: &mut Tx,
+) -> Result<HashSet<IntentId>, LedgerError> {
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _, _)| id.uuid()).collect();
+    let attempts: Vec<i32> = rows.iter().map(|(_, attempt, _)| *attempt).collect();
+    let mut outcomes = Vec::with_capacity(rows.len());
+    let mut reasons = Vec::with_capacity(rows.len());
+    for (_, _, outcome) in rows {
+        let (word, reason) = match outcome {
+            Outcome::Released(_) => ("released", None),
+            Outcome::Refused(reason) => ("refused", Some((*reason).to_owned())),
+            Outcome::Abandoned(reason) => ("abandoned", Some((*reason).to_owned())),
+        };
+        outcomes.push(word.to_owned());
+        reasons.push(reason);
+    }
+    let ended = sqlx::query_scalar!(
+        r#"update intents i set outcome = row.outcome, reason = row.reason, ended_at = now()
+         from unnest($1::uuid[], $2::int[], $3::text[], $4::text[])
+             as row (id, attempt, outcome, reason)
+         where i.id = row.id and i.outcome is null and i.attempt = row.attempt
+         returning i.id as "id!""#,
+        &ids,
+        &attempts,
+        &outcomes,
+        &reasons as &[Option<String>],
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(ended.into_iter().map(IntentId::from).collect())
+}
+
+pub(super) async fn insert_releases(
+    rows: &[(IntentId, &Release)],
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
+    let hashes: Vec<_> = rows
+        .iter()
+        .map(|(_, r)| r.order_hash.map(|h| h.to_vec()))
+        .collect();
+    let answers: Vec<_> = rows.iter().map(|(_, r)| r.stored.clone()).collect();
+    let sealed: Vec<_> = rows.iter().map(|(_, r)| r.sealed).collect();
+    let expires: Vec<_> = rows.iter().map(|(_, r)| r.expires_at).collect();
+    sqlx::query!(
+        "insert into releases (intent_id, order_hash, answer, answer_is_sealed, expires_at)
+         select * from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bool[], $5::timestamptz[])",
+        &ids,
+        &hashes as &[Option<Vec<u8>>],
+        &answers,
+        &sealed,
+        &expires as &[Option<time::OffsetDateTime>],
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whether the lease of an open intent has run out.
+pub(super) async fn any_overdue(ledger: &Ledger) -> Result<bool, LedgerError> {
+    let any = sqlx::query_scalar!(
+        r#"select exists (select from intents where outcome is null and lease_until < now()) as "any!""#
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    Ok(any)
+}
+
+/// Takes over open intents whose lease has run out and abandons them; says which, as which attempt.
+pub(super) async fn abandon_overdue(tx: &mut Tx) -> Result<Vec<(IntentId, i32)>, LedgerError> {
+    let rows = sqlx::query!(
+        "update intents set outcome = 'abandoned', reason = 'lease-ran-out', ended_at = now(),
+                            attempt = attempt + 1
+         where id in (
+             select id from intents where outcome is null and lease_until < now()
+             order by id limit 256 for update skip locked)
+         returning id, attempt"
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id.into(), row.attempt))
+        .collect())
+}
+
+pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
+    let (mut id, mut digest, mut order_hash, mut caller, mut key) = (None, None, None, None, None);
+    match by {
+        By::Id(it) => id = Some(it.uuid()),
+        By::Digest(it) => digest = Some(it.as_slice()),
+        By::OrderHash(it) => order_hash = Some(it.as_slice()),
+        By::IdempotencyKey(by, it) => (caller, key) = (Some(by.uuid()), Some(it.as_str())),
+    }
+    let rows = sqlx::query!(
+        r#"select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
+                i.created_at, i.ended_at, r.order_hash as "order_hash?",
+                case when r.answer_is_sealed then null else r.answer end as answer
+         from intents i left join releases r on r.intent_id = i.id
+         where i.id in (
+             select id from intents where id = $1
+             union all select id from intents where digest = $2
+             union all select intent_id from releases where order_hash = $3
+             union all select intent_id from idempotency_keys where caller_id = $4 and key = $5)
+         order by i.id desc limit 20"#,
+        id,
+        digest,
+        order_hash,
+        caller,
+        key,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Entry {
+            id: row.id.into(),
+            operation: row.operation,
+            caller: row.caller_id.into(),
+            subject: row.subject_id,
+            digest: row.digest,
+            order_hash: row.order_hash,
+            record: row.record,
+            outcome: row.outcome,
+            reason: row.reason,
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+            answer: row.answer,
+        })
+        .collect())
+}

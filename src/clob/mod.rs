@@ -15,12 +15,14 @@
 pub mod amount;
 pub mod contents;
 pub mod contracts;
+pub mod draft;
 mod nested;
 pub mod order;
 mod order_error;
 pub mod request;
 pub mod signed;
 pub mod wallet;
+pub mod wallets;
 
 pub use amount::Side;
 pub use contracts::Version;

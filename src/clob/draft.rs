@@ -1,0 +1,81 @@
+//! An order on its way through the door.
+
+use uuid::Uuid;
+
+use super::wallets::Wallet;
+use super::{Order, SignedOrder};
+use crate::custody::Payload;
+use crate::id::IntentId;
+use crate::keys::Key;
+use crate::policy::{Action, Ask, Resource};
+use crate::signing::{Answer, Checked, Draft, Prepared};
+
+/// An order to be signed with a wallet.
+pub struct OrderDraft {
+    /// With which wallet.
+    pub wallet: Wallet,
+    /// What.
+    pub order: Order,
+}
+
+/// The answer: the signed order, and under which id it is on record.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub struct IssuedOrder {
+    /// The signature's id here.
+    #[schema(value_type = String)]
+    pub id: IntentId,
+    /// The rest.
+    #[serde(flatten)]
+    pub signed: SignedOrder,
+}
+
+impl Ask for OrderDraft {
+    fn action(&self) -> Action {
+        Action::SignOrder
+    }
+
+    fn resource(&self) -> Resource {
+        self.wallet.resource()
+    }
+}
+
+impl Draft for OrderDraft {
+    fn operation(&self) -> &'static str {
+        "order"
+    }
+
+    fn subject(&self) -> Uuid {
+        self.wallet.id.uuid()
+    }
+
+    fn key(&self) -> &Key {
+        &self.wallet.key
+    }
+
+    fn prepare(&self, _now_ms: i64) -> Prepared {
+        Prepared {
+            payload: Payload::Digest(*self.order.digest()),
+            digest: *self.order.digest(),
+            record: self.order.record(),
+            order_hash: Some(*self.order.order_hash()),
+            jti: None,
+            release_before_ms: None,
+            expires_at: None,
+        }
+    }
+
+    fn answer(&self, id: IntentId, _prepared: &Prepared, signature: &Checked) -> Answer {
+        let Checked::Ethereum(signature) = signature else {
+            unreachable!("an order is a digest, and its signature was checked as recoverable");
+        };
+        let issued = IssuedOrder {
+            id,
+            signed: self.order.signed(signature),
+        };
+        let body = serde_json::to_vec(&issued).expect("plain data serializes");
+        Answer {
+            body,
+            is_secret: false,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Wallets: a key, and for whom it signs on which chain.
+
+mod records;
+
+use time::OffsetDateTime;
+
+use super::{Chain, Profile, ProfileError, SignatureType};
+use crate::approvals::{self, ApprovalNeeded};
+use crate::audit::{Batch, Leaf};
+use crate::clock::Clock;
+use crate::ethereum::Address;
+use crate::id::{CallerId, WalletId};
+use crate::keys::{Key, KeyError, Keys, Purpose};
+use crate::ledger::{Ledger, LedgerError};
+use crate::name::Name;
+use crate::policy::Resource;
+
+/// A wallet on record.
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    /// Its id.
+    pub id: WalletId,
+    /// Its name.
+    pub name: Name,
+    /// The desk or team.
+    pub owner: Name,
+    /// The key that signs for it.
+    pub key: Key,
+    /// Chain, signature type, signer, funder.
+    pub profile: Profile,
+    /// When it was put on record.
+    pub created_at: OffsetDateTime,
+}
+
+impl Wallet {
+    /// The wallet as policies see it.
+    pub fn resource(&self) -> Resource {
+        Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment)
+    }
+}
+
+/// What it takes to make a wallet.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWallet {
+    /// A name that no other wallet has.
+    #[schema(value_type = String, example = "desk-1-main")]
+    pub name: Name,
+    /// The desk or team.
+    #[schema(value_type = String, example = "desk-1")]
+    pub owner: Name,
+    /// The key that signs for it.
+    #[schema(value_type = String, example = "desk-1-wallet-2026")]
+    pub key: Name,
+    /// 137 (Polygon) or 80002 (Amoy).
+    #[serde(rename = "chainId")]
+    #[schema(value_type = u64, example = 137)]
+    pub chain: Chain,
+    /// 0 EOA, 1 `POLY_PROXY`, 2 `POLY_GNOSIS_SAFE`, 3 `POLY_1271`.
+    #[serde(rename = "signatureType", default = "default_signature_type")]
+    #[schema(value_type = u8, default = 0, maximum = 3)]
+    pub signature_type: SignatureType,
+    /// Who pays; the key's own address unless it is said.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub funder: Option<Address>,
+    /// `POLY_1271` only: the key is a session key of a wallet that was not derived from it.
+    #[serde(default)]
+    pub session_key: bool,
+}
+
+fn default_signature_type() -> SignatureType {
+    SignatureType::Eoa
+}
+
+/// Why a wallet was not made or found.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    /// The name is taken.
+    #[error("a wallet with this name exists")]
+    NameTaken,
+    /// No wallet has this name.
+    #[error("no such wallet")]
+    NotFound,
+    /// The key is for something else, or was never made.
+    #[error("the key is not a wallet key that its device has made")]
+    WrongKey,
+    /// Chain, type, signer and funder do not belong together.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The wallets of this service.
+#[derive(Clone)]
+pub struct Wallets {
+    ledger: Ledger,
+    keys: Keys,
+    approvals: approvals::Settings,
+    clock: Clock,
+}
+
+impl Wallets {
+    /// Wallets on this ledger.
+    pub fn new(ledger: Ledger, keys: Keys, approvals: approvals::Settings, clock: Clock) -> Self {
+        Self {
+            ledger,
+            keys,
+            approvals,
+            clock,
+        }
+    }
+
+    /// All wallets, by name.
+    pub async fn list(&self) -> Result<Vec<Wallet>, WalletError> {
+        Ok(records::list(&self.ledger).await?)
+    }
+
+    /// One wallet.
+    pub async fn show(&self, name: &Name) -> Result<Wallet, WalletError> {
+        records::find(name, &self.ledger)
+            .await?
+            .ok_or(WalletError::NotFound)
+    }
+
+    /// The wallet with this id, if there is one.
+    pub async fn by_id(&self, id: WalletId) -> Result<Option<Wallet>, WalletError> {
+        Ok(records::find_by_id(id, &self.ledger).await?)
+    }
+
+    /// Puts a wallet on record.
+    pub async fn create(
+        &self,
+        new: &NewWallet,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Wallet, WalletError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let key = self.keys.show(&new.key).await?;
+        let address = key
+            .public_key
+            .as_ref()
+            .and_then(crate::custody::PublicKey::address);
+        let (Purpose::Wallet, Some(signer)) = (key.purpose, address) else {
+            return Err(WalletError::WrongKey);
+        };
+        let profile = Profile::new(
+            new.chain,
+            new.signature_type,
+            signer,
+            new.funder,
+            new.session_key,
+        )?;
+        let wallet = Wallet {
+            id: WalletId::new(),
+            name: new.name.clone(),
+            owner: new.owner.clone(),
+            key,
+            profile,
+            created_at: self.clock.now(),
+        };
+        records::insert(&wallet, batch.tx())
+            .await
+            .map_err(|e| match e.constraint() {
+                Some("wallets_name_is_unique") => WalletError::NameTaken,
+                _ => e.into(),
+            })?;
+        let details = serde_json::json!({
+            "name": new.name, "owner": new.owner, "key": wallet.key.id, "chainId": new.chain,
+            "signatureType": new.signature_type, "funder": new.funder,
+            "session_key": new.session_key,
+        });
+        let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "create-wallet",
+            id,
+            &approval,
+            &details,
+        ));
+        Ok(wallet)
+    }
+}

@@ -1,0 +1,198 @@
+//! Clients: who we are at an environment's authorization server, and the key that proves it.
+
+mod records;
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+
+use super::environment::{Environment, Settings};
+use crate::approvals::{self, ApprovalNeeded};
+use crate::audit::{Batch, Leaf};
+use crate::clock::Clock;
+use crate::id::{CallerId, ClientId};
+use crate::keys::{Key, KeyError, Keys, Purpose};
+use crate::ledger::{Ledger, LedgerError};
+use crate::name::Name;
+use crate::policy::Resource;
+
+/// A client on record.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its id here.
+    pub id: ClientId,
+    /// Its name here.
+    pub name: Name,
+    /// The desk or team.
+    pub owner: Name,
+    /// The `[oauth.environments.NAME]` section.
+    pub environment: Name,
+    /// What the authorization server calls it.
+    pub client_id: String,
+    /// The key that signs for it.
+    pub key: Key,
+    /// When it was put on record.
+    pub created_at: OffsetDateTime,
+}
+
+impl Client {
+    /// The client as policies see it.
+    pub fn resource(&self) -> Resource {
+        Resource::owned("Client", &self.name, &self.owner, &self.environment)
+    }
+}
+
+/// What it takes to make a client.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// A name that no other client has.
+    #[schema(value_type = String, example = "desk-1-preprod")]
+    pub name: Name,
+    /// The desk or team.
+    #[schema(value_type = String, example = "desk-1")]
+    pub owner: Name,
+    /// The key that signs for it; its environment is the client's.
+    #[schema(value_type = String, example = "desk-1-preprod-2026")]
+    pub key: Name,
+    /// What the authorization server calls the client: 1 to 64 visible characters.
+    pub client_id: String,
+}
+
+/// Why a client was not made or found.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The name is taken.
+    #[error("a client with this name exists")]
+    NameTaken,
+    /// The environment has a client with this client id.
+    #[error("this environment has a client with this client_id")]
+    ClientIdTaken,
+    /// No client has this name.
+    #[error("no such client")]
+    NotFound,
+    /// The client id is no client id.
+    #[error("a client_id has 1 to 64 visible ASCII characters")]
+    ClientIdMalformed,
+    /// The key is for something else, or was never made.
+    #[error("the key is not a client key that its device has made")]
+    WrongKey,
+    /// The key's environment is not configured.
+    #[error("the environment {0} has no [oauth.environments.{0}] section")]
+    UnknownEnvironment(Name),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The clients of this service.
+#[derive(Clone)]
+pub struct Clients {
+    ledger: Ledger,
+    keys: Keys,
+    environments: BTreeMap<Name, Environment>,
+    approvals: approvals::Settings,
+    clock: Clock,
+}
+
+impl Clients {
+    /// Clients in the configured environments.
+    pub fn new(
+        settings: &Settings,
+        ledger: Ledger,
+        keys: Keys,
+        approvals: approvals::Settings,
+        clock: Clock,
+    ) -> Self {
+        let environments = settings.environments.clone();
+        Self {
+            ledger,
+            keys,
+            environments,
+            approvals,
+            clock,
+        }
+    }
+
+    /// The environment of a client.
+    pub fn environment(&self, client: &Client) -> Result<&Environment, ClientError> {
+        let unknown = || ClientError::UnknownEnvironment(client.environment.clone());
+        self.environments
+            .get(&client.environment)
+            .ok_or_else(unknown)
+    }
+
+    /// All clients, by name.
+    pub async fn list(&self) -> Result<Vec<Client>, ClientError> {
+        Ok(records::list(&self.ledger).await?)
+    }
+
+    /// One client.
+    pub async fn show(&self, name: &Name) -> Result<Client, ClientError> {
+        records::find(name, &self.ledger)
+            .await?
+            .ok_or(ClientError::NotFound)
+    }
+
+    /// The client with this id, if there is one.
+    pub async fn by_id(&self, id: ClientId) -> Result<Option<Client>, ClientError> {
+        Ok(records::find_by_id(id, &self.ledger).await?)
+    }
+
+    /// Puts a client on record.
+    pub async fn create(
+        &self,
+        new: &NewClient,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Client, ClientError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let visible = new.client_id.bytes().all(|b| b.is_ascii_graphic());
+        if !visible || !(1..=64).contains(&new.client_id.len()) {
+            return Err(ClientError::ClientIdMalformed);
+        }
+        let key = self.keys.show(&new.key).await?;
+        if key.purpose != Purpose::Client || key.public_key.is_none() {
+            return Err(ClientError::WrongKey);
+        }
+        if !self.environments.contains_key(&key.environment) {
+            return Err(ClientError::UnknownEnvironment(key.environment));
+        }
+        let client = Client {
+            id: ClientId::new(),
+            name: new.name.clone(),
+            owner: new.owner.clone(),
+            environment: key.environment.clone(),
+            client_id: new.client_id.clone(),
+            key,
+            created_at: self.clock.now(),
+        };
+        records::insert(&client, batch.tx())
+            .await
+            .map_err(|e| match e.constraint() {
+                Some("clients_name_is_unique") => ClientError::NameTaken,
+                Some("clients_client_id_is_unique") => ClientError::ClientIdTaken,
+                _ => e.into(),
+            })?;
+        let details = serde_json::json!({
+            "name": new.name, "owner": new.owner, "environment": client.environment,
+            "client_id": new.client_id, "key": client.key.id,
+        });
+        let (now_ms, id) = (self.clock.unix_ms(), client.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "create-client",
+            id,
+            &approval,
+            &details,
+        ));
+        Ok(client)
+    }
+}

@@ -1,0 +1,108 @@
+//! Environments of the Exchange API, as data.
+
+use std::collections::BTreeMap;
+
+use crate::name::Name;
+
+/// `[oauth]`
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `[oauth.environments.NAME]`
+    #[serde(default)]
+    pub environments: BTreeMap<Name, Environment>,
+}
+
+/// One environment: whom an assertion is for, and what it looks like.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// `https://…/`, the authorization server, as it names itself. For Auth0 it ends in a slash.
+    pub issuer: String,
+    /// Where assertions are exchanged for tokens.
+    pub token_endpoint: String,
+    /// The API that the tokens are for.
+    pub token_audience: String,
+    /// What stands in `aud`. The Exchange API's documentation asks for the token endpoint; RFC 10070
+    /// allows the issuer only.
+    #[serde(default)]
+    pub assertion_aud: AssertionAud,
+    /// `typ` in the header.
+    #[serde(default = "default_typ")]
+    pub typ: String,
+    /// `kid` in the header; left out unless said otherwise, as in the documentation's example.
+    #[serde(default)]
+    pub kid: Kid,
+    /// From `iat` to `exp`, 10 to 300 seconds.
+    #[serde(default = "default_lifetime_s")]
+    pub lifetime_s: Lifetime,
+}
+
+fn default_typ() -> String {
+    "JWT".into()
+}
+
+fn default_lifetime_s() -> Lifetime {
+    Lifetime(60)
+}
+
+/// What stands in `aud`: one string, never a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssertionAud {
+    /// The token endpoint's URL.
+    #[default]
+    TokenEndpoint,
+    /// The issuer.
+    Issuer,
+    /// This.
+    Literal(String),
+}
+
+/// What stands in `kid`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kid {
+    /// Nothing: the member is left out.
+    #[default]
+    Omit,
+    /// The key's RFC 7638 thumbprint.
+    Thumbprint,
+    /// This.
+    Literal(String),
+}
+
+/// Seconds from `iat` to `exp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Lifetime(u32);
+
+impl Lifetime {
+    /// In seconds.
+    pub fn seconds(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl TryFrom<u32> for Lifetime {
+    type Error = &'static str;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        if (10..=300).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err("lifetime_s is 10 to 300")
+        }
+    }
+}
+
+impl Environment {
+    /// What stands in `aud`.
+    pub fn aud(&self) -> &str {
+        match &self.assertion_aud {
+            AssertionAud::TokenEndpoint => &self.token_endpoint,
+            AssertionAud::Issuer => &self.issuer,
+            AssertionAud::Literal(aud) => aud,
+        }
+    }
+}

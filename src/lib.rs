@@ -1,11 +1,45 @@
-//! Chancery keeps keys and signs.
+//! Chancery keeps wallet keys and RSA keys inside a PKCS#11 device or a sealed keystore, records
+//! every signature in Postgres before it leaves, and returns signed Polymarket CLOB orders and OAuth
+//! client assertions to the callers who may have them.
+//!
+//! A request goes down this list and comes back up. A module imports only what stands below it;
+//! `clob` and `oauth` are neighbours and do not meet.
+//!
+//! # The promises
+//! They have numbers, P1 to P10, and tests, comments and problems use them: keys stay in their device
+//! (P1); nothing is signed before its intent is durable, nothing answered before its release is (P2);
+//! one idempotency key, one request, one answer (P3); nonces and `jti`s are on record before they
+//! leave (P4); deny by default (P5); loosening takes two, tightening one (P6); only typed things are
+//! signed (P7); every signature is checked before it leaves (P8); the log proves itself (P9, its tree
+//! is still to come); a refusal says what to do (P10).
 
-pub mod audit;
+// The ways in.
 pub mod cli;
+pub mod http;
+
+pub mod app;
+pub mod config;
+
+// What is signed.
 pub mod clob;
-pub mod clock;
+pub mod oauth;
+
+// The door, and what guards it.
+pub mod approvals;
+pub mod audit;
+pub mod callers;
 pub mod custody;
-pub mod ethereum;
-pub mod id;
+pub mod idempotency;
+pub mod keys;
 pub mod policy;
+pub mod signing;
+
+// The ground.
+pub mod clock;
+pub mod ethereum;
+pub mod fail;
+pub mod id;
+pub mod ledger;
+pub mod name;
 pub mod sealing;
+pub mod telemetry;

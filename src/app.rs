@@ -1,0 +1,173 @@
+//! The wired service: built once from the configuration, in tests too. Only `http` and `cli` see it.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Log;
+use crate::callers::Callers;
+use crate::clob::wallets::Wallets;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::custody::{self, Vault};
+use crate::keys::Keys;
+use crate::ledger::{Ledger, LedgerError};
+use crate::name::Name;
+use crate::oauth::clients::Clients;
+use crate::policy::{Policy, PolicyError};
+use crate::sealing::{BadKeyFile, SealingKey};
+use crate::signing::Signer;
+use crate::{approvals, idempotency};
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Who may call.
+    pub callers: Callers,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// The door.
+    pub signer: Signer,
+    /// The keys.
+    pub keys: Keys,
+    /// The wallets.
+    pub wallets: Wallets,
+    /// The OAuth clients.
+    pub clients: Clients,
+    /// The devices.
+    pub vault: Arc<Vault>,
+    /// The audit log.
+    pub log: Log,
+    /// Postgres.
+    pub ledger: Ledger,
+    /// Seals answers that are credentials.
+    pub sealing: Arc<SealingKey>,
+    /// Whether one operator may loosen alone.
+    pub approvals: approvals::Settings,
+    /// How long idempotency keys are kept.
+    pub idempotency: idempotency::Settings,
+    /// The time.
+    pub clock: Clock,
+    /// What runs besides requests; shutdown waits for it.
+    pub tasks: TaskTracker,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The sealing key.
+    #[error(transparent)]
+    Sealing(#[from] BadKeyFile),
+    /// A device.
+    #[error("[custody.{0}] {1}")]
+    Custody(Name, custody::CustodyError),
+    /// A file named by the configuration.
+    #[error("cannot read {0}: {1}")]
+    File(std::path::PathBuf, std::io::Error),
+}
+
+impl App {
+    /// Opens the ledger that the configuration names.
+    pub fn ledger(config: &Config) -> Result<Ledger, StartError> {
+        let password = config.ledger.password_file.as_ref().map(|file| {
+            let text = std::fs::read_to_string(file);
+            text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])))
+                .map_err(|error| StartError::File(file.clone(), error))
+        });
+        Ok(Ledger::open(
+            &config.ledger,
+            password.transpose()?.as_ref(),
+        )?)
+    }
+
+    /// The replica's name in the audit log.
+    pub fn writer(config: &Config) -> String {
+        config.writer.as_ref().map_or_else(
+            || {
+                rustix::system::uname()
+                    .nodename()
+                    .to_string_lossy()
+                    .into_owned()
+            },
+            ToString::to_string,
+        )
+    }
+
+    /// Wires the service together. The schema has to be up to date.
+    pub async fn build(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let ledger = Self::ledger(config)?;
+        ledger.check_schema().await?;
+        let policy = Arc::new(Policy::load(&config.policy.file)?);
+        let sealing = Arc::new(SealingKey::from_file(&config.sealing.key_file)?);
+        let vault = Arc::new(Self::vault(config, &ledger)?);
+        let log = Log::open(ledger.clone(), &Self::writer(config)).await?;
+        let tasks = TaskTracker::new();
+        let signer = Signer::new(
+            &config.signing,
+            &config.idempotency,
+            policy.clone(),
+            vault.clone(),
+            log.clone(),
+            sealing.clone(),
+            clock.clone(),
+            tasks.clone(),
+        );
+        let approvals = config.approvals.clone();
+        let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
+        Ok(Self {
+            callers: Callers::new(ledger.clone(), clock.clone()),
+            policy,
+            signer,
+            wallets: Wallets::new(
+                ledger.clone(),
+                keys.clone(),
+                approvals.clone(),
+                clock.clone(),
+            ),
+            clients: Clients::new(
+                &config.oauth,
+                ledger.clone(),
+                keys.clone(),
+                approvals.clone(),
+                clock.clone(),
+            ),
+            approvals,
+            keys,
+            vault,
+            log,
+            ledger,
+            sealing,
+            idempotency: config.idempotency.clone(),
+            clock,
+            tasks,
+        })
+    }
+
+    /// Opens the devices that the configuration names.
+    pub fn vault(config: &Config, ledger: &Ledger) -> Result<Vault, StartError> {
+        let mut backends = std::collections::BTreeMap::new();
+        for (name, settings) in &config.custody {
+            let backend = custody::open(name, settings, ledger)
+                .map_err(|error| StartError::Custody(name.clone(), error))?;
+            backends.insert(name.clone(), backend);
+        }
+        Ok(Vault::new(backends))
+    }
+
+    /// Lets what is under way come to its end, at most for `patience`.
+    pub async fn shut_down(self, patience: std::time::Duration) {
+        let tasks = self.tasks.clone();
+        tasks.close();
+        drop(self); // the last handle of the group goes, and its writer ends
+        if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
+            tracing::warn!("work under way was left behind; its leases end it");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Administrative writes: one transaction for the change, its leaf and its answer, so that a
+//! repeated request gets the answer and never a second change (P3).
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::problem::{self, Problem};
+use crate::app::App;
+use crate::audit::Batch;
+use crate::callers::Caller;
+use crate::idempotency::{Key, RequestDigest, records};
+use crate::ledger::{Gate, LedgerError};
+
+/// Marks an answer that was given before.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// An administrative write by somebody who may do it.
+pub(super) struct Write<'a> {
+    pub(super) app: &'a App,
+    pub(super) caller: &'a Caller,
+    pub(super) key: &'a Key,
+    pub(super) request: RequestDigest,
+}
+
+impl Write<'_> {
+    /// The answer that was given to this request before, if it was.
+    pub(super) async fn earlier(&self) -> Result<Option<Response>, Problem> {
+        let standing = records::standing(self.caller.id, self.key, &self.app.ledger).await?;
+        let Some(standing) = standing else {
+            return Ok(None);
+        };
+        if standing.request != self.request {
+            let detail = "this Idempotency-Key came with another request before";
+            return Err(Problem::new(&problem::IDEMPOTENCY_KEY_REUSED, detail));
+        }
+        let sealed = standing.answer.unwrap_or_default();
+        let body = self
+            .app
+            .sealing
+            .open(self.aad().as_slice(), &sealed)
+            .map_err(|error| LedgerError::Corrupt("idempotency_keys", error.to_string()))?;
+        let mut response = json(StatusCode::CREATED, body.to_vec());
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(Some(response))
+    }
+
+    /// Makes the change and commits it with its answer. Answers are sealed, for some hold a token.
+    pub(super) async fn conclude<T: Serialize>(
+        &self,
+        gate: Gate,
+        change: impl AsyncFnOnce(&mut Batch) -> Result<T, Problem>,
+    ) -> Result<Response, Problem> {
+        let mut batch = self.app.log.begin(gate).await?;
+        let answer = match change(&mut batch).await {
+            Ok(answer) => answer,
+            Err(problem) => {
+                batch.abandon().await;
+                return Err(problem);
+            }
+        };
+        let body = serde_json::to_vec(&answer).expect("plain data serializes");
+        let sealed = self.app.sealing.seal(self.aad().as_slice(), &body);
+        let claimed = records::claim_answer(
+            self.caller.id,
+            self.key,
+            self.request,
+            &sealed,
+            self.app.idempotency.keep_hours,
+            batch.tx(),
+        )
+        .await?;
+        if !claimed {
+            batch.abandon().await; // a twin was faster
+            let twin = self.earlier().await?;
+            return twin.ok_or_else(|| Problem::new(&problem::IN_FLIGHT, "repeat the request"));
+        }
+        batch.commit().await?;
+        Ok(json(StatusCode::CREATED, body))
+    }
+
+    /// [`earlier`](Self::earlier), else [`conclude`](Self::conclude).
+    pub(super) async fn run<T: Serialize>(
+        &self,
+        gate: Gate,
+        change: impl AsyncFnOnce(&mut Batch) -> Result<T, Problem>,
+    ) -> Result<Response, Problem> {
+        match self.earlier().await? {
+            Some(earlier) => Ok(earlier),
+            None => self.conclude(gate, change).await,
+        }
+    }
+
+    fn aad(&self) -> Vec<u8> {
+        [
+            self.caller.id.uuid().as_bytes(),
+            self.key.as_str().as_bytes(),
+        ]
+        .concat()
+    }
+}
+
+/// A body that is JSON already.
+pub(super) fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

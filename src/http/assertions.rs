@@ -1,0 +1,65 @@
+//! `POST /v1/clients/{client}/assertions`.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+
+use super::body::{Body, Named};
+use super::caller::{Deadline, Optional};
+use super::problem::{Document, Problem};
+use super::signed;
+use crate::app::App;
+use crate::callers::Caller;
+use crate::oauth::assertion::{AssertionDraft, IssuedAssertion};
+use crate::policy::Action;
+use crate::signing::Asked;
+
+/// Nothing can be chosen: what an assertion says follows from the client and its environment.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssertionRequest {}
+
+/// Issue a client assertion
+///
+/// Good for one delivery to the token endpoint: ask for another one for each attempt, a retry too.
+#[utoipa::path(
+    post, path = "/v1/clients/{client}/assertions", tag = "assertions",
+    params(
+        ("client" = String, Path, description = "The client's name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
+        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
+    ),
+    request_body = AssertionRequest,
+    responses(
+        (status = 200, description = "The assertion", body = IssuedAssertion<'_>),
+        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn issue_assertion(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Optional(key): Optional,
+    Deadline(deadline): Deadline,
+    Body(AssertionRequest {}, digest): Body<AssertionRequest>,
+) -> Result<Response, Problem> {
+    let client = app.clients.show(&name).await?;
+    app.policy
+        .decide(&caller, Action::View, &client.resource())
+        .map_err(|_| Problem::not_found("client"))?;
+    let environment = app.clients.environment(&client)?.clone();
+    let asked = Asked {
+        digest,
+        idempotency: key,
+        deadline,
+    };
+    let draft = Box::new(AssertionDraft {
+        client,
+        environment,
+    });
+    let mut response = signed(app.signer.sign(&caller, draft, asked).await?);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

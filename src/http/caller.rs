@@ -1,0 +1,110 @@
+//! From headers to a [`Caller`], and the other headers that operations take.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::{HeaderMap, header, request::Parts};
+
+use super::problem::{self, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::idempotency::Key;
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let missing = || Problem::new(&problem::NOT_AUTHENTICATED, "there is no bearer token");
+        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let value = values
+            .next()
+            .and_then(|v| v.to_str().ok())
+            .ok_or_else(missing)?;
+        if values.next().is_some() {
+            return Err(Problem::new(
+                &problem::NOT_AUTHENTICATED,
+                "there are two credentials",
+            ));
+        }
+        let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        let caller = app.callers.recognise(token.trim()).await?;
+        tracing::Span::current().record("caller.id", tracing::field::display(caller.id));
+        Ok(caller)
+    }
+}
+
+/// `Idempotency-Key`, where an operation needs it.
+pub(super) struct Required(pub(super) Key);
+
+/// `Idempotency-Key`, where an operation can do without.
+pub(super) struct Optional(pub(super) Option<Key>);
+
+/// `Chancery-Deadline-Ms`: how long the caller waits, in milliseconds.
+pub(super) struct Deadline(pub(super) Option<Duration>);
+
+impl<S: Sync> FromRequestParts<S> for Optional {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(text) = single(&parts.headers, "idempotency-key")? else {
+            return Ok(Self(None));
+        };
+        let key =
+            Key::try_from(text).map_err(|error| Problem::new(&problem::MALFORMED_HEADER, error))?;
+        Ok(Self(Some(key)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Required {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Optional(key) = Optional::from_request_parts(parts, state).await?;
+        let missing = || {
+            Problem::new(
+                &problem::IDEMPOTENCY_KEY_MISSING,
+                "there is no Idempotency-Key",
+            )
+        };
+        key.map(Self).ok_or_else(missing)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Deadline {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(text) = single(&parts.headers, "chancery-deadline-ms")? else {
+            return Ok(Self(None));
+        };
+        let wrong = || {
+            let detail = "Chancery-Deadline-Ms is 1 to 60000, in milliseconds";
+            Problem::new(&problem::MALFORMED_HEADER, detail)
+        };
+        let ms: u64 = text.parse().map_err(|_| wrong())?;
+        if (1..=60_000).contains(&ms) {
+            Ok(Self(Some(Duration::from_millis(ms))))
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+/// A header that comes once or not at all.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let malformed = |what: &str| Problem::new(&problem::MALFORMED_HEADER, format!("{name} {what}"));
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(malformed("is there twice"));
+    }
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| malformed("is not plain text"))
+}

@@ -1,0 +1,199 @@
+//! `/v1/callers`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::approvals;
+use crate::callers::{Caller, Entry, NewCaller};
+use crate::id::CallerId;
+use crate::ledger::Gate;
+use crate::policy::{Action, Resource};
+
+/// A token, shown this once.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct NewToken {
+    /// Whose it is.
+    caller: String,
+    /// The token. The service keeps its hash only.
+    token: String,
+}
+
+/// Another token for a caller.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenRequest {
+    /// How long it lives, 1 to 90 days.
+    token_days: u16,
+}
+
+/// Nothing to say.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revocation {}
+
+/// What was revoked.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Revoked {
+    /// Who.
+    revoked: String,
+}
+
+/// List callers
+#[utoipa::path(get, path = "/v1/callers", tag = "callers", responses(
+    (status = 200, description = "All callers; never a token", body = Vec<Entry>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_callers(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<Entry>>, Problem> {
+    app.policy
+        .decide(&caller, Action::ViewCallers, &Resource::service())?;
+    Ok(Json(app.callers.list().await?))
+}
+
+/// Show a caller
+#[utoipa::path(get, path = "/v1/callers/{caller}", tag = "callers",
+    params(("caller" = String, Path, description = "The caller's name")),
+    responses(
+    (status = 200, description = "The caller; never a token", body = Entry),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_caller(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<Entry>, Problem> {
+    app.policy
+        .decide(&caller, Action::ViewCallers, &Resource::service())?;
+    Ok(Json(app.callers.show(&name).await?))
+}
+
+/// Create a caller
+///
+/// The token is in the answer, and nowhere else.
+#[utoipa::path(post, path = "/v1/callers", tag = "callers",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each caller; the same to repeat a request")),
+    request_body = NewCaller,
+    responses(
+    (status = 201, description = "The caller's token", body = NewToken),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn create_caller(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(new, request): Body<NewCaller>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let approval = approvals::loosen(&app.approvals)?;
+            let id = CallerId::new();
+            let token = app
+                .callers
+                .insert(id, &new, caller.id, &approval, batch)
+                .await?;
+            Ok(NewToken {
+                caller: new.name.to_string(),
+                token: token.expose().to_owned(),
+            })
+        })
+        .await
+}
+
+/// Issue another token
+///
+/// For a change of tokens without a gap: the older ones live until they expire.
+#[utoipa::path(post, path = "/v1/callers/{caller}/tokens", tag = "callers",
+    params(
+        ("caller" = String, Path, description = "The caller's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each token; the same to repeat a request"),
+    ),
+    request_body = TokenRequest,
+    responses(
+    (status = 201, description = "The new token", body = NewToken),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn issue_token(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(TokenRequest { token_days }, request): Body<TokenRequest>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let approval = approvals::loosen(&app.approvals)?;
+            let issued = app
+                .callers
+                .issue_token(&name, token_days, caller.id, &approval, batch)
+                .await?;
+            Ok(NewToken {
+                caller: name.to_string(),
+                token: issued.expose().to_owned(),
+            })
+        })
+        .await
+}
+
+/// Revoke a caller
+///
+/// With all their tokens. Once this is answered, nothing more is released to them.
+#[utoipa::path(post, path = "/v1/callers/{caller}/revoke", tag = "callers",
+    params(
+        ("caller" = String, Path, description = "The caller's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = Revocation,
+    responses(
+    (status = 201, description = "Revoked", body = Revoked),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn revoke_caller(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(Revocation {}, request): Body<Revocation>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    let answer = write
+        .run(Gate::Exclusive, async |batch| {
+            app.callers.revoke(&name, caller.id, batch).await?;
+            Ok(Revoked {
+                revoked: name.to_string(),
+            })
+        })
+        .await;
+    app.callers.forget();
+    answer
+}

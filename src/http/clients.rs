@@ -1,0 +1,129 @@
+//! `/v1/clients`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::id::ClientId;
+use crate::keys::KeyState;
+use crate::ledger::Gate;
+use crate::oauth::clients::{Client, NewClient};
+use crate::policy::{Action, Resource};
+
+/// An OAuth client.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ClientView {
+    #[schema(value_type = String)]
+    id: ClientId,
+    name: String,
+    owner: String,
+    environment: String,
+    /// What the authorization server calls it.
+    client_id: String,
+    /// The name of the key that signs for it.
+    key: String,
+    key_state: KeyState,
+    /// The key's public half as PEM: what the counterparty registers.
+    pem: Option<String>,
+    /// The same as a JWK; `kid` is its RFC 7638 thumbprint.
+    #[schema(value_type = Option<Object>)]
+    jwk: Option<serde_json::Value>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl From<&Client> for ClientView {
+    fn from(client: &Client) -> Self {
+        let public = client.key.public_key.as_ref();
+        Self {
+            id: client.id,
+            name: client.name.to_string(),
+            owner: client.owner.to_string(),
+            environment: client.environment.to_string(),
+            client_id: client.client_id.clone(),
+            key: client.key.name.to_string(),
+            key_state: client.key.state,
+            pem: public.map(|key| key.to_pem()),
+            jwk: public.map(|key| key.jwk()),
+            created_at: client.created_at,
+        }
+    }
+}
+
+/// List clients
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", responses(
+    (status = 200, description = "The clients that you may see", body = Vec<ClientView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_clients(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<ClientView>>, Problem> {
+    let clients = app.clients.list().await?;
+    let seen = |c: &&Client| {
+        app.policy
+            .decide(&caller, Action::View, &c.resource())
+            .is_ok()
+    };
+    Ok(Json(
+        clients.iter().filter(seen).map(ClientView::from).collect(),
+    ))
+}
+
+/// Show a client
+#[utoipa::path(get, path = "/v1/clients/{client}", tag = "clients",
+    params(("client" = String, Path, description = "The client's name")),
+    responses(
+    (status = 200, description = "The client", body = ClientView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_client(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<ClientView>, Problem> {
+    let client = app.clients.show(&name).await?;
+    app.policy
+        .decide(&caller, Action::View, &client.resource())
+        .map_err(|_| Problem::not_found("client"))?;
+    Ok(Json(ClientView::from(&client)))
+}
+
+/// Create a client
+///
+/// Puts a client id of an environment's authorization server together with a key.
+#[utoipa::path(post, path = "/v1/clients", tag = "clients",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each client; the same to repeat a request")),
+    request_body = NewClient,
+    responses(
+    (status = 201, description = "The client", body = ClientView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn create_client(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(new, request): Body<NewClient>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::CreateClient, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let client = app.clients.create(&new, caller.id, batch).await?;
+            Ok(ClientView::from(&client))
+        })
+        .await
+}

@@ -1,0 +1,51 @@
+//! `/healthz` and `/readyz`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use crate::app::App;
+
+/// What works and what does not.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Readiness {
+    /// Whether orders and assertions can be signed with every device.
+    ready: bool,
+    /// `ok`, or what is wrong, for `ledger` and each `custody.NAME`.
+    checks: BTreeMap<String, String>,
+}
+
+/// Whether the process is alive
+#[utoipa::path(get, path = "/healthz", tag = "health", responses(
+    (status = 200, description = "It is", body = String),
+))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the service can sign
+///
+/// Ready while the database and at least one device answer; what does not is named.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+    (status = 200, description = "It can", body = Readiness),
+    (status = 503, description = "It cannot", body = Readiness),
+))]
+pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
+    let mut checks = BTreeMap::new();
+    let ledger = app.ledger.ping().await;
+    let devices = app.vault.health().await;
+    let ready = ledger.is_ok() && devices.iter().any(|(_, health)| health.is_ok());
+    let word = |ok: bool| if ok { "ok" } else { "unavailable" }.to_owned();
+    checks.insert("ledger".to_owned(), word(ledger.is_ok()));
+    for (name, health) in devices {
+        checks.insert(format!("custody.{name}"), word(health.is_ok()));
+    }
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(Readiness { ready, checks }))
+}

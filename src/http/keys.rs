@@ -1,0 +1,202 @@
+//! `/v1/keys`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::custody::Algorithm;
+use crate::id::KeyId;
+use crate::keys::{Key, KeyState, NewKey, Purpose};
+use crate::ledger::Gate;
+use crate::policy::{Action, Resource};
+
+/// A key: its public parts.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct KeyView {
+    /// Its id, which is also its `CKA_ID` in a PKCS#11 token.
+    #[schema(value_type = String)]
+    id: KeyId,
+    name: String,
+    purpose: Purpose,
+    algorithm: Algorithm,
+    /// The `[custody.NAME]` section of its device.
+    backend: String,
+    environment: String,
+    owner: String,
+    state: KeyState,
+    /// How often its state has changed.
+    epoch: i64,
+    /// The Ethereum address of a secp256k1 key.
+    address: Option<String>,
+    /// The public key as PEM.
+    pem: Option<String>,
+    /// The public key as a JWK; `kid` is its RFC 7638 thumbprint.
+    #[schema(value_type = Option<Object>)]
+    jwk: Option<serde_json::Value>,
+    /// SHA-256 of the public key's `SubjectPublicKeyInfo`.
+    fingerprint: Option<String>,
+    /// The private key's attributes, as its device stated them.
+    attributes: std::collections::BTreeMap<String, bool>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    cryptoperiod_ends_at: OffsetDateTime,
+}
+
+impl From<&Key> for KeyView {
+    fn from(key: &Key) -> Self {
+        let public = key.public_key.as_ref();
+        Self {
+            id: key.id,
+            name: key.name.to_string(),
+            purpose: key.purpose,
+            algorithm: key.algorithm,
+            backend: key.backend.to_string(),
+            environment: key.environment.to_string(),
+            owner: key.owner.to_string(),
+            state: key.state,
+            epoch: key.epoch,
+            address: public
+                .and_then(|key| key.address())
+                .map(|address| address.to_string()),
+            pem: public.map(|key| key.to_pem()),
+            jwk: public.map(|key| key.jwk()),
+            fingerprint: public.map(|key| hex::encode(key.fingerprint())),
+            attributes: key.attributes.clone(),
+            created_at: key.created_at,
+            cryptoperiod_ends_at: key.cryptoperiod_ends_at,
+        }
+    }
+}
+
+/// A step of a key to another state.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    /// Where to.
+    to: KeyState,
+    /// Why, for the record.
+    reason: String,
+}
+
+/// List keys
+#[utoipa::path(get, path = "/v1/keys", tag = "keys", responses(
+    (status = 200, description = "The keys that you may see", body = Vec<KeyView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_keys(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<KeyView>>, Problem> {
+    let keys = app.keys.list().await?;
+    let seen = |key: &&Key| {
+        app.policy
+            .decide(&caller, Action::View, &key.resource())
+            .is_ok()
+    };
+    Ok(Json(keys.iter().filter(seen).map(KeyView::from).collect()))
+}
+
+/// Show a key
+#[utoipa::path(get, path = "/v1/keys/{key}", tag = "keys",
+    params(("key" = String, Path, description = "The key's name")),
+    responses(
+    (status = 200, description = "The key", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<KeyView>, Problem> {
+    Ok(Json(KeyView::from(&visible(&app, &caller, &name).await?)))
+}
+
+/// Create a key
+///
+/// Its device makes it; the private half never leaves it. It signs nothing before it is activated.
+#[utoipa::path(post, path = "/v1/keys", tag = "keys",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request")),
+    request_body = NewKey,
+    responses(
+    (status = 201, description = "The key, in pre-activation", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn create_key(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(new, request): Body<NewKey>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    let (id, made) = app.keys.make(&new, caller.id).await?;
+    write
+        .conclude(Gate::Shared, async |batch| {
+            let key = app.keys.record(id, &made, caller.id, batch).await?;
+            Ok(KeyView::from(&key))
+        })
+        .await
+}
+
+/// Move a key to another state
+#[utoipa::path(post, path = "/v1/keys/{key}/steps", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Step,
+    responses(
+    (status = 201, description = "The key in its new state", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn step_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(step, request): Body<Step>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::StepKey, &seen.resource())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Exclusive, async |batch| {
+            let moved = app
+                .keys
+                .step(&seen, step.to, &step.reason, caller.id, batch)
+                .await?;
+            Ok(KeyView::from(&moved))
+        })
+        .await
+}
+
+async fn visible(app: &App, caller: &Caller, name: &crate::name::Name) -> Result<Key, Problem> {
+    let key = app.keys.show(name).await?;
+    match app.policy.decide(caller, Action::View, &key.resource()) {
+        Ok(()) => Ok(key),
+        Err(_) => Err(Problem::not_found("key")),
+    }
+}

@@ -1,0 +1,226 @@
+//! The edge: from HTTP to domain types and back. Nothing below knows a status code.
+//!
+//! It **trusts** nothing that comes in: bodies and headers have limits in size and time, requests in
+//! number, and every refusal is a problem document.
+
+mod admin;
+mod assertions;
+mod body;
+mod caller;
+mod callers;
+mod clients;
+mod health;
+mod keys;
+mod orders;
+pub mod problem;
+mod serve;
+mod signatures;
+mod wallets;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Json, Router, error_handling::HandleErrorLayer};
+use tower::ServiceBuilder;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::signing::Signed;
+use problem::Problem;
+pub use serve::{ListenError, listen, serve};
+
+/// `[http]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where to listen. Loopback only, until the service speaks TLS itself.
+    pub listen: SocketAddr,
+    /// The largest body, in bytes.
+    pub body_limit_bytes: usize,
+    /// How many requests are worked on at a time; more are refused at once.
+    pub concurrent_requests: usize,
+    /// How many connections are open at a time; more wait.
+    pub connections: usize,
+    /// How long a client may take to send a request's head, and a connection may idle.
+    pub idle_timeout_ms: u64,
+    /// How long a request may take, its body included, whatever it asks for.
+    pub request_timeout_ms: u64,
+    /// How long a shutdown waits for what is under way.
+    pub shutdown_timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            body_limit_bytes: 64 * 1024,
+            concurrent_requests: 1_024,
+            connections: 4_096,
+            idle_timeout_ms: 30_000,
+            request_timeout_ms: 15_000,
+            shutdown_timeout_ms: 15_000,
+        }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Chancery",
+        description = "Signs Polymarket CLOB orders and issues client assertions with keys that stay in their device.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    modifiers(&BearerToken),
+)]
+struct Api;
+
+/// Every operation but the health checks takes a bearer token.
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, document: &mut Document) {
+        use utoipa::openapi::security::{
+            Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+        };
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
+        document.security = Some(vec![SecurityRequirement::new(
+            "token",
+            Vec::<String>::new(),
+        )]);
+    }
+}
+
+/// The API's table of contents.
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(orders::sign_order))
+        .routes(routes!(assertions::issue_assertion))
+        .routes(routes!(signatures::show_signature))
+        .routes(routes!(signatures::find_signatures))
+        .routes(routes!(wallets::list_wallets, wallets::create_wallet))
+        .routes(routes!(wallets::show_wallet))
+        .routes(routes!(clients::list_clients, clients::create_client))
+        .routes(routes!(clients::show_client))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::show_key))
+        .routes(routes!(keys::step_key))
+        .routes(routes!(callers::list_callers, callers::create_caller))
+        .routes(routes!(callers::show_caller))
+        .routes(routes!(callers::issue_token))
+        .routes(routes!(callers::revoke_caller))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The OpenAPI document, generated from the handlers.
+pub fn openapi() -> Document {
+    api().into_openapi()
+}
+
+/// The whole service as a router.
+pub fn router(app: App, settings: &Settings) -> Router {
+    let (router, document) = api().split_for_parts();
+    let limits = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(overload))
+        .load_shed()
+        .concurrency_limit(settings.concurrent_requests)
+        .timeout(Duration::from_millis(settings.request_timeout_ms));
+    router
+        .route(
+            "/openapi.json",
+            axum::routing::get(async move || Json(document)),
+        )
+        .route(
+            "/problems",
+            axum::routing::get(async || Json(problem::CATALOGUE)),
+        )
+        .route("/problems/{name}", axum::routing::get(show_problem))
+        .fallback(async || Problem::not_found("resource"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                &problem::METHOD_NOT_ALLOWED,
+                "this path exists, with another method",
+            )
+        })
+        .layer(DefaultBodyLimit::max(settings.body_limit_bytes))
+        .layer(limits)
+        .layer(middleware::from_fn(observe))
+        .with_state(app)
+}
+
+async fn show_problem(Path(name): Path<String>) -> Response {
+    match problem::CATALOGUE.iter().find(|kind| kind.name == name) {
+        Some(kind) => Json(kind).into_response(),
+        None => Problem::not_found("problem").into_response(),
+    }
+}
+
+async fn overload(error: BoxError) -> Problem {
+    if error.is::<tower::timeout::error::Elapsed>() {
+        Problem::new(
+            &problem::DEADLINE_EXCEEDED,
+            "the request took too long to arrive or to answer",
+        )
+    } else {
+        Problem::busy()
+    }
+}
+
+/// A body that was signed, as it was released.
+fn signed(done: Signed) -> Response {
+    let mut response = admin::json(StatusCode::OK, done.body);
+    if done.replayed {
+        response
+            .headers_mut()
+            .insert(admin::REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// One span and one event for each request; its id goes out with the answer.
+async fn observe(request: Request, next: Next) -> Response {
+    use tracing::Instrument;
+
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let id = uuid::Uuid::now_v7().to_string();
+    let operation = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        method = %request.method(),
+        operation,
+        caller.id = tracing::field::Empty,
+    );
+    let start = std::time::Instant::now();
+    async move {
+        let mut response = next.run(request).await;
+        let headers = response.headers_mut();
+        headers.insert(
+            REQUEST_ID,
+            HeaderValue::from_str(&id).expect("a UUID is plain text"),
+        );
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        let duration_ms = start.elapsed().as_millis();
+        tracing::info!(status = response.status().as_u16(), duration_ms, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}

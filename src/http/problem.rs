@@ -1,0 +1,322 @@
+//! Every refusal as a problem document (RFC 9457): a stable type, what is wrong, what to do (P10).
+//!
+//! The `match`es name every variant, so that a new error makes the compiler ask what callers may
+//! see. Causes and context go to the log, under the same request id.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::approvals::ApprovalNeeded;
+use crate::callers::CallerError;
+use crate::clob::OrderError;
+use crate::clob::wallets::WalletError;
+use crate::custody::CustodyError;
+use crate::keys::KeyError;
+use crate::ledger::LedgerError;
+use crate::oauth::clients::ClientError;
+use crate::policy::Denied;
+use crate::signing::SigningError;
+
+/// A kind of problem. Its document is served under `/problems/{name}`.
+#[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Kind {
+    /// The last part of `type`. Stable.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// What to do.
+    pub action: &'static str,
+}
+
+macro_rules! kinds {
+    ($($constant:ident $name:literal $status:literal $title:literal $action:literal;)*) => {
+        $(pub(super) const $constant: Kind = Kind {
+            name: $name, status: $status, title: $title, action: $action,
+        };)*
+
+        /// All kinds of problems, in the order of the file.
+        pub const CATALOGUE: &[&Kind] = &[$(&$constant),*];
+    };
+}
+
+kinds! {
+    MALFORMED_BODY "malformed-body" 400 "The body is not the JSON that this operation takes"
+        "Correct what the detail names; /openapi.json has the shape.";
+    MALFORMED_HEADER "malformed-header" 400 "A header does not have the form it needs"
+        "Correct the header that the detail names.";
+    MALFORMED_QUERY "malformed-query" 400 "The query is not one that this operation takes"
+        "Correct what the detail names; /openapi.json has the parameters.";
+    IDEMPOTENCY_KEY_MISSING "idempotency-key-missing" 400 "This operation needs an Idempotency-Key"
+        "Send a header Idempotency-Key with a fresh value for each new request, and the same value when you repeat one.";
+    NOT_AUTHENTICATED "not-authenticated" 401 "Who is calling is not known"
+        "Send a header Authorization: Bearer with a token that was neither revoked nor has expired.";
+    DENIED "denied" 403 "The policy does not permit this"
+        "Ask an operator for the right, naming the action in the detail.";
+    APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
+        "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
+    NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
+        "Check the name; if it is right, ask an operator for the right to see it.";
+    METHOD_NOT_ALLOWED "method-not-allowed" 405 "This resource does not take that method"
+        "/openapi.json lists the methods.";
+    NAME_TAKEN "name-taken" 409 "Something has this name already"
+        "Choose another name, or use what exists.";
+    KEY_NOT_ACTIVE "key-not-active" 409 "The key does not sign in its present state"
+        "Have an operator activate the key or move the wallet or client to one that is active.";
+    KEY_EXPIRED "key-expired" 409 "The key's cryptoperiod has ended"
+        "Rotate the key.";
+    KEY_EPOCH_CHANGED "key-epoch-changed" 409 "The key changed while the request was under way"
+        "Nothing was signed. Repeat the request.";
+    KEY_CHANGED "key-changed" 409 "The key changed while the request was under way"
+        "Look at the key again, and repeat the request if it still makes sense.";
+    NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
+        "Look at the key's state; the detail names both.";
+    IN_FLIGHT "in-flight" 409 "The same request is being worked on"
+        "Repeat it with the same Idempotency-Key after Retry-After seconds.";
+    IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
+        "Use a fresh Idempotency-Key for a new request.";
+    ANSWER_EXPIRED "answer-expired" 410 "What was signed under this key has expired"
+        "Ask again with a fresh Idempotency-Key.";
+    BODY_TOO_LARGE "body-too-large" 413 "The body is too large"
+        "Send less; no operation here needs more than a few kilobytes.";
+    UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" 415 "The body is not declared as JSON"
+        "Send Content-Type: application/json.";
+    INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
+        "Correct the field that the detail names.";
+    ORDER_REFUSED "order-refused" 422 "No such order can be signed"
+        "Correct what the detail names; nothing was signed.";
+    SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
+        "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
+    INTERNAL "internal" 500 "The service made a mistake"
+        "Report it with the X-Request-Id of this answer.";
+    BUSY "busy" 503 "Too much is waiting already"
+        "Nothing was signed. Repeat after Retry-After seconds.";
+    DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
+        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
+        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
+    OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
+        "Repeat it with the same Idempotency-Key: you get the one answer there is.";
+    DEVICE_TIMED_OUT "device-timed-out" 504 "The device did not answer in time"
+        "Nothing was released. Repeat with the same Idempotency-Key.";
+    DEADLINE_EXCEEDED "deadline-exceeded" 504 "There was no answer within the deadline"
+        "The work goes on. Repeat with the same Idempotency-Key to get its answer.";
+}
+
+/// A problem with this request.
+#[derive(Debug)]
+pub struct Problem {
+    kind: &'static Kind,
+    detail: String,
+    retry_after_s: Option<u32>,
+}
+
+/// The document (RFC 9457, section 3).
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Document<'a> {
+    /// A reference to the kind's description, relative to the service.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is wrong, in a few words; the same for all problems of this type.
+    pub title: &'a str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: &'a str,
+    /// What to do.
+    pub action: &'a str,
+}
+
+impl Problem {
+    pub(super) fn new(kind: &'static Kind, detail: impl ToString) -> Self {
+        Self {
+            kind,
+            detail: detail.to_string(),
+            retry_after_s: None,
+        }
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
+    /// What is not there, and what may not be seen: the same bytes.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(&NOT_FOUND, format!("no such {what}, or it is not for you"))
+    }
+
+    pub(super) fn busy() -> Self {
+        Self::new(&BUSY, "the service is at its limit of concurrent requests").retry_after(1)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = Document {
+            kind: format!("/problems/{}", self.kind.name),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: &self.detail,
+            action: self.kind.action,
+        };
+        let status =
+            StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(&DENIED, denied)
+    }
+}
+
+impl From<ApprovalNeeded> for Problem {
+    fn from(needed: ApprovalNeeded) -> Self {
+        Self::new(&APPROVAL_NEEDED, needed)
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        Self::new(&ORDER_REFUSED, error)
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable(_) | LedgerError::Aborted(_) => {
+                tracing::warn!(%error, "the ledger is unavailable");
+                Self::new(&LEDGER_UNAVAILABLE, "nothing was committed").retry_after(1)
+            }
+            LedgerError::OutcomeUnknown => Self::new(&OUTCOME_UNKNOWN, error).retry_after(1),
+            LedgerError::Violation(_) | LedgerError::Schema(_) | LedgerError::Corrupt(..) => {
+                tracing::error!(%error, "the ledger does not hold what it should");
+                Self::new(&INTERNAL, "the ledger does not hold what it should")
+            }
+        }
+    }
+}
+
+impl From<CustodyError> for Problem {
+    fn from(error: CustodyError) -> Self {
+        match error {
+            CustodyError::Busy => Self::new(&BUSY, "the device's queue is full").retry_after(1),
+            CustodyError::TimedOut => Self::new(&DEVICE_TIMED_OUT, error),
+            CustodyError::Unavailable(_) => {
+                tracing::warn!(%error, "a device is unavailable");
+                Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)
+            }
+            CustodyError::NotFound { .. }
+            | CustodyError::PinRefused
+            | CustodyError::Refused(_)
+            | CustodyError::Nonsense(_)
+            | CustodyError::WrongPayload(_) => {
+                tracing::error!(%error, "a device needs an operator");
+                Self::new(&DEVICE_UNAVAILABLE, "the device needs an operator").retry_after(60)
+            }
+        }
+    }
+}
+
+impl From<SigningError> for Problem {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Denied(denied) => denied.into(),
+            SigningError::Busy => Self::new(&BUSY, error).retry_after(1),
+            SigningError::KeyNotActive(_) => Self::new(&KEY_NOT_ACTIVE, error),
+            SigningError::KeyExpired => Self::new(&KEY_EXPIRED, error),
+            SigningError::KeyEpochChanged => Self::new(&KEY_EPOCH_CHANGED, error),
+            SigningError::CallerRevoked => Self::new(&NOT_AUTHENTICATED, error),
+            SigningError::KeyReused => Self::new(&IDEMPOTENCY_KEY_REUSED, error),
+            SigningError::InFlight => Self::new(&IN_FLIGHT, error).retry_after(1),
+            SigningError::AnswerExpired => Self::new(&ANSWER_EXPIRED, error),
+            SigningError::Custody(error) => error.into(),
+            SigningError::BadSignature(_) => Self::new(&SIGNATURE_INVALID, "nothing was released"),
+            SigningError::Late => {
+                Self::new(&DEVICE_TIMED_OUT, "the device was too slow, twice").retry_after(1)
+            }
+            SigningError::LeaseLost | SigningError::DeadlineExceeded => {
+                Self::new(&DEADLINE_EXCEEDED, error).retry_after(1)
+            }
+            SigningError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::NameTaken => Self::new(&NAME_TAKEN, error),
+            KeyError::NotFound => Self::not_found("key"),
+            KeyError::WrongAlgorithm => Self::new(&INVALID_FIELD, format!("algorithm: {error}")),
+            KeyError::Cryptoperiod(_) => Self::new(&INVALID_FIELD, error),
+            KeyError::NotAStep(_) | KeyError::NeverMade => Self::new(&NOT_A_STEP, error),
+            KeyError::Changed => Self::new(&KEY_CHANGED, error),
+            KeyError::ApprovalNeeded(needed) => needed.into(),
+            KeyError::Custody(error) => error.into(),
+            KeyError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<WalletError> for Problem {
+    fn from(error: WalletError) -> Self {
+        match error {
+            WalletError::NameTaken => Self::new(&NAME_TAKEN, error),
+            WalletError::NotFound => Self::not_found("wallet"),
+            WalletError::WrongKey => Self::new(&INVALID_FIELD, format!("key: {error}")),
+            WalletError::Profile(error) => Self::new(&INVALID_FIELD, error),
+            WalletError::Key(error) => error.into(),
+            WalletError::ApprovalNeeded(needed) => needed.into(),
+            WalletError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NameTaken | ClientError::ClientIdTaken => Self::new(&NAME_TAKEN, error),
+            ClientError::NotFound => Self::not_found("client"),
+            ClientError::ClientIdMalformed => Self::new(&INVALID_FIELD, error),
+            ClientError::WrongKey => Self::new(&INVALID_FIELD, format!("key: {error}")),
+            ClientError::UnknownEnvironment(_) => Self::new(&INVALID_FIELD, error),
+            ClientError::Key(error) => error.into(),
+            ClientError::ApprovalNeeded(needed) => needed.into(),
+            ClientError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<CallerError> for Problem {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::NotRecognised => Self::new(&NOT_AUTHENTICATED, error),
+            CallerError::NameTaken => Self::new(&NAME_TAKEN, error),
+            CallerError::NotFound => Self::not_found("caller"),
+            CallerError::AlreadyBootstrapped => Self::new(&NAME_TAKEN, error),
+            CallerError::TokenDays | CallerError::NoRole => Self::new(&INVALID_FIELD, error),
+            CallerError::Ledger(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `/v1/signatures`: what was signed, after an answer was lost.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use time::OffsetDateTime;
+
+use super::body::Asked;
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::id::IntentId;
+use crate::policy::Action;
+use crate::signing::signatures::{self, By, Entry};
+
+/// Something that was to be signed, and what became of it.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct SignatureView {
+    #[schema(value_type = String)]
+    id: IntentId,
+    /// `order` or `assertion`.
+    operation: String,
+    /// The wallet or client.
+    subject: String,
+    /// The caller's id.
+    caller: String,
+    /// What the key signed: an EIP-712 digest, or SHA-256 of a JWS signing input.
+    digest: String,
+    /// The order's hash at the venue, once released.
+    #[serde(rename = "orderHash")]
+    order_hash: Option<String>,
+    /// The same for people: domain and struct, or header and claims.
+    #[schema(value_type = Object)]
+    record: serde_json::Value,
+    /// `released`, `refused` or `abandoned`; null while it is being worked on.
+    outcome: Option<String>,
+    /// Why it was refused or abandoned.
+    reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    ended_at: Option<OffsetDateTime>,
+    /// The answer as it was released; null for a credential.
+    #[schema(value_type = Option<Object>)]
+    answer: Option<serde_json::Value>,
+}
+
+/// One of these.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Search {
+    /// What the key signed: 0x and 64 hexadecimal digits.
+    digest: Option<String>,
+    /// The order's hash at the venue.
+    #[serde(rename = "orderHash")]
+    #[param(rename = "orderHash")]
+    order_hash: Option<String>,
+    /// Your own idempotency key.
+    idempotency_key: Option<String>,
+}
+
+/// Show a signature
+#[utoipa::path(get, path = "/v1/signatures/{id}", tag = "signatures",
+    params(("id" = String, Path, description = "The id from the answer")),
+    responses(
+    (status = 200, description = "The signature", body = SignatureView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_signature(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SignatureView>, Problem> {
+    let missing = || Problem::not_found("signature");
+    let id = id.parse().map_err(|_| missing())?;
+    find(&app, &caller, &By::Id(id))
+        .await?
+        .into_iter()
+        .next()
+        .map(Json)
+        .ok_or_else(missing)
+}
+
+/// Find signatures
+///
+/// By digest, order hash or your own idempotency key; newest first.
+#[utoipa::path(get, path = "/v1/signatures", tag = "signatures", params(Search), responses(
+    (status = 200, description = "Those that you may see", body = Vec<SignatureView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn find_signatures(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(search): Asked<Search>,
+) -> Result<Json<Vec<SignatureView>>, Problem> {
+    let wrong = |detail| Problem::new(&problem::MALFORMED_QUERY, detail);
+    let hash = |text: String| {
+        let mut bytes = [0; 32];
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        hex::decode_to_slice(digits, &mut bytes)
+            .map_err(|_| wrong("a hash is 0x and 64 hexadecimal digits"))?;
+        Ok::<_, Problem>(bytes)
+    };
+    let by = match (search.digest, search.order_hash, search.idempotency_key) {
+        (Some(digest), None, None) => By::Digest(hash(digest)?),
+        (None, Some(order_hash), None) => By::OrderHash(hash(order_hash)?),
+        (None, None, Some(key)) => By::IdempotencyKey(caller.id, key),
+        _ => {
+            return Err(wrong(
+                "ask for one of digest, orderHash and idempotency_key",
+            ));
+        }
+    };
+    Ok(Json(find(&app, &caller, &by).await?))
+}
+
+async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
+    let mut seen = Vec::new();
+    for entry in signatures::find(by, &app.ledger).await? {
+        let on = if entry.operation == "order" {
+            app.wallets
+                .by_id(entry.subject.into())
+                .await?
+                .map(|w| (w.resource(), w.name))
+        } else {
+            app.clients
+                .by_id(entry.subject.into())
+                .await?
+                .map(|c| (c.resource(), c.name))
+        };
+        let Some((resource, name)) = on else { continue };
+        let may = app
+            .policy
+            .decide(caller, Action::ViewSignatures, &resource)
+            .is_ok();
+        if may || entry.caller == caller.id {
+            seen.push(view(entry, name.to_string()));
+        }
+    }
+    Ok(seen)
+}
+
+fn view(entry: Entry, subject: String) -> SignatureView {
+    let text = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    SignatureView {
+        id: entry.id,
+        operation: entry.operation,
+        subject,
+        caller: entry.caller.to_string(),
+        digest: text(&entry.digest),
+        order_hash: entry.order_hash.as_deref().map(text),
+        record: entry.record,
+        outcome: entry.outcome,
+        reason: entry.reason,
+        created_at: entry.created_at,
+        ended_at: entry.ended_at,
+        answer: entry
+            .answer
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+    }
+}

@@ -1,0 +1,142 @@
+//! `/v1/wallets`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::wallets::{NewWallet, Wallet};
+use crate::clob::{Chain, SignatureType};
+use crate::ethereum::Address;
+use crate::id::WalletId;
+use crate::keys::KeyState;
+use crate::ledger::Gate;
+use crate::policy::{Action, Resource};
+
+/// A wallet.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct WalletView {
+    #[schema(value_type = String)]
+    id: WalletId,
+    name: String,
+    owner: String,
+    environment: String,
+    /// The name of the key that signs for it.
+    key: String,
+    key_state: KeyState,
+    #[serde(rename = "chainId")]
+    #[schema(value_type = u64)]
+    chain: Chain,
+    #[serde(rename = "signatureType")]
+    #[schema(value_type = u8)]
+    signature_type: SignatureType,
+    /// The key's address.
+    #[schema(value_type = String)]
+    address: Address,
+    /// An order's `maker`: the funder, or the key's address.
+    #[schema(value_type = String)]
+    maker: Address,
+    session_key: bool,
+    /// The key's public half as PEM.
+    pem: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl From<&Wallet> for WalletView {
+    fn from(wallet: &Wallet) -> Self {
+        let profile = &wallet.profile;
+        Self {
+            id: wallet.id,
+            name: wallet.name.to_string(),
+            owner: wallet.owner.to_string(),
+            environment: wallet.key.environment.to_string(),
+            key: wallet.key.name.to_string(),
+            key_state: wallet.key.state,
+            chain: profile.chain(),
+            signature_type: profile.signature_type(),
+            address: profile.key_address(),
+            maker: profile.maker(),
+            session_key: profile.session_key(),
+            pem: wallet.key.public_key.as_ref().map(|key| key.to_pem()),
+            created_at: wallet.created_at,
+        }
+    }
+}
+
+/// List wallets
+#[utoipa::path(get, path = "/v1/wallets", tag = "wallets", responses(
+    (status = 200, description = "The wallets that you may see", body = Vec<WalletView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_wallets(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<WalletView>>, Problem> {
+    let wallets = app.wallets.list().await?;
+    let seen = |w: &&Wallet| {
+        app.policy
+            .decide(&caller, Action::View, &w.resource())
+            .is_ok()
+    };
+    Ok(Json(
+        wallets.iter().filter(seen).map(WalletView::from).collect(),
+    ))
+}
+
+/// Show a wallet
+#[utoipa::path(get, path = "/v1/wallets/{wallet}", tag = "wallets",
+    params(("wallet" = String, Path, description = "The wallet's name")),
+    responses(
+    (status = 200, description = "The wallet", body = WalletView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_wallet(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<WalletView>, Problem> {
+    let wallet = app.wallets.show(&name).await?;
+    app.policy
+        .decide(&caller, Action::View, &wallet.resource())
+        .map_err(|_| Problem::not_found("wallet"))?;
+    Ok(Json(WalletView::from(&wallet)))
+}
+
+/// Create a wallet
+///
+/// Puts chain, signature type and funder together with a key.
+#[utoipa::path(post, path = "/v1/wallets", tag = "wallets",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each wallet; the same to repeat a request")),
+    request_body = NewWallet,
+    responses(
+    (status = 201, description = "The wallet", body = WalletView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn create_wallet(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(new, request): Body<NewWallet>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::CreateWallet, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let wallet = app.wallets.create(&new, caller.id, batch).await?;
+            Ok(WalletView::from(&wallet))
+        })
+        .await
+}

@@ -8,10 +8,11 @@
 //!
 //! # Why
 //! A session belongs to one thread, and calls block, so a few threads own sessions and async code
-//! talks to them over a bounded queue ([`worker`]). Recovery's unit is the module, which is initialized once a
-//! process ([`module`]); a token is found in it by its label ([`token`]); which error leads to which
-//! step is a table ([`recovery`]). We never log out: that would log out every session of the process.
+//! talks to them over a bounded queue (`worker.rs`). Recovery's unit is the module, which is initialized once a
+//! process (`module.rs`); a token is found in it by its label (`token.rs`); which error leads to which
+//! step is a table (`recovery.rs`). We never log out: that would log out every session of the process.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -174,6 +175,10 @@ fn read_pin(path: &Path) -> Result<SecretString, CustodyError> {
     let content = content.map_err(|error| {
         CustodyError::Refused(format!("the PIN file {}: {error}", path.display()))
     })?;
+    let readable = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
+    if readable {
+        tracing::warn!(file = %path.display(), "the PIN file is readable by everybody");
+    }
     let pin = content.trim_end_matches(['\r', '\n']);
     if pin.is_empty() {
         let why = format!("the PIN file {} is empty", path.display());

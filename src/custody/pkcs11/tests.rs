@@ -132,16 +132,17 @@ fn a_refused_pin_is_not_tried_again() {
         let refused = Pkcs11::open("hsm", settings.clone()).await;
         assert!(matches!(refused, Err(CustodyError::PinRefused)));
 
-        // The first of these asks the token, the others do not.
         let pin = read_pin(&settings.pin_file).unwrap();
         let module = Module::shared(&settings.module).unwrap();
         let token = Token::new(settings.token_label.clone(), None, pin);
         let workers = Workers::start("hsm", module, token, &settings).unwrap();
-        for _ in 0..3 {
-            let refused = workers.run(|desk| object::healthy(desk)).await;
-            assert!(matches!(refused, Err(CustodyError::PinRefused)));
-        }
-        softhsm.open().await.health().await.unwrap();
+        let healthy = async || workers.run(|desk| object::healthy(desk)).await;
+        assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
+
+        // While another is logged in, a login would be let pass; but none is tried.
+        let other = softhsm.open().await;
+        assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
+        other.health().await.unwrap();
     });
 }
 
@@ -216,6 +217,15 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
         end.send(()).unwrap();
         eventually(async || signs(&token, &key).await.is_ok()).await;
     });
+}
+
+#[test]
+fn settings_have_good_defaults_and_no_unknown_fields() {
+    let text = "module = '/m.so'\ntoken_label = 'wallet'\npin_file = '/pin'\n";
+    let settings: Settings = toml::from_str(text).unwrap();
+    assert_eq!((settings.sessions, settings.queue), (4, 1024));
+    assert_eq!((settings.timeout_ms, settings.token_serial), (5000, None));
+    assert!(toml::from_str::<Settings>(&format!("{text}pin = '1234'")).is_err());
 }
 
 /// Waits until it is so, or for 20 seconds.

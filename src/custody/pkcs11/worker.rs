@@ -230,7 +230,10 @@ impl Worker {
                 Err(failed) => failed,
             };
             let (mut rung, why) = match fault {
-                Fault::Final(error) => return Err(error),
+                Fault::Final(error) => {
+                    shared.breaker(Breaker::close); // the device answered
+                    return Err(error);
+                }
                 Fault::Closed(closed) if !closed.can_rebuild => {
                     let why = "the PKCS#11 module is down or being initialized again";
                     return Err(CustodyError::Unavailable(why.into()));
@@ -259,7 +262,7 @@ impl Worker {
                 _ if again => return Err(CustodyError::Unavailable(why)),
                 Step::FindAgain | Step::NewSession => {}
                 Step::Login => self.login(back_by),
-                Step::Rebuild => match shared.module.rebuild(generation, within) {
+                Step::Rebuild => match shared.module.rebuild(generation, shared.timeout) {
                     Ok(()) => {}
                     Err(NotRebuilt::Elsewhere) => return Err(CustodyError::Unavailable(why)),
                     Err(NotRebuilt::Failed(error)) => {

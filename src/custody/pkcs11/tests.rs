@@ -220,6 +220,36 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
 }
 
 #[test]
+fn a_token_that_does_not_hash_signs_the_same() {
+    let name = "custody::pkcs11::tests::a_token_that_does_not_hash_signs_the_same";
+    softhsm::run(name, async |softhsm| {
+        let token = softhsm.open().await;
+        let made = token.workers.run(|desk| {
+            desk.seat.hashes_rsa = false;
+            let (id, algorithm) = (KeyId::new(), Algorithm::Rsa2048);
+            let public_key = object::generate(desk, id, algorithm)?.public_key;
+            let key = KeyRef {
+                id,
+                algorithm,
+                public_key,
+            };
+            let payload = payload(algorithm, 1);
+            let signature = object::sign(desk, id, &payload)?;
+            desk.seat.hashes_rsa = true;
+            Ok((key, payload, signature))
+        });
+        let (key, payload, signature) = made.await.unwrap();
+        assert!(verifies(&key, &payload, &signature));
+        // The key was made for that one mechanism.
+        let refused = token.sign(&permit(&key, payload)).await;
+        assert!(
+            matches!(refused, Err(CustodyError::Refused(_))),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
 fn settings_have_good_defaults_and_no_unknown_fields() {
     let text = "module = '/m.so'\ntoken_label = 'wallet'\npin_file = '/pin'\n";
     let settings: Settings = toml::from_str(text).unwrap();

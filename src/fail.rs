@@ -44,9 +44,7 @@ pub fn pass(name: &str) {
         && point == name
         && left.fetch_sub(1, Ordering::SeqCst) == 1
     {
-        let _ = rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::KILL,
-        );
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }

@@ -14,6 +14,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 use tracing::instrument::WithSubscriber;
 
+use crate::clock::Clock;
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The advisory lock behind which signatures are released (shared) and rights are taken away
@@ -152,6 +154,15 @@ impl Ledger {
     pub async fn ping(&self) -> Result<(), LedgerError> {
         sqlx::query("select 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// How far this computer's clock is ahead of the database's, in milliseconds.
+    pub async fn clock_offset_ms(&self, clock: &Clock) -> Result<i64, LedgerError> {
+        let row =
+            sqlx::query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(clock.unix_ms() - row.try_get::<i64, _>("ms")?)
     }
 
     /// Brings the schema up to date; says which migrations it applied.

@@ -1,3 +1,156 @@
 //! The command line: one file per command.
+//!
+//! `serve`, `migrate`, `callers bootstrap` and `doctor` work on the configuration they are given; the
+//! others speak the same API as everybody else, with a caller's token.
 
+mod callers;
+mod client;
+mod clients;
 pub mod dev;
+mod doctor;
+mod keys;
+mod migrate;
+mod serve;
+mod wallets;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::telemetry::{self, LogFormat};
+
+/// Key custody and signing for Polymarket orders and Exchange API client assertions.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log, as `tracing` filters say it.
+    #[arg(
+        long,
+        global = true,
+        default_value = "info,sqlx=warn",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// How to log.
+    #[arg(long, global = true, default_value = "text", value_enum)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole thing on this machine: private database, private token, demo wallet and client
+    Dev(dev::Options),
+    /// Serve the API
+    Serve(ConfigFile),
+    /// Bring the database's schema up to date
+    Migrate(ConfigFile),
+    /// Make, list, show and move keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Make, list and show wallets
+    #[command(subcommand)]
+    Wallets(wallets::Command),
+    /// Make, list and show OAuth clients
+    #[command(subcommand)]
+    Clients(clients::Command),
+    /// Make, list, show and revoke callers; make the first operator
+    #[command(subcommand)]
+    Callers(callers::Command),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Check a configuration against its database, devices and files, and say what to do
+    Doctor(ConfigFile),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        default_value = "/etc/chancery/config.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+/// Runs a command.
+pub fn run(cli: Cli) -> ExitCode {
+    let quiet = matches!(cli.command, Command::Dev(ref options) if options.once);
+    telemetry::start(cli.log_format, if quiet { "warn" } else { &cli.log });
+    harden();
+    let done = match cli.command {
+        // Starts itself anew before there is a thread.
+        Command::Dev(options) => dev::run(&options),
+        command => block_on(execute(command)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chancery: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(options) => dev::run(&options),
+        Command::Serve(file) => serve::run(&file.load()?).await,
+        Command::Migrate(file) => migrate::run(&file.load()?).await,
+        Command::Keys(command) => keys::run(command).await,
+        Command::Wallets(command) => wallets::run(command).await,
+        Command::Clients(command) => clients::run(command).await,
+        Command::Callers(command) => callers::run(command).await,
+        Command::Openapi => print_json(&crate::http::openapi()),
+        Command::Doctor(file) => doctor::run(&file.config).await,
+    }
+}
+
+/// No core dump, and no debugger of the same user: memory holds PINs and tokens (P1).
+fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Prints for programs and people alike.
+#[expect(clippy::print_stdout, reason = "this is what the command line is for")]
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Prints a line of an answer.
+#[expect(clippy::print_stdout, reason = "this is what the command line is for")]
+fn print_line(line: &str) {
+    println!("{line}");
+}
+
+/// A setting from the environment, for clap's defaults.
+fn from_environment(name: &str, or: &str) -> String {
+    config::environment(name).unwrap_or_else(|| or.to_owned())
+}

@@ -174,6 +174,11 @@ pub enum KeyError {
     Ledger(#[from] LedgerError),
 }
 
+/// All keys on record, by name.
+pub async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+    records::list(ledger).await
+}
+
 /// The keys of this service.
 #[derive(Clone)]
 pub struct Keys {
@@ -198,7 +203,7 @@ impl Keys {
 
     /// All keys, by name.
     pub async fn list(&self) -> Result<Vec<Key>, KeyError> {
-        Ok(records::list(&self.ledger).await?)
+        Ok(list(&self.ledger).await?)
     }
 
     /// One key.

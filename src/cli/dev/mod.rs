@@ -7,12 +7,209 @@
 
 pub mod cluster;
 pub mod data_dir;
+mod demo;
 mod server;
 pub mod token;
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::SecretString;
+
+use crate::app::App;
+use crate::callers::NewCaller;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::custody::pkcs11::Pkcs11;
+use crate::http;
+use crate::sealing::SealingKey;
 pub use cluster::Cluster;
 pub use data_dir::DataDir;
+use demo::Demo;
 pub use token::SoftToken;
+
+/// The policy that `dev` starts with.
+const POLICY: &str = include_str!("../../../deploy/policies/start.cedar");
+
+/// Options of `chancery dev`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Where everything is kept [default: /var/lib/chancery for root, else chancery in the user's state directory].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:7300; with --once any free port].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Make one order and one client assertion, print them as JSON, check both, and stop.
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+/// Runs everything on this machine until it is told to stop. May start the program anew, so it is
+/// called before there is a thread.
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
+    let path = match &options.data_dir {
+        Some(path) => path.clone(),
+        None => DataDir::default_path()?,
+    };
+    let data = DataDir::open(&path)?;
+    let token = match SoftToken::prepare(data.path()) {
+        Ok(token) => {
+            token.enter()?;
+            Some(token)
+        }
+        Err(why) => {
+            say(&format!(
+                "{why:#}; keys are kept in the sealed software keystore instead"
+            ));
+            None
+        }
+    };
+    say("starting the private database");
+    let cluster = Cluster::start(&data)?;
+    let done = super::block_on(serve(options, data.path(), token.as_ref(), &cluster));
+    cluster.stop()?;
+    done
+}
+
+async fn serve(
+    options: &Options,
+    dir: &Path,
+    token: Option<&SoftToken>,
+    cluster: &Cluster,
+) -> anyhow::Result<()> {
+    let config = prepare(options, dir, token, cluster).await?;
+    let applied = App::ledger(&config)?.migrate().await?;
+    if !applied.is_empty() {
+        say(&format!(
+            "the schema is up to date: {} migrations applied",
+            applied.len()
+        ));
+    }
+    let operator_token = dir.join("operator.token");
+    if !operator_token.exists() {
+        let new = NewCaller {
+            name: "dev-operator".parse()?,
+            owner: "dev".parse()?,
+            roles: vec!["operator".parse()?],
+            token_days: crate::callers::MAX_TOKEN_DAYS,
+        };
+        let secret = super::callers::bootstrap(&config, &new)
+            .await
+            .with_context(|| {
+                format!(
+                    "{} is missing, and cannot be made again",
+                    operator_token.display()
+                )
+            })?;
+        super::client::keep_secret(&secret, Some(&operator_token))?;
+    }
+
+    let stop = super::serve::stop_on_signal()?;
+    let listener = http::listen(&config.http).await?;
+    let address = listener.local_addr()?;
+    let app = App::build(&config, Clock::system()).await?;
+    let router = http::router(app.clone(), &config.http);
+    let serving = http::serve(listener, router, &config.http, &app.tasks, stop.clone());
+    let visit = async {
+        let visited = async {
+            let demo = Demo::set_up(&format!("http://{address}"), dir, token.is_some()).await?;
+            if options.once {
+                demo.once(&app).await
+            } else {
+                demo.explain();
+                say(RELAXED);
+                Ok(())
+            }
+        }
+        .await;
+        if options.once || visited.is_err() {
+            stop.cancel();
+        } else {
+            stop.cancelled().await;
+        }
+        visited
+    };
+    let ((), visited) = tokio::join!(serving, visit);
+    app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))
+        .await;
+    visited
+}
+
+/// What is different from a deployment.
+const RELAXED: &str = "
+What dev relaxes: one operator may loosen alone; PINs and keys of the seal lie beside the data; the
+database trusts every process of its user. Stop with Ctrl-C; the next run finds everything again.";
+
+/// Makes the files that are missing, and writes the configuration.
+async fn prepare(
+    options: &Options,
+    dir: &Path,
+    token: Option<&SoftToken>,
+    cluster: &Cluster,
+) -> anyhow::Result<Config> {
+    let file = |name: &str| dir.join(name);
+    for name in ["sealing.key", "keystore.key"] {
+        if !file(name).exists() {
+            SealingKey::create_file(&file(name))?;
+        }
+    }
+    if !file("policy.cedar").exists() {
+        std::fs::write(file("policy.cedar"), POLICY)?;
+    }
+    if let Some(token) = token
+        && !file("token-made").exists()
+    {
+        let pin = |path: &Path| std::fs::read_to_string(path).map(SecretString::from);
+        let (so_pin, user_pin) = (pin(&token.so_pin_file)?, pin(&token.pin_file)?);
+        Pkcs11::init_token(&token.module, so_pin, user_pin, token.label).await?;
+        std::fs::write(file("token-made"), "")?;
+    }
+    let listen = options
+        .listen
+        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], if options.once { 0 } else { 7300 })));
+    // A JSON string is a TOML string too.
+    let text = |path: &Path| serde_json::json!(path.to_string_lossy()).to_string();
+    let custody = match token {
+        Some(token) => format!(
+            "[custody.dev]\nkind = \"pkcs11\"\nmodule = {}\ntoken_label = \"{}\"\npin_file = {}\n",
+            text(&token.module),
+            token.label,
+            text(&token.pin_file),
+        ),
+        None => format!(
+            "[custody.dev]\nkind = \"sealed\"\nmaster_key_file = {}\naccept_keys_in_software = true\n",
+            text(&file("keystore.key")),
+        ),
+    };
+    let config = format!(
+        "# Written by `chancery dev` at each start.\n\
+         writer = \"dev\"\n\n\
+         [http]\nlisten = \"{listen}\"\n\n\
+         [ledger]\nurl = {url}\n\n\
+         [sealing]\nkey_file = {sealing}\n\n\
+         {custody}\n\
+         [policy]\nfile = {policy}\n\n\
+         [approvals]\nsingle_operator = true\n\n\
+         [oauth.environments.dev01]\n\
+         issuer = \"https://pmx-dev01.us.auth0.com/\"\n\
+         token_endpoint = \"https://pmx-dev01.us.auth0.com/oauth/token\"\n\
+         token_audience = \"https://api.dev01.polymarketexchange.com\"\n",
+        url = serde_json::json!(cluster.url()),
+        sealing = text(&file("sealing.key")),
+        policy = text(&file("policy.cedar")),
+    );
+    std::fs::write(file("config.toml"), &config)?;
+    Ok(Config::load(&file("config.toml"))?)
+}
+
+/// Progress, for people.
+fn say(line: &str) {
+    eprintln!("{line}");
+}
 
 /// A directory with a short path that is gone after the test.
 #[cfg(test)]

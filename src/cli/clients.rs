@@ -1,0 +1,61 @@
+//! `chancery clients`
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::client::Service;
+use super::print_json;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the clients that you may see
+    List {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Show a client: key, PEM, JWK
+    Show {
+        /// The client's name.
+        name: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Put a client id of an authorization server together with a key
+    Create {
+        /// A name that no other client has.
+        name: String,
+        /// The key that signs for it; its environment is the client's.
+        #[arg(long)]
+        key: String,
+        /// The desk or team.
+        #[arg(long)]
+        owner: String,
+        /// What the authorization server calls the client.
+        #[arg(long)]
+        client_id: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { service } => print_json(&service.client()?.get("/v1/clients").await?),
+        Command::Show { name, service } => print_json(
+            &service
+                .client()?
+                .get(&format!("/v1/clients/{name}"))
+                .await?,
+        ),
+        Command::Create {
+            name,
+            key,
+            owner,
+            client_id,
+            service,
+        } => {
+            let body = json!({ "name": name, "key": key, "owner": owner, "client_id": client_id });
+            print_json(&service.client()?.post("/v1/clients", &body).await?)
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The demonstration: a wallet, a client, a trader who may use them, and two requests to try.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+use serde_json::{Value, json};
+
+use super::super::client::{Client, keep_secret};
+use super::super::print_json;
+use super::say;
+use crate::app::App;
+use crate::clob::{Order, OrderRequest};
+use crate::custody::PublicKey;
+use crate::ethereum::Address;
+
+const WALLET: &str = "demo-wallet";
+const CLIENT: &str = "demo-client";
+const TRADER: &str = "demo-trader";
+
+/// What the demonstration stands on.
+pub(super) struct Demo {
+    base: String,
+    trader: Client,
+    trader_token: PathBuf,
+    wallet: Value,
+    client: Value,
+    device: &'static str,
+}
+
+impl Demo {
+    /// Makes what is missing, through the API.
+    pub(super) async fn set_up(base: &str, dir: &Path, in_token: bool) -> anyhow::Result<Self> {
+        let operator = Client::new(base, &dir.join("operator.token"))?;
+        make_key(&operator, "demo-wallet-key", "wallet").await?;
+        make_key(&operator, "demo-client-key", "client").await?;
+        let wallet = json!({
+            "name": WALLET, "key": "demo-wallet-key", "owner": "dev", "chainId": 137,
+        });
+        let wallet = find_or_make(&operator, "/v1/wallets", WALLET, &wallet).await?;
+        let client = json!({
+            "name": CLIENT, "key": "demo-client-key", "owner": "dev", "client_id": "demo-client-id",
+        });
+        let client = find_or_make(&operator, "/v1/clients", CLIENT, &client).await?;
+
+        let trader_token = dir.join("trader.token");
+        if !trader_token.exists() {
+            let body = json!({
+                "name": TRADER, "owner": "dev", "roles": ["trader"],
+                "token_days": crate::callers::MAX_TOKEN_DAYS,
+            });
+            let path = format!("/v1/callers/{TRADER}");
+            let made = match operator.find(&path).await? {
+                None => operator.post("/v1/callers", &body).await?,
+                Some(_) => {
+                    operator
+                        .post(&format!("{path}/tokens"), &json!({"token_days": 90}))
+                        .await?
+                }
+            };
+            let token = made["token"]
+                .as_str()
+                .context("the answer holds no token")?;
+            keep_secret(token, Some(&trader_token))?;
+        }
+        Ok(Self {
+            base: base.to_owned(),
+            trader: Client::new(base, &trader_token)?,
+            trader_token,
+            wallet,
+            client,
+            device: if in_token {
+                "a SoftHSM2 token"
+            } else {
+                "the sealed software keystore"
+            },
+        })
+    }
+
+    /// Says what there is, and what to paste.
+    pub(super) fn explain(&self) {
+        let member = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+        let (base, token) = (&self.base, self.trader_token.display());
+        say(&format!(
+            "
+chancery is at {base}; keys are in {device}.
+  wallet  {WALLET}   {address} (Polygon, EOA)
+  client  {CLIENT}   {client_id} in dev01, fingerprint in GET /v1/keys/demo-client-key
+  trader  {TRADER}   token in {token}
+  API     {base}/openapi.json
+
+A signed order:
+
+curl -s {base}/v1/wallets/{WALLET}/orders \\
+  -H \"authorization: Bearer $(cat '{token}')\" \\
+  -H \"content-type: application/json\" -H \"idempotency-key: $(date +%s%N)\" \\
+  -d '{order}'
+
+A client assertion:
+
+curl -s {base}/v1/clients/{CLIENT}/assertions \\
+  -H \"authorization: Bearer $(cat '{token}')\" \\
+  -H \"content-type: application/json\" -d '{{}}'",
+            device = self.device,
+            address = member(&self.wallet, "address"),
+            client_id = member(&self.client, "client_id"),
+            order = order_request(),
+        ));
+    }
+
+    /// Makes both requests, checks what comes back, and prints it.
+    pub(super) async fn once(&self, app: &App) -> anyhow::Result<()> {
+        let order = self
+            .trader
+            .post(&format!("/v1/wallets/{WALLET}/orders"), &order_request())
+            .await
+            .context("the order")?;
+        let wallet = app.wallets.show(&WALLET.parse()?).await?;
+        check_order(&order, &wallet.profile)?;
+        let assertion = self
+            .trader
+            .post(&format!("/v1/clients/{CLIENT}/assertions"), &json!({}))
+            .await
+            .context("the assertion")?;
+        check_assertion(&assertion, self.client["pem"].as_str().unwrap_or_default())?;
+        print_json(&json!({ "order": order, "assertion": assertion }))?;
+        say(&format!(
+            "checked: the order recovers to {}, the assertion verifies under the client's public key",
+            wallet.profile.key_address(),
+        ));
+        Ok(())
+    }
+}
+
+/// An order that anybody can ask for.
+fn order_request() -> Value {
+    json!({
+        "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
+        "side": "BUY", "price": "0.56", "size": "21.04", "tickSize": "0.01", "negRisk": false,
+    })
+}
+
+async fn make_key(operator: &Client, name: &str, purpose: &str) -> anyhow::Result<()> {
+    let body = json!({
+        "name": name, "purpose": purpose, "backend": "dev", "environment": "dev01", "owner": "dev",
+    });
+    let key = find_or_make(operator, "/v1/keys", name, &body).await?;
+    if key["state"] == "pre-activation" {
+        let step = json!({ "to": "active", "reason": "demonstration" });
+        operator
+            .post(&format!("/v1/keys/{name}/steps"), &step)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn find_or_make(
+    operator: &Client,
+    path: &str,
+    name: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    match operator.find(&format!("{path}/{name}")).await? {
+        Some(found) => Ok(found),
+        None => operator
+            .post(path, body)
+            .await
+            .with_context(|| format!("making {name}")),
+    }
+}
+
+/// Builds the order again from the request and what the answer says was drawn, and recovers who
+/// signed it, in another way than the service does.
+fn check_order(answer: &Value, profile: &crate::clob::Profile) -> anyhow::Result<()> {
+    let request: OrderRequest = serde_json::from_value(order_request())?;
+    let salt = answer["order"]["salt"]
+        .as_u64()
+        .context("the order has no salt")?;
+    let timestamp = answer["order"]["timestamp"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()?;
+    let rebuilt = Order::build(&request, profile, salt, timestamp, 0)?;
+    let digest = format!("0x{}", hex::encode(rebuilt.digest()));
+    ensure!(
+        answer["digest"] == digest.as_str(),
+        "the digest is not that of this order"
+    );
+
+    let text = answer["order"]["signature"].as_str().unwrap_or_default();
+    let bytes = hex::decode(text.trim_start_matches("0x"))?;
+    ensure!(bytes.len() == 65, "the signature does not have 65 bytes");
+    let recovery = bytes[64].checked_sub(27).and_then(RecoveryId::from_byte);
+    let key = VerifyingKey::recover_from_prehash(
+        rebuilt.digest(),
+        &Signature::from_slice(&bytes[..64])?,
+        recovery.context("v is neither 27 nor 28")?,
+    )?;
+    let signer = Address::of(&k256::PublicKey::from(key));
+    ensure!(
+        signer == profile.key_address(),
+        "the signature recovers to {signer}"
+    );
+    Ok(())
+}
+
+fn check_assertion(answer: &Value, pem: &str) -> anyhow::Result<()> {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use rsa::pkcs8::DecodePublicKey;
+
+    let assertion = answer["client_assertion"].as_str().unwrap_or_default();
+    let (input, signature) = assertion
+        .rsplit_once('.')
+        .context("the assertion is no JWS")?;
+    let key = PublicKey::Rsa(rsa::RsaPublicKey::from_public_key_pem(pem)?);
+    let signature = URL_SAFE_NO_PAD.decode(signature)?;
+    ensure!(
+        key.verify_rs256(input.as_bytes(), &signature),
+        "the assertion does not verify"
+    );
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! `chancery doctor`: checks a configuration against what it names, and says what to do.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::print_line;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::keys;
+use crate::policy::Policy;
+use crate::sealing::SealingKey;
+
+struct Report {
+    wrong: usize,
+}
+
+impl Report {
+    fn check(&mut self, what: &str, result: Result<String, String>) -> bool {
+        match result {
+            Ok(detail) => {
+                print_line(&format!("ok     {what}: {detail}"));
+                true
+            }
+            Err(detail) => {
+                self.wrong += 1;
+                print_line(&format!("WRONG  {what}: {detail}"));
+                false
+            }
+        }
+    }
+}
+
+/// Checks everything that can be checked, even after something is wrong.
+pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
+    let mut report = Report { wrong: 0 };
+    let config = Config::load(file);
+    let described = config
+        .as_ref()
+        .map(|_| file.display().to_string())
+        .map_err(text);
+    report.check("configuration", described);
+    let Ok(config) = config else {
+        bail!("nothing else can be checked without a configuration")
+    };
+
+    let policy = Policy::load(&config.policy.file);
+    let described = policy.map(|_| config.policy.file.display().to_string());
+    report.check("policy", described.map_err(text));
+    let sealing = SealingKey::from_file(&config.sealing.key_file);
+    let described = sealing.map(|_| config.sealing.key_file.display().to_string());
+    report.check("sealing key", described.map_err(text));
+    let single = if config.approvals.single_operator {
+        Ok("one operator may loosen alone, as the configuration says".to_owned())
+    } else {
+        Err("serve needs [approvals] single_operator = true until approvals exist".to_owned())
+    };
+    report.check("approvals", single);
+    let address = config.http.listen;
+    let loopback = address.ip().is_loopback().then(|| address.to_string());
+    report.check(
+        "listener",
+        loopback.ok_or(format!("{address} is not a loopback address")),
+    );
+
+    match App::ledger(&config) {
+        Err(error) => {
+            report.check("ledger", Err(text(error)));
+        }
+        Ok(ledger) => {
+            let answers = ledger.ping().await.map(|()| config.ledger.url.clone());
+            if report.check("ledger", answers.map_err(text)) {
+                let schema = ledger
+                    .check_schema()
+                    .await
+                    .map(|()| "up to date".to_owned());
+                let fits = report.check("schema", schema.map_err(text));
+                check_clock(&mut report, &ledger).await;
+                check_devices(&mut report, &config, &ledger, fits).await;
+            }
+        }
+    }
+    if report.wrong > 0 {
+        bail!("{} of the checks found something wrong", report.wrong);
+    }
+    Ok(())
+}
+
+/// A clock that is off makes assertions that no server takes.
+async fn check_clock(report: &mut Report, ledger: &crate::ledger::Ledger) {
+    let verdict = match ledger.clock_offset_ms(&Clock::system()).await {
+        Ok(ms) if ms.abs() <= 5_000 => Ok(format!("{ms} ms from the database's")),
+        Ok(ms) => Err(format!("{ms} ms from the database's: synchronize both")),
+        Err(error) => Err(text(error)),
+    };
+    report.check("clock", verdict);
+}
+
+/// Each device, and each key in it: is it there, and is it the one on record?
+async fn check_devices(
+    report: &mut Report,
+    config: &Config,
+    ledger: &crate::ledger::Ledger,
+    schema_fits: bool,
+) {
+    let vault = match App::vault(config, ledger) {
+        Ok(vault) => vault,
+        Err(error) => {
+            report.check("custody", Err(text(error)));
+            return;
+        }
+    };
+    for (name, health) in vault.health().await {
+        let health = health.map(|()| "answers".to_owned()).map_err(text);
+        report.check(&format!("custody.{name}"), health);
+    }
+    if !schema_fits {
+        return;
+    }
+    let keys = match keys::list(ledger).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            report.check("keys", Err(text(error)));
+            return;
+        }
+    };
+    for key in keys {
+        let verdict = match (&key.public_key, vault.backend(&key.backend)) {
+            (None, _) => Err("on record, but its device never made it: the name can be forgotten, or the object under its id looked for".to_owned()),
+            (_, Err(error)) => Err(text(error)),
+            (Some(recorded), Ok(device)) => match device.inspect(key.id, key.algorithm).await {
+                Ok(found) if found.public_key == *recorded && found.attributes == key.attributes => {
+                    Ok(format!("{}, as recorded", key.state.name()))
+                }
+                Ok(found) if found.public_key == *recorded => {
+                    Err("its attributes are not those recorded: suspend it and ask who changed them".to_owned())
+                }
+                Ok(_) => Err("its device holds another key under its id: suspend it".to_owned()),
+                Err(error) => Err(text(error)),
+            },
+        };
+        report.check(&format!("key {}", key.name), verdict);
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

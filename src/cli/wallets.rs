@@ -1,0 +1,76 @@
+//! `chancery wallets`
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::client::Service;
+use super::print_json;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the wallets that you may see
+    List {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Show a wallet: key, chain, address, maker
+    Show {
+        /// The wallet's name.
+        name: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Put chain, signature type and funder together with a key
+    Create {
+        /// A name that no other wallet has.
+        name: String,
+        /// The key that signs for it.
+        #[arg(long)]
+        key: String,
+        /// The desk or team.
+        #[arg(long)]
+        owner: String,
+        /// 137 (Polygon) or 80002 (Amoy).
+        #[arg(long)]
+        chain_id: u64,
+        /// 0 EOA, 1 `POLY_PROXY`, 2 `POLY_GNOSIS_SAFE`, 3 `POLY_1271`.
+        #[arg(long, default_value_t = 0)]
+        signature_type: u8,
+        /// Who pays; the key's own address unless it is said.
+        #[arg(long)]
+        funder: Option<String>,
+        /// The key is a session key of the funder (`POLY_1271` only).
+        #[arg(long)]
+        session_key: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { service } => print_json(&service.client()?.get("/v1/wallets").await?),
+        Command::Show { name, service } => print_json(
+            &service
+                .client()?
+                .get(&format!("/v1/wallets/{name}"))
+                .await?,
+        ),
+        Command::Create {
+            name,
+            key,
+            owner,
+            chain_id,
+            signature_type,
+            funder,
+            session_key,
+            service,
+        } => {
+            let body = json!({
+                "name": name, "key": key, "owner": owner, "chainId": chain_id,
+                "signatureType": signature_type, "funder": funder, "session_key": session_key,
+            });
+            print_json(&service.client()?.post("/v1/wallets", &body).await?)
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The service as its callers see it: a module for each promise.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod signing;

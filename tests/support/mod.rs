@@ -1,0 +1,420 @@
+//! What the black-box tests stand on: a real Postgres, the real program, and HTTP.
+#![allow(dead_code, reason = "each test binary uses its part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use chancery::cli::dev::{Cluster, DataDir};
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+
+/// The policy of the start set.
+pub(crate) const POLICY: &str = include_str!("../../deploy/policies/start.cedar");
+
+/// Says that a test cannot run here, or fails where everything has to run.
+pub(crate) fn skip(why: &str) {
+    let required = std::env::var("CHANCERY_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    assert!(!required, "cannot run: {why}");
+    println!("skipped: {why}");
+}
+
+/// How often a repeated test repeats: `few`, or `many` where the long counts are asked for.
+pub(crate) fn count(few: usize, many: usize) -> usize {
+    if std::env::var("CHANCERY_LONG").is_ok_and(|value| value == "1") {
+        many
+    } else {
+        few
+    }
+}
+
+/// A directory with a short path that others may pass through; gone after the test.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = PathBuf::from(format!(
+            "/tmp/ct-{}",
+            &uuid::Uuid::new_v4().simple().to_string()[..12]
+        ));
+        std::fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&path)
+            .unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Postgres cluster; one for all tests of a process, unless a test wants to stop it.
+pub(crate) struct Postgres {
+    cluster: Cluster,
+    url: String,
+    _dir: Scratch,
+}
+
+impl Postgres {
+    /// Starts one of its own. `None`: Postgres is not installed, and that was said.
+    pub(crate) fn start() -> Option<Self> {
+        let dir = Scratch::new();
+        let data = DataDir::open(&dir.path().join("d")).unwrap();
+        match Cluster::start(&data) {
+            Ok(cluster) => Some(Self {
+                url: cluster.url(),
+                cluster,
+                _dir: dir,
+            }),
+            Err(error) => {
+                skip(&format!("{error:#}"));
+                None
+            }
+        }
+    }
+
+    /// The one that all tests of this process share; it ends with the process.
+    pub(crate) fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    /// The URL of its default database.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A fresh, empty database.
+    pub(crate) async fn database(&self) -> Database {
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
+        let pool = PgPool::connect(&self.url).await.unwrap();
+        let sql = format!("create database {name}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        let url = self.url.replacen("///chancery?", &format!("///{name}?"), 1);
+        assert_ne!(url, self.url);
+        Database {
+            pool: PgPool::connect(&url).await.unwrap(),
+            url,
+        }
+    }
+
+    /// Stops it, and whoever uses it notices.
+    pub(crate) fn stop(self) {
+        self.cluster.stop().unwrap();
+    }
+}
+
+/// A database of a test's own.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) pool: PgPool,
+}
+
+impl Database {
+    /// One number.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("select ({sql})::bigint"));
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+/// Files of a deployment: configuration, keys, policy. The device is the sealed keystore.
+pub(crate) struct Deployment {
+    pub(crate) dir: Scratch,
+    pub(crate) database_url: String,
+}
+
+impl Deployment {
+    pub(crate) fn new(database_url: &str) -> Self {
+        let deployment = Self {
+            dir: Scratch::new(),
+            database_url: database_url.to_owned(),
+        };
+        for name in ["sealing.key", "keystore.key"] {
+            chancery::sealing::SealingKey::create_file(&deployment.file(name)).unwrap();
+        }
+        deployment.dir.write("policy.cedar", POLICY);
+        deployment.configure("");
+        deployment
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes the configuration, with `more` TOML at its end.
+    pub(crate) fn configure(&self, more: &str) {
+        let file = |name| self.file(name).display().to_string();
+        let text = format!(
+            r#"
+            writer = "test"
+            {http}
+            [ledger]
+            url = "{url}"
+            [sealing]
+            key_file = "{sealing}"
+            [custody.soft]
+            kind = "sealed"
+            master_key_file = "{keystore}"
+            accept_keys_in_software = true
+            [policy]
+            file = "{policy}"
+            [approvals]
+            single_operator = true
+            [oauth.environments.dev01]
+            issuer = "https://pmx-dev01.us.auth0.com/"
+            token_endpoint = "https://pmx-dev01.us.auth0.com/oauth/token"
+            token_audience = "https://api.dev01.polymarketexchange.com"
+            {more}
+            "#,
+            http = if more.contains("[http]") {
+                ""
+            } else {
+                "[http]\nlisten = \"127.0.0.1:0\""
+            },
+            url = self.database_url,
+            sealing = file("sealing.key"),
+            keystore = file("keystore.key"),
+            policy = file("policy.cedar"),
+        );
+        self.dir.write("config.toml", &text);
+    }
+
+    /// Runs a command of the program to its end; standard output, or what it complained of.
+    pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .args(args)
+            .arg("--config")
+            .arg(self.file("config.toml"))
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
+    /// Migrates and makes the first operator.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.run(&["migrate"]).unwrap();
+        self.run(&["callers", "bootstrap"])
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// Starts `serve`, with these variables in its environment.
+    pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .args(["serve", "--log-format", "json", "--config"])
+            .arg(self.file("config.toml"))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (told, address) = tokio::sync::oneshot::channel();
+        let keep = log.clone();
+        std::thread::spawn(move || {
+            let mut told = Some(told);
+            for line in lines.map_while(Result::ok) {
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["message"] == "serving"
+                    && let Some(told) = told.take()
+                {
+                    let _ = told.send(event["listen"].as_str().unwrap().to_owned());
+                }
+                keep.lock().unwrap().push(line);
+            }
+        });
+        let waited = tokio::time::timeout(Duration::from_secs(30), address).await;
+        let Ok(Ok(address)) = waited else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("serve did not start: {:#?}", log.lock().unwrap());
+        };
+        Server {
+            base: format!("http://{address}"),
+            child: Some(child),
+            log,
+        }
+    }
+}
+
+/// A running `chancery serve`.
+pub(crate) struct Server {
+    pub(crate) base: String,
+    child: Option<Child>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Somebody with this token.
+    pub(crate) fn caller(&self, token: &str) -> Caller {
+        Caller {
+            base: self.base.clone(),
+            token: token.to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Waits for the process to end by itself; `true` if it was killed.
+    pub(crate) fn wait_killed(&mut self) -> bool {
+        let status = self.child.take().unwrap().wait().unwrap();
+        status.signal() == Some(9)
+    }
+
+    /// Asks it to stop, and waits; its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A caller over HTTP.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) base: String,
+    pub(crate) token: String,
+    pub(crate) http: reqwest::Client,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    /// The last part of a problem's type.
+    pub(crate) fn problem(&self) -> &str {
+        self.json["type"]
+            .as_str()
+            .unwrap_or_default()
+            .trim_start_matches("/problems/")
+    }
+}
+
+impl Caller {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.http.get(format!("{}{path}", self.base)))
+            .await
+            .unwrap()
+    }
+
+    /// Posts under a fresh idempotency key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let key = uuid::Uuid::new_v4().to_string();
+        self.post_as(&key, path, body).await.unwrap()
+    }
+
+    /// Posts under this idempotency key. An error: no answer came.
+    pub(crate) async fn post_as(
+        &self,
+        key: &str,
+        path: &str,
+        body: &Value,
+    ) -> reqwest::Result<Answer> {
+        let request = self.http.post(format!("{}{path}", self.base));
+        self.send(request.header("idempotency-key", key).json(body))
+            .await
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+        let answer = request.bearer_auth(&self.token).send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await?;
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Answer {
+            status,
+            headers,
+            text,
+            json,
+        })
+    }
+}
+
+/// A desk on the service: an active wallet key and client key, wallet `w`, client `c`, a trader.
+pub(crate) async fn desk(operator: &Caller, name: &str, backend: &str) -> String {
+    for (key, purpose) in [("wk", "wallet"), ("ck", "client")] {
+        let key = format!("{name}-{key}");
+        let body = json!({
+            "name": key, "purpose": purpose, "backend": backend, "environment": "dev01", "owner": name,
+        });
+        let made = operator.post("/v1/keys", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let step = json!({ "to": "active", "reason": "test" });
+        let moved = operator.post(&format!("/v1/keys/{key}/steps"), &step).await;
+        assert_eq!(moved.status, 201, "{}", moved.text);
+    }
+    let wallet = json!({ "name": format!("{name}-w"), "key": format!("{name}-wk"), "owner": name, "chainId": 137 });
+    let made = operator.post("/v1/wallets", &wallet).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let client = json!({ "name": format!("{name}-c"), "key": format!("{name}-ck"), "owner": name, "client_id": format!("{name}-client") });
+    let made = operator.post("/v1/clients", &client).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let trader = json!({ "name": format!("{name}-trader"), "owner": name, "roles": ["trader"] });
+    let made = operator.post("/v1/callers", &trader).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json["token"].as_str().unwrap().to_owned()
+}
+
+/// A limit order that can be signed.
+pub(crate) fn order() -> Value {
+    json!({
+        "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
+        "side": "BUY", "price": "0.56", "size": "21.04", "tickSize": "0.01", "negRisk": false,
+    })
+}

@@ -29,17 +29,15 @@ impl Clock {
 
     /// Milliseconds since 1970.
     pub fn unix_ms(&self) -> i64 {
-        match &self.0 {
-            Some(fixed) => fixed.load(Ordering::Relaxed),
-            None => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "this is the one reader of the clock"
-                )]
-                let now = OffsetDateTime::now_utc();
-                i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-            }
+        if let Some(fixed) = &self.0 {
+            return fixed.load(Ordering::Relaxed);
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one reader of the clock"
+        )]
+        let now = OffsetDateTime::now_utc();
+        i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
     }
 
     /// Whole seconds since 1970.

@@ -1,7 +1,7 @@
 //! Identifiers: UUIDs of version 7, a type for each thing that has one, so that a wallet's id never
 //! passes for a key's.
 
-/// Makes a newtype over a UUIDv7 with text, JSON and Postgres forms.
+/// Makes a newtype over a UUID of version 7 with text, JSON and Postgres forms.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -191,6 +191,9 @@ impl Leaf {
     }
 
     /// The canonical bytes.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
     pub fn to_bytes(&self) -> Vec<u8> {
         minicbor::to_vec(self).expect("writing to memory does not fail")
     }

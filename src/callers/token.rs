@@ -26,6 +26,9 @@ pub struct NotAToken;
 
 impl Token {
     /// A new one from the operating system's generator.
+    ///
+    /// # Panics
+    /// Without that generator: there is no other source to go on with.
     pub fn random() -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut()).expect("the operating system has random bytes");

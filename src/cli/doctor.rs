@@ -144,6 +144,6 @@ async fn check_devices(
     }
 }
 
-fn text(error: impl ToString) -> String {
+fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -60,7 +60,7 @@ enum Command {
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
-    /// Print the OpenAPI document
+    /// Print the `OpenAPI` document
     Openapi,
     /// Check a configuration against its database, devices and files, and say what to do
     Doctor(ConfigFile),

@@ -11,6 +11,7 @@ use super::caller::Required;
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::custody::PublicKey;
 use crate::id::ClientId;
 use crate::keys::KeyState;
 use crate::ledger::Gate;
@@ -50,8 +51,8 @@ impl From<&Client> for ClientView {
             client_id: client.client_id.clone(),
             key: client.key.name.to_string(),
             key_state: client.key.state,
-            pem: public.map(|key| key.to_pem()),
-            jwk: public.map(|key| key.jwk()),
+            pem: public.map(PublicKey::to_pem),
+            jwk: public.map(PublicKey::jwk),
             created_at: client.created_at,
         }
     }

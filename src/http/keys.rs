@@ -11,7 +11,7 @@ use super::caller::Required;
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::custody::Algorithm;
+use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
 use crate::keys::{Key, KeyState, NewKey, Purpose};
 use crate::ledger::Gate;
@@ -64,10 +64,10 @@ impl From<&Key> for KeyView {
             state: key.state,
             epoch: key.epoch,
             address: public
-                .and_then(|key| key.address())
+                .and_then(PublicKey::address)
                 .map(|address| address.to_string()),
-            pem: public.map(|key| key.to_pem()),
-            jwk: public.map(|key| key.jwk()),
+            pem: public.map(PublicKey::to_pem),
+            jwk: public.map(PublicKey::jwk),
             fingerprint: public.map(|key| hex::encode(key.fingerprint())),
             attributes: key.attributes.clone(),
             created_at: key.created_at,

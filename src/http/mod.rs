@@ -123,7 +123,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
 }
 
-/// The OpenAPI document, generated from the handlers.
+/// The `OpenAPI` document, generated from the handlers.
 pub fn openapi() -> Document {
     api().into_openapi()
 }

@@ -44,8 +44,14 @@ pub(super) async fn sign_order(
         .decide(&caller, Action::View, &wallet.resource())
         .map_err(|_| Problem::not_found("wallet"))?;
     let salt = random_salt().expect("the operating system has random bytes");
-    let (now_ms, now_s) = (app.clock.unix_ms(), app.clock.unix_s());
-    let order = Order::build(&request, &wallet.profile, salt, now_ms, now_s)?;
+    let now_ms = app.clock.unix_ms();
+    let order = Order::build(
+        &request,
+        &wallet.profile,
+        salt,
+        now_ms,
+        now_ms.div_euclid(1000),
+    )?;
     let asked = Asked {
         digest,
         idempotency: Some(key),

@@ -131,7 +131,7 @@ pub struct Document<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(kind: &'static Kind, detail: impl ToString) -> Self {
+    pub(super) fn new(kind: &'static Kind, detail: impl std::fmt::Display) -> Self {
         Self {
             kind,
             detail: detail.to_string(),
@@ -298,9 +298,10 @@ impl From<ClientError> for Problem {
         match error {
             ClientError::NameTaken | ClientError::ClientIdTaken => Self::new(&NAME_TAKEN, error),
             ClientError::NotFound => Self::not_found("client"),
-            ClientError::ClientIdMalformed => Self::new(&INVALID_FIELD, error),
             ClientError::WrongKey => Self::new(&INVALID_FIELD, format!("key: {error}")),
-            ClientError::UnknownEnvironment(_) => Self::new(&INVALID_FIELD, error),
+            ClientError::ClientIdMalformed | ClientError::UnknownEnvironment(_) => {
+                Self::new(&INVALID_FIELD, error)
+            }
             ClientError::Key(error) => error.into(),
             ClientError::ApprovalNeeded(needed) => needed.into(),
             ClientError::Ledger(error) => error.into(),
@@ -312,9 +313,10 @@ impl From<CallerError> for Problem {
     fn from(error: CallerError) -> Self {
         match error {
             CallerError::NotRecognised => Self::new(&NOT_AUTHENTICATED, error),
-            CallerError::NameTaken => Self::new(&NAME_TAKEN, error),
+            CallerError::NameTaken | CallerError::AlreadyBootstrapped => {
+                Self::new(&NAME_TAKEN, error)
+            }
             CallerError::NotFound => Self::not_found("caller"),
-            CallerError::AlreadyBootstrapped => Self::new(&NAME_TAKEN, error),
             CallerError::TokenDays | CallerError::NoRole => Self::new(&INVALID_FIELD, error),
             CallerError::Ledger(error) => error.into(),
         }

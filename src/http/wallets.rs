@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::wallets::{NewWallet, Wallet};
 use crate::clob::{Chain, SignatureType};
+use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::id::WalletId;
 use crate::keys::KeyState;
@@ -64,7 +65,7 @@ impl From<&Wallet> for WalletView {
             address: profile.key_address(),
             maker: profile.maker(),
             session_key: profile.session_key(),
-            pem: wallet.key.public_key.as_ref().map(|key| key.to_pem()),
+            pem: wallet.key.public_key.as_ref().map(PublicKey::to_pem),
             created_at: wallet.created_at,
         }
     }

@@ -98,7 +98,7 @@ impl Key {
     /// The key as policies see it.
     pub fn resource(&self) -> Resource {
         Resource::owned("Key", &self.name, &self.owner, &self.environment)
-            .with("purpose", self.purpose.name())
+            .with("purpose", &self.purpose.name())
     }
 
     /// Where to find it in its device.

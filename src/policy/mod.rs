@@ -115,9 +115,9 @@ impl Resource {
     /// A wallet, client or key (`kind` as the schema has it) with its owner and environment.
     pub fn owned(
         kind: &'static str,
-        name: impl ToString,
-        owner: impl ToString,
-        environment: impl ToString,
+        name: &impl ToString,
+        owner: &impl ToString,
+        environment: &impl ToString,
     ) -> Self {
         let name = name.to_string();
         let attributes = vec![
@@ -133,7 +133,8 @@ impl Resource {
     }
 
     /// With one attribute more.
-    pub fn with(mut self, attribute: &'static str, value: impl ToString) -> Self {
+    #[must_use]
+    pub fn with(mut self, attribute: &'static str, value: &impl ToString) -> Self {
         self.attributes.push((attribute, value.to_string()));
         self
     }
@@ -320,8 +321,8 @@ mod tests {
     #[test]
     fn the_start_set_denies_what_it_does_not_name() {
         let policy: Policy = START.parse().unwrap();
-        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
-        let key = Resource::owned("Key", "k", "desk-1", "prod").with("purpose", "wallet");
+        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
+        let key = Resource::owned("Key", &"k", &"desk-1", &"prod").with("purpose", &"wallet");
         let service = Resource::service();
         let allowed = |who: &Caller, action, on: &Resource| policy.decide(who, action, on).is_ok();
 
@@ -362,7 +363,7 @@ mod tests {
         "#;
         let policy: Policy = text.parse().unwrap();
         let trader = caller("desk-1", &["trader"]);
-        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
+        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
         assert!(policy.decide(&trader, Action::SignOrder, &wallet).is_err());
     }
 
@@ -373,7 +374,7 @@ mod tests {
         );
         let policy: Policy = text.parse().unwrap();
         let trader = caller("desk-1", &["trader"]);
-        let wallet = Resource::owned("Wallet", "w", "desk-1", "prod");
+        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
         let denied = policy
             .decide(&trader, Action::SignOrder, &wallet)
             .unwrap_err();

@@ -1,5 +1,11 @@
 //! What the black-box tests stand on: a real Postgres, the real program, and HTTP.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on stops, reads its own switches, and says what it skips"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;

@@ -18,7 +18,7 @@ pub(super) struct Readiness {
 }
 
 /// Whether the process is alive
-#[utoipa::path(get, path = "/healthz", tag = "health", responses(
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses(
     (status = 200, description = "It is", body = String),
 ))]
 pub(super) async fn healthz() -> &'static str {
@@ -28,7 +28,7 @@ pub(super) async fn healthz() -> &'static str {
 /// Whether the service can sign
 ///
 /// Ready while the database and at least one device answer; what does not is named.
-#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
     (status = 200, description = "It can", body = Readiness),
     (status = 503, description = "It cannot", body = Readiness),
 ))]

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::admin::Write;
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::problem::{Document, Problem};
+use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
@@ -137,22 +137,28 @@ pub(super) async fn create_key(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::CreateKey, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
-    if let Some(earlier) = write.earlier().await? {
-        return Ok(earlier);
-    }
-    let (id, made) = app.keys.make(&new, caller.id).await?;
-    write
-        .conclude(Gate::Shared, async |batch| {
-            let key = app.keys.record(id, &made, caller.id, batch).await?;
-            Ok(KeyView::from(&key))
-        })
-        .await
+    // A device may take minutes, and a caller less patience: the key is made and recorded even so.
+    let tasks = app.tasks.clone();
+    let made = tasks.spawn(async move {
+        let write = Write {
+            app: &app,
+            caller: &caller,
+            key: &key,
+            request,
+        };
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let (id, made) = app.keys.make(&new, caller.id).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let key = app.keys.record(id, &made, caller.id, batch).await?;
+                Ok(KeyView::from(&key))
+            })
+            .await
+    });
+    made.await
+        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
 }
 
 /// Move a key to another state

@@ -6,10 +6,11 @@ use anyhow::{Context, ensure};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use serde_json::{Value, json};
 
-use super::super::client::{Client, keep_secret};
+use super::super::client::Client;
 use super::super::print_json;
-use super::say;
+use super::{is_recognised, replace_secret, say};
 use crate::app::App;
+use crate::callers::MAX_TOKEN_DAYS;
 use crate::clob::{Order, OrderRequest};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
@@ -30,7 +31,12 @@ pub(super) struct Demo {
 
 impl Demo {
     /// Makes what is missing, through the API.
-    pub(super) async fn set_up(base: &str, dir: &Path, in_token: bool) -> anyhow::Result<Self> {
+    pub(super) async fn set_up(
+        base: &str,
+        dir: &Path,
+        in_token: bool,
+        app: &App,
+    ) -> anyhow::Result<Self> {
         let operator = Client::new(base, &dir.join("operator.token"))?;
         make_key(&operator, "demo-wallet-key", "wallet").await?;
         make_key(&operator, "demo-client-key", "client").await?;
@@ -44,24 +50,27 @@ impl Demo {
         let client = find_or_make(&operator, "/v1/clients", CLIENT, &client).await?;
 
         let trader_token = dir.join("trader.token");
-        if !trader_token.exists() {
+        if !is_recognised(app, &trader_token).await {
             let body = json!({
                 "name": TRADER, "owner": "dev", "roles": ["trader"],
-                "token_days": crate::callers::MAX_TOKEN_DAYS,
+                "token_days": MAX_TOKEN_DAYS,
             });
             let path = format!("/v1/callers/{TRADER}");
             let made = match operator.find(&path).await? {
                 None => operator.post("/v1/callers", &body).await?,
                 Some(_) => {
                     operator
-                        .post(&format!("{path}/tokens"), &json!({"token_days": 90}))
+                        .post(
+                            &format!("{path}/tokens"),
+                            &json!({ "token_days": MAX_TOKEN_DAYS }),
+                        )
                         .await?
                 }
             };
             let token = made["token"]
                 .as_str()
                 .context("the answer holds no token")?;
-            keep_secret(token, Some(&trader_token))?;
+            replace_secret(token, &trader_token)?;
         }
         Ok(Self {
             base: base.to_owned(),

@@ -15,16 +15,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use secrecy::SecretString;
 
 use crate::app::App;
-use crate::callers::NewCaller;
+use crate::approvals::Approval;
+use crate::callers::{CallerError, MAX_TOKEN_DAYS, NewCaller};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::pkcs11::Pkcs11;
 use crate::http;
+use crate::ledger::Gate;
 use crate::sealing::SealingKey;
 pub use cluster::Cluster;
 pub use data_dir::DataDir;
@@ -89,34 +90,17 @@ async fn serve(
             applied.len()
         ));
     }
-    let operator_token = dir.join("operator.token");
-    if !operator_token.exists() {
-        let new = NewCaller {
-            name: "dev-operator".parse()?,
-            owner: "dev".parse()?,
-            roles: vec!["operator".parse()?],
-            token_days: crate::callers::MAX_TOKEN_DAYS,
-        };
-        let secret = super::callers::bootstrap(&config, &new)
-            .await
-            .with_context(|| {
-                format!(
-                    "{} is missing, and cannot be made again",
-                    operator_token.display()
-                )
-            })?;
-        super::client::keep_secret(&secret, Some(&operator_token))?;
-    }
-
     let stop = super::serve::stop_on_signal()?;
     let listener = http::listen(&config.http).await?;
     let address = listener.local_addr()?;
     let app = App::build(&config, Clock::system()).await?;
+    keep_operator(&app, &dir.join("operator.token")).await?;
     let router = http::router(app.clone(), &config.http);
     let serving = http::serve(listener, router, &config.http, &app.tasks, stop.clone());
     let visit = async {
         let visited = async {
-            let demo = Demo::set_up(&format!("http://{address}"), dir, token.is_some()).await?;
+            let demo =
+                Demo::set_up(&format!("http://{address}"), dir, token.is_some(), &app).await?;
             if options.once {
                 demo.once(&app).await
             } else {
@@ -137,6 +121,51 @@ async fn serve(
     app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))
         .await;
     visited
+}
+
+/// Sees to it that `file` holds a token of an operator: makes one where there is none, and another
+/// one where the token was lost or has expired. Whoever runs this owns the database anyway.
+async fn keep_operator(app: &App, file: &Path) -> anyhow::Result<()> {
+    if is_recognised(app, file).await {
+        return Ok(());
+    }
+    let new = NewCaller {
+        name: "dev-operator".parse()?,
+        owner: "dev".parse()?,
+        roles: vec!["operator".parse()?],
+        token_days: MAX_TOKEN_DAYS,
+    };
+    let token = match app.callers.bootstrap(&new, &app.log).await {
+        Err(CallerError::AlreadyBootstrapped) => {
+            let operator = app.callers.show(&new.name).await?.id;
+            let approval = Approval::bootstrap();
+            let mut batch = app.log.begin(Gate::Shared).await?;
+            let token = app
+                .callers
+                .issue_token(&new.name, MAX_TOKEN_DAYS, operator, &approval, &mut batch)
+                .await?;
+            batch.commit().await?;
+            token
+        }
+        made => made?,
+    };
+    replace_secret(token.expose(), file)
+}
+
+/// Whether `file` holds a token that is still good.
+async fn is_recognised(app: &App, file: &Path) -> bool {
+    match std::fs::read_to_string(file) {
+        Ok(token) => app.callers.recognise(token.trim()).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Writes a secret in the place of an older one.
+fn replace_secret(secret: &str, file: &Path) -> anyhow::Result<()> {
+    if file.exists() {
+        std::fs::remove_file(file)?;
+    }
+    super::client::keep_secret(secret, Some(&file.to_owned()))
 }
 
 /// What is different from a deployment.

@@ -45,13 +45,22 @@ pub(super) async fn sign_order(
         .map_err(|_| Problem::not_found("wallet"))?;
     let salt = random_salt().expect("the operating system has random bytes");
     let now_ms = app.clock.unix_ms();
-    let order = Order::build(
+    let built = Order::build(
         &request,
         &wallet.profile,
         salt,
         now_ms,
         now_ms.div_euclid(1000),
-    )?;
+    );
+    let order = match built {
+        Ok(order) => order,
+        Err(error) => {
+            app.policy
+                .decide(&caller, Action::SignOrder, &wallet.resource())?;
+            let earlier = app.signer.earlier(&caller, &key, digest).await?;
+            return earlier.map(signed).ok_or_else(|| error.into());
+        }
+    };
     let asked = Asked {
         digest,
         idempotency: Some(key),

@@ -302,6 +302,21 @@ impl Signer {
         Err(SigningError::Late)
     }
 
+    /// What was released for this request before, if anything was. For a request that could not be
+    /// made any more, its expiration having passed meanwhile: it still has its one answer (P3).
+    pub async fn earlier(
+        &self,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: RequestDigest,
+    ) -> Result<Option<Signed>, SigningError> {
+        match self.replay(caller, key, request).await {
+            Ok(signed) => Ok(Some(signed)),
+            Err(SigningError::InFlight | SigningError::KeyReused) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes an intent to its end. `Err(draft)`: it came too late and may be tried once more.
     async fn finish(
         &self,

@@ -285,6 +285,11 @@ impl Tx {
         })
     }
 
+    /// Its number, to ask for after a lost answer.
+    pub(crate) fn xid(&self) -> &Xid {
+        &self.xid
+    }
+
     /// For the statements of a `records.rs`.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.session

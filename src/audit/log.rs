@@ -133,22 +133,25 @@ impl Batch {
             records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx)
                 .await?;
         }
-        match self.tx.commit().await {
-            Ok(session) => self.state.session = Some(session),
-            Err(NotCommitted::Aborted(error)) => return Err(error),
+        // From here on it may be durable, whatever becomes of this future: a caller who hangs up drops
+        // it. Whoever begins next finds out first.
+        self.state.unsettled = (step == 1).then(|| self.tx.xid().clone());
+        let settled = match self.tx.commit().await {
+            Ok(session) => {
+                self.state.session = Some(session);
+                Ok(())
+            }
+            Err(NotCommitted::Aborted(error)) => Err(error),
             Err(NotCommitted::Unknown(xid)) => match self.log.settle(&xid).await {
-                Some(Settled::Committed) => {}
-                Some(Settled::Aborted) => {
-                    return Err(LedgerError::Unavailable(
-                        "the transaction was rolled back".into(),
-                    ));
-                }
-                None => {
-                    self.state.unsettled = (step == 1).then_some(xid);
-                    return Err(LedgerError::OutcomeUnknown);
-                }
+                Some(Settled::Committed) => Ok(()),
+                Some(Settled::Aborted) => Err(LedgerError::Unavailable(
+                    "the transaction was rolled back".into(),
+                )),
+                None => return Err(LedgerError::OutcomeUnknown),
             },
-        }
+        };
+        self.state.unsettled = None;
+        settled?;
         self.state.batch += step;
         Ok(Committed(()))
     }

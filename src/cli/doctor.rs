@@ -12,12 +12,16 @@ use crate::keys;
 use crate::policy::Policy;
 use crate::sealing::SealingKey;
 
+const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
+const DEVICE: &str = "look at module, token_label and pin_file; SoftHSM2 also wants SOFTHSM2_CONF";
+
 struct Report {
     wrong: usize,
 }
 
 impl Report {
-    fn check(&mut self, what: &str, result: Result<String, String>) -> bool {
+    /// Prints what was found, and what to do where it is wrong.
+    fn check(&mut self, what: &str, result: Result<String, String>, advice: &str) -> bool {
         match result {
             Ok(detail) => {
                 print_line(&format!("ok     {what}: {detail}"));
@@ -26,6 +30,7 @@ impl Report {
             Err(detail) => {
                 self.wrong += 1;
                 print_line(&format!("WRONG  {what}: {detail}"));
+                print_line(&format!("       {advice}"));
                 false
             }
         }
@@ -40,42 +45,59 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
         .as_ref()
         .map(|_| file.display().to_string())
         .map_err(text);
-    report.check("configuration", described);
+    report.check(
+        "configuration",
+        described,
+        "correct the file; deploy/config.example.toml has every setting",
+    );
     let Ok(config) = config else {
         bail!("nothing else can be checked without a configuration")
     };
 
     let policy = Policy::load(&config.policy.file);
     let described = policy.map(|_| config.policy.file.display().to_string());
-    report.check("policy", described.map_err(text));
+    report.check(
+        "policy",
+        described.map_err(text),
+        "correct [policy] file, or the policy in it",
+    );
     let sealing = SealingKey::from_file(&config.sealing.key_file);
     let described = sealing.map(|_| config.sealing.key_file.display().to_string());
-    report.check("sealing key", described.map_err(text));
+    report.check(
+        "sealing key",
+        described.map_err(text),
+        "put 64 random hexadecimal digits into [sealing] key_file, mode 0600",
+    );
     let single = if config.approvals.single_operator {
         Ok("one operator may loosen alone, as the configuration says".to_owned())
     } else {
         Err("serve needs [approvals] single_operator = true until approvals exist".to_owned())
     };
-    report.check("approvals", single);
+    report.check("approvals", single, "set it, if that is accepted");
     let address = config.http.listen;
     let loopback = address.ip().is_loopback().then(|| address.to_string());
     report.check(
         "listener",
         loopback.ok_or(format!("{address} is not a loopback address")),
+        "listen on 127.0.0.1 or [::1], behind a proxy that speaks TLS",
     );
 
     match App::ledger(&config) {
         Err(error) => {
-            report.check("ledger", Err(text(error)));
+            report.check("ledger", Err(text(error)), LEDGER);
         }
         Ok(ledger) => {
             let answers = ledger.ping().await.map(|()| config.ledger.url.clone());
-            if report.check("ledger", answers.map_err(text)) {
+            if report.check("ledger", answers.map_err(text), LEDGER) {
                 let schema = ledger
                     .check_schema()
                     .await
                     .map(|()| "up to date".to_owned());
-                let fits = report.check("schema", schema.map_err(text));
+                let fits = report.check(
+                    "schema",
+                    schema.map_err(text),
+                    "run chancery migrate, or the program that fits",
+                );
                 check_clock(&mut report, &ledger).await;
                 check_devices(&mut report, &config, &ledger, fits).await;
             }
@@ -94,7 +116,11 @@ async fn check_clock(report: &mut Report, ledger: &crate::ledger::Ledger) {
         Ok(ms) => Err(format!("{ms} ms from the database's: synchronize both")),
         Err(error) => Err(text(error)),
     };
-    report.check("clock", verdict);
+    report.check(
+        "clock",
+        verdict,
+        "synchronize both clocks: assertions live a minute",
+    );
 }
 
 /// Each device, and each key in it: is it there, and is it the one on record?
@@ -107,13 +133,13 @@ async fn check_devices(
     let vault = match App::vault(config, ledger) {
         Ok(vault) => vault,
         Err(error) => {
-            report.check("custody", Err(text(error)));
+            report.check("custody", Err(text(error)), DEVICE);
             return;
         }
     };
     for (name, health) in vault.health().await {
         let health = health.map(|()| "answers".to_owned()).map_err(text);
-        report.check(&format!("custody.{name}"), health);
+        report.check(&format!("custody.{name}"), health, DEVICE);
     }
     if !schema_fits {
         return;
@@ -121,7 +147,7 @@ async fn check_devices(
     let keys = match keys::list(ledger).await {
         Ok(keys) => keys,
         Err(error) => {
-            report.check("keys", Err(text(error)));
+            report.check("keys", Err(text(error)), LEDGER);
             return;
         }
     };
@@ -140,7 +166,11 @@ async fn check_devices(
                 Err(error) => Err(text(error)),
             },
         };
-        report.check(&format!("key {}", key.name), verdict);
+        report.check(
+            &format!("key {}", key.name),
+            verdict,
+            "chancery keys step NAME suspended stops it until you know why",
+        );
     }
 }
 

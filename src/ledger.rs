@@ -4,15 +4,14 @@
 //! server rolls back: no path leaves a half-open transaction behind.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{
+    PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgSeverity,
+};
 use sqlx::{ConnectOptions, Connection, Row};
-use tracing::instrument::WithSubscriber;
 
 use crate::clock::Clock;
 
@@ -21,6 +20,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// The advisory lock behind which signatures are released (shared) and rights are taken away
 /// (exclusive), so that "from now on nothing more" is true when it is acknowledged.
 const GATE: i64 = 0x6368_616e_6365_7279;
+
+/// How long the signing path waits for a connection, or for an answer on one, before it takes it for
+/// dead. Longer than the wait for a lock.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `[ledger]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -143,11 +146,7 @@ impl Ledger {
 
     /// A connection of its own, outside the pool.
     pub(crate) async fn session(&self) -> Result<PgConnection, LedgerError> {
-        let connect = self.options.connect();
-        match tokio::time::timeout(Duration::from_secs(3), connect).await {
-            Ok(session) => Ok(session?),
-            Err(_) => Err(LedgerError::Unavailable("no connection within 3 s".into())),
-        }
+        in_time(async { Ok(self.options.connect().await?) }).await
     }
 
     /// Whether the database answers.
@@ -210,43 +209,35 @@ impl Ledger {
             .map(|row| row.try_get(0))
             .collect::<Result<_, _>>()?)
     }
-
-    /// Finds out what became of a commit whose answer was lost. `confirm` is one more small write:
-    /// its own synchronous commit proves that the log up to and including the lost one is where it
-    /// has to be.
-    pub(crate) async fn settle(&self, xid: &Xid, confirm: &'static str) -> Option<Settled> {
-        let mut session = self.session().await.ok()?;
-        loop {
-            let status: Option<String> = sqlx::query("select pg_xact_status($1::text::xid8)")
-                .bind(&xid.0)
-                .fetch_one(&mut session)
-                .await
-                .ok()?
-                .try_get(0)
-                .ok()?;
-            match status.as_deref() {
-                Some("in progress") => tokio::time::sleep(Duration::from_millis(20)).await,
-                Some("aborted") => return Some(Settled::Aborted),
-                Some("committed") => break,
-                _ => return None,
-            }
-        }
-        let mut tx = Tx::begin(session, Gate::Shared).await.ok()?;
-        sqlx::query(confirm).execute(tx.connection()).await.ok()?;
-        tx.commit().await.ok().map(|_| Settled::Committed)
-    }
-}
-
-/// What became of a commit whose answer was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
-    Committed,
-    Aborted,
 }
 
 /// A transaction's number, to ask for after a lost answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Xid(String);
+
+impl Xid {
+    /// Waits until the transaction is over, one way or the other. Which way, its number cannot say: a
+    /// server that crashed before the transaction reached its disk gives the number out again.
+    pub(crate) async fn await_end(&self, session: &mut PgConnection) -> Result<(), LedgerError> {
+        /// `invalid_parameter_value`: the server has given out no such number, so nothing runs under it.
+        const IN_THE_FUTURE: &str = "22023";
+        loop {
+            let status = sqlx::query_scalar("select pg_xact_status($1::text::xid8)")
+                .bind(&self.0)
+                .fetch_one(&mut *session)
+                .await;
+            match status {
+                Ok(Some::<String>(status)) if status == "in progress" => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) if code(&error).as_deref() != Some(IN_THE_FUTURE) => {
+                    return Err(error.into());
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+}
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
 pub struct Tx {
@@ -259,8 +250,8 @@ pub struct Tx {
 pub(crate) enum NotCommitted {
     /// The server said no.
     Aborted(LedgerError),
-    /// The answer was lost, or the wait for the standby was cut short.
-    Unknown(Xid),
+    /// The answer was lost or did not come in time, or the wait for the standby was cut short.
+    Unknown,
 }
 
 impl Tx {
@@ -272,17 +263,16 @@ impl Tx {
         };
         let begin =
             format!("begin; select {lock}({GATE}); select pg_current_xact_id()::text as xid");
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(begin))
-            .fetch_all(&mut session)
-            .await?;
-        let xid = rows
-            .last()
-            .ok_or_else(|| LedgerError::Unavailable("no transaction id".into()))?
-            .try_get::<String, _>("xid")?;
-        Ok(Self {
-            session,
-            xid: Xid(xid),
-        })
+        let begun = async {
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_all(&mut session);
+            let rows = rows.await?;
+            let last = rows
+                .last()
+                .ok_or_else(|| LedgerError::Unavailable("no transaction id".into()))?;
+            Ok(Xid(last.try_get("xid")?))
+        };
+        let xid = in_time(begun).await?;
+        Ok(Self { session, xid })
     }
 
     /// Its number, to ask for after a lost answer.
@@ -297,17 +287,12 @@ impl Tx {
 
     /// Commits and gives the connection back.
     pub(crate) async fn commit(mut self) -> Result<PgConnection, NotCommitted> {
-        let cut_short = Arc::new(AtomicBool::new(false));
-        let commit = sqlx::raw_sql("commit")
-            .execute(&mut self.session)
-            .with_subscriber(Warnings(cut_short.clone()));
+        let commit = sqlx::raw_sql("commit").execute(&mut self.session);
+        let commit = warnings::heard(tokio::time::timeout(PATIENCE, commit));
         match commit.await {
-            Ok(_) if cut_short.load(Ordering::Relaxed) => Err(NotCommitted::Unknown(self.xid)),
-            Ok(_) => Ok(self.session),
-            Err(error @ sqlx::Error::Database(_)) if !terminated(&error) => {
-                Err(NotCommitted::Aborted(error.into()))
-            }
-            Err(_) => Err(NotCommitted::Unknown(self.xid)),
+            (Ok(Ok(_)), false) => Ok(self.session),
+            (Ok(Err(error)), _) if is_refusal(&error) => Err(NotCommitted::Aborted(error.into())),
+            _ => Err(NotCommitted::Unknown),
         }
     }
 
@@ -317,37 +302,91 @@ impl Tx {
     }
 }
 
+/// Waits for the server to do something that takes it a moment, but not for ever: a connection may
+/// be dead without a sign of it.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => Err(LedgerError::Unavailable("it does not answer".into())),
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    error.code().map(std::borrow::Cow::into_owned)
+}
+
 /// Class 57P: the server is going away, perhaps after it has committed.
 fn terminated(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("57P"))
+    code(error).is_some_and(|code| code.starts_with("57P"))
+}
+
+/// Whether the server said no to a commit and lives on. One that goes down with its words may have
+/// committed first.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    let severity = error
+        .try_downcast_ref::<PgDatabaseError>()
+        .map(PgDatabaseError::severity);
+    severity == Some(PgSeverity::Error)
 }
 
 /// Hears the server's warnings during a commit: "canceling wait for synchronous replication" comes
 /// as a warning beside a success, and means that a standby may not have what we are about to
-/// answer.
-struct Warnings(Arc<AtomicBool>);
+/// answer. The driver has no other way to say it than its log.
+mod warnings {
+    use std::cell::Cell;
+    use std::sync::LazyLock;
 
-impl tracing::Subscriber for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::postgres::notice" && *metadata.level() <= tracing::Level::WARN
+    use tracing::instrument::WithSubscriber;
+    use tracing::level_filters::LevelFilter;
+    use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
+
+    /// One for all commits: each new one would make every place that logs ask again who listens.
+    static EAR: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Ear));
+
+    tokio::task_local! {
+        static HEARD: Cell<bool>;
     }
 
-    fn event(&self, _event: &tracing::Event<'_>) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Awaits `work` and says whether the server warned meanwhile.
+    pub(super) async fn heard<T>(work: impl Future<Output = T>) -> (T, bool) {
+        let listening = async {
+            let done = work.with_subscriber(EAR.clone()).await;
+            (done, HEARD.with(Cell::get))
+        };
+        HEARD.scope(Cell::new(false), listening).await
     }
 
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
+    struct Ear;
+
+    impl Subscriber for Ear {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "sqlx::postgres::notice" && *metadata.level() <= Level::WARN
+        }
+
+        fn max_level_hint(&self) -> Option<LevelFilter> {
+            Some(LevelFilter::WARN)
+        }
+
+        fn event(&self, _: &Event<'_>) {
+            let _ = HEARD.try_with(|heard| heard.set(true));
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
     }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }

@@ -9,10 +9,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::records::{self, Row};
 use super::{Committed, Leaf, leaf};
 use crate::id::BootId;
-use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Settled, Tx, Xid};
+use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, Xid, in_time};
 
-/// How long a lost commit is inquired after before its callers are told that it is unknown.
-const SETTLE: Duration = Duration::from_secs(5);
+/// How long a lost commit is inquired after before its callers are told that it is unknown. Together
+/// with the wait for its answer less than callers wait.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// The log as this process writes it. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +32,16 @@ struct State {
     /// The last batch that is known to be durable.
     batch: i64,
     /// A batch of which that is not known. Nothing is written until it is.
-    unsettled: Option<Xid>,
+    unsettled: Option<Lost>,
+}
+
+/// A batch whose commit was sent.
+struct Lost {
+    xid: Xid,
+    batch: i64,
+    /// The last transaction that was to confirm it. It may still wait for a standby, and a second one
+    /// beside it would only wait too.
+    confirm: Option<Xid>,
 }
 
 impl Log {
@@ -54,12 +64,10 @@ impl Log {
     /// Begins a transaction that leaves evidence, once the one before it has ended.
     pub async fn begin(&self, gate: Gate) -> Result<Batch, LedgerError> {
         let mut state = self.0.state.clone().lock_owned().await;
-        if let Some(xid) = state.unsettled.clone() {
-            match self.settle(&xid).await {
-                Some(Settled::Committed) => state.batch += 1,
-                Some(Settled::Aborted) => {}
-                None => return Err(LedgerError::OutcomeUnknown),
-            }
+        if let Some(lost) = &mut state.unsettled {
+            let durable = self.settle(lost).await;
+            let durable = durable.ok_or(LedgerError::OutcomeUnknown)?;
+            state.batch += i64::from(durable);
             state.unsettled = None;
         }
         let tx = match state.session.take() {
@@ -83,17 +91,36 @@ impl Log {
         &self.0.ledger
     }
 
-    async fn settle(&self, xid: &Xid) -> Option<Settled> {
+    /// Whether a batch whose commit was sent is durable. `None`: not found out in time.
+    async fn settle(&self, lost: &mut Lost) -> Option<bool> {
         let inquiry = async {
             loop {
-                let settled = self.0.ledger.settle(xid, records::MOVE_BOOTS).await;
-                if settled.is_some() {
-                    return settled;
+                match self.inquire(lost).await {
+                    Ok(durable) => return durable,
+                    Err(error) => tracing::debug!(%error, "a lost commit is not settled yet"),
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(SETTLE, inquiry).await.ok().flatten()
+        tokio::time::timeout(SETTLE, inquiry).await.ok()
+    }
+
+    /// Once the transaction is over, its leaves are there or not. The look at them commits something
+    /// itself: that it can, and is replicated, proves that what it saw is where it has to be.
+    async fn inquire(&self, lost: &mut Lost) -> Result<bool, LedgerError> {
+        let inner = &self.0;
+        let mut session = inner.ledger.session().await?;
+        for xid in lost.confirm.iter().chain([&lost.xid]) {
+            xid.await_end(&mut session).await?;
+        }
+        let mut tx = Tx::begin(session, Gate::Shared).await?;
+        let durable = records::confirm(&inner.writer, inner.boot, lost.batch, &mut tx).await?;
+        lost.confirm = Some(tx.xid().clone());
+        match tx.commit().await {
+            Ok(_) => Ok(durable),
+            Err(NotCommitted::Aborted(error)) => Err(error),
+            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
+        }
     }
 }
 
@@ -124,27 +151,41 @@ impl Batch {
     }
 
     /// Writes the leaves, commits, and finds out what happened where the answer is lost. A batch
-    /// without leaves is not a batch: it takes no number.
+    /// without leaves is not a batch: nothing was changed, and it takes no number.
     pub async fn commit(mut self) -> Result<Committed, LedgerError> {
-        let step = i64::from(!self.rows.is_empty());
-        if step == 1 {
-            let inner = &self.log.0;
-            let batch = self.state.batch + 1;
-            records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx)
-                .await?;
+        if self.rows.is_empty() {
+            return match self.tx.commit().await {
+                Ok(session) => {
+                    self.state.session = Some(session);
+                    Ok(Committed(()))
+                }
+                Err(NotCommitted::Aborted(error)) => Err(error),
+                Err(NotCommitted::Unknown) => Err(LedgerError::Unavailable(
+                    "the end of a transaction that changed nothing was lost".into(),
+                )),
+            };
         }
+        let inner = &self.log.0;
+        let batch = self.state.batch + 1;
+        let leaves =
+            records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx);
+        in_time(leaves).await?;
         // From here on it may be durable, whatever becomes of this future: a caller who hangs up drops
         // it. Whoever begins next finds out first.
-        self.state.unsettled = (step == 1).then(|| self.tx.xid().clone());
+        let lost = self.state.unsettled.insert(Lost {
+            xid: self.tx.xid().clone(),
+            batch,
+            confirm: None,
+        });
         let settled = match self.tx.commit().await {
             Ok(session) => {
                 self.state.session = Some(session);
                 Ok(())
             }
             Err(NotCommitted::Aborted(error)) => Err(error),
-            Err(NotCommitted::Unknown(xid)) => match self.log.settle(&xid).await {
-                Some(Settled::Committed) => Ok(()),
-                Some(Settled::Aborted) => Err(LedgerError::Unavailable(
+            Err(NotCommitted::Unknown) => match self.log.settle(lost).await {
+                Some(true) => Ok(()),
+                Some(false) => Err(LedgerError::Unavailable(
                     "the transaction was rolled back".into(),
                 )),
                 None => return Err(LedgerError::OutcomeUnknown),
@@ -152,7 +193,7 @@ impl Batch {
         };
         self.state.unsettled = None;
         settled?;
-        self.state.batch += step;
+        self.state.batch = batch;
         Ok(Committed(()))
     }
 

@@ -5,9 +5,6 @@ use uuid::Uuid;
 use crate::id::BootId;
 use crate::ledger::{Ledger, LedgerError, Tx};
 
-/// The small write that confirms a settled commit.
-pub(super) const MOVE_BOOTS: &str = "update writers set seen_at = now() where boot = (select boot from writers order by started_at desc limit 1)";
-
 /// A leaf on its way into the table.
 pub(super) struct Row {
     pub(super) kind: &'static str,
@@ -65,4 +62,24 @@ pub(super) async fn insert_leaves(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Whether a batch is in the log; moves `seen_at`, so that there is something to commit.
+pub(super) async fn confirm(
+    writer: &str,
+    boot: BootId,
+    batch: i64,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let there = sqlx::query_scalar!(
+        r#"update writers set seen_at = now() where boot = $2
+         returning exists (
+             select from leaves where writer = $1 and boot = $2 and batch = $3) as "there!""#,
+        writer,
+        boot.uuid(),
+        batch,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(there)
 }

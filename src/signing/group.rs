@@ -22,7 +22,7 @@ use crate::custody::Sign;
 use crate::fail_point;
 use crate::id::{IntentId, KeyId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
-use crate::ledger::{Gate, LedgerError};
+use crate::ledger::{Gate, LedgerError, in_time};
 use crate::policy::{Permit, Policy};
 
 /// The most rows that share a transaction.
@@ -252,7 +252,7 @@ impl Writer {
     async fn write(&self, jobs: &[Job]) -> Result<(Vec<Verdict>, Committed), LedgerError> {
         let mut batch = self.log.begin(Gate::Shared).await?;
         let mut verdicts: Vec<Verdict> = jobs.iter().map(|_| Verdict::Nothing).collect();
-        match self.decide(jobs, &mut verdicts, &mut batch).await {
+        match in_time(self.decide(jobs, &mut verdicts, &mut batch)).await {
             Ok(()) => {}
             Err(error) => {
                 batch.abandon().await;

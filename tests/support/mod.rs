@@ -7,6 +7,9 @@
     reason = "a test that cannot go on stops, reads its own switches, and says what it skips"
 )]
 
+pub(crate) mod invariants;
+pub(crate) mod load;
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -73,9 +76,9 @@ impl Drop for Scratch {
 
 /// A Postgres cluster; one for all tests of a process, unless a test wants to stop it.
 pub(crate) struct Postgres {
-    cluster: Cluster,
+    cluster: Option<Cluster>,
     url: String,
-    _dir: Scratch,
+    dir: Scratch,
 }
 
 impl Postgres {
@@ -86,8 +89,8 @@ impl Postgres {
         match Cluster::start(&data) {
             Ok(cluster) => Some(Self {
                 url: cluster.url(),
-                cluster,
-                _dir: dir,
+                cluster: Some(cluster),
+                dir,
             }),
             Err(error) => {
                 skip(&format!("{error:#}"));
@@ -126,8 +129,24 @@ impl Postgres {
     }
 
     /// Stops it, and whoever uses it notices.
-    pub(crate) fn stop(self) {
-        self.cluster.stop().unwrap();
+    pub(crate) fn stop(mut self) {
+        self.cluster.take().unwrap().stop().unwrap();
+    }
+
+    /// Stops it in the middle of whatever it does, as `pg_ctl stop -m immediate` does.
+    pub(crate) fn crash(&mut self) {
+        let lock = std::fs::read_to_string(self.dir.path().join("d/pg/postmaster.pid")).unwrap();
+        let pid = lock.lines().next().unwrap().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+        drop(self.cluster.take()); // waits until it is gone
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn start_again(&mut self) {
+        let data = DataDir::open(&self.dir.path().join("d")).unwrap();
+        self.cluster = Some(Cluster::start(&data).unwrap());
+        assert_eq!(self.cluster.as_ref().unwrap().url(), self.url);
     }
 }
 
@@ -302,6 +321,21 @@ impl Server {
             .is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// Stops the process where it is, until it is [resumed](Self::resume).
+    pub(crate) fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets a stopped process go on.
+    pub(crate) fn resume(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().unwrap());
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// Waits for the process to end by itself; `true` if it was killed.
     pub(crate) fn wait_killed(&mut self) -> bool {
         let status = self.child.take().unwrap().wait().unwrap();
@@ -310,10 +344,9 @@ impl Server {
 
     /// Asks it to stop, and waits; its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let mut child = self.child.take()?;
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        child.wait().unwrap().code()
+        self.child.as_ref()?;
+        self.signal(rustix::process::Signal::TERM);
+        self.child.take()?.wait().unwrap().code()
     }
 }
 

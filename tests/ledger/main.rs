@@ -1,0 +1,42 @@
+//! What the service promises while Postgres, its connections and its twins do their worst.
+
+mod isolation;
+mod lost_commit;
+mod proxy;
+mod race;
+mod standby;
+mod stopped;
+#[path = "../support/mod.rs"]
+mod support;
+mod tightening;
+mod zombie;
+
+use support::{Caller, Database, Deployment, Postgres, Server, desk};
+
+/// A desk `d` on a database of its own, and a server for it.
+struct Stand {
+    database: Database,
+    deployment: Deployment,
+    server: Server,
+    operator: Caller,
+    trader: Caller,
+}
+
+impl Stand {
+    async fn new(postgres: &Postgres, more: &str) -> Self {
+        let database = postgres.database().await;
+        let deployment = Deployment::new(&database.url);
+        deployment.configure(more);
+        let operator = deployment.bootstrap();
+        let server = deployment.serve(&[]).await;
+        let operator = server.caller(&operator);
+        let trader = server.caller(&desk(&operator, "d", "soft").await);
+        Self {
+            database,
+            deployment,
+            server,
+            operator,
+            trader,
+        }
+    }
+}

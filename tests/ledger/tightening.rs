@@ -1,0 +1,118 @@
+//! Once a right is taken away, nothing more is released under it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::Stand;
+use crate::support::{Answer, Caller, Postgres, count, invariants, order};
+
+const PATH: &str = "/v1/wallets/d-w/orders";
+
+/// Many who sign in a loop until they are refused; a 200 to a request that was begun after
+/// `taken` is a failure. What they were refused with.
+fn sign_in_loops(traders: &[Caller], taken: &Arc<AtomicBool>) -> JoinSet<Answer> {
+    let mut tasks = JoinSet::new();
+    for n in 0..16 {
+        let (trader, taken) = (traders[n % traders.len()].clone(), taken.clone());
+        tasks.spawn(async move {
+            loop {
+                let late = taken.load(Ordering::SeqCst);
+                let answer = trader.post(PATH, &order()).await;
+                if answer.status != 200 {
+                    return answer;
+                }
+                assert!(!late, "signed after it was taken away: {}", answer.text);
+            }
+        });
+    }
+    tasks
+}
+
+/// How many releases passed the gate after the last change of this thing. Transactions get their
+/// numbers behind the gate, so the numbers have the gate's order.
+async fn released_after(stand: &Stand, column: &str, subject: &str) -> i64 {
+    let number = "xmin::text::bigint";
+    let change = format!(
+        "select max(a.{number}) from leaves a where a.kind = 'admin' and a.subject_id = ({subject})"
+    );
+    let sql = format!(
+        "select count(*) from leaves r join intents i on i.id = r.subject_id
+         where r.kind = 'released' and i.{column} = ({subject}) and r.{number} > ({change})"
+    );
+    stand.database.count(&sql).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_key_releases_nothing_more() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    let traders = [stand.trader.clone(), second.caller(&stand.trader.token)];
+    let key = "select id from keys where name = 'd-wk'";
+    let rounds = count(5, 100);
+    let signed = "select count(*) from releases";
+    for _ in 0..rounds {
+        let taken = Arc::default();
+        let goal = stand.database.count(signed).await + 32;
+        let loops = sign_in_loops(&traders, &taken);
+        while stand.database.count(signed).await < goal {
+            tokio::task::yield_now().await;
+        }
+        let step = json!({ "to": "suspended", "reason": "test" });
+        let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
+        taken.store(true, Ordering::SeqCst);
+        assert_eq!(moved.status, 201, "{}", moved.text);
+        for answer in loops.join_all().await {
+            let named = ["key-not-active", "key-epoch-changed"].contains(&answer.problem());
+            assert!(answer.status == 409 && named, "{}", answer.text);
+        }
+        assert_eq!(released_after(&stand, "key_id", key).await, 0);
+        let step = json!({ "to": "active", "reason": "test" });
+        let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
+        assert_eq!(moved.status, 201, "{}", moved.text);
+    }
+    let counts = invariants::check(&stand.database, &stand.deployment, &[]).await;
+    println!("{rounds} rounds, {counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_caller_is_released_nothing_more() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    let rounds = count(5, 100);
+    let signed = "select count(*) from releases";
+    for round in 0..rounds {
+        let name = format!("t{round}");
+        let trader = json!({ "name": name, "owner": "d", "roles": ["trader"] });
+        let made = stand.operator.post("/v1/callers", &trader).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let token = made.json["token"].as_str().unwrap();
+        let traders = [stand.server.caller(token), second.caller(token)];
+        let taken = Arc::default();
+        let goal = stand.database.count(signed).await + 32;
+        let loops = sign_in_loops(&traders, &taken);
+        while stand.database.count(signed).await < goal {
+            tokio::task::yield_now().await;
+        }
+        let revoke = format!("/v1/callers/{name}/revoke");
+        let revoked = stand.operator.post(&revoke, &json!({})).await;
+        taken.store(true, Ordering::SeqCst);
+        assert_eq!(revoked.status, 201, "{}", revoked.text);
+        for answer in loops.join_all().await {
+            let told = (answer.status, answer.problem());
+            assert_eq!(told, (401, "not-authenticated"), "{}", answer.text);
+        }
+        let caller = format!("select id from callers where name = '{name}'");
+        assert_eq!(released_after(&stand, "caller_id", &caller).await, 0);
+    }
+    let counts = invariants::check(&stand.database, &stand.deployment, &[]).await;
+    println!("{rounds} rounds, {counts:?}");
+}

@@ -154,7 +154,7 @@ pub fn open(
         Settings::Sealed(settings) => {
             let master = SealingKey::from_file(&settings.master_key_file)
                 .map_err(|error| CustodyError::Unavailable(error.to_string()))?;
-            Arc::new(sealed::Keystore::new(ledger.pool().clone(), master))
+            Arc::new(sealed::Keystore::new(ledger.clone(), master))
         }
     })
 }

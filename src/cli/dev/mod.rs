@@ -242,7 +242,7 @@ fn say(line: &str) {
 
 /// A directory with a short path that is gone after the test.
 #[cfg(test)]
-fn scratch() -> Scratch {
+pub(crate) fn scratch() -> Scratch {
     let path = data_dir::random_name().map(|name| std::path::Path::new("/tmp").join(name));
     let path = path.expect("there is randomness");
     std::fs::create_dir(&path).expect("/tmp can be written");
@@ -250,11 +250,11 @@ fn scratch() -> Scratch {
 }
 
 #[cfg(test)]
-struct Scratch(std::path::PathBuf);
+pub(crate) struct Scratch(std::path::PathBuf);
 
 #[cfg(test)]
 impl Scratch {
-    fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.0
     }
 }

@@ -45,11 +45,11 @@ fn a_softhsm_token_conforms() {
 
 #[test]
 fn the_sealed_keystore_conforms_and_claims_no_device() {
-    postgres::run(async |pool| {
+    postgres::run(async |ledger| {
         let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
         let master = SealingKey::create_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let (attributes, high) = conforms(Arc::new(Keystore::new(pool, master))).await;
+        let (attributes, high) = conforms(Arc::new(Keystore::new(ledger, master))).await;
         assert_eq!(high, 0);
         assert_eq!(attributes.get("sensitive"), Some(&false));
         assert_eq!(attributes.get("extractable"), Some(&true));

@@ -22,7 +22,6 @@ use k256::ecdsa::signature::hazmat::PrehashSigner as _;
 use k256::elliptic_curve::rand_core::OsRng;
 use k256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use moka::future::Cache;
-use sqlx::PgPool;
 use zeroize::Zeroizing;
 
 use self::records::SealedKey;
@@ -31,6 +30,7 @@ use super::{
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
+use crate::ledger::{Ledger, LedgerError};
 use crate::policy::Permit;
 use crate::sealing::SealingKey;
 
@@ -57,7 +57,7 @@ pub struct Settings {
 
 /// Private keys in Postgres, sealed.
 pub struct Keystore {
-    pool: PgPool,
+    ledger: Ledger,
     master: SealingKey,
     open: Cache<(KeyId, Algorithm), Arc<PrivateKey>>,
 }
@@ -69,14 +69,18 @@ enum PrivateKey {
 }
 
 impl Keystore {
-    /// A keystore in this database, under this master key.
-    pub fn new(pool: PgPool, master: SealingKey) -> Self {
+    /// A keystore on this ledger, under this master key.
+    pub fn new(ledger: Ledger, master: SealingKey) -> Self {
         let open = Cache::builder()
             .max_capacity(OPEN_KEYS)
             .time_to_idle(OPEN_WHILE_USED)
             .time_to_live(OPEN_AT_MOST)
             .build();
-        Self { pool, master, open }
+        Self {
+            ledger,
+            master,
+            open,
+        }
     }
 
     async fn opened(
@@ -96,7 +100,7 @@ impl Keystore {
     }
 
     async fn found(&self, id: KeyId, algorithm: Algorithm) -> Result<SealedKey, CustodyError> {
-        let found = records::find(&self.pool, id, algorithm).await;
+        let found = records::find(id, algorithm, &self.ledger).await;
         found
             .map_err(|e| unavailable(&e))?
             .ok_or(CustodyError::NotFound { id, found: 0 })
@@ -131,7 +135,7 @@ impl Custody for Keystore {
             sealed: self.master.seal(&aad(id, algorithm), &der),
             public_key: public_key.to_spki_der(),
         };
-        let kept = records::insert(&self.pool, id, algorithm, &key).await;
+        let kept = records::insert(id, algorithm, &key, &self.ledger).await;
         if !kept.map_err(|e| unavailable(&e))? {
             let why = "the keystore already holds a key with this id";
             return Err(CustodyError::Refused(why.into()));
@@ -157,7 +161,7 @@ impl Custody for Keystore {
 
     #[tracing::instrument(skip_all, fields(key.id = %id))]
     async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
-        let destroyed = records::delete(&self.pool, id, algorithm).await;
+        let destroyed = records::delete(id, algorithm, &self.ledger).await;
         self.open.invalidate(&(id, algorithm)).await;
         if destroyed.map_err(|e| unavailable(&e))? {
             Ok(())
@@ -167,7 +171,7 @@ impl Custody for Keystore {
     }
 
     async fn health(&self) -> Result<(), CustodyError> {
-        records::reach(&self.pool)
+        records::reach(&self.ledger)
             .await
             .map_err(|e| unavailable(&e))
     }
@@ -255,6 +259,6 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(CustodyError::Unavailable(error.to_string())))
 }
 
-fn unavailable(error: &sqlx::Error) -> CustodyError {
+fn unavailable(error: &LedgerError) -> CustodyError {
     CustodyError::Unavailable(error.to_string())
 }

@@ -1,9 +1,8 @@
 //! The table `sealed_keys`.
 
-use sqlx::PgPool;
-
 use crate::custody::Algorithm;
 use crate::id::KeyId;
+use crate::ledger::{Ledger, LedgerError};
 
 /// A key as it is kept.
 pub(super) struct SealedKey {
@@ -14,11 +13,11 @@ pub(super) struct SealedKey {
 
 /// Keeps a key. `false`: the id is taken, and nothing was changed.
 pub(super) async fn insert(
-    pool: &PgPool,
     id: KeyId,
     algorithm: Algorithm,
     key: &SealedKey,
-) -> Result<bool, sqlx::Error> {
+    ledger: &Ledger,
+) -> Result<bool, LedgerError> {
     let done = sqlx::query!(
         "insert into sealed_keys (key_id, algorithm, sealed, public_key) values ($1, $2, $3, $4)
          on conflict (key_id) do nothing",
@@ -27,47 +26,48 @@ pub(super) async fn insert(
         key.sealed,
         key.public_key,
     )
-    .execute(pool)
+    .execute(ledger.pool())
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// The key of this id and algorithm.
 pub(super) async fn find(
-    pool: &PgPool,
     id: KeyId,
     algorithm: Algorithm,
-) -> Result<Option<SealedKey>, sqlx::Error> {
-    sqlx::query_as!(
+    ledger: &Ledger,
+) -> Result<Option<SealedKey>, LedgerError> {
+    let found = sqlx::query_as!(
         SealedKey,
         "select sealed, public_key from sealed_keys where key_id = $1 and algorithm = $2",
         id.uuid(),
         algorithm.name(),
     )
-    .fetch_optional(pool)
-    .await
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(found)
 }
 
 /// Forgets a key for good. `false`: there was none.
 pub(super) async fn delete(
-    pool: &PgPool,
     id: KeyId,
     algorithm: Algorithm,
-) -> Result<bool, sqlx::Error> {
+    ledger: &Ledger,
+) -> Result<bool, LedgerError> {
     let done = sqlx::query!(
         "delete from sealed_keys where key_id = $1 and algorithm = $2",
         id.uuid(),
         algorithm.name(),
     )
-    .execute(pool)
+    .execute(ledger.pool())
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Whether the table answers.
-pub(super) async fn reach(pool: &PgPool) -> Result<(), sqlx::Error> {
+pub(super) async fn reach(ledger: &Ledger) -> Result<(), LedgerError> {
     sqlx::query!("select key_id from sealed_keys limit 1")
-        .fetch_optional(pool)
-        .await
-        .map(|_| ())
+        .fetch_optional(ledger.pool())
+        .await?;
+    Ok(())
 }

@@ -13,8 +13,8 @@ fn master() -> SealingKey {
 
 #[test]
 fn a_key_signs_the_same_twice_and_not_in_another_row_or_under_another_master() {
-    postgres::run(async |pool| {
-        let keystore = Keystore::new(pool.clone(), master());
+    postgres::run(async |ledger| {
+        let keystore = Keystore::new(ledger.clone(), master());
         let (id, algorithm) = (KeyId::new(), Algorithm::Secp256k1);
         let public_key = keystore.generate(id, algorithm).await.unwrap().public_key;
         let mut key = KeyRef {
@@ -27,14 +27,14 @@ fn a_key_signs_the_same_twice_and_not_in_another_row_or_under_another_master() {
         let again = keystore.sign(&permit(&key, payload.clone())).await;
         assert_eq!(first.unwrap(), again.unwrap());
 
-        let stranger = Keystore::new(pool.clone(), master());
+        let stranger = Keystore::new(ledger.clone(), master());
         let refused = stranger.sign(&permit(&key, payload.clone())).await;
         assert!(matches!(refused, Err(CustodyError::Nonsense(_))));
 
         key.id = KeyId::new();
         sqlx::query("update sealed_keys set key_id = $1")
             .bind(key.id)
-            .execute(&pool)
+            .execute(ledger.pool())
             .await
             .unwrap();
         let refused = keystore.sign(&permit(&key, payload)).await;

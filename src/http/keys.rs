@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
-use crate::keys::{Key, KeyState, NewKey, Purpose};
+use crate::keys::{Key, KeyState, NewKey, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -82,8 +82,9 @@ impl From<&Key> for KeyView {
 pub(super) struct Step {
     /// Where to.
     to: KeyState,
-    /// Why, for the record.
-    reason: String,
+    /// Why, for the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "lost laptop")]
+    reason: Reason,
 }
 
 /// List keys

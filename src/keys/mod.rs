@@ -8,6 +8,7 @@
 //! It **trusts** the `keys` table for which public key is meant. Who can change that column, against
 //! the trigger that guards it, can point a wallet at another key of the same device.
 
+pub mod reason;
 pub(crate) mod records;
 pub mod state;
 
@@ -23,6 +24,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
+pub use reason::Reason;
 pub use state::{KeyState, NotAStep};
 
 /// What a key is for. Never two things.
@@ -295,7 +297,7 @@ impl Keys {
         &self,
         key: &Key,
         to: KeyState,
-        reason: &str,
+        reason: &Reason,
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Key, KeyError> {
@@ -308,7 +310,7 @@ impl Keys {
         } else {
             approvals::loosen(&self.approvals)?
         };
-        if !records::step(key, to, actor, &approval, reason, batch.tx()).await? {
+        if !records::step(key, to, actor, &approval, reason.as_str(), batch.tx()).await? {
             return Err(KeyError::Changed);
         }
         let moved = Key {

@@ -9,6 +9,7 @@ use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::id::IntentId;
+use crate::idempotency::Key;
 use crate::policy::Action;
 use crate::signing::signatures::{self, By, Entry};
 
@@ -93,7 +94,7 @@ pub(super) async fn find_signatures(
     caller: Caller,
     Asked(search): Asked<Search>,
 ) -> Result<Json<Vec<SignatureView>>, Problem> {
-    let wrong = |detail| Problem::new(&problem::MALFORMED_QUERY, detail);
+    let wrong = |detail: &str| Problem::new(&problem::MALFORMED_QUERY, detail);
     let hash = |text: String| {
         let mut bytes = [0; 32];
         let digits = text.strip_prefix("0x").unwrap_or(&text);
@@ -104,7 +105,10 @@ pub(super) async fn find_signatures(
     let by = match (search.digest, search.order_hash, search.idempotency_key) {
         (Some(digest), None, None) => By::Digest(hash(digest)?),
         (None, Some(order_hash), None) => By::OrderHash(hash(order_hash)?),
-        (None, None, Some(key)) => By::IdempotencyKey(caller.id, key),
+        (None, None, Some(key)) => {
+            let key = Key::try_from(key.as_str()).map_err(|error| wrong(&error.to_string()))?;
+            By::IdempotencyKey(caller.id, key.to_string())
+        }
         _ => {
             return Err(wrong(
                 "ask for one of digest, orderHash and idempotency_key",

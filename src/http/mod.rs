@@ -26,6 +26,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Json, Router, error_handling::HandleErrorLayer};
 use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
@@ -119,22 +120,32 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(callers::show_caller))
         .routes(routes!(callers::issue_token))
         .routes(routes!(callers::revoke_caller))
+}
+
+/// What watches the service asks, without a token, and gets an answer however busy it is.
+fn health() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }
 
 /// The `OpenAPI` document, generated from the handlers.
 pub fn openapi() -> Document {
-    api().into_openapi()
+    api().merge(health()).into_openapi()
 }
 
 /// The whole service as a router.
 pub fn router(app: App, settings: &Settings) -> Router {
-    let (router, document) = api().split_for_parts();
+    let document = openapi();
+    let (router, _) = api().split_for_parts();
+    let (health, _) = health().split_for_parts();
     let limits = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overload))
         .load_shed()
-        .concurrency_limit(settings.concurrent_requests)
+        // One limit for the service: the plain layer would count for each route by itself.
+        .layer(GlobalConcurrencyLimitLayer::new(
+            settings.concurrent_requests,
+        ))
         .timeout(Duration::from_millis(settings.request_timeout_ms));
     router
         .route(
@@ -146,6 +157,9 @@ pub fn router(app: App, settings: &Settings) -> Router {
             axum::routing::get(async || Json(problem::CATALOGUE)),
         )
         .route("/problems/{name}", axum::routing::get(show_problem))
+        .layer(DefaultBodyLimit::max(settings.body_limit_bytes))
+        .layer(limits)
+        .merge(health)
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -153,8 +167,6 @@ pub fn router(app: App, settings: &Settings) -> Router {
                 "this path exists, with another method",
             )
         })
-        .layer(DefaultBodyLimit::max(settings.body_limit_bytes))
-        .layer(limits)
         .layer(middleware::from_fn(observe))
         .with_state(app)
 }

@@ -1,11 +1,14 @@
 //! From bytes to domain types; what is malformed stops here.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::problem::{self, Problem};
 use crate::idempotency::RequestDigest;
@@ -54,12 +57,38 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             } else {
                 &problem::MALFORMED_BODY
             };
-            Problem::new(kind, error)
+            match member_at(&bytes, &error) {
+                Some(name) if !error.to_string().starts_with(&name) => {
+                    Problem::new(kind, format!("{name}: {error}"))
+                }
+                _ => Problem::new(kind, error),
+            }
         };
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(refused)?;
+        if !value.is_object() {
+            // Serde would take a list for a struct.
+            let detail = "the body is not a JSON object";
+            return Err(Problem::new(&problem::MALFORMED_BODY, detail));
+        }
         let typed = serde_json::from_slice(&bytes).map_err(refused)?;
-        let value = serde_json::from_slice(&bytes).map_err(refused)?;
         Ok(Self(typed, RequestDigest::of(&method, &path, &value)))
     }
+}
+
+/// The member of a JSON object in whose value its reader stopped. Serde says what is wrong with a
+/// value, but not whose it is.
+fn member_at(body: &[u8], error: &serde_json::Error) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
+    let lines_before = error.line().checked_sub(1)?;
+    let lines = body.split_inclusive(|byte| *byte == b'\n');
+    let stopped = lines.take(lines_before).map(<[u8]>::len).sum::<usize>() + error.column();
+    members.into_iter().find_map(|(name, value)| {
+        let value = value.get();
+        let start = value.as_ptr().addr() - body.as_ptr().addr();
+        (start..=start + value.len())
+            .contains(&stopped)
+            .then_some(name)
+    })
 }
 
 /// The name in a path. What cannot be a name is not there.
@@ -96,5 +125,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         query
             .map(|Query(query)| Self(query))
             .map_err(|rejection| Problem::new(&problem::MALFORMED_QUERY, rejection.body_text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read into")]
+    struct Asked {
+        price: Name,
+        count: u8,
+        #[serde(default)]
+        list: Vec<bool>,
+    }
+
+    #[test]
+    fn a_refused_value_is_named() {
+        for (body, member) in [
+            (r#"{"price": 1, "count": 2}"#, Some("price")),
+            (r#"{"price": "NO", "count": 2}"#, Some("price")),
+            (r#"{"count":300,"price":"a"}"#, Some("count")),
+            (
+                "{\n  \"price\": \"a\",\n  \"count\": \"2\"\n}",
+                Some("count"),
+            ),
+            (r#"{"price":"a","count":2,"list":[true,0]}"#, Some("list")),
+            (r#"{"price":"a","count":{},"list":[]}"#, Some("count")),
+            // These name the member themselves, or there is none.
+            (r#"{"price":"a"}"#, None),
+            (r#"{"price":"a","prize":"b"}"#, None),
+            (r#"{"price":"a","price":"b"}"#, None),
+            (r#"["price"]"#, None),
+            (r#"{"price":"#, None),
+        ] {
+            let error = serde_json::from_slice::<Asked>(body.as_bytes()).unwrap_err();
+            let found = member_at(body.as_bytes(), &error);
+            assert_eq!(found.as_deref(), member, "{body}: {error}");
+        }
     }
 }

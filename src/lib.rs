@@ -3,7 +3,7 @@
 //! client assertions to the callers who may have them.
 //!
 //! A request goes down this list and comes back up. A module imports only what stands below it;
-//! `clob` and `oauth` are neighbours and do not meet.
+//! `clob` and `oauth` are neighbours and do not meet. `tests/house.rs` reads the list.
 //!
 //! # The promises
 //! They have numbers, P1 to P10, and tests, comments and problems use them: keys stay in their device
@@ -15,31 +15,51 @@
 
 // The ways in.
 pub mod cli;
+
 pub mod http;
 
+// The wired service, and what it is wired from.
 pub mod app;
+
 pub mod config;
 
 // What is signed.
 pub mod clob;
+
 pub mod oauth;
 
-// The door, and what guards it.
-pub mod approvals;
-pub mod audit;
-pub mod callers;
-pub mod custody;
-pub mod idempotency;
-pub mod keys;
-pub mod policy;
+// The door.
 pub mod signing;
 
+// What guards it.
+pub mod keys;
+
+pub mod custody;
+
+pub mod policy;
+
+pub mod callers;
+
+pub mod approvals;
+
+// What is remembered.
+pub mod audit;
+
+pub mod idempotency;
+
 // The ground.
-pub mod clock;
-pub mod ethereum;
-pub mod fail;
-pub mod id;
-pub mod ledger;
-pub mod name;
 pub mod sealing;
+
+pub mod name;
+
+pub mod ledger;
+
+pub mod ethereum;
+
+pub mod id;
+
+pub mod clock;
+
+pub mod fail;
+
 pub mod telemetry;

@@ -1,0 +1,285 @@
+//! Rules of the house that a reviewer would otherwise have to look for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Imports that go against the order of `src/lib.rs`, each with what it is for.
+const UPWARDS: [(&str, &str, &str); 2] = [
+    (
+        "config",
+        "http",
+        "the configuration gathers every module's `Settings`",
+    ),
+    (
+        "fail",
+        "config",
+        "`config` is the one reader of the environment",
+    ),
+];
+
+/// Where `sqlx` stands besides `ledger.rs` and `records.rs`.
+const SQLX: [(&str, &str); 2] = [
+    ("id.rs", "identifiers are bound to queries as they are"),
+    (
+        "audit/log.rs",
+        "the log keeps its connection between batches",
+    ),
+];
+
+/// Tables that no code writes: the migration fills them, or their concept is still to come.
+const UNWRITTEN: [&str; 3] = ["credential_nonces", "key_state_edges", "key_states"];
+
+#[test]
+fn a_library_stays_where_it_belongs() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let sql = file == "ledger.rs"
+            || file.ends_with("/records.rs")
+            || SQLX.iter().any(|(allowed, _)| *allowed == file);
+        for (library, allowed) in [
+            ("axum", file.starts_with("http/")),
+            ("sqlx", sql),
+            ("cryptoki", file.starts_with("custody/pkcs11/")),
+        ] {
+            let used = text.contains(&format!("{library}::"));
+            if used && !allowed {
+                wrong.push(format!("{file} names {library}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (file, _) in SQLX {
+        let text = std::fs::read_to_string(root().join("src").join(file)).unwrap();
+        assert!(text.contains("sqlx::"), "{file} needs no exception");
+    }
+}
+
+#[test]
+fn a_module_imports_only_what_stands_below_it() {
+    let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let order: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    let place = |module: &str| order.iter().position(|known| *known == module);
+
+    let mut wrong = Vec::new();
+    let mut met = BTreeSet::new();
+    for (file, text) in sources() {
+        let module = file
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(".rs");
+        let Some(here) = place(module) else {
+            assert!(["lib", "main"].contains(&module), "{file} is in no list");
+            continue;
+        };
+        for import in imports(&text) {
+            let Some(there) = place(&import) else {
+                continue; // a macro
+            };
+            let neighbours = [module, &import].into_iter().collect::<BTreeSet<_>>();
+            if there < here || neighbours == BTreeSet::from(["clob", "oauth"]) {
+                met.insert((module.to_owned(), import.clone()));
+                let reason = UPWARDS
+                    .iter()
+                    .find(|(from, to, _)| *from == module && *to == import);
+                if reason.is_none() {
+                    wrong.push(format!("{file} imports {import}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (from, to, _) in UPWARDS {
+        let used = met.contains(&(from.to_owned(), to.to_owned()));
+        assert!(used, "{from} to {to} needs no exception");
+    }
+}
+
+#[test]
+fn a_table_is_written_in_one_place() {
+    let mut tables = BTreeSet::new();
+    for (_, sql) in migrations() {
+        for line in sql.lines() {
+            if let Some(rest) = line.strip_prefix("create table ") {
+                tables.insert(rest.split([' ', '(']).next().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(tables.contains("intents"), "{tables:?}");
+
+    let mut writers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources() {
+        for table in &tables {
+            let writes = ["insert into", "update", "delete from", "truncate"];
+            if writes
+                .iter()
+                .any(|verb| says(&text, &format!("{verb} {table}")))
+            {
+                writers.entry(table).or_default().insert(file.clone());
+            }
+        }
+    }
+    for table in &tables {
+        let files = writers.remove(table.as_str()).unwrap_or_default();
+        if UNWRITTEN.contains(&table.as_str()) {
+            assert!(files.is_empty(), "{table} is written by {files:?}");
+        } else {
+            assert_eq!(files.len(), 1, "{table} is written by {files:?}");
+            let file = files.first().unwrap();
+            assert!(file.ends_with("/records.rs"), "{table} in {file}");
+        }
+    }
+}
+
+#[test]
+fn no_name_says_that_nobody_knows_what_the_thing_is() {
+    let banned = ["utils", "util", "common", "helpers", "types", "models"];
+    for (file, text) in sources() {
+        for part in file.split(['/', '.']) {
+            assert!(!banned.contains(&part), "{file}");
+        }
+        for line in text.lines().map(str::trim) {
+            let words = line.split([' ', '(', '<', '{', ';']);
+            let mut words = words.skip_while(|w| !["struct", "enum", "trait"].contains(w));
+            let Some(name) = words.nth(1) else { continue };
+            for end in ["Manager", "Service", "Handler", "Processor", "Impl"] {
+                // The command line's word for the service that it speaks to.
+                let service = name == "Service" && file == "cli/client.rs";
+                assert!(!name.ends_with(end) || service, "{file}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_migration_never_changes() {
+    let list = root().join("migrations/.checksums");
+    let text = std::fs::read_to_string(&list).unwrap_or_default();
+    let listed: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(hash, file)| (file, hash))
+        .collect();
+    let mut missing = String::new();
+    let mut there = BTreeSet::new();
+    for (file, sql) in migrations() {
+        let hash = hex::encode(Sha256::digest(&sql));
+        match listed.get(file.as_str()) {
+            Some(known) => assert_eq!(hash, *known, "{file} was merged and has changed"),
+            None => writeln!(missing, "{hash}  {file}").unwrap(),
+        }
+        there.insert(file);
+    }
+    for file in listed.keys() {
+        assert!(there.contains(*file), "{file} was merged and is gone");
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let update = std::env::var("UPDATE_SNAPSHOTS").is_ok_and(|value| value == "1");
+    assert!(update, "add to migrations/.checksums:\n{missing}");
+    std::fs::write(list, text.clone() + &missing).unwrap();
+}
+
+#[test]
+fn no_client_of_the_venue_is_among_the_dependencies() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let names = lock.lines().filter(|line| line.starts_with("name = "));
+    let venue: Vec<_> = names.filter(|name| name.contains("polymarket")).collect();
+    assert!(venue.is_empty(), "{venue:?}");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The sources by their path under `src`, without what is built for tests only.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    collect(&root().join("src"), &mut found);
+    assert!(found.len() > 50, "{}", found.len());
+    found
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(root().join("src")).unwrap();
+            let tests = text.find("#[cfg(test)]\nmod tests {");
+            let text = text[..tests.unwrap_or(text.len())].to_owned();
+            (name.to_str().unwrap().to_owned(), text)
+        })
+        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.contains("conformance/"))
+        .collect()
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn migrations() -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(root().join("migrations")).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|it| it == "sql"))
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(&path).unwrap())
+        })
+        .collect()
+}
+
+/// The modules of this crate that a source names: `crate::a::…`, `use crate::{a, b::…}`.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        if text[..at].ends_with('$') {
+            continue; // in a macro, where it is expanded
+        }
+        let rest = &text[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut name = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        found.insert(std::mem::take(&mut name));
+                    }
+                    c if depth == 0 => name.push(c),
+                    _ => {}
+                }
+            }
+            found.insert(name);
+        } else {
+            found.insert(rest.to_owned());
+        }
+    }
+    let word = |text: String| {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    found.into_iter().map(word).collect()
+}
+
+/// Whether the words stand in a text, as words.
+fn says(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let next = text[at + words.len()..].chars().next().unwrap_or(' ');
+        !next.is_ascii_alphanumeric() && next != '_'
+    })
+}

@@ -11,7 +11,7 @@ async fn one_bad_row_does_not_sink_its_group() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let stand = Stand::new(postgres, "").await;
+    let stand = Stand::new(&postgres, "").await;
     // No request can break a constraint of ours; so there is one more, on one size.
     let planted = "alter table intents add constraint planted
                    check (record::text not like '%\"77770000\"%')";

@@ -12,7 +12,7 @@ async fn a_commit_whose_answer_is_lost_is_found_out() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let mut stand = Stand::new(postgres, "").await;
+    let mut stand = Stand::new(&postgres, "").await;
     let proxy = Proxy::start(&stand.database.url);
     let through = proxy.url(&stand.database.url);
     redirect(&mut stand.deployment, &through);
@@ -45,7 +45,7 @@ async fn a_commit_that_got_through_is_answered_at_once() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let mut stand = Stand::new(postgres, "").await;
+    let mut stand = Stand::new(&postgres, "").await;
     let proxy = Proxy::start(&stand.database.url);
     let through = proxy.url(&stand.database.url);
     redirect(&mut stand.deployment, &through);

@@ -33,7 +33,7 @@ async fn one_key_is_one_order_whoever_races() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let stand = Stand::new(postgres, "").await;
+    let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let replicas = [stand.trader.clone(), second.caller(&stand.trader.token)];
     let rounds = count(20, 500);
@@ -68,7 +68,7 @@ async fn one_key_is_one_request_whoever_races() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let stand = Stand::new(postgres, "").await;
+    let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let replicas = [stand.trader.clone(), second.caller(&stand.trader.token)];
     let rounds = count(20, 500);

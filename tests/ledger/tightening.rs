@@ -50,7 +50,7 @@ async fn a_suspended_key_releases_nothing_more() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let stand = Stand::new(postgres, "").await;
+    let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let traders = [stand.trader.clone(), second.caller(&stand.trader.token)];
     let key = "select id from keys where name = 'd-wk'";
@@ -85,7 +85,7 @@ async fn a_revoked_caller_is_released_nothing_more() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let stand = Stand::new(postgres, "").await;
+    let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let rounds = count(5, 100);
     let signed = "select count(*) from releases";

@@ -12,7 +12,7 @@ async fn what_was_abandoned_is_never_released() {
         return;
     };
     let short = "[signing]\nlease_ms = 700\ndeadline_ms = 600";
-    let stand = Stand::new(postgres, short).await;
+    let stand = Stand::new(&postgres, short).await;
     let _twin = stand.deployment.serve(&[]).await; // ends what the other leaves behind
     let load = Load::start(&stand.trader, 16);
     let rounds = count(8, 200);

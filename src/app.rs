@@ -17,7 +17,7 @@ use crate::name::Name;
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
 use crate::sealing::{BadKeyFile, SealingKey};
-use crate::signing::Signer;
+use crate::signing::{Parts, Signer};
 use crate::{approvals, idempotency};
 
 /// The service. Cheap to clone.
@@ -112,12 +112,14 @@ impl App {
         let signer = Signer::new(
             &config.signing,
             &config.idempotency,
-            policy.clone(),
-            vault.clone(),
-            log.clone(),
-            sealing.clone(),
-            clock.clone(),
-            tasks.clone(),
+            Parts {
+                policy: policy.clone(),
+                vault: vault.clone(),
+                log: log.clone(),
+                sealing: sealing.clone(),
+                clock: clock.clone(),
+                tasks: tasks.clone(),
+            },
         );
         let approvals = config.approvals.clone();
         let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());

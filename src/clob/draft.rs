@@ -1,5 +1,6 @@
 //! An order on its way through the door.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::wallets::Wallet;
@@ -50,6 +51,11 @@ impl Draft for OrderDraft {
 
     fn key(&self) -> &Key {
         &self.wallet.key
+    }
+
+    fn useful_until(&self) -> Option<OffsetDateTime> {
+        let seconds = i64::try_from(self.order.expiration()?).ok()?;
+        OffsetDateTime::from_unix_timestamp(seconds).ok()
     }
 
     fn prepare(&self, _now_ms: i64) -> Prepared {

@@ -13,6 +13,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) key: &'a Key,
     pub(crate) request: RequestDigest,
     pub(crate) intent: IntentId,
+    /// At least until then it is remembered.
+    pub(crate) until: Option<OffsetDateTime>,
 }
 
 /// What a key stands for already.
@@ -43,11 +45,13 @@ pub(crate) async fn claim(
     let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
     let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
     let intents: Vec<Uuid> = claims.iter().map(|c| c.intent.uuid()).collect();
+    let until: Vec<_> = claims.iter().map(|c| c.until).collect();
     let claimed = sqlx::query_scalar!(
         r#"insert into idempotency_keys as held (caller_id, key, request_digest, intent_id, expires_at)
-         select caller, key, request, intent, now() + make_interval(hours => $5)
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[])
-             as row (caller, key, request, intent)
+         select caller, key, request, intent,
+                greatest(until, now() + make_interval(hours => $6))
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[])
+             as row (caller, key, request, intent, until)
          order by caller, key
          on conflict (caller_id, key) do update set
              request_digest = excluded.request_digest, intent_id = excluded.intent_id,
@@ -61,6 +65,7 @@ pub(crate) async fn claim(
         &keys,
         &requests,
         &intents,
+        &until as &[Option<OffsetDateTime>],
         i32::try_from(keep_hours).unwrap_or(i32::MAX),
     )
     .fetch_all(tx.connection())

@@ -17,6 +17,7 @@ mod check;
 mod group;
 mod records;
 pub mod signatures;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,11 @@ pub trait Draft: Ask + Send + Sync + 'static {
     fn subject(&self) -> Uuid;
     /// The key, as it was when the draft was made.
     fn key(&self) -> &Key;
+    /// Until when what is signed can be used, where it says so itself. Its idempotency key is kept at
+    /// least as long.
+    fn useful_until(&self) -> Option<OffsetDateTime> {
+        None
+    }
     /// Works out what is signed. Called when the intent joins its group, so that times are fresh;
     /// pure apart from random identifiers.
     fn prepare(&self, now_ms: i64) -> Prepared;
@@ -202,14 +208,25 @@ pub enum SigningError {
 #[derive(Clone)]
 pub struct Signer(Arc<Inner>);
 
+/// What a signer works with.
+pub struct Parts {
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// The devices.
+    pub vault: Arc<Vault>,
+    /// Where evidence goes.
+    pub log: Log,
+    /// Seals answers that are credentials.
+    pub sealing: Arc<SealingKey>,
+    /// The time.
+    pub clock: Clock,
+    /// Where work runs that outlives its request.
+    pub tasks: TaskTracker,
+}
+
 struct Inner {
-    policy: Arc<Policy>,
+    parts: Parts,
     group: Group,
-    vault: Arc<Vault>,
-    log: Log,
-    sealing: Arc<SealingKey>,
-    clock: Clock,
-    tasks: TaskTracker,
     deadline: Duration,
     /// Denials that may still be put on record in this second: (second, how many).
     denials: std::sync::Mutex<(i64, u32)>,
@@ -228,26 +245,12 @@ struct Intent {
 }
 
 impl Signer {
-    /// A signer whose group writes through `log`.
-    pub fn new(
-        settings: &Settings,
-        keep: &idempotency::Settings,
-        policy: Arc<Policy>,
-        vault: Arc<Vault>,
-        log: Log,
-        sealing: Arc<SealingKey>,
-        clock: Clock,
-        tasks: TaskTracker,
-    ) -> Self {
-        let group = Group::start(settings, keep, &policy, &log, &clock, &tasks);
+    /// A signer whose group writes through the log among its parts.
+    pub fn new(settings: &Settings, keep: &idempotency::Settings, parts: Parts) -> Self {
+        let group = Group::start(settings, keep, &parts);
         Self(Arc::new(Inner {
-            policy,
+            parts,
             group,
-            vault,
-            log,
-            sealing,
-            clock,
-            tasks,
             deadline: Duration::from_millis(settings.deadline_ms),
             denials: std::sync::Mutex::new((0, 0)),
         }))
@@ -266,6 +269,7 @@ impl Signer {
         let (signer, caller) = (self.clone(), caller.clone());
         let work = self
             .0
+            .parts
             .tasks
             .spawn(async move { signer.work(&caller, draft, &asked).await });
         match tokio::time::timeout(deadline, work).await {
@@ -289,7 +293,7 @@ impl Signer {
                 Claim::Standing(key) => return self.replay(caller, &key, asked.digest).await,
             };
             fail_point!("intent-told");
-            match self.finish(intent).await? {
+            match self.finish(*intent).await? {
                 Ok(body) => {
                     return Ok(Signed {
                         body,
@@ -325,6 +329,7 @@ impl Signer {
         fail_point!("device-before");
         let signed = self
             .0
+            .parts
             .vault
             .sign(&intent.draft.key().backend, &intent.permit)
             .await;
@@ -347,6 +352,7 @@ impl Signer {
         let answer = intent.draft.answer(intent.id, &intent.prepared, &checked);
         let stored = if answer.is_secret {
             self.0
+                .parts
                 .sealing
                 .seal(intent.id.uuid().as_bytes(), &answer.body)
         } else {
@@ -377,7 +383,8 @@ impl Signer {
         key: &IdempotencyKey,
         request: RequestDigest,
     ) -> Result<Signed, SigningError> {
-        let standing = idempotency::records::standing(caller.id, key, self.0.log.ledger()).await?;
+        let standing =
+            idempotency::records::standing(caller.id, key, self.0.parts.log.ledger()).await?;
         let Some(standing) = standing else {
             return Err(SigningError::InFlight);
         };
@@ -390,12 +397,13 @@ impl Signer {
         if released.sealed
             && released
                 .expires_at
-                .is_some_and(|end| end <= self.0.clock.now())
+                .is_some_and(|end| end <= self.0.parts.clock.now())
         {
             return Err(SigningError::AnswerExpired);
         }
         let body = if released.sealed {
             self.0
+                .parts
                 .sealing
                 .open(id.uuid().as_bytes(), &released.answer)
                 .map_err(|e| LedgerError::Corrupt("releases", e.to_string()))?
@@ -416,26 +424,30 @@ impl Signer {
         draft: Box<dyn Draft>,
     ) -> Result<Permit<Box<dyn Draft>>, Denied> {
         let resource = draft.resource();
-        self.0.policy.permit(caller, draft).inspect_err(|denied| {
-            let now_ms = self.0.clock.unix_ms();
-            let mut denials = self
-                .0
-                .denials
-                .lock()
-                .unwrap_or_else(|broken| broken.into_inner());
-            if denials.0 != now_ms / 1000 {
-                *denials = (now_ms / 1000, 0);
-            }
-            denials.1 += 1;
-            if denials.1 <= DENIALS_A_SECOND {
-                let denial = leaf::Denial {
-                    caller: caller.id.uuid(),
-                    action: denied.action.name().to_owned(),
-                    resource: resource.to_string(),
-                };
-                self.0.group.note(Leaf::new(now_ms, Event::Denied(denial)));
-            }
-        })
+        self.0
+            .parts
+            .policy
+            .permit(caller, draft)
+            .inspect_err(|denied| {
+                let now_ms = self.0.parts.clock.unix_ms();
+                let mut denials = self
+                    .0
+                    .denials
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                if denials.0 != now_ms / 1000 {
+                    *denials = (now_ms / 1000, 0);
+                }
+                denials.1 += 1;
+                if denials.1 <= DENIALS_A_SECOND {
+                    let denial = leaf::Denial {
+                        caller: caller.id.uuid(),
+                        action: denied.action.name().to_owned(),
+                        resource: resource.to_string(),
+                    };
+                    self.0.group.note(Leaf::new(now_ms, Event::Denied(denial)));
+                }
+            })
     }
 }
 

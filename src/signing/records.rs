@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::group::{Outcome, Release};
+use super::group::Release;
 use super::signatures::{By, Entry};
+use super::writer::Outcome;
 use super::{Jti, SigningError, signs};
 use crate::audit::leaf;
 use crate::id::{IntentId, KeyId};

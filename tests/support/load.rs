@@ -56,7 +56,7 @@ impl Request {
             if let Some(given) = self.attempt(trader).await? {
                 return Ok(given);
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

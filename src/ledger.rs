@@ -263,7 +263,7 @@ impl Tx {
         };
         let begin =
             format!("begin; select {lock}({GATE}); select pg_current_xact_id()::text as xid");
-        let begun = async {
+        let number = async {
             let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_all(&mut session);
             let rows = rows.await?;
             let last = rows
@@ -271,7 +271,7 @@ impl Tx {
                 .ok_or_else(|| LedgerError::Unavailable("no transaction id".into()))?;
             Ok(Xid(last.try_get("xid")?))
         };
-        let xid = in_time(begun).await?;
+        let xid = in_time(number).await?;
         Ok(Self { session, xid })
     }
 

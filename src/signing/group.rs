@@ -53,7 +53,7 @@ pub(super) struct Release {
     pub(super) sealed: bool,
     pub(super) order_hash: Option<[u8; 32]>,
     pub(super) expires_at: Option<time::OffsetDateTime>,
-    pub(super) release_before_ms: Option<i64>,
+    pub(super) before_ms: Option<i64>,
 }
 
 impl How {
@@ -71,7 +71,7 @@ impl How {
             sealed: answer.is_secret,
             order_hash: intent.prepared.order_hash,
             expires_at: intent.prepared.expires_at,
-            release_before_ms: intent.prepared.release_before_ms,
+            before_ms: intent.prepared.release_before_ms,
         }))
     }
 }

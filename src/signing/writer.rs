@@ -246,9 +246,7 @@ impl Writer {
                 How::Refused(reason) => (Outcome::Refused(reason), Ended::AsAsked),
                 How::Abandoned(reason) => (Outcome::Abandoned(reason), Ended::AsAsked),
                 How::Released(release) => {
-                    let late = release
-                        .release_before_ms
-                        .is_some_and(|limit| now_ms > limit);
+                    let late = release.before_ms.is_some_and(|limit| now_ms > limit);
                     match standing.allows(end.key, end.key_epoch, end.credential) {
                         Err(why) => (Outcome::Refused(why.reason()), Ended::Refused(why)),
                         Ok(()) if late => (Outcome::Abandoned("late"), Ended::Late),

@@ -1,4 +1,10 @@
 //! What the service promises while Postgres, its connections and its twins do their worst.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on stops, has tasks of its own, and says how much it has seen"
+)]
 
 mod isolation;
 mod lost_commit;

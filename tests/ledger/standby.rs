@@ -68,11 +68,11 @@ async fn nothing_is_answered_that_the_standby_may_not_have() {
     assert_eq!(load.answers(), before, "nobody was answered");
 
     set(database, "alter system reset synchronous_standby_names").await;
-    let once = one.insist(&stand.trader).await.unwrap();
+    let first = one.insist(&stand.trader).await.unwrap();
     let again = one.insist(&stand.trader).await.unwrap();
-    assert_eq!(once.body, again.body);
+    assert_eq!(first.body, again.body);
     let mut given = load.stop().await;
-    given.push(once);
+    given.push(first);
     settled(database).await;
     let counts = invariants::check(database, &stand.deployment, &given).await;
     println!("{} answers, {counts:?}", given.len());

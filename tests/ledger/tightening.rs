@@ -57,15 +57,15 @@ async fn a_suspended_key_releases_nothing_more() {
     let rounds = count(5, 100);
     let signed = "select count(*) from releases";
     for _ in 0..rounds {
-        let taken = Arc::default();
+        let over = Arc::default();
         let goal = stand.database.count(signed).await + 32;
-        let loops = sign_in_loops(&traders, &taken);
+        let loops = sign_in_loops(&traders, &over);
         while stand.database.count(signed).await < goal {
             tokio::task::yield_now().await;
         }
         let step = json!({ "to": "suspended", "reason": "test" });
         let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
-        taken.store(true, Ordering::SeqCst);
+        over.store(true, Ordering::SeqCst);
         assert_eq!(moved.status, 201, "{}", moved.text);
         for answer in loops.join_all().await {
             let named = ["key-not-active", "key-epoch-changed"].contains(&answer.problem());
@@ -96,15 +96,15 @@ async fn a_revoked_caller_is_released_nothing_more() {
         assert_eq!(made.status, 201, "{}", made.text);
         let token = made.json["token"].as_str().unwrap();
         let traders = [stand.server.caller(token), second.caller(token)];
-        let taken = Arc::default();
+        let over = Arc::default();
         let goal = stand.database.count(signed).await + 32;
-        let loops = sign_in_loops(&traders, &taken);
+        let loops = sign_in_loops(&traders, &over);
         while stand.database.count(signed).await < goal {
             tokio::task::yield_now().await;
         }
         let revoke = format!("/v1/callers/{name}/revoke");
         let revoked = stand.operator.post(&revoke, &json!({})).await;
-        taken.store(true, Ordering::SeqCst);
+        over.store(true, Ordering::SeqCst);
         assert_eq!(revoked.status, 201, "{}", revoked.text);
         for answer in loops.join_all().await {
             let told = (answer.status, answer.problem());

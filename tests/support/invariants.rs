@@ -42,6 +42,9 @@ struct Row {
     outcome: Option<String>,
 }
 
+/// `intent_id`, `order_hash`, `answer`, `answer_is_sealed`.
+type Released = (Uuid, Option<Vec<u8>>, Vec<u8>, bool);
+
 #[derive(Default)]
 struct Leaves {
     intents: HashMap<Uuid, leaf::Intent>,
@@ -106,7 +109,8 @@ pub(crate) async fn check(database: &Database, deployment: &Deployment, given: &
 
 /// Every leaf decodes, has its hash, is what its columns say, and has its place in a row without gaps.
 async fn leaves(database: &Database) -> Leaves {
-    let rows: Vec<(Uuid, i64, i32, String, Uuid, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+    type Columns = (Uuid, i64, i32, String, Uuid, Vec<u8>, Vec<u8>);
+    let rows: Vec<Columns> = sqlx::query_as(
         "select boot, batch, position, kind, subject_id, leaf, leaf_hash from leaves
          order by writer, boot, batch, position",
     )
@@ -221,7 +225,7 @@ async fn releases(
         .into_iter()
         .map(|(id, der)| (id, PublicKey::from_spki_der(&der).unwrap()))
         .collect();
-    let rows: Vec<(Uuid, Option<Vec<u8>>, Vec<u8>, bool)> =
+    let rows: Vec<Released> =
         sqlx::query_as("select intent_id, order_hash, answer, answer_is_sealed from releases")
             .fetch_all(&database.pool)
             .await

@@ -122,7 +122,7 @@ impl Load {
     /// Lets every client get the answer it is waiting for.
     pub(crate) async fn stop(self) -> Vec<Given> {
         self.stop.store(true, Ordering::Relaxed);
-        let all = tokio::time::timeout(Duration::from_secs(60), self.clients.join_all()).await;
+        let all = tokio::time::timeout(Duration::from_mins(1), self.clients.join_all()).await;
         all.expect("every request is answered in the end");
         std::mem::take(&mut self.given.lock().unwrap())
     }

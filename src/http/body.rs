@@ -1,12 +1,13 @@
 //! From bytes to domain types; what is malformed stops here.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
 
-use axum::body::Bytes;
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Query, Request};
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -41,16 +42,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let detail = format!("Content-Type is {:?}", declared.unwrap_or(""));
             return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.into_response().status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-                        &problem::BODY_TOO_LARGE,
-                        "the limit is [http] body_limit_bytes",
-                    ),
-                    _ => Problem::new(&problem::MALFORMED_BODY, "the body did not arrive whole"),
-                })?;
+        let limit = request.extensions().get::<BodyLimit>().copied();
+        let bytes = read(request, limit.unwrap_or_default().0).await?;
         let refused = |error: serde_json::Error| {
             let kind = if error.is_data() {
                 &problem::INVALID_FIELD
@@ -58,10 +51,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 &problem::MALFORMED_BODY
             };
             match member_at(&bytes, &error) {
-                Some(name) if !error.to_string().starts_with(&name) => {
-                    Problem::new(kind, format!("{name}: {error}"))
-                }
-                _ => Problem::new(kind, error),
+                Some(name) => Problem::new(kind, format!("{name}: {error}")),
+                None => Problem::new(kind, error),
             }
         };
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(refused)?;
@@ -75,20 +66,70 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// How much of a body is read for an operation, in bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+/// What is read of a body that is too large. A client that is still sending does not hear an answer.
+const READ_AT_MOST: usize = 16 * 1024 * 1024;
+
+async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        let detail = format!("the limit is [http] body_limit_bytes = {limit}");
+        Problem::new(&problem::BODY_TOO_LARGE, detail)
+    };
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|v| v.to_str().ok()?.parse().ok());
+    let waits = request.headers().contains_key(header::EXPECT);
+    if declared.is_some_and(|length: usize| length > READ_AT_MOST || (waits && length > limit)) {
+        return Err(too_large());
+    }
+    let mut body = pin!(request.into_body());
+    let (mut bytes, mut seen) = (Vec::new(), 0_usize);
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let broken = |_| Problem::new(&problem::MALFORMED_BODY, "the body did not arrive whole");
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue; // trailers
+        };
+        seen = seen.saturating_add(data.len());
+        if seen > READ_AT_MOST {
+            break;
+        } else if seen > limit {
+            bytes = Vec::new();
+        } else {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if seen > limit {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
 /// The member of a JSON object in whose value its reader stopped. Serde says what is wrong with a
-/// value, but not whose it is.
+/// value, but not whose it is; where it does, there is nothing to add.
 fn member_at(body: &[u8], error: &serde_json::Error) -> Option<String> {
+    let said = error.to_string();
+    let of_fields = ["missing field", "unknown field", "duplicate field"];
+    if of_fields.iter().any(|start| said.starts_with(start)) {
+        return None;
+    }
     let members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
     let lines_before = error.line().checked_sub(1)?;
     let lines = body.split_inclusive(|byte| *byte == b'\n');
     let stopped = lines.take(lines_before).map(<[u8]>::len).sum::<usize>() + error.column();
-    members.into_iter().find_map(|(name, value)| {
-        let value = value.get();
-        let start = value.as_ptr().addr() - body.as_ptr().addr();
-        (start..=start + value.len())
-            .contains(&stopped)
-            .then_some(name)
-    })
+    let found = members.into_iter().find(|(_, value)| {
+        let start = value.get().as_ptr().addr() - body.as_ptr().addr();
+        let end = start + value.get().len();
+        // After the last value the reader has gone on to the end of the object.
+        let last = body
+            .get(end..stopped)
+            .is_some_and(|it| it.trim_ascii() == b"}");
+        (start..=end).contains(&stopped) || last
+    });
+    found
+        .map(|(name, _)| name)
+        .filter(|name| !said.starts_with(name))
 }
 
 /// The name in a path. What cannot be a name is not there.
@@ -155,6 +196,8 @@ mod tests {
             (r#"{"price":"a","count":2,"list":[true,0]}"#, Some("list")),
             (r#"{"price":"a","count":{},"list":[]}"#, Some("count")),
             // These name the member themselves, or there is none.
+            (r#"{"count":2,"price":"NO" }"#, Some("price")),
+            (r#"{"count":2,"price":"A","list":[]}"#, Some("price")),
             (r#"{"price":"a"}"#, None),
             (r#"{"price":"a","prize":"b"}"#, None),
             (r#"{"price":"a","price":"b"}"#, None),

@@ -20,11 +20,11 @@ mod wallets;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request};
+use axum::extract::{MatchedPath, Path, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{BoxError, Json, Router, error_handling::HandleErrorLayer};
+use axum::{BoxError, Extension, Json, Router, error_handling::HandleErrorLayer};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use utoipa::OpenApi;
@@ -34,6 +34,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::signing::Signed;
+use body::BodyLimit;
 use problem::Problem;
 pub use serve::{ListenError, listen, serve};
 
@@ -157,7 +158,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
             axum::routing::get(async || Json(problem::CATALOGUE)),
         )
         .route("/problems/{name}", axum::routing::get(show_problem))
-        .layer(DefaultBodyLimit::max(settings.body_limit_bytes))
+        .layer(Extension(BodyLimit(settings.body_limit_bytes)))
         .layer(limits)
         .merge(health)
         .fallback(async || Problem::not_found("resource"))

@@ -126,7 +126,7 @@ impl PublicKey {
 
     /// SHA-256 over the JWK's required members (RFC 7638), in base64url.
     pub fn thumbprint(&self) -> String {
-        // serde_json keeps an object's members in the order of their names, as RFC 7638 §3.3 wants.
+        // RFC 7638 §3.3 wants the members in the order of their names, which is how they are written below.
         let canonical = self.required_members().to_string();
         URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
     }

@@ -259,8 +259,13 @@ impl Deployment {
 
     /// Starts `serve`, with these variables in its environment.
     pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> Server {
+        self.serve_at("info,sqlx=warn", environment).await
+    }
+
+    /// The same, with this filter of events.
+    pub(crate) async fn serve_at(&self, log: &str, environment: &[(&str, &str)]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
-            .args(["serve", "--log-format", "json", "--config"])
+            .args(["serve", "--log", log, "--log-format", "json", "--config"])
             .arg(self.file("config.toml"))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -418,11 +423,18 @@ impl Caller {
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
-        let answer = request.bearer_auth(&self.token).send().await?;
+        Answer::of(request.bearer_auth(&self.token)).await
+    }
+}
+
+impl Answer {
+    /// The answer to a request as it is, without a token.
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> reqwest::Result<Self> {
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer {
+        Ok(Self {
             status,
             headers,
             text,

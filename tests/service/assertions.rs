@@ -1,0 +1,548 @@
+//! Assertions: what they say, that a server takes them once, and when they are answered again.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chancery::app::App;
+use chancery::audit::Logged;
+use chancery::clock::Clock;
+use chancery::config::Config;
+use chancery::custody::{
+    self, Algorithm, Custody, CustodyError, Generated, RawSignature, Sign, Vault,
+};
+use chancery::id::KeyId;
+use chancery::policy::Permit;
+use chancery::signing::Signer;
+use jsonwebtoken::{DecodingKey, Validation};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::stand::{Stand, refused};
+use crate::support::{Caller, Database, Deployment, Postgres, desk, skip};
+
+const ASSERTIONS: &str = "/v1/clients/d-c/assertions";
+const AUDIENCE: &str = "https://api.dev01.polymarketexchange.com";
+const ENDPOINT: &str = "https://pmx-dev01.us.auth0.com/oauth/token";
+
+#[tokio::test]
+async fn an_assertion_says_exactly_what_the_documentation_asks_for() {
+    let Some(stand) = Stand::new(
+        r#"
+        [oauth.environments.other]
+        issuer = "https://issuer.example/"
+        token_endpoint = "https://issuer.example/oauth/token"
+        token_audience = "https://api.example"
+        assertion_aud = "issuer"
+        typ = "client-authentication+jwt"
+        kid = "thumbprint"
+        lifetime_s = 300
+        "#,
+    )
+    .await
+    else {
+        return;
+    };
+    let issued = stand.trader.post(ASSERTIONS, &json!({})).await;
+    assert_eq!(issued.status, 200, "{}", issued.text);
+    assert_eq!(issued.headers["cache-control"], "no-store");
+    for (member, value) in [
+        ("client_id", "d-client"),
+        ("grant_type", "client_credentials"),
+        ("audience", AUDIENCE),
+        ("token_endpoint", ENDPOINT),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+    ] {
+        assert_eq!(issued.json[member], value, "{member}");
+    }
+    let assertion = issued.json["client_assertion"].as_str().unwrap();
+    let (header, claims) = parts(assertion);
+    assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT" }));
+    let mut members: Vec<_> = claims.as_object().unwrap().keys().collect();
+    members.sort();
+    assert_eq!(members, ["aud", "exp", "iat", "iss", "jti", "sub"]);
+    assert_eq!(claims["iss"], "d-client");
+    assert_eq!(claims["sub"], "d-client");
+    assert_eq!(claims["aud"], ENDPOINT, "one string");
+    let time = |claim: &str| claims[claim].as_i64().unwrap();
+    assert_eq!(time("exp") - time("iat"), 60);
+    assert!((0..5).contains(&(Clock::system().unix_s() - time("iat"))));
+    assert_eq!(claims["jti"].as_str().unwrap().len(), 32);
+    verify(&stand.trader, "d-c", assertion, ENDPOINT).await;
+
+    let second = stand.trader.post(ASSERTIONS, &json!({})).await;
+    let (_, again) = parts(second.json["client_assertion"].as_str().unwrap());
+    assert_ne!(again["jti"], claims["jti"], "a new one for each");
+    let jtis = "select count(*) from jtis";
+    assert_eq!(stand.database.count(jtis).await, 2);
+
+    client(&stand.operator, "other").await;
+    let issued = stand
+        .trader
+        .post("/v1/clients/other-c/assertions", &json!({}))
+        .await;
+    let assertion = issued.json["client_assertion"].as_str().unwrap();
+    let (header, claims) = parts(assertion);
+    let jwk = stand.trader.get("/v1/clients/other-c").await.json["jwk"].clone();
+    let expected = json!({ "alg": "RS256", "typ": "client-authentication+jwt", "kid": jwk["kid"] });
+    assert_eq!(header, expected);
+    assert_eq!(claims["aud"], "https://issuer.example/");
+    let time = |claim: &str| claims[claim].as_i64().unwrap();
+    assert_eq!(time("exp") - time("iat"), 300);
+    verify(
+        &stand.trader,
+        "other-c",
+        assertion,
+        "https://issuer.example/",
+    )
+    .await;
+
+    // Nothing of it can be chosen by a caller.
+    for member in ["aud", "exp", "scope", "claims", "lifetime_s"] {
+        let answer = stand.trader.post(ASSERTIONS, &json!({ member: "x" })).await;
+        refused(member, &answer, 422, "invalid-field", member);
+    }
+}
+
+#[tokio::test]
+async fn a_server_takes_an_assertion_once() {
+    let Some(server) = OAuthServer::start() else {
+        return;
+    };
+    let environment = |name: &str, more: &str| {
+        format!(
+            "[oauth.environments.{name}]\nissuer = \"{}\"\ntoken_endpoint = \"{}\"\ntoken_audience = \"{AUDIENCE}\"\n{more}\n",
+            server.issuer, server.token_endpoint
+        )
+    };
+    let both = environment("endpoint", "")
+        + &environment("issuer", "assertion_aud = \"issuer\"\nkid = \"thumbprint\"");
+    let Some(stand) = Stand::new(&both).await else {
+        return;
+    };
+    for name in ["endpoint", "issuer"] {
+        client(&stand.operator, name).await;
+        let shown = stand
+            .trader
+            .get(&format!("/v1/clients/{name}-c"))
+            .await
+            .json;
+        let registration = json!({
+            "grants": { AUDIENCE: ["read:orders"] }, "keys": [{ "pem": shown["pem"] }],
+        });
+        let path = format!("clients/{}", shown["client_id"].as_str().unwrap());
+        let registered = server
+            .admin(reqwest::Method::PUT, &path, &registration)
+            .await;
+        assert_eq!(registered["keys"][0]["kid"], shown["jwk"]["kid"]);
+    }
+    let issue = async |name: &str| {
+        let path = format!("/v1/clients/{name}-c/assertions");
+        let issued = stand.trader.post(&path, &json!({})).await;
+        assert_eq!(issued.status, 200, "{}", issued.text);
+        issued.json
+    };
+
+    let assertion = issue("endpoint").await;
+    let (status, token) = server.exchange(&assertion).await;
+    assert_eq!(status, 200, "{token}");
+    assert!(token["access_token"].is_string());
+    let (status, answer) = server.exchange(&assertion).await;
+    assert_eq!(status, 401, "a second delivery: {answer}");
+    let (status, answer) = server.exchange(&issue("endpoint").await).await;
+    assert_eq!(status, 200, "a new one: {answer}");
+
+    let policy = json!({ "aud_policy": "issuer" });
+    server
+        .admin(reqwest::Method::PATCH, "settings", &policy)
+        .await;
+    let (status, answer) = server.exchange(&issue("endpoint").await).await;
+    assert_eq!(status, 401, "an `aud` that is no longer taken: {answer}");
+    let (status, answer) = server.exchange(&issue("issuer").await).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// One key, one answer; but a credential is not handed out when it is worth nothing any more.
+#[tokio::test]
+async fn an_assertion_is_answered_again_until_it_expires() {
+    let Some(within) = Within::new(60, 0).await else {
+        return;
+    };
+    let first = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(first.status, 200, "{}", first.text);
+    within.advance(58);
+    let again = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(again.text, first.text);
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.headers["cache-control"], "no-store");
+    within.advance(1);
+    for _ in 0..2 {
+        let gone = within
+            .trader
+            .post_as("k", ASSERTIONS, &json!({}))
+            .await
+            .unwrap();
+        refused("expired", &gone, 410, "answer-expired", "expired");
+    }
+    let fresh = within
+        .trader
+        .post_as("l", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(fresh.status, 200, "{}", fresh.text);
+    assert_eq!(within.outcomes().await, ["released", "released"]);
+}
+
+#[tokio::test]
+async fn a_signature_that_came_late_is_made_once_more() {
+    let Some(within) = Within::new(60, 1).await else {
+        return;
+    };
+    let issued = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(issued.status, 200, "{}", issued.text);
+    let left = issued.json["exp"].as_i64().unwrap() - within.clock.unix_s();
+    assert_eq!(left, 59, "it is as good as new");
+    assert_eq!(within.outcomes().await, ["abandoned", "released"]);
+    let jtis = "select count(distinct jti) from jtis";
+    assert_eq!(within.database.count(jtis).await, 2, "each on record (P4)");
+
+    let again = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(again.text, issued.text);
+}
+
+#[tokio::test]
+async fn a_device_that_is_always_late_is_said_to_be() {
+    let Some(within) = Within::new(60, 2).await else {
+        return;
+    };
+    let late = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    refused("late", &late, 504, "device-timed-out", "twice");
+    assert_eq!(within.outcomes().await, ["abandoned", "abandoned"]);
+    // Nothing was released under the key, so the same request may be tried again.
+    let issued = within
+        .trader
+        .post_as("k", ASSERTIONS, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(issued.status, 200, "{}", issued.text);
+}
+
+/// The service in this process, with a clock that a test moves.
+struct Within {
+    trader: Caller,
+    clock: Clock,
+    database: Database,
+    _deployment: Deployment,
+    _serving: JoinSet<()>,
+    _postgres: Arc<Postgres>,
+}
+
+impl Within {
+    /// With assertions of this lifetime, and a device that is late this often.
+    async fn new(lifetime_s: u32, late: u32) -> Option<Self> {
+        let postgres = Postgres::shared()?;
+        let database = postgres.database().await;
+        let deployment = Deployment::new(&database.url);
+        let operator = deployment.bootstrap();
+        let file = deployment.file("config.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + &format!("\nlifetime_s = {lifetime_s}\n")).unwrap();
+        let config = Config::load(&file).unwrap();
+
+        let clock = Clock::fixed(Clock::system().unix_ms());
+        let mut app = App::build(&config, clock.clone()).await.unwrap();
+        let soft: chancery::name::Name = "soft".parse().unwrap();
+        let slow = Slow {
+            device: custody::open(&soft, &config.custody[&soft], &app.ledger).unwrap(),
+            clock: clock.clone(),
+            late: AtomicU32::new(late),
+        };
+        let device: Arc<dyn Custody> = Arc::new(slow);
+        let vault = Arc::new(Vault::new(BTreeMap::from([(soft, device)])));
+        app.signer = Signer::new(
+            &config.signing,
+            &config.idempotency,
+            app.policy.clone(),
+            vault.clone(),
+            app.log.clone(),
+            app.sealing.clone(),
+            clock.clone(),
+            app.tasks.clone(),
+        );
+        app.vault = vault;
+
+        let listener = chancery::http::listen(&config.http).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = chancery::http::router(app.clone(), &config.http);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let never = CancellationToken::new();
+            chancery::http::serve(listener, router, &config.http, &app.tasks, never).await;
+        });
+        let caller = |token: &str| Caller {
+            base: base.clone(),
+            token: token.to_owned(),
+            http: reqwest::Client::new(),
+        };
+        let trader = caller(&desk(&caller(&operator), "d", "soft").await);
+        Some(Self {
+            trader,
+            clock,
+            database,
+            _deployment: deployment,
+            _serving: serving,
+            _postgres: postgres,
+        })
+    }
+
+    fn advance(&self, seconds: i64) {
+        self.clock.set(self.clock.unix_ms() + seconds * 1000);
+    }
+
+    async fn outcomes(&self) -> Vec<String> {
+        sqlx::query_scalar("select coalesce(outcome, 'open') from intents order by id")
+            .fetch_all(&self.database.pool)
+            .await
+            .unwrap()
+    }
+}
+
+/// A device on which most of a minute passes while it signs.
+struct Slow {
+    device: Arc<dyn Custody>,
+    clock: Clock,
+    /// How often still.
+    late: AtomicU32,
+}
+
+#[async_trait]
+impl Custody for Slow {
+    async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
+        let less = |left: u32| left.checked_sub(1);
+        if self
+            .late
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
+        {
+            self.clock.set(self.clock.unix_ms() + 45_000);
+        }
+        self.device.sign(permit).await
+    }
+
+    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        self.device.generate(id, algorithm).await
+    }
+
+    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        self.device.inspect(id, algorithm).await
+    }
+
+    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
+        self.device.destroy(id, algorithm).await
+    }
+
+    async fn health(&self) -> Result<(), CustodyError> {
+        self.device.health().await
+    }
+}
+
+/// A client of desk `d` in this environment, with an active key.
+async fn client(operator: &Caller, environment: &str) {
+    let key = json!({
+        "name": format!("{environment}-k"), "purpose": "client", "backend": "soft",
+        "environment": environment, "owner": "d",
+    });
+    let step = json!({ "to": "active", "reason": "test" });
+    let client = json!({
+        "name": format!("{environment}-c"), "owner": "d", "key": format!("{environment}-k"),
+        "client_id": format!("{environment}-client"),
+    });
+    let steps = format!("/v1/keys/{environment}-k/steps");
+    for (path, body) in [("/v1/keys", key), (&steps, step), ("/v1/clients", client)] {
+        let made = operator.post(path, &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+}
+
+/// Header and claims, as they are.
+fn parts(assertion: &str) -> (Value, Value) {
+    let decode = |part: &str| -> Value {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    };
+    let parts: Vec<_> = assertion.split('.').collect();
+    assert_eq!(parts.len(), 3);
+    (decode(parts[0]), decode(parts[1]))
+}
+
+/// An independent library takes it, under the public key that the client shows.
+async fn verify(caller: &Caller, client: &str, assertion: &str, audience: &str) {
+    let shown = caller.get(&format!("/v1/clients/{client}")).await.json;
+    let pem = shown["pem"].as_str().unwrap();
+    let key = DecodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
+    let mut rules = Validation::new(jsonwebtoken::Algorithm::RS256);
+    rules.leeway = 0;
+    rules.set_audience(&[audience]);
+    rules.set_issuer(&[shown["client_id"].as_str().unwrap()]);
+    rules.set_required_spec_claims(&["iss", "sub", "aud", "exp"]);
+    jsonwebtoken::decode::<Value>(assertion, &key, &rules).unwrap();
+}
+
+/// The authorization server of `tests/oauth-server`.
+struct OAuthServer {
+    child: Child,
+    issuer: String,
+    token_endpoint: String,
+    admin: String,
+    http: reqwest::Client,
+}
+
+impl OAuthServer {
+    /// `None`: it cannot run here, and that was said.
+    fn start() -> Option<Self> {
+        let version = Command::new("node").arg("--version").output().ok();
+        let version = version.and_then(|out| String::from_utf8(out.stdout).ok());
+        let number = version
+            .as_deref()
+            .unwrap_or("")
+            .trim()
+            .trim_start_matches('v');
+        let mut number = number.split('.').map(|it| it.parse().unwrap_or(0_u32));
+        let number = (number.next().unwrap_or(0), number.next().unwrap_or(0));
+        if number < (20, 19) {
+            skip("there is no Node.js 20.19 or newer");
+            return None;
+        }
+        let dir = match install() {
+            Ok(dir) => dir,
+            Err(why) => {
+                skip(&format!(
+                    "npm cannot install the authorization server: {why}"
+                ));
+                return None;
+            }
+        };
+        let mut child = Command::new("node")
+            .arg("server.mjs")
+            .current_dir(dir)
+            .env("PORT", "0")
+            .env("SCOPES_FILE", source("vectors/exchange-scopes.json"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready: Value = loop {
+            let line = lines.next().expect("the server starts").unwrap();
+            if line.starts_with('{') {
+                break serde_json::from_str(&line).unwrap();
+            }
+        };
+        let text = |member: &str| ready[member].as_str().unwrap().to_owned();
+        Some(Self {
+            child,
+            issuer: text("issuer"),
+            token_endpoint: text("token_endpoint"),
+            admin: text("admin"),
+            http: reqwest::Client::new(),
+        })
+    }
+
+    async fn admin(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
+        let request = self.http.request(method, format!("{}/{path}", self.admin));
+        let answer = request.json(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        let text = answer.text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Exchanges what the service issued, as a client that follows the documentation does.
+    async fn exchange(&self, issued: &Value) -> (u16, Value) {
+        let mut body = json!({});
+        for member in [
+            "client_assertion",
+            "client_assertion_type",
+            "client_id",
+            "grant_type",
+            "audience",
+        ] {
+            body[member] = issued[member].clone();
+        }
+        let endpoint = issued["token_endpoint"].as_str().unwrap();
+        let answer = self.http.post(endpoint).json(&body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
+    }
+}
+
+impl Drop for OAuthServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Installs the server beside the build, once for all tests and runs.
+fn install() -> Result<PathBuf, String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oauth-server");
+    std::fs::create_dir_all(&dir).unwrap();
+    let lock = std::fs::File::create(dir.join("lock")).unwrap();
+    lock.lock().unwrap();
+    for entry in std::fs::read_dir(source("oauth-server")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.is_file() {
+            std::fs::copy(&file, dir.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let wanted = std::fs::read(dir.join("package-lock.json")).unwrap();
+    let installed = dir.join("installed.json");
+    if std::fs::read(&installed).is_ok_and(|known| known == wanted) {
+        return Ok(dir);
+    }
+    let output = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(&dir)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    std::fs::write(installed, wanted).unwrap();
+    Ok(dir)
+}
+
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(path)
+}

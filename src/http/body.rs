@@ -21,7 +21,7 @@ pub(super) struct Body<T>(pub(super) T, pub(super) RequestDigest);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let method = request.method().as_str().to_owned();
         let path = request
             .extensions()

@@ -115,9 +115,9 @@ impl Resource {
     /// A wallet, client or key (`kind` as the schema has it) with its owner and environment.
     pub fn owned(
         kind: &'static str,
-        name: &impl ToString,
-        owner: &impl ToString,
-        environment: &impl ToString,
+        name: &(impl ToString + ?Sized),
+        owner: &(impl ToString + ?Sized),
+        environment: &(impl ToString + ?Sized),
     ) -> Self {
         let name = name.to_string();
         let attributes = vec![
@@ -134,7 +134,7 @@ impl Resource {
 
     /// With one attribute more.
     #[must_use]
-    pub fn with(mut self, attribute: &'static str, value: &impl ToString) -> Self {
+    pub fn with(mut self, attribute: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.attributes.push((attribute, value.to_string()));
         self
     }

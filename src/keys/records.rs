@@ -88,19 +88,6 @@ pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, Le
     row.map(Key::try_from).transpose()
 }
 
-pub(crate) async fn find_by_id(id: KeyId, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
-                public_key, attributes, created_at, cryptoperiod_ends_at
-         from keys where id = $1",
-        id.uuid(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
-    row.map(Key::try_from).transpose()
-}
-
 pub(super) async fn insert(
     id: KeyId,
     new: &NewKey,

@@ -6,109 +6,128 @@ use super::Wallet;
 use crate::clob::{Chain, Profile, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
-use crate::id::{KeyId, WalletId};
-use crate::keys;
+use crate::id::WalletId;
+use crate::keys::{self, Key};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
+/// A wallet and its key, in one row: both are read for every signature.
 struct Row {
     id: Uuid,
     name: String,
     owner: String,
-    key_id: Uuid,
     chain_id: i64,
     signature_type: i16,
     funder: Option<Vec<u8>>,
     session_key: bool,
     created_at: time::OffsetDateTime,
+    key_id: Uuid,
+    key_name: String,
+    key_purpose: String,
+    key_algorithm: String,
+    key_backend: String,
+    key_environment: String,
+    key_owner: String,
+    key_state: String,
+    key_epoch: i64,
+    key_public_key: Option<Vec<u8>>,
+    key_attributes: Option<serde_json::Value>,
+    key_created_at: time::OffsetDateTime,
+    key_cryptoperiod_ends_at: time::OffsetDateTime,
 }
 
-/// Reads the wallet's key and puts the two together.
-async fn with_key(row: Row, ledger: &Ledger) -> Result<Wallet, LedgerError> {
-    let corrupt = |what: &str| LedgerError::Corrupt("wallets", format!("{what} of {}", row.id));
-    let key = keys::records::find_by_id(KeyId::from(row.key_id), ledger)
-        .await?
-        .ok_or_else(|| corrupt("key"))?;
-    let signer = key
-        .public_key
-        .as_ref()
-        .and_then(PublicKey::address)
-        .ok_or_else(|| corrupt("the key's address"))?;
-    let chain = u64::try_from(row.chain_id)
-        .ok()
-        .and_then(|id| Chain::try_from(id).ok());
-    let kind = u8::try_from(row.signature_type)
-        .ok()
-        .and_then(|n| SignatureType::try_from(n).ok());
-    let funder = row
-        .funder
-        .map(|bytes| bytes.try_into().map(Address))
-        .transpose()
-        .map_err(|_| corrupt("funder"))?;
-    let profile = Profile::new(
-        chain.ok_or_else(|| corrupt("chain_id"))?,
-        kind.ok_or_else(|| corrupt("signature_type"))?,
-        signer,
-        funder,
-        row.session_key,
-    )
-    .map_err(|_| corrupt("profile"))?;
-    Ok(Wallet {
-        id: row.id.into(),
-        name: Name::from_record("wallets", row.name)?,
-        owner: Name::from_record("wallets", row.owner)?,
-        key,
-        profile,
-        created_at: row.created_at,
-    })
+macro_rules! select {
+    ($which:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "select w.id, w.name, w.owner, w.chain_id, w.signature_type, w.funder, w.session_key,
+                    w.created_at, k.id as key_id, k.name as key_name, k.purpose as key_purpose,
+                    k.algorithm as key_algorithm, k.backend as key_backend,
+                    k.environment as key_environment, k.owner as key_owner, k.state as key_state,
+                    k.epoch as key_epoch, k.public_key as key_public_key,
+                    k.attributes as key_attributes, k.created_at as key_created_at,
+                    k.cryptoperiod_ends_at as key_cryptoperiod_ends_at
+             from wallets w join keys k on k.id = w.key_id " + $which
+            $(, $argument)*
+        )
+    };
+}
+
+impl TryFrom<Row> for Wallet {
+    type Error = LedgerError;
+
+    fn try_from(row: Row) -> Result<Self, LedgerError> {
+        let corrupt = |what: &str| LedgerError::Corrupt("wallets", format!("{what} of {}", row.id));
+        let key = Key::try_from(keys::records::Row {
+            id: row.key_id,
+            name: row.key_name,
+            purpose: row.key_purpose,
+            algorithm: row.key_algorithm,
+            backend: row.key_backend,
+            environment: row.key_environment,
+            owner: row.key_owner,
+            state: row.key_state,
+            epoch: row.key_epoch,
+            public_key: row.key_public_key,
+            attributes: row.key_attributes,
+            created_at: row.key_created_at,
+            cryptoperiod_ends_at: row.key_cryptoperiod_ends_at,
+        })?;
+        let signer = key
+            .public_key
+            .as_ref()
+            .and_then(PublicKey::address)
+            .ok_or_else(|| corrupt("the key's address"))?;
+        let chain = u64::try_from(row.chain_id)
+            .ok()
+            .and_then(|id| Chain::try_from(id).ok());
+        let kind = u8::try_from(row.signature_type)
+            .ok()
+            .and_then(|n| SignatureType::try_from(n).ok());
+        let funder = row
+            .funder
+            .map(|bytes| bytes.try_into().map(Address))
+            .transpose()
+            .map_err(|_| corrupt("funder"))?;
+        let profile = Profile::new(
+            chain.ok_or_else(|| corrupt("chain_id"))?,
+            kind.ok_or_else(|| corrupt("signature_type"))?,
+            signer,
+            funder,
+            row.session_key,
+        )
+        .map_err(|_| corrupt("profile"))?;
+        Ok(Self {
+            id: row.id.into(),
+            name: Name::from_record("wallets", row.name)?,
+            owner: Name::from_record("wallets", row.owner)?,
+            key,
+            profile,
+            created_at: row.created_at,
+        })
+    }
 }
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Wallet>, LedgerError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, name, owner, key_id, chain_id, signature_type, funder, session_key, created_at
-         from wallets order by name"
-    )
-    .fetch_all(ledger.pool())
-    .await?;
-    let mut wallets = Vec::with_capacity(rows.len());
-    for row in rows {
-        wallets.push(with_key(row, ledger).await?);
-    }
-    Ok(wallets)
+    let rows = select!("order by w.name").fetch_all(ledger.pool()).await?;
+    rows.into_iter().map(Wallet::try_from).collect()
 }
 
 pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Wallet>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, owner, key_id, chain_id, signature_type, funder, session_key, created_at
-         from wallets where name = $1",
-        name.as_str(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
-    match row {
-        Some(row) => with_key(row, ledger).await.map(Some),
-        None => Ok(None),
-    }
+    let row = select!("where w.name = $1", name.as_str())
+        .fetch_optional(ledger.pool())
+        .await?;
+    row.map(Wallet::try_from).transpose()
 }
 
 pub(super) async fn find_by_id(
     id: WalletId,
     ledger: &Ledger,
 ) -> Result<Option<Wallet>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, owner, key_id, chain_id, signature_type, funder, session_key, created_at
-         from wallets where id = $1",
-        id.uuid(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
-    match row {
-        Some(row) => with_key(row, ledger).await.map(Some),
-        None => Ok(None),
-    }
+    let row = select!("where w.id = $1", id.uuid())
+        .fetch_optional(ledger.pool())
+        .await?;
+    row.map(Wallet::try_from).transpose()
 }
 
 pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerError> {

@@ -3,83 +3,102 @@
 use uuid::Uuid;
 
 use super::Client;
-use crate::id::{ClientId, KeyId};
-use crate::keys;
+use crate::id::ClientId;
+use crate::keys::{self, Key};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
+/// A client and its key, in one row: both are read for every signature.
 struct Row {
     id: Uuid,
     name: String,
     owner: String,
     environment: String,
     client_id: String,
-    key_id: Uuid,
     created_at: time::OffsetDateTime,
+    key_id: Uuid,
+    key_name: String,
+    key_purpose: String,
+    key_algorithm: String,
+    key_backend: String,
+    key_environment: String,
+    key_owner: String,
+    key_state: String,
+    key_epoch: i64,
+    key_public_key: Option<Vec<u8>>,
+    key_attributes: Option<serde_json::Value>,
+    key_created_at: time::OffsetDateTime,
+    key_cryptoperiod_ends_at: time::OffsetDateTime,
 }
 
-/// Reads the client's key and puts the two together.
-async fn with_key(row: Row, ledger: &Ledger) -> Result<Client, LedgerError> {
-    let key = keys::records::find_by_id(KeyId::from(row.key_id), ledger)
-        .await?
-        .ok_or_else(|| LedgerError::Corrupt("clients", format!("key of {}", row.id)))?;
-    Ok(Client {
-        id: row.id.into(),
-        name: Name::from_record("clients", row.name)?,
-        owner: Name::from_record("clients", row.owner)?,
-        environment: Name::from_record("clients", row.environment)?,
-        client_id: row.client_id,
-        key,
-        created_at: row.created_at,
-    })
+macro_rules! select {
+    ($which:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "select c.id, c.name, c.owner, c.environment, c.client_id, c.created_at,
+                    k.id as key_id, k.name as key_name, k.purpose as key_purpose,
+                    k.algorithm as key_algorithm, k.backend as key_backend,
+                    k.environment as key_environment, k.owner as key_owner, k.state as key_state,
+                    k.epoch as key_epoch, k.public_key as key_public_key,
+                    k.attributes as key_attributes, k.created_at as key_created_at,
+                    k.cryptoperiod_ends_at as key_cryptoperiod_ends_at
+             from clients c join keys k on k.id = c.key_id " + $which
+            $(, $argument)*
+        )
+    };
+}
+
+impl TryFrom<Row> for Client {
+    type Error = LedgerError;
+
+    fn try_from(row: Row) -> Result<Self, LedgerError> {
+        let key = Key::try_from(keys::records::Row {
+            id: row.key_id,
+            name: row.key_name,
+            purpose: row.key_purpose,
+            algorithm: row.key_algorithm,
+            backend: row.key_backend,
+            environment: row.key_environment,
+            owner: row.key_owner,
+            state: row.key_state,
+            epoch: row.key_epoch,
+            public_key: row.key_public_key,
+            attributes: row.key_attributes,
+            created_at: row.key_created_at,
+            cryptoperiod_ends_at: row.key_cryptoperiod_ends_at,
+        })?;
+        Ok(Self {
+            id: row.id.into(),
+            name: Name::from_record("clients", row.name)?,
+            owner: Name::from_record("clients", row.owner)?,
+            environment: Name::from_record("clients", row.environment)?,
+            client_id: row.client_id,
+            key,
+            created_at: row.created_at,
+        })
+    }
 }
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Client>, LedgerError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, name, owner, environment, client_id, key_id, created_at
-         from clients order by name"
-    )
-    .fetch_all(ledger.pool())
-    .await?;
-    let mut clients = Vec::with_capacity(rows.len());
-    for row in rows {
-        clients.push(with_key(row, ledger).await?);
-    }
-    Ok(clients)
+    let rows = select!("order by c.name").fetch_all(ledger.pool()).await?;
+    rows.into_iter().map(Client::try_from).collect()
 }
 
 pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Client>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, owner, environment, client_id, key_id, created_at
-         from clients where name = $1",
-        name.as_str(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
-    match row {
-        Some(row) => with_key(row, ledger).await.map(Some),
-        None => Ok(None),
-    }
+    let row = select!("where c.name = $1", name.as_str())
+        .fetch_optional(ledger.pool())
+        .await?;
+    row.map(Client::try_from).transpose()
 }
 
 pub(super) async fn find_by_id(
     id: ClientId,
     ledger: &Ledger,
 ) -> Result<Option<Client>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, owner, environment, client_id, key_id, created_at
-         from clients where id = $1",
-        id.uuid(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
-    match row {
-        Some(row) => with_key(row, ledger).await.map(Some),
-        None => Ok(None),
-    }
+    let row = select!("where c.id = $1", id.uuid())
+        .fetch_optional(ledger.pool())
+        .await?;
+    row.map(Client::try_from).transpose()
 }
 
 pub(super) async fn insert(client: &Client, tx: &mut Tx) -> Result<(), LedgerError> {

@@ -3,6 +3,7 @@
 mod records;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
@@ -96,7 +97,7 @@ pub enum ClientError {
 pub struct Clients {
     ledger: Ledger,
     keys: Keys,
-    environments: BTreeMap<Name, Environment>,
+    environments: Arc<BTreeMap<Name, Environment>>,
     approvals: approvals::Settings,
     clock: Clock,
 }
@@ -110,7 +111,7 @@ impl Clients {
         approvals: approvals::Settings,
         clock: Clock,
     ) -> Self {
-        let environments = settings.environments.clone();
+        let environments = Arc::new(settings.environments.clone());
         Self {
             ledger,
             keys,

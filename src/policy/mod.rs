@@ -6,7 +6,7 @@
 //!
 //! It **trusts** the policy file, which is the operator's, and the roles and owners in the ledger.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -77,6 +77,20 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    const ALL: [Self; 10] = [
+        Self::SignOrder,
+        Self::IssueAssertion,
+        Self::View,
+        Self::ViewSignatures,
+        Self::ViewCallers,
+        Self::CreateKey,
+        Self::CreateWallet,
+        Self::CreateClient,
+        Self::StepKey,
+        Self::ManageCallers,
+    ];
+
     /// The schema's word.
     pub fn name(self) -> &'static str {
         match self {
@@ -191,6 +205,40 @@ pub struct Policy {
     set: PolicySet,
     schema: Schema,
     digest: [u8; 32],
+    authorizer: Authorizer,
+    words: Words,
+}
+
+/// Words of the schema as Cedar has them. Cedar parses them from text, which takes longer than a
+/// decision.
+struct Words {
+    kinds: BTreeMap<&'static str, EntityTypeName>,
+    actions: BTreeMap<&'static str, EntityUid>,
+}
+
+impl Words {
+    /// Those that we use.
+    ///
+    /// # Panics
+    /// Never: a test makes them.
+    fn parse() -> Self {
+        let kind = |name| EntityTypeName::from_str(name).expect("a word of the schema parses");
+        let kinds = ["Caller", "Wallet", "Client", "Key", "Service"].map(|name| (name, kind(name)));
+        let action = |action: Action| {
+            let id = EntityId::new(action.name());
+            let uid = EntityUid::from_type_name_and_id(kind("Action"), id);
+            (action.name(), uid)
+        };
+        Self {
+            kinds: kinds.into(),
+            actions: Action::ALL.map(action).into(),
+        }
+    }
+
+    fn uid(&self, kind: &str, id: &str) -> Option<EntityUid> {
+        let kind = self.kinds.get(kind)?.clone();
+        Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    }
 }
 
 impl Policy {
@@ -249,14 +297,14 @@ impl Policy {
         resource: &Resource,
     ) -> Option<cedar_policy::Response> {
         let text = RestrictedExpression::new_string;
-        let principal = uid("Caller", &caller.id.to_string())?;
+        let principal = self.words.uid("Caller", &caller.id.to_string())?;
         let roles = caller.roles.iter().map(|role| text(role.to_string()));
         let about_caller = [
             ("name".to_owned(), text(caller.name.to_string())),
             ("owner".to_owned(), text(caller.owner.to_string())),
             ("roles".to_owned(), RestrictedExpression::new_set(roles)),
         ];
-        let on = uid(resource.kind, &resource.name)?;
+        let on = self.words.uid(resource.kind, &resource.name)?;
         let about_resource = resource
             .attributes
             .iter()
@@ -266,10 +314,13 @@ impl Policy {
             Entity::new(on.clone(), about_resource.collect(), HashSet::new()).ok()?,
         ];
         let entities = Entities::from_entities(entities, None).ok()?;
-        let what = uid("Action", action.name())?;
+        let what = self.words.actions.get(action.name())?.clone();
         let request =
             Request::new(principal, what, on, Context::empty(), Some(&self.schema)).ok()?;
-        Some(Authorizer::new().is_authorized(&request, &self.set, &entities))
+        Some(
+            self.authorizer
+                .is_authorized(&request, &self.set, &entities),
+        )
     }
 }
 
@@ -292,13 +343,10 @@ impl FromStr for Policy {
             set,
             schema,
             digest: Sha256::digest(text).into(),
+            authorizer: Authorizer::new(),
+            words: Words::parse(),
         })
     }
-}
-
-fn uid(kind: &str, id: &str) -> Option<EntityUid> {
-    let kind = EntityTypeName::from_str(kind).ok()?;
-    Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
 #[cfg(test)]

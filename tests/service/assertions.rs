@@ -19,7 +19,7 @@ use chancery::custody::{
 };
 use chancery::id::KeyId;
 use chancery::policy::Permit;
-use chancery::signing::Signer;
+use chancery::signing::{Parts, Signer};
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -292,12 +292,14 @@ impl Within {
         app.signer = Signer::new(
             &config.signing,
             &config.idempotency,
-            app.policy.clone(),
-            vault.clone(),
-            app.log.clone(),
-            app.sealing.clone(),
-            clock.clone(),
-            app.tasks.clone(),
+            Parts {
+                policy: app.policy.clone(),
+                vault: vault.clone(),
+                log: app.log.clone(),
+                sealing: app.sealing.clone(),
+                clock: clock.clone(),
+                tasks: app.tasks.clone(),
+            },
         );
         app.vault = vault;
 

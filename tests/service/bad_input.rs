@@ -8,9 +8,12 @@ use crate::support::{Answer, order};
 
 const ORDERS: &str = "/v1/wallets/d-w/orders";
 
+/// What is sent, the status and problem that come back, and what the detail says.
+type Case<T> = (T, u16, &'static str, &'static str);
+
 /// Orders that are JSON and cannot be signed: what is sent, the problem, what its detail says.
 #[rustfmt::skip]
-fn orders() -> Vec<(Value, u16, &'static str, &'static str)> {
+fn orders() -> Vec<Case<Value>> {
     let past = json!({ "orderType": "GTD", "expiration": 1_600_000_000 });
     let mut table = vec![
         (with("sise", json!("1")), 422, "invalid-field", "sise"),
@@ -87,8 +90,6 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str, &'static str)> {
     ]
 }
 
-type Headers<'a> = &'a [(&'a str, &'a str)];
-
 #[tokio::test]
 async fn a_bad_request_is_refused_by_name_and_signs_nothing() {
     let Some(mut stand) = Stand::new("").await else {
@@ -114,192 +115,69 @@ async fn a_bad_request_is_refused_by_name_and_signs_nothing() {
     stand.still_signs().await;
 }
 
+/// Headers that are wrong: what is sent, the problem, what its detail says.
+#[rustfmt::skip]
+fn headers(token: &str) -> Vec<Case<Vec<(&'static str, String)>>> {
+    let auth = || ("authorization", format!("Bearer {token}"));
+    let given = |value: &str| ("authorization", value.to_owned());
+    let mistyped = format!("Bearer {}x", &token[..token.len() - 1]);
+    let unknown = format!("Bearer {}", chancery::callers::Token::random().expose());
+    let json = || ("content-type", "application/json".to_owned());
+    let typed = |value: &str| ("content-type", value.to_owned());
+    let named = |value: &str| ("idempotency-key", value.to_owned());
+    let key = || named("k");
+    let in_ms = |value: &str| ("chancery-deadline-ms", value.to_owned());
+    let mut table = vec![
+        (vec![json(), key()], 401, "not-authenticated", "bearer"),
+        (vec![json(), key(), given(token)], 401, "not-authenticated", "bearer"),
+        (vec![json(), key(), given(&format!("Basic {token}"))], 401, "not-authenticated", "bearer"),
+        (vec![json(), key(), given(&mistyped)], 401, "not-authenticated", "token"),
+        (vec![json(), key(), given(&unknown)], 401, "not-authenticated", "token"),
+        (vec![json(), key(), given("Bearer ")], 401, "not-authenticated", ""),
+        (vec![json(), key(), auth(), auth()], 401, "not-authenticated", "two"),
+        (vec![auth(), key()], 415, "unsupported-media-type", "Content-Type"),
+        (vec![auth(), key(), typed("application/x-www-form-urlencoded")], 415, "unsupported-media-type", "x-www-form"),
+        (vec![auth(), key(), typed("text/json")], 415, "unsupported-media-type", "text/json"),
+        (vec![auth(), json()], 400, "idempotency-key-missing", "Idempotency-Key"),
+        (vec![auth(), json(), key(), named("l")], 400, "malformed-header", "idempotency-key"),
+        (vec![auth(), json(), key(), in_ms("9"), in_ms("9")], 400, "malformed-header", "chancery-deadline-ms"),
+    ];
+    for wrong in ["", "a b", &"k".repeat(256)] {
+        table.push((vec![auth(), json(), named(wrong)], 400, "malformed-header", "Idempotency-Key"));
+    }
+    for wrong in ["", "0", "-1", "1.5", "soon", "60001"] {
+        table.push((vec![auth(), json(), key(), in_ms(wrong)], 400, "malformed-header", "Chancery-Deadline-Ms"));
+    }
+    table
+}
+
 #[tokio::test]
 async fn a_bad_header_is_refused_by_name_and_signs_nothing() {
     let Some(mut stand) = Stand::new("").await else {
         return;
     };
-    let bearer = format!("Bearer {}", stand.trader.token);
-    let mistyped = format!("{}x", &bearer[..bearer.len() - 1]);
-    let unknown = format!("Bearer {}", chancery::callers::Token::random().expose());
-    let basic = bearer.replace("Bearer", "Basic");
-    let json = ("content-type", "application/json");
-    let auth = ("authorization", bearer.as_str());
-    let key = ("idempotency-key", "k");
-    let long = "k".repeat(256);
-    let deadline = |value| ("chancery-deadline-ms", value);
-    let table: Vec<(&str, Vec<(&str, &str)>, u16, &str, &str)> = vec![
-        (
-            "no token",
-            vec![json, key],
-            401,
-            "not-authenticated",
-            "bearer",
-        ),
-        (
-            "no scheme",
-            vec![json, key, ("authorization", &stand.trader.token)],
-            401,
-            "not-authenticated",
-            "",
-        ),
-        (
-            "another scheme",
-            vec![json, key, ("authorization", &basic)],
-            401,
-            "not-authenticated",
-            "",
-        ),
-        (
-            "a mistyped token",
-            vec![json, key, ("authorization", &mistyped)],
-            401,
-            "not-authenticated",
-            "",
-        ),
-        (
-            "an unknown token",
-            vec![json, key, ("authorization", &unknown)],
-            401,
-            "not-authenticated",
-            "",
-        ),
-        (
-            "an empty token",
-            vec![json, key, ("authorization", "Bearer ")],
-            401,
-            "not-authenticated",
-            "",
-        ),
-        (
-            "two credentials",
-            vec![json, key, auth, auth],
-            401,
-            "not-authenticated",
-            "two",
-        ),
-        (
-            "no content type",
-            vec![auth, key],
-            415,
-            "unsupported-media-type",
-            "Content-Type",
-        ),
-        (
-            "a form",
-            vec![
-                auth,
-                key,
-                ("content-type", "application/x-www-form-urlencoded"),
-            ],
-            415,
-            "unsupported-media-type",
-            "x-www-form",
-        ),
-        (
-            "text",
-            vec![auth, key, ("content-type", "text/json")],
-            415,
-            "unsupported-media-type",
-            "text/json",
-        ),
-        (
-            "no key",
-            vec![auth, json],
-            400,
-            "idempotency-key-missing",
-            "Idempotency-Key",
-        ),
-        (
-            "an empty key",
-            vec![auth, json, ("idempotency-key", "")],
-            400,
-            "malformed-header",
-            "Idempotency-Key",
-        ),
-        (
-            "a long key",
-            vec![auth, json, ("idempotency-key", &long)],
-            400,
-            "malformed-header",
-            "Idempotency-Key",
-        ),
-        (
-            "a key with a space",
-            vec![auth, json, ("idempotency-key", "a b")],
-            400,
-            "malformed-header",
-            "Idempotency-Key",
-        ),
-        (
-            "two keys",
-            vec![auth, json, key, ("idempotency-key", "l")],
-            400,
-            "malformed-header",
-            "idempotency-key",
-        ),
-        (
-            "deadline 0",
-            vec![auth, json, key, deadline("0")],
-            400,
-            "malformed-header",
-            "Chancery-Deadline-Ms",
-        ),
-        (
-            "deadline -1",
-            vec![auth, json, key, deadline("-1")],
-            400,
-            "malformed-header",
-            "Chancery-Deadline-Ms",
-        ),
-        (
-            "deadline 1.5",
-            vec![auth, json, key, deadline("1.5")],
-            400,
-            "malformed-header",
-            "Chancery-Deadline-Ms",
-        ),
-        (
-            "deadline soon",
-            vec![auth, json, key, deadline("soon")],
-            400,
-            "malformed-header",
-            "Chancery-Deadline-Ms",
-        ),
-        (
-            "deadline 60001",
-            vec![auth, json, key, deadline("60001")],
-            400,
-            "malformed-header",
-            "Chancery-Deadline-Ms",
-        ),
-        (
-            "two deadlines",
-            vec![auth, json, key, deadline("9"), deadline("9")],
-            400,
-            "malformed-header",
-            "chancery-deadline-ms",
-        ),
-    ];
-    for (what, headers, status, problem, detail) in &table {
+    let token = stand.trader.token.clone();
+    for (headers, status, problem, detail) in headers(&token) {
         let body = order().to_string();
-        let answer = send(&stand, Method::POST, ORDERS, headers, body).await;
-        refused(what, &answer, *status, problem, detail);
-        assert_eq!(
-            answer.headers.get("www-authenticate").is_some(),
-            *status == 401,
-            "{what}"
-        );
+        let answer = send(&stand, Method::POST, ORDERS, &headers, body).await;
+        let what = format!("{headers:?}");
+        refused(&what, &answer, status, problem, detail);
+        let asks = answer.headers.contains_key("www-authenticate");
+        assert_eq!(asks, status == 401, "{what}");
     }
-
-    let put = send(&stand, Method::PUT, ORDERS, &[auth, json], String::new()).await;
+    let mut good = vec![
+        ("authorization", format!("Bearer {token}")),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let put = send(&stand, Method::PUT, ORDERS, &good, String::new()).await;
     refused("PUT", &put, 405, "method-not-allowed", "method");
     assert_eq!(put.headers["allow"], "POST");
-    let gone = send(&stand, Method::GET, "/v1/nothing", &[auth], String::new()).await;
+    let gone = send(&stand, Method::GET, "/v1/nothing", &good, String::new()).await;
     refused("an unknown path", &gone, 404, "not-found", "");
 
+    good.push(("idempotency-key", "k".to_owned()));
     let big = format!(r#"{{"price":"{}"}}"#, "0".repeat(10 * 1024 * 1024));
-    let answer = send(&stand, Method::POST, ORDERS, &[auth, json, key], big).await;
+    let answer = send(&stand, Method::POST, ORDERS, &good, big).await;
     refused("10 MiB", &answer, 413, "body-too-large", "body_limit_bytes");
 
     assert_eq!(stand.signed().await, (0, 0));
@@ -404,188 +282,78 @@ async fn a_key_that_does_not_sign_is_named_and_spends_nothing() {
     stand.still_signs().await;
 }
 
-/// Administrative bodies: the field is named here too.
-#[tokio::test]
-async fn a_bad_administrative_request_is_refused_by_name() {
-    let Some(mut stand) = Stand::new("").await else {
-        return;
-    };
-    let key = json!({ "name": "k", "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "d" });
-    let wallet = json!({ "name": "w", "owner": "d", "key": "d-wk", "chainId": 137 });
-    let client = json!({ "name": "c", "owner": "d", "key": "d-ck", "client_id": "x" });
-    let caller = json!({ "name": "x", "owner": "d", "roles": ["trader"] });
+/// Administrative requests that are wrong: where and what is sent, the problem, what its detail says.
+#[rustfmt::skip]
+fn administrative() -> Vec<Case<(&'static str, Value)>> {
     let changed = |body: &Value, member: &str, value: Value| {
         let mut body = body.clone();
         body[member] = value;
         body
     };
-    let step = |to: Value, reason: Value| json!({ "to": to, "reason": reason });
-    let table = [
-        (
-            "/v1/keys",
-            changed(&key, "name", json!("No Name")),
-            422,
-            "invalid-field",
-            "name",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "purpose", json!("both")),
-            422,
-            "invalid-field",
-            "purpose",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "algorithm", json!("rsa2048")),
-            422,
-            "invalid-field",
-            "algorithm",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "cryptoperiod_days", json!(0)),
-            422,
-            "invalid-field",
-            "cryptoperiod_days",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "cryptoperiod_days", json!(70_000)),
-            422,
-            "invalid-field",
-            "cryptoperiod_days",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "private_key", json!("0x1")),
-            422,
-            "invalid-field",
-            "private_key",
-        ),
-        (
-            "/v1/keys",
-            changed(&key, "backend", json!("none")),
-            503,
-            "device-unavailable",
-            "device",
-        ),
-        (
-            "/v1/wallets",
-            changed(&wallet, "chainId", json!(1)),
-            422,
-            "invalid-field",
-            "chainId",
-        ),
-        (
-            "/v1/wallets",
-            changed(&wallet, "signatureType", json!(4)),
-            422,
-            "invalid-field",
-            "signatureType",
-        ),
-        (
-            "/v1/wallets",
-            changed(&wallet, "signatureType", json!(3)),
-            422,
-            "invalid-field",
-            "funder",
-        ),
-        (
-            "/v1/wallets",
-            changed(&wallet, "funder", json!("0x1")),
-            422,
-            "invalid-field",
-            "funder",
-        ),
-        (
-            "/v1/wallets",
-            changed(&wallet, "key", json!("d-ck")),
-            422,
-            "invalid-field",
-            "key",
-        ),
-        (
-            "/v1/clients",
-            changed(&client, "key", json!("d-wk")),
-            422,
-            "invalid-field",
-            "key",
-        ),
-        (
-            "/v1/clients",
-            changed(&client, "client_id", json!("a b")),
-            422,
-            "invalid-field",
-            "client_id",
-        ),
-        (
-            "/v1/clients",
-            changed(&client, "client_id", json!("")),
-            422,
-            "invalid-field",
-            "client_id",
-        ),
-        (
-            "/v1/callers",
-            changed(&caller, "roles", json!([])),
-            422,
-            "invalid-field",
-            "role",
-        ),
-        (
-            "/v1/callers",
-            changed(&caller, "roles", json!([""])),
-            422,
-            "invalid-field",
-            "roles",
-        ),
-        (
-            "/v1/callers",
-            changed(&caller, "token_days", json!(91)),
-            422,
-            "invalid-field",
-            "token_days",
-        ),
-        (
-            "/v1/callers",
-            changed(&caller, "token", json!("mine")),
-            422,
-            "invalid-field",
-            "token",
-        ),
-        (
-            "/v1/keys/d-wk/steps",
-            step(json!("gone"), json!("x")),
-            422,
-            "invalid-field",
-            "to",
-        ),
-        (
-            "/v1/keys/d-wk/steps",
-            step(json!("suspended"), json!("")),
-            422,
-            "invalid-field",
-            "reason",
-        ),
-        (
-            "/v1/keys/d-wk/steps",
-            step(json!("suspended"), json!("a\u{0}b")),
-            422,
-            "invalid-field",
-            "reason",
-        ),
-        (
-            "/v1/keys/d-wk/steps",
-            step(json!("destroyed"), json!("x")),
-            409,
-            "not-a-step",
-            "destroyed",
-        ),
+    let key = json!({ "name": "k", "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "d" });
+    let key = |member, value| ("/v1/keys", changed(&key, member, value));
+    let wallet = json!({ "name": "w", "owner": "d", "key": "d-wk", "chainId": 137 });
+    let wallet = |member, value| ("/v1/wallets", changed(&wallet, member, value));
+    let client = json!({ "name": "c", "owner": "d", "key": "d-ck", "client_id": "x" });
+    let client = |member, value| ("/v1/clients", changed(&client, member, value));
+    let caller = json!({ "name": "x", "owner": "d", "roles": ["trader"] });
+    let caller = |member, value| ("/v1/callers", changed(&caller, member, value));
+    let step = |to: &str, reason: &str| ("/v1/keys/d-wk/steps", json!({ "to": to, "reason": reason }));
+    let mut table = vec![
+        (key("backend", json!("none")), 503, "device-unavailable", "device"),
+        (wallet("signatureType", json!(3)), 422, "invalid-field", "funder"),
+        (step("destroyed", "x"), 409, "not-a-step", "destroyed"),
+        (step("gone", "x"), 422, "invalid-field", "to"),
+        (step("suspended", ""), 422, "invalid-field", "reason"),
+        (step("suspended", "a\u{0}b"), 422, "invalid-field", "reason"),
     ];
-    for (path, body, status, problem, detail) in &table {
-        let answer = stand.operator.post(path, body).await;
-        refused(&format!("{path} {body}"), &answer, *status, problem, detail);
+    for (member, value) in [
+        ("name", json!("No Name")),
+        ("purpose", json!("both")),
+        ("algorithm", json!("rsa2048")),
+        ("cryptoperiod_days", json!(0)),
+        ("cryptoperiod_days", json!(70_000)),
+        ("private_key", json!("0x1")),
+    ] {
+        table.push((key(member, value), 422, "invalid-field", member));
+    }
+    for (member, value) in [
+        ("chainId", json!(1)),
+        ("signatureType", json!(4)),
+        ("funder", json!("0x1")),
+        ("funder", json!("0x0000000000000000000000000000000000000001")),
+        ("key", json!("d-ck")),
+    ] {
+        table.push((wallet(member, value), 422, "invalid-field", member));
+    }
+    for (member, value) in [
+        ("key", json!("d-wk")),
+        ("client_id", json!("a b")),
+        ("client_id", json!("")),
+        ("client_id", json!("i".repeat(65))),
+    ] {
+        table.push((client(member, value), 422, "invalid-field", member));
+    }
+    for (member, value) in [
+        ("roles", json!([""])),
+        ("roles", json!([])),
+        ("token_days", json!(0)),
+        ("token_days", json!(91)),
+        ("token", json!("mine")),
+    ] {
+        table.push((caller(member, value), 422, "invalid-field", member));
+    }
+    table
+}
+
+#[tokio::test]
+async fn a_bad_administrative_request_is_refused_by_name() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    for ((path, body), status, problem, detail) in administrative() {
+        let answer = stand.operator.post(path, &body).await;
+        refused(&format!("{path} {body}"), &answer, status, problem, detail);
     }
     for query in [
         "",
@@ -621,13 +389,13 @@ async fn send(
     stand: &Stand,
     method: Method,
     path: &str,
-    headers: Headers<'_>,
+    headers: &[(&str, String)],
     body: String,
 ) -> Answer {
     let url = format!("{}{path}", stand.server.base);
     let mut request = stand.trader.http.request(method, url).body(body);
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        request = request.header(*name, value);
     }
     Answer::of(request).await.unwrap()
 }

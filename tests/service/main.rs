@@ -1,4 +1,10 @@
 //! The service as its callers see it: a module for each promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test panics where something is not as it has to be, reads its switches from the environment, and says what it skips"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,6 +14,7 @@ mod assertions;
 mod bad_input;
 mod documents;
 mod limits;
+mod oauth_server;
 mod outages;
 mod query_data;
 mod reads;

@@ -1,5 +1,6 @@
 //! The wired service: built once from the configuration, in tests too. Only `http` and `cli` see it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -20,9 +21,12 @@ use crate::sealing::{BadKeyFile, SealingKey};
 use crate::signing::{Parts, Signer};
 use crate::{approvals, idempotency};
 
-/// The service. Cheap to clone.
+/// The service. Cheap to clone: each request gets a handle of its own.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What the service is made of.
+pub struct Parts {
     /// Who may call.
     pub callers: Callers,
     /// Who may do what.
@@ -71,6 +75,14 @@ pub enum StartError {
     /// A file named by the configuration.
     #[error("cannot read {0}: {1}")]
     File(std::path::PathBuf, std::io::Error),
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl App {
@@ -123,7 +135,7 @@ impl App {
         );
         let approvals = config.approvals.clone();
         let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
             signer,
@@ -149,7 +161,7 @@ impl App {
             idempotency: config.idempotency.clone(),
             clock,
             tasks,
-        })
+        })))
     }
 
     /// Opens the devices that the configuration names.

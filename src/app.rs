@@ -18,7 +18,7 @@ use crate::name::Name;
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
 use crate::sealing::{BadKeyFile, SealingKey};
-use crate::signing::{Parts, Signer};
+use crate::signing::{self, Signer};
 use crate::{approvals, idempotency};
 
 /// The service. Cheap to clone: each request gets a handle of its own.
@@ -124,7 +124,7 @@ impl App {
         let signer = Signer::new(
             &config.signing,
             &config.idempotency,
-            Parts {
+            signing::Parts {
                 policy: policy.clone(),
                 vault: vault.clone(),
                 log: log.clone(),

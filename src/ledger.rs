@@ -123,6 +123,10 @@ impl Ledger {
         if let Some(password) = password {
             options = options.password(password.expose_secret());
         }
+        if u128::from(settings.lock_timeout_ms) >= PATIENCE.as_millis() {
+            let why = "[ledger] lock_timeout_ms is below 3000: after that a connection is given up";
+            return Err(LedgerError::Unavailable(why.into()));
+        }
         let lock_timeout = settings.lock_timeout_ms.to_string();
         let options = options
             .application_name("chancery")

@@ -86,6 +86,19 @@ impl Log {
         })
     }
 
+    /// Makes sure that what was read a moment ago is where it has to be. A row can be seen here while
+    /// its standby does not have it yet; a commit of our own that is waited for comes after it.
+    pub(crate) async fn vouch(&self) -> Result<(), LedgerError> {
+        let inner = &self.0;
+        let mut tx = Tx::begin(inner.ledger.session().await?, Gate::Shared).await?;
+        in_time(records::confirm(&inner.writer, inner.boot, 0, &mut tx)).await?;
+        match tx.commit().await {
+            Ok(_) => Ok(()),
+            Err(NotCommitted::Aborted(error)) => Err(error),
+            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
+        }
+    }
+
     /// The ledger that the log writes to.
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger

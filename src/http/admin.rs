@@ -34,6 +34,7 @@ impl Write<'_> {
             let detail = "this Idempotency-Key came with another request before";
             return Err(Problem::new(&problem::IDEMPOTENCY_KEY_REUSED, detail));
         }
+        self.app.log.vouch().await?;
         let sealed = standing.answer.unwrap_or_default();
         let body = self
             .app

@@ -13,7 +13,7 @@ use crate::app::App;
 pub(super) struct Readiness {
     /// Whether orders and assertions can be signed with every device.
     ready: bool,
-    /// `ok`, or what is wrong, for `ledger` and each `custody.NAME`.
+    /// `ok`, or what is wrong, for `ledger`, `writer` and each `custody.NAME`.
     checks: BTreeMap<String, String>,
 }
 
@@ -36,9 +36,11 @@ pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Readines
     let mut checks = BTreeMap::new();
     let ledger = app.ledger.ping().await;
     let devices = app.vault.health().await;
-    let ready = ledger.is_ok() && devices.iter().any(|(_, health)| health.is_ok());
+    let writer = app.signer.is_alive();
+    let ready = writer && ledger.is_ok() && devices.iter().any(|(_, health)| health.is_ok());
     let word = |ok: bool| if ok { "ok" } else { "unavailable" }.to_owned();
     checks.insert("ledger".to_owned(), word(ledger.is_ok()));
+    checks.insert("writer".to_owned(), word(writer));
     for (name, health) in devices {
         checks.insert(format!("custody.{name}"), word(health.is_ok()));
     }

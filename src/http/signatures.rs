@@ -120,7 +120,11 @@ pub(super) async fn find_signatures(
 
 async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
     let mut seen = Vec::new();
-    for entry in signatures::find(by, &app.ledger).await? {
+    let found = signatures::find(by, &app.ledger).await?;
+    if found.iter().any(|entry| entry.answer.is_some()) {
+        app.log.vouch().await?; // an answer is not given before its release is durable
+    }
+    for entry in found {
         let on = if entry.operation == "order" {
             app.wallets
                 .by_id(entry.subject.into())

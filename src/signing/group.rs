@@ -171,6 +171,11 @@ impl Group {
         answer.await.map_err(|_| SigningError::Busy)?
     }
 
+    /// Whether the writer still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.0.is_closed()
+    }
+
     /// Adds a leaf with the next group. A full queue drops it.
     pub(super) fn note(&self, leaf: Leaf) {
         drop(self.0.try_send(Job::Note(Box::new(leaf))));

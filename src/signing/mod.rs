@@ -306,6 +306,11 @@ impl Signer {
         Err(SigningError::Late)
     }
 
+    /// Whether groups are still written: without that nothing is signed until a restart.
+    pub fn is_alive(&self) -> bool {
+        self.0.group.is_alive()
+    }
+
     /// What was released for this request before, if anything was. For a request that could not be
     /// made any more, its expiration having passed meanwhile: it still has its one answer (P3).
     pub async fn earlier(
@@ -401,6 +406,7 @@ impl Signer {
         {
             return Err(SigningError::AnswerExpired);
         }
+        self.0.parts.log.vouch().await?; // nothing is answered before its release is durable
         let body = if released.sealed {
             self.0
                 .parts

@@ -115,10 +115,21 @@ impl App {
     /// Wires the service together. The schema has to be up to date.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let ledger = Self::ledger(config)?;
+        let vault = Self::vault(config, &ledger)?;
+        Self::build_with(config, clock, ledger, vault).await
+    }
+
+    /// The same with devices that are open already.
+    pub async fn build_with(
+        config: &Config,
+        clock: Clock,
+        ledger: Ledger,
+        vault: Vault,
+    ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
         let policy = Arc::new(Policy::load(&config.policy.file)?);
         let sealing = Arc::new(SealingKey::from_file(&config.sealing.key_file)?);
-        let vault = Arc::new(Self::vault(config, &ledger)?);
+        let vault = Arc::new(vault);
         let log = Log::open(ledger.clone(), &Self::writer(config)).await?;
         let tasks = TaskTracker::new();
         let signer = Signer::new(

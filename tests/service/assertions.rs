@@ -16,7 +16,6 @@ use chancery::custody::{
 };
 use chancery::id::KeyId;
 use chancery::policy::Permit;
-use chancery::signing::{Parts, Signer};
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -278,28 +277,18 @@ impl Within {
         let config = Config::load(&file).unwrap();
 
         let clock = Clock::fixed(Clock::system().unix_ms());
-        let mut app = App::build(&config, clock.clone()).await.unwrap();
+        let ledger = App::ledger(&config).unwrap();
         let soft: chancery::name::Name = "soft".parse().unwrap();
         let slow = Slow {
-            device: custody::open(&soft, &config.custody[&soft], &app.ledger).unwrap(),
+            device: custody::open(&soft, &config.custody[&soft], &ledger).unwrap(),
             clock: clock.clone(),
             late: AtomicU32::new(late),
         };
         let device: Arc<dyn Custody> = Arc::new(slow);
-        let vault = Arc::new(Vault::new(BTreeMap::from([(soft, device)])));
-        app.signer = Signer::new(
-            &config.signing,
-            &config.idempotency,
-            Parts {
-                policy: app.policy.clone(),
-                vault: vault.clone(),
-                log: app.log.clone(),
-                sealing: app.sealing.clone(),
-                clock: clock.clone(),
-                tasks: app.tasks.clone(),
-            },
-        );
-        app.vault = vault;
+        let vault = Vault::new(BTreeMap::from([(soft, device)]));
+        let app = App::build_with(&config, clock.clone(), ledger, vault)
+            .await
+            .unwrap();
 
         let listener = chancery::http::listen(&config.http).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -66,3 +66,72 @@ pub fn environment(name: &str) -> Option<String> {
     )]
     std::env::var(name).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../deploy/config.example.toml");
+
+    /// A commented line as the setting or section that it shows.
+    fn shown(line: &str) -> &str {
+        let Some(shown) = line.strip_prefix("# ") else {
+            return line;
+        };
+        let word = shown.split(' ').next().unwrap_or_default();
+        let is_setting = shown[word.len()..].starts_with(" = ")
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if is_setting || shown.starts_with('[') {
+            shown
+        } else {
+            line
+        }
+    }
+
+    /// The example with all that is commented out put in.
+    fn whole() -> String {
+        EXAMPLE
+            .lines()
+            .flat_map(|line| [shown(line), "\n"])
+            .collect()
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let example: Config = toml::from_str(EXAMPLE).unwrap();
+        let mut with_defaults: Config = toml::from_str(&whole()).unwrap();
+        assert!(whole().lines().filter(|line| line.contains(" = ")).count() > 40);
+
+        let soft = with_defaults.custody.remove(&"soft".parse().unwrap());
+        let soft = format!("{soft:?}");
+        assert!(soft.contains("accept_keys_in_software: false"), "{soft}");
+        assert_eq!(format!("{with_defaults:#?}"), format!("{example:#?}"));
+    }
+
+    #[test]
+    fn the_example_shows_every_setting() {
+        let whole = whole();
+        let headers: Vec<&str> = whole.lines().filter(|l| l.starts_with('[')).collect();
+        assert!(headers.len() > 10);
+        for header in [""].into_iter().chain(headers) {
+            let (before, after) = match header {
+                "" => ("", whole.as_str()),
+                _ => whole.split_once(header).unwrap(),
+            };
+            // The refusal of a wrong name lists the right ones.
+            let wrong = format!("{before}{header}\nno_such_setting = 0\n{after}");
+            let error = toml::from_str::<Config>(&wrong).unwrap_err();
+            let (_, names) = error.message().split_once("expected").unwrap();
+            let section = after.split("\n[").next().unwrap();
+            for name in names.split('`').skip(1).step_by(2) {
+                let setting = format!("{name} = ");
+                assert!(
+                    section.lines().any(|line| line.starts_with(&setting))
+                        || section.contains(&format!("# unset: {setting}"))
+                        || (header.is_empty() && after.contains(&format!("[{name}"))),
+                    "{header} {name}"
+                );
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod admin;
 mod assertions;
 mod bad_input;
 mod documents;
+mod grants;
 mod limits;
 mod oauth_server;
 mod outages;

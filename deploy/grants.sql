@@ -1,0 +1,34 @@
+-- What the service's role may do. Run as the schema's owner after every `chancery migrate`:
+--     psql -v ON_ERROR_STOP=1 -f deploy/grants.sql "$OWNER_URL"
+-- The roles are made beforehand (README.md). The service owns nothing, so it can neither change the
+-- schema nor switch the triggers off, and evidence can only be added to.
+
+begin;
+
+revoke create on schema public from public;
+revoke all on all tables in schema public from public, chancery_service;
+grant usage on schema public to chancery_service;
+grant select on all tables in schema public to chancery_service;
+
+-- Evidence: added, never changed or removed.
+grant insert on leaves, releases, jtis, key_transitions, credential_nonces to chancery_service;
+
+-- One row for each run; the commit that settles an unknown one moves seen_at.
+grant insert, update (seen_at) on writers to chancery_service;
+
+-- Callers and tokens are revoked, never removed.
+grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
+
+-- A key gets its public half once and moves along its edges; triggers see to both.
+grant insert, update (state, epoch, public_key, attributes) on keys to chancery_service;
+grant insert on wallets, clients to chancery_service;
+grant insert on sealed_keys to chancery_service;
+
+-- An intent is ended, once.
+grant insert, update (outcome, reason, ended_at, attempt) on intents to chancery_service;
+
+-- Idempotency keys are forgotten when they expire.
+grant insert, delete, update (request_digest, intent_id, answer, expires_at)
+    on idempotency_keys to chancery_service;
+
+commit;

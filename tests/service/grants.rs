@@ -1,0 +1,100 @@
+//! The service's role serves, and cannot change what is evidence (`deploy/grants.sql`).
+
+use sqlx::postgres::PgPool;
+
+use crate::support::{Deployment, Postgres, desk, order};
+
+const GRANTS: &str = include_str!("../../deploy/grants.sql");
+
+#[tokio::test]
+async fn the_service_role_serves_and_cannot_change_evidence() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let database = postgres.database().await;
+    let roles = "create role chancery_owner login; create role chancery_service login;
+                 alter schema public owner to chancery_owner;
+                 grant all on schema public to chancery_owner;";
+    sqlx::raw_sql(roles).execute(&database.pool).await.unwrap();
+    let of = |role: &str| {
+        database
+            .url
+            .replacen("user=chancery", &format!("user={role}"), 1)
+    };
+
+    let owner = Deployment::new(&of("chancery_owner"));
+    owner.run(&["migrate"]).unwrap();
+    let pool = PgPool::connect(&owner.database_url).await.unwrap();
+    for _ in 0..2 {
+        sqlx::raw_sql(GRANTS).execute(&pool).await.unwrap(); // a second time harms nothing
+    }
+
+    let deployment = Deployment::new(&of("chancery_service"));
+    let token = deployment.run(&["callers", "bootstrap"]).unwrap();
+    deployment.run(&["doctor"]).unwrap();
+    let server = deployment.serve(&[]).await;
+    let operator = server.caller(token.trim());
+    let trader = server.caller(&desk(&operator, "d", "soft").await);
+    for _ in 0..2 {
+        let path = "/v1/wallets/d-w/orders";
+        let signed = trader.post_as("k", path, &order()).await.unwrap();
+        assert_eq!(signed.status, 200, "{}", signed.text);
+    }
+    let nothing = serde_json::json!({});
+    let issued = trader.post("/v1/clients/d-c/assertions", &nothing).await;
+    assert_eq!(issued.status, 200, "{}", issued.text);
+    let token = serde_json::json!({ "token_days": 1 });
+    let issued = operator.post("/v1/callers/d-trader/tokens", &token).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    let suspend = serde_json::json!({ "to": "suspended", "reason": "test" });
+    let suspended = operator.post("/v1/keys/d-wk/steps", &suspend).await;
+    assert_eq!(suspended.status, 201, "{}", suspended.text);
+    let revoked = operator.post("/v1/callers/d-trader/revoke", &nothing).await;
+    assert_eq!(revoked.status, 201, "{}", revoked.text);
+
+    let service = PgPool::connect(&deployment.database_url).await.unwrap();
+    for table in [
+        "leaves",
+        "releases",
+        "jtis",
+        "key_transitions",
+        "credential_nonces",
+    ] {
+        let column = match table {
+            "leaves" => "writer",
+            "releases" => "intent_id",
+            "jtis" => "jti",
+            "key_transitions" => "reason",
+            _ => "recorded_by",
+        };
+        for sql in [
+            format!("update {table} set {column} = {column}"),
+            format!("delete from {table}"),
+            format!("truncate {table} cascade"),
+            format!("alter table {table} disable trigger all"),
+            format!("drop table {table} cascade"),
+        ] {
+            refused(&service, &sql).await;
+        }
+    }
+    for sql in [
+        "update keys set name = 'x'",
+        "update intents set digest = digest",
+        "update callers set roles = array['operator']",
+        "update wallets set key_id = key_id",
+        "delete from intents",
+        "delete from callers",
+        "create table mine (n int)",
+        "update _sqlx_migrations set success = false",
+    ] {
+        refused(&service, sql).await;
+    }
+}
+
+/// For want of the right, not for anything else.
+async fn refused(pool: &PgPool, sql: &str) {
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+    let error = done.execute(pool).await.unwrap_err();
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "42501", "{sql}: {error}");
+}

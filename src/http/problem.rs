@@ -322,3 +322,20 @@ impl From<CallerError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_book_has_every_problem() {
+        let run_book = include_str!("../../deploy/README.md");
+        for kind in CATALOGUE {
+            assert!(
+                run_book.contains(&format!("`{}`", kind.name)),
+                "{}",
+                kind.name
+            );
+        }
+    }
+}

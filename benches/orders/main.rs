@@ -20,7 +20,7 @@ mod floors;
 mod load;
 mod stage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.stage {
         None => prepare(&options),
-        Some(stage) => measure(&options, stage.clone()),
+        Some(stage) => measure(&options, stage),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,9 +86,9 @@ fn prepare(options: &Options) -> anyhow::Result<()> {
 
 /// One thread for the load, so that it takes little from what it measures.
 #[tokio::main(flavor = "current_thread")]
-async fn measure(options: &Options, dir: PathBuf) -> anyhow::Result<()> {
+async fn measure(options: &Options, dir: &Path) -> anyhow::Result<()> {
     let point = Duration::from_secs_f64(options.seconds);
-    let stage = Stage::start(&options.program, &dir).await?;
+    let stage = Stage::start(&options.program, dir).await?;
 
     println!("{:34}{}", "", Measured::HEADINGS);
     let wanted = |name: &str| name.contains(&options.only);
@@ -145,7 +145,7 @@ async fn measure(options: &Options, dir: PathBuf) -> anyhow::Result<()> {
     for ratio in ratios {
         println!("{ratio}");
     }
-    stage.stop().await
+    stage.stop()
 }
 
 /// What is asked for: each kind of signature out of each device, and nothing at all.

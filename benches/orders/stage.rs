@@ -51,9 +51,10 @@ pub(crate) fn set_up(program: &Path, dir: &Path) -> anyhow::Result<()> {
     let mut config = std::fs::read_to_string(&file)?;
     if softhsm_conf(dir).exists() {
         let master = json!(dir.join("keystore.key"));
-        config += &format!(
+        let more = format!(
             "\n[custody.soft]\nkind = \"sealed\"\nmaster_key_file = {master}\naccept_keys_in_software = true\n"
         );
+        config.push_str(&more);
         std::fs::write(file, config)?;
     }
     Ok(())
@@ -221,7 +222,7 @@ impl Stage {
     }
 
     /// Ends everything in good order.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
         drop(self.server);
         self.cluster.stop()
     }

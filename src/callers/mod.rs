@@ -109,7 +109,7 @@ pub enum CallerError {
     #[error("token_days is 1 to 90")]
     TokenDays,
     /// A caller needs a role, or no policy line will ever fit it.
-    #[error("a caller has at least one role")]
+    #[error("roles is empty: a caller has at least one")]
     NoRole,
     /// The ledger.
     #[error(transparent)]

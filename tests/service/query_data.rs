@@ -1,7 +1,5 @@
 //! The committed query data speaks of the schema that the migrations make, and of no other.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement, TypeInfo};
 
@@ -58,40 +56,4 @@ async fn the_query_data_fits_the_migrations() {
         checked += 1;
     }
     assert!(checked > 20, "only {checked} queries have data");
-}
-
-#[test]
-fn no_query_data_is_left_over() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    let mut sources = String::new();
-    let mut folders = vec![std::path::PathBuf::from(root)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                sources += &std::fs::read_to_string(path).unwrap();
-            }
-        }
-    }
-    let squeeze = |text: &str| text.split_whitespace().collect::<String>();
-    let sources = squeeze(&sources);
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
-    let left: BTreeSet<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
-        .map(|text| {
-            serde_json::from_str::<Value>(&text).unwrap()["query"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        // Some are put together from pieces; their ends are their own.
-        .filter(|sql| {
-            let sql = squeeze(sql);
-            !sources.contains(&sql[sql.len().saturating_sub(30)..])
-        })
-        .collect();
-    assert!(left.is_empty(), "no source has these queries: {left:#?}");
 }

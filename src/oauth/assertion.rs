@@ -146,12 +146,12 @@ impl Draft for AssertionDraft {
     }
 
     fn answer(&self, id: IntentId, prepared: &Prepared, signature: &Checked) -> Answer {
-        let (Payload::Message(input), Checked::Rs256(signature)) = (&prepared.payload, signature)
+        let (Payload::Message(input), Checked::Rs256(signature), Some(jti)) =
+            (&prepared.payload, signature, prepared.jti)
         else {
-            unreachable!("an assertion is a message, and its signature was checked as RS256");
+            unreachable!("an assertion is a message with a jti, and was checked as RS256");
         };
         let input = String::from_utf8_lossy(input);
-        let claim = |name| prepared.record["claims"][name].as_i64().unwrap_or_default();
         let issued = IssuedAssertion {
             id,
             client_assertion: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
@@ -160,8 +160,8 @@ impl Draft for AssertionDraft {
             grant_type: "client_credentials",
             audience: &self.environment.token_audience,
             token_endpoint: &self.environment.token_endpoint,
-            iat: claim("iat"),
-            exp: claim("exp"),
+            iat: jti.issued_at.unix_timestamp(),
+            exp: jti.expires_at.unix_timestamp(),
         };
         let body = serde_json::to_vec(&issued).expect("plain data serializes");
         Answer {

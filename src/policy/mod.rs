@@ -56,6 +56,24 @@ impl<A> Permit<A> {
 pub enum Action {
     /// Sign an order with a wallet.
     SignOrder,
+    /// Get a wallet's L1 header, which can be spent to create an API key.
+    IssueL1Header,
+    /// Have an API key made for a wallet.
+    CreateCredential,
+    /// Have an API key derived again.
+    DeriveCredential,
+    /// Have an API key deleted.
+    DeleteCredential,
+    /// Declare nonces that were used elsewhere, and search for them.
+    RecoverCredentials,
+    /// See which nonce made which API key.
+    ViewCredentials,
+    /// Be told an API key's secret and passphrase.
+    RevealCredential,
+    /// Get the L2 headers of one request.
+    IssueL2Headers,
+    /// Get the builder headers of one request.
+    IssueBuilderHeaders,
     /// Get an assertion of a client.
     IssueAssertion,
     /// See a wallet, client or key.
@@ -78,8 +96,17 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 19] = [
         Self::SignOrder,
+        Self::IssueL1Header,
+        Self::CreateCredential,
+        Self::DeriveCredential,
+        Self::DeleteCredential,
+        Self::RecoverCredentials,
+        Self::ViewCredentials,
+        Self::RevealCredential,
+        Self::IssueL2Headers,
+        Self::IssueBuilderHeaders,
         Self::IssueAssertion,
         Self::View,
         Self::ViewSignatures,
@@ -95,6 +122,15 @@ impl Action {
     pub fn name(self) -> &'static str {
         match self {
             Self::SignOrder => "sign_order",
+            Self::IssueL1Header => "issue_l1_header",
+            Self::CreateCredential => "create_credential",
+            Self::DeriveCredential => "derive_credential",
+            Self::DeleteCredential => "delete_credential",
+            Self::RecoverCredentials => "recover_credentials",
+            Self::ViewCredentials => "view_credentials",
+            Self::RevealCredential => "reveal_credential",
+            Self::IssueL2Headers => "issue_l2_headers",
+            Self::IssueBuilderHeaders => "issue_builder_headers",
             Self::IssueAssertion => "issue_assertion",
             Self::View => "view",
             Self::ViewSignatures => "view_signatures",

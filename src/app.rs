@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Log;
 use crate::callers::Callers;
+use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub keys: Keys,
     /// The wallets.
     pub wallets: Wallets,
+    /// The CLOBs that the service speaks to.
+    pub venues: Venues,
     /// The OAuth clients.
     pub clients: Clients,
     /// The devices.
@@ -69,6 +72,9 @@ pub enum StartError {
     /// The sealing key.
     #[error(transparent)]
     Sealing(#[from] BadKeyFile),
+    /// A venue.
+    #[error(transparent)]
+    Venue(#[from] BadVenue),
     /// A device.
     #[error("[custody.{0}] {1}")]
     Custody(Name, custody::CustodyError),
@@ -156,6 +162,7 @@ impl App {
                 approvals.clone(),
                 clock.clone(),
             ),
+            venues: Venues::open(&config.clob)?,
             clients: Clients::new(
                 &config.oauth,
                 ledger.clone(),

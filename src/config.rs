@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::name::Name;
-use crate::{approvals, custody, http, idempotency, ledger, oauth, policy, sealing, signing};
+use crate::{approvals, clob, custody, http, idempotency, ledger, oauth, policy, sealing, signing};
 
 /// Everything that can be set. Unknown names are refused.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -33,6 +33,9 @@ pub struct Config {
     /// `[signing]`
     #[serde(default)]
     pub signing: signing::Settings,
+    /// `[clob]`
+    #[serde(default)]
+    pub clob: clob::venue::Settings,
     /// `[oauth]`
     #[serde(default)]
     pub oauth: oauth::environment::Settings,
@@ -80,7 +83,9 @@ mod tests {
         };
         let word = shown.split(' ').next().unwrap_or_default();
         let is_setting = shown[word.len()..].starts_with(" = ")
-            && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if is_setting || shown.starts_with('[') {
             shown
         } else {

@@ -1,7 +1,8 @@
 //! Polymarket's CLOB: from what a trader says to a signed order.
 //!
-//! Pure: no clock, no network, no key. The caller brings the time, the salt and the signature, so
-//! that an order can be rebuilt, hashed and compared later.
+//! Building an order is pure: no clock, no network, no key. The caller brings the time, the salt and
+//! the signature, so that an order can be rebuilt, hashed and compared later. The network is in
+//! `venue`.
 //!
 //! It promises that an order holds exactly what was asked for (P7): decimals are never rounded
 //! through doubles, what is off the grid is refused, and what is cut is said. It trusts the caller's
@@ -21,6 +22,7 @@ pub mod order;
 mod order_error;
 pub mod request;
 pub mod signed;
+pub mod venue;
 pub mod wallet;
 pub mod wallets;
 

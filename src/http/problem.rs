@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::clob::OrderError;
+use crate::clob::venue::VenueError;
 use crate::clob::wallets::WalletError;
 use crate::custody::CustodyError;
 use crate::keys::KeyError;
@@ -88,14 +89,24 @@ kinds! {
         "Correct the field that the detail names.";
     ORDER_REFUSED "order-refused" 422 "No such order can be signed"
         "Correct what the detail names; nothing was signed.";
+    VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
+        "Say what would have been looked up (tickSize, negRisk, version), or have an operator add [clob.polygon] or [clob.amoy].";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
         "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
     INTERNAL "internal" 500 "The service made a mistake"
         "Report it with the X-Request-Id of this answer.";
+    VENUE_REFUSED "venue-refused" 502 "The CLOB refused"
+        "The detail has its words. Correct what they name; nothing took effect.";
+    VENUE_EDGE "venue-edge" 502 "Something in front of the CLOB answered in its place"
+        "Its web firewall or a proxy refuses this address: ask whoever runs the network. Repeat with the same Idempotency-Key.";
+    VENUE_ANSWER "venue-answer" 502 "The CLOB's answer is not what it should be"
+        "Repeat with the same Idempotency-Key; if it lasts, the CLOB has changed: tell an operator.";
     BUSY "busy" 503 "Too much is waiting already"
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"
+        "Repeat with the same Idempotency-Key after Retry-After seconds. Where the CLOB may have acted, the answer says what it did.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
@@ -233,6 +244,23 @@ impl From<CustodyError> for Problem {
             | CustodyError::WrongPayload(_) => {
                 tracing::error!(%error, "a device needs an operator");
                 Self::new(&DEVICE_UNAVAILABLE, "the device needs an operator").retry_after(60)
+            }
+        }
+    }
+}
+
+impl From<VenueError> for Problem {
+    fn from(error: VenueError) -> Self {
+        match error {
+            VenueError::NotConfigured(_) => Self::new(&VENUE_NOT_CONFIGURED, error),
+            VenueError::Refused { .. } => Self::new(&VENUE_REFUSED, error),
+            VenueError::Edge(_) => Self::new(&VENUE_EDGE, error),
+            VenueError::Nonsense(_) => Self::new(&VENUE_ANSWER, error),
+            VenueError::Throttled { retry_after_s } => {
+                Self::new(&VENUE_UNAVAILABLE, error).retry_after(retry_after_s.unwrap_or(1))
+            }
+            VenueError::Unreachable | VenueError::NoAnswer | VenueError::Down { .. } => {
+                Self::new(&VENUE_UNAVAILABLE, error).retry_after(1)
             }
         }
     }

@@ -35,7 +35,7 @@ pub struct Order {
     pub(super) profile: Profile,
     pub(super) contents: Contents,
     pub(super) envelope: Envelope,
-    price: Decimal,
+    price: Option<Decimal>,
     pub(super) warnings: Vec<Warning>,
     struct_hash: [u8; 32],
     /// The EIP-712 hash of the order.
@@ -99,8 +99,23 @@ impl Order {
             extra: Extra::of(request, format, envelope.expiration, timestamp_ms)?,
         };
 
+        Ok(Self {
+            price: Some(request.price),
+            warnings: warnings(request, version, amounts.cut_to),
+            ..Self::of(profile, exchange, contents, envelope)
+        })
+    }
+
+    /// The order with exactly these contents for this exchange, whose layout they have.
+    pub(super) fn of(
+        profile: &Profile,
+        exchange: &'static Exchange,
+        contents: Contents,
+        envelope: Envelope,
+    ) -> Self {
+        let format = exchange.version.format();
         let struct_hash = contents.struct_hash(format);
-        let order_hash = eip712::digest(&exchange.separator, &struct_hash);
+        let hash = eip712::digest(&exchange.separator, &struct_hash);
         let digest = match contents.signature_type {
             SignatureType::Poly1271 => eip712::digest(
                 &exchange.separator,
@@ -111,22 +126,20 @@ impl Order {
                     contents.signer,
                 ),
             ),
-            SignatureType::Eoa | SignatureType::PolyProxy | SignatureType::PolyGnosisSafe => {
-                order_hash
-            }
+            SignatureType::Eoa | SignatureType::PolyProxy | SignatureType::PolyGnosisSafe => hash,
         };
-        Ok(Self {
+        Self {
             format,
             exchange,
             profile: *profile,
             contents,
             envelope,
-            price: request.price,
-            warnings: warnings(request, version, amounts.cut_to),
+            price: None,
+            warnings: Vec::new(),
             struct_hash,
-            hash: order_hash,
+            hash,
             digest,
-        })
+        }
     }
 
     /// The order format used.
@@ -159,8 +172,8 @@ impl Order {
         &self.warnings
     }
 
-    /// The limit: cash per share.
-    pub fn price(&self) -> Decimal {
+    /// The limit: cash per share, where the trader named it.
+    pub fn price(&self) -> Option<Decimal> {
         self.price
     }
 

@@ -1,0 +1,395 @@
+//! The CLOB as a counterparty: a client for each chain, and what can be known from an answer.
+//!
+//! It **trusts** nothing that comes back: answers have limits in size and time, addresses and code
+//! are never taken from them, and a text that is quoted to callers is cut.
+//!
+//! # Why
+//! The one question that matters after a request is whether it took effect. A refusal in the venue's
+//! own form says no; a connection that was never made says no; everything else (a time-out, a 5xx,
+//! the web firewall's page) says nothing, and [`VenueError::settles`] keeps the two apart.
+
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+
+use super::request::VersionChoice;
+use super::wallet::Chain;
+
+/// `[clob]`: the CLOB of each chain, where there is one.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `[clob.polygon]`, for wallets on chain 137.
+    pub polygon: Option<VenueSettings>,
+    /// `[clob.amoy]`, for wallets on chain 80002.
+    pub amoy: Option<VenueSettings>,
+}
+
+/// `[clob.polygon]`, `[clob.amoy]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VenueSettings {
+    /// `https://clob.polymarket.com`. Plain `http` only to this machine.
+    pub url: String,
+    /// How long a call may take.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u64,
+    /// The order format that `auto` stands for: what the venue's `/version` says, or this one.
+    #[serde(default)]
+    pub version: VersionChoice,
+    /// How far from the venue's clock an L1 timestamp is taken, in seconds. After that a login that
+    /// was lost on its way can no longer take effect.
+    #[serde(default = "default_l1_window")]
+    pub l1_window_s: u32,
+}
+
+fn default_timeout() -> u64 {
+    4_000
+}
+
+fn default_l1_window() -> u32 {
+    300
+}
+
+/// The venues of this deployment.
+#[derive(Clone, Default)]
+pub struct Venues {
+    polygon: Option<Venue>,
+    amoy: Option<Venue>,
+}
+
+/// The CLOB of one chain. Cheap to clone.
+#[derive(Clone)]
+pub struct Venue {
+    http: reqwest::Client,
+    url: Url,
+    chain: Chain,
+    settings: VenueSettings,
+}
+
+/// Why a venue cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum BadVenue {
+    /// The URL is none, or would carry credentials in the clear.
+    #[error("[clob] url = {0:?}: https://host is wanted; http only to this machine")]
+    Url(String),
+    /// No TLS.
+    #[error("[clob] the HTTP client: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Why a call brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VenueError {
+    /// No CLOB is configured for the wallet's chain.
+    #[error("no CLOB is configured for chain {}", .0.id())]
+    NotConfigured(Chain),
+    /// No connection was made.
+    #[error("the CLOB cannot be reached")]
+    Unreachable,
+    /// The request was sent; the answer was lost or did not come in time.
+    #[error("the CLOB did not answer in time")]
+    NoAnswer,
+    /// Not the CLOB but what stands in front of it.
+    #[error("the CLOB's web firewall or proxy answered {0} with a page, not the CLOB itself")]
+    Edge(u16),
+    /// Too many requests.
+    #[error("the CLOB asks for fewer requests")]
+    Throttled {
+        /// As it says, in seconds.
+        retry_after_s: Option<u32>,
+    },
+    /// A fault of its own.
+    #[error("the CLOB answered {status}: {text}")]
+    Down {
+        /// 5xx.
+        status: u16,
+        /// Its `error`.
+        text: String,
+    },
+    /// It said no.
+    #[error("the CLOB answered {status}: {text}")]
+    Refused {
+        /// 4xx.
+        status: u16,
+        /// Its `error`.
+        text: String,
+    },
+    /// An answer that is not what the call answers.
+    #[error("the CLOB's answer to {0} is not what it should be")]
+    Nonsense(&'static str),
+}
+
+impl VenueError {
+    /// Whether it is certain that the call had no effect.
+    pub fn settles(&self) -> bool {
+        match self {
+            Self::NotConfigured(_)
+            | Self::Unreachable
+            | Self::Throttled { .. }
+            | Self::Refused { .. } => true,
+            Self::NoAnswer | Self::Edge(_) | Self::Down { .. } | Self::Nonsense(_) => false,
+        }
+    }
+}
+
+/// A call to the venue. `name` stands for it in errors.
+pub struct Call<'a> {
+    /// GET, POST, DELETE.
+    pub method: Method,
+    /// Without the query.
+    pub path: &'a str,
+    /// Names and values.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Names and values, in their order.
+    pub headers: &'a [(&'static str, String)],
+    /// JSON, byte for byte as it is signed.
+    pub body: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    /// A GET without credentials.
+    pub fn get(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            query,
+            headers: &[],
+            body: None,
+        }
+    }
+}
+
+/// The most that is read of an answer. A book of thousands of levels fits.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How much of the venue's text callers are shown.
+const QUOTE_LIMIT: usize = 300;
+
+impl Venues {
+    /// Clients for the venues of the configuration.
+    pub fn open(settings: &Settings) -> Result<Self, BadVenue> {
+        let open = |chain, settings: &Option<VenueSettings>| {
+            let venue = settings.as_ref().map(|it| Venue::open(chain, it));
+            venue.transpose()
+        };
+        Ok(Self {
+            polygon: open(Chain::Polygon, &settings.polygon)?,
+            amoy: open(Chain::Amoy, &settings.amoy)?,
+        })
+    }
+
+    /// The venue of a chain.
+    pub fn on(&self, chain: Chain) -> Result<&Venue, VenueError> {
+        let venue = match chain {
+            Chain::Polygon => &self.polygon,
+            Chain::Amoy => &self.amoy,
+        };
+        venue.as_ref().ok_or(VenueError::NotConfigured(chain))
+    }
+}
+
+impl Venue {
+    /// A client for one venue.
+    pub fn open(chain: Chain, settings: &VenueSettings) -> Result<Self, BadVenue> {
+        let wrong = || BadVenue::Url(settings.url.clone());
+        let url: Url = settings.url.parse().map_err(|_| wrong())?;
+        let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        if !plain || !(url.scheme() == "https" || (url.scheme() == "http" && local)) {
+            return Err(wrong());
+        }
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
+            .connect_timeout(timeout / 2)
+            .timeout(timeout)
+            .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(BadVenue::Client)?;
+        Ok(Self {
+            http,
+            url,
+            chain,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The chain whose orders it takes.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// How it is configured.
+    pub fn settings(&self) -> &VenueSettings {
+        &self.settings
+    }
+
+    /// Makes a call, once.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        call: Call<'_>,
+    ) -> Result<T, VenueError> {
+        let mut url = self.url.clone();
+        let path = format!("{}{}", url.path().trim_end_matches('/'), call.path);
+        url.set_path(&path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
+        let mut request = self.http.request(call.method, url);
+        for (name, value) in call.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = call.body {
+            request = request
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(body);
+        }
+        let response = request.send().await.map_err(|error| {
+            tracing::debug!(%error, call = name, "a call to the CLOB failed");
+            if error.is_connect() || error.is_builder() {
+                VenueError::Unreachable
+            } else {
+                VenueError::NoAnswer
+            }
+        })?;
+        let status = response.status().as_u16();
+        let retry_after_s = response
+            .headers()
+            .get(reqwest::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let body = read(response).await?;
+        judge(name, status, retry_after_s, &body)
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, VenueError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| VenueError::NoAnswer)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            return Err(VenueError::Nonsense("a call: it is too large"));
+        }
+    }
+    Ok(body)
+}
+
+/// What an answer says.
+fn judge<T: DeserializeOwned>(
+    name: &'static str,
+    status: u16,
+    retry_after_s: Option<u32>,
+    body: &[u8],
+) -> Result<T, VenueError> {
+    if status == 429 {
+        return Err(VenueError::Throttled { retry_after_s });
+    }
+    if (200..300).contains(&status) {
+        return serde_json::from_slice(body).map_err(|_| match body.trim_ascii().first() {
+            Some(b'<') => VenueError::Edge(status),
+            _ => VenueError::Nonsense(name),
+        });
+    }
+    let text = said(body).ok_or(VenueError::Edge(status))?;
+    if (400..500).contains(&status) {
+        Err(VenueError::Refused { status, text })
+    } else {
+        Err(VenueError::Down { status, text })
+    }
+}
+
+/// The `error` of a refusal, cut to what may be shown; none where the body is not the venue's.
+fn said(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = match &value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(members) => ["error", "errorMsg", "message"]
+            .iter()
+            .find_map(|name| members.get(*name)?.as_str())?
+            .to_owned(),
+        _ => return None,
+    };
+    let plain = text.chars().filter(|c| !c.is_control());
+    Some(plain.take(QUOTE_LIMIT).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> VenueError {
+        judge::<Vec<u8>>("a call", status, Some(3), body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn only_the_venue_s_own_refusal_says_that_nothing_happened() {
+        for (status, body, settles) in [
+            (400, r#"{"error":"Could not create api key"}"#, true),
+            (401, r#"{"error":"Invalid L1 Request headers"}"#, true),
+            (429, "<html>slow down</html>", true),
+            (
+                403,
+                "<!DOCTYPE html><title>Attention required</title>",
+                false,
+            ),
+            (404, "not here", false),
+            (500, r#"{"error":"oops"}"#, false),
+            (502, "Bad gateway", false),
+            (200, "<html>blocked</html>", false),
+            (200, r#"{"unexpected":true}"#, false),
+            (302, "", false),
+        ] {
+            let error = judged(status, body);
+            assert_eq!(error.settles(), settles, "{status} {body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_is_short_and_plain() {
+        let long = format!(r#"{{"error":"a\u0007b{}"}}"#, "c".repeat(1000));
+        let VenueError::Refused { text, .. } = judged(400, &long) else {
+            panic!("not refused")
+        };
+        assert!(
+            text.starts_with("abc") && text.len() == QUOTE_LIMIT,
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn credentials_go_nowhere_in_the_clear() {
+        let venue = |url: &str| {
+            let settings = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
+            Venue::open(Chain::Polygon, &settings).map(|_| ())
+        };
+        for good in [
+            "https://clob.polymarket.com",
+            "http://127.0.0.1:9080",
+            "http://[::1]:1/",
+        ] {
+            assert!(venue(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://clob.polymarket.com",
+            "http://127.0.0.1.example.com",
+            "https://user:pw@host",
+            "https://host?x=1",
+            "clob.polymarket.com",
+            "file:///etc/passwd",
+        ] {
+            assert!(venue(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_venue_that_is_not_there_is_unreachable() {
+        let settings = serde_json::from_str(r#"{"url":"http://127.0.0.1:1"}"#).unwrap();
+        let venue = Venue::open(Chain::Polygon, &settings).unwrap();
+        let answer = venue.call::<Value>("/time", Call::get("/time", &[])).await;
+        assert_eq!(answer, Err(VenueError::Unreachable));
+    }
+}

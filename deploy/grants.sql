@@ -16,6 +16,13 @@ grant insert on leaves, releases, jtis, key_transitions, credential_nonces to ch
 -- One row for each run; the commit that settles an unknown one moves seen_at.
 grant insert, update (seen_at) on writers to chancery_service;
 
+-- API keys of the CLOB: a login is settled once, a key changes its state.
+grant insert on accounts to chancery_service;
+grant update (created_at) on accounts to chancery_service; -- select for update asks for some column
+grant insert, update (outcome, settled_at) on logins to chancery_service;
+grant insert, update (state, state_at, version, sealed_in, sealed_secret, sealed_passphrase)
+    on credentials to chancery_service;
+
 -- Callers and tokens are revoked, never removed.
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 

@@ -32,6 +32,8 @@ pub mod oauth;
 pub mod signing;
 
 // What guards it.
+pub mod credentials;
+
 pub mod keys;
 
 pub mod custody;

@@ -65,6 +65,7 @@ impl Draft for OrderDraft {
             record: self.order.record(),
             order_hash: Some(*self.order.order_hash()),
             jti: None,
+            login: None,
             release_before_ms: None,
             expires_at: None,
         }

@@ -17,6 +17,7 @@ pub mod amount;
 pub mod contents;
 pub mod contracts;
 pub mod draft;
+pub mod l1;
 mod nested;
 pub mod order;
 mod order_error;

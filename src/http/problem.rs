@@ -13,6 +13,7 @@ use crate::callers::CallerError;
 use crate::clob::OrderError;
 use crate::clob::venue::VenueError;
 use crate::clob::wallets::WalletError;
+use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::keys::KeyError;
 use crate::ledger::LedgerError;
@@ -75,6 +76,12 @@ kinds! {
         "Look at the key again, and repeat the request if it still makes sense.";
     NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
         "Look at the key's state; the detail names both.";
+    NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
+        "Derive with the same nonce to get that key again, or create with another nonce.";
+    NONCE_UNSETTLED "nonce-unsettled" 409 "What another nonce of the address did is not known yet"
+        "Derive with that nonce, or repeat after Retry-After seconds, when its login can no longer take effect.";
+    WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
+        "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
     IN_FLIGHT "in-flight" 409 "The same request is being worked on"
         "Repeat it with the same Idempotency-Key after Retry-After seconds.";
     IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
@@ -266,6 +273,17 @@ impl From<VenueError> for Problem {
     }
 }
 
+impl From<LoginRefused> for Problem {
+    fn from(refused: LoginRefused) -> Self {
+        match refused {
+            LoginRefused::AlreadyMade { .. } => Self::new(&NONCE_ALREADY_USED, refused),
+            LoginRefused::NotMade(_) => Self::new(&DENIED, refused),
+            LoginRefused::Unsettled { .. } => Self::new(&NONCE_UNSETTLED, refused).retry_after(30),
+            LoginRefused::WouldReplace { .. } => Self::new(&WOULD_REPLACE, refused),
+        }
+    }
+}
+
 impl From<SigningError> for Problem {
     fn from(error: SigningError) -> Self {
         match error {
@@ -275,6 +293,7 @@ impl From<SigningError> for Problem {
             SigningError::KeyExpired => Self::new(&KEY_EXPIRED, error),
             SigningError::KeyEpochChanged => Self::new(&KEY_EPOCH_CHANGED, error),
             SigningError::CallerRevoked => Self::new(&NOT_AUTHENTICATED, error),
+            SigningError::Login(refused) => refused.into(),
             SigningError::KeyReused => Self::new(&IDEMPOTENCY_KEY_REUSED, error),
             SigningError::InFlight => Self::new(&IN_FLIGHT, error).retry_after(1),
             SigningError::AnswerExpired => Self::new(&ANSWER_EXPIRED, error),

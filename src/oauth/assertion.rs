@@ -134,6 +134,7 @@ impl Draft for AssertionDraft {
             payload: Payload::Message(input),
             record: json!({ "header": header, "claims": claims }),
             order_hash: None,
+            login: None,
             jti: Some(Jti {
                 jti,
                 client: self.client.id,

@@ -29,6 +29,7 @@ use uuid::Uuid;
 use crate::audit::{Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
+use crate::credentials::{Login, LoginRefused};
 use crate::custody::{CustodyError, Payload, Sign, Vault};
 use crate::fail_point;
 use crate::id::{ClientId, IntentId};
@@ -106,6 +107,8 @@ pub struct Prepared {
     pub order_hash: Option<[u8; 32]>,
     /// The assertion's identifier.
     pub jti: Option<Jti>,
+    /// The login that it is, whose nonce is claimed with the intent.
+    pub login: Option<Login>,
     /// A signature that is not on its way by then is abandoned, and made once more.
     pub release_before_ms: Option<i64>,
     /// When what is signed stops being of use.
@@ -175,6 +178,9 @@ pub enum SigningError {
     /// The caller or their token was revoked, or the token expired, meanwhile.
     #[error("the caller was revoked meanwhile")]
     CallerRevoked,
+    /// The nonce is not to be signed now.
+    #[error(transparent)]
+    Login(#[from] LoginRefused),
     /// The idempotency key stands for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,

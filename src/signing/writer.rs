@@ -10,6 +10,7 @@ use super::{Draft, Intent, Parts, Prepared, Settings, SigningError};
 use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
+use crate::credentials;
 use crate::custody::Sign;
 use crate::fail_point;
 use crate::id::IntentId;
@@ -206,10 +207,22 @@ impl Writer {
             return Ok(());
         }
 
+        let mut fresh: Vec<_> = fresh
+            .into_iter()
+            .map(|(at, intend)| (at, intend, intend.permit.action().prepare(now_ms)))
+            .collect();
+        fresh.sort_by_key(|(_, _, prepared)| prepared.login.as_ref().map(|login| login.account));
         let mut rows = Vec::with_capacity(fresh.len());
-        for (at, intend) in fresh {
+        for (at, intend, prepared) in fresh {
+            if let Some(login) = &prepared.login {
+                let claim =
+                    credentials::records::claim(intend.id, intend.caller.id, login, batch.tx());
+                if let Err(refused) = claim.await? {
+                    verdicts[at] = Verdict::Refused(refused.into());
+                    continue;
+                }
+            }
             let draft = intend.permit.action();
-            let prepared = draft.prepare(now_ms);
             let intent = leaf::Intent {
                 intent: intend.id.uuid(),
                 operation: draft.operation().to_owned(),
@@ -227,6 +240,9 @@ impl Writer {
             rows.push((intent.clone(), prepared.record.clone(), prepared.jti));
             batch.add(&Leaf::new(now_ms, Event::Intent(Box::new(intent))));
             verdicts[at] = Verdict::Intended(Box::new(prepared));
+        }
+        if rows.is_empty() {
+            return Ok(());
         }
         records::insert_intents(rows, self.lease_ms, batch.tx()).await
     }

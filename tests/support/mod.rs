@@ -9,6 +9,7 @@
 
 pub(crate) mod invariants;
 pub(crate) mod load;
+pub(crate) mod venue;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;

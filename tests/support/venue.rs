@@ -1,0 +1,146 @@
+//! The CLOB of `tests/clob-server`, run with Node.js beside the tests.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::skip;
+
+/// A running CLOB with a state of its own. It ends with the test.
+pub(crate) struct ClobServer {
+    child: Child,
+    flags: Vec<String>,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+impl ClobServer {
+    /// Starts one on a free port, with flags such as `--chain-id=80002`. `None`: there is no Node.js,
+    /// and that was said.
+    pub(crate) fn start(flags: &[&str]) -> Option<Self> {
+        let version = Command::new("node").arg("--version").output().ok();
+        let version = version.and_then(|out| String::from_utf8(out.stdout).ok());
+        let number = version.as_deref().unwrap_or("").trim();
+        let major = number.trim_start_matches('v').split('.').next();
+        if major.and_then(|it| it.parse::<u32>().ok()).unwrap_or(0) < 20 {
+            skip("there is no Node.js 20 or newer");
+            return None;
+        }
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let (child, url) = run(&flags, 0);
+        let http = reqwest::Client::new();
+        Some(Self {
+            child,
+            flags,
+            url,
+            http,
+        })
+    }
+
+    /// A section of the configuration that names it as the CLOB of `chain`, `polygon` or `amoy`; more
+    /// settings may follow.
+    pub(crate) fn section(&self, chain: &str) -> String {
+        format!("[clob.{chain}]\nurl = \"{}\"\n", self.url)
+    }
+
+    /// Lets one thing go wrong, or a list of things, as the README there says.
+    pub(crate) async fn fault(&self, faults: Value) {
+        self.post("faults", &faults).await;
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) async fn heal(&self) {
+        let request = self.http.delete(format!("{}/__admin/faults", self.url));
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
+    /// Changes settings.
+    pub(crate) async fn configure(&self, settings: Value) {
+        self.post("config", &settings).await;
+    }
+
+    /// Adds a market: `condition_id`, `tokens`, `tick`, `neg_risk`, `fee_bps`, `min_size`.
+    pub(crate) async fn market(&self, market: Value) {
+        self.post("markets", &market).await;
+    }
+
+    /// Its keys, orders, counters.
+    pub(crate) async fn state(&self) -> Value {
+        self.get("state").await
+    }
+
+    /// Every request so far but those of the tests to its administration.
+    pub(crate) async fn requests(&self) -> Vec<Value> {
+        let all = self.get("requests").await;
+        all.as_array().unwrap().clone()
+    }
+
+    /// How often this path was asked for.
+    pub(crate) async fn asked(&self, path: &str) -> usize {
+        let requests = self.requests().await;
+        requests.iter().filter(|it| it["path"] == path).count()
+    }
+
+    /// Ends it as a crash does. Nobody listens on its port then.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port. Its credentials are a function of address and nonce, so they
+    /// come back when they are made again; its orders do not.
+    pub(crate) fn start_again(&mut self) {
+        let port = self.url.rsplit(':').next().unwrap().parse().unwrap();
+        (self.child, self.url) = run(&self.flags, port);
+    }
+
+    async fn post(&self, what: &str, body: &Value) {
+        let request = self.http.post(format!("{}/__admin/{what}", self.url));
+        let answer = request.json(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{what} {body}: {answer:?}");
+    }
+
+    async fn get(&self, what: &str) -> Value {
+        let request = self.http.get(format!("{}/__admin/{what}", self.url));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+}
+
+impl Drop for ClobServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A fault that is always there.
+pub(crate) fn always(path: &str, fault: Value) -> Value {
+    let mut whole = json!({ "path": path, "times": -1 });
+    whole
+        .as_object_mut()
+        .unwrap()
+        .extend(fault.as_object().unwrap().clone());
+    whole
+}
+
+/// Starts the program and reads where it listens.
+fn run(flags: &[String], port: u16) -> (Child, String) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clob-server");
+    let mut child = Command::new("node")
+        .arg("server.mjs")
+        .arg(format!("--port={port}"))
+        .args(flags)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next().expect("the CLOB starts").unwrap();
+    let url = line.rsplit(' ').next().unwrap().to_owned();
+    assert!(url.starts_with("http://127.0.0.1:"), "{line}");
+    (child, url)
+}

@@ -42,6 +42,12 @@ pub(super) enum Command {
         /// The key is a session key of the funder (`POLY_1271` only).
         #[arg(long)]
         session_key: bool,
+        /// Take a funder that does not follow from the key.
+        #[arg(long)]
+        funder_unverified: bool,
+        /// Let a raw `ClobAuth` replace the wallet's live credential.
+        #[arg(long)]
+        allow_replace: bool,
         #[command(flatten)]
         service: Service,
     },
@@ -64,11 +70,14 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             signature_type,
             funder,
             session_key,
+            funder_unverified,
+            allow_replace,
             service,
         } => {
             let body = json!({
                 "name": name, "key": key, "owner": owner, "chainId": chain_id,
                 "signatureType": signature_type, "funder": funder, "session_key": session_key,
+                "funder_unverified": funder_unverified, "allow_replace": allow_replace,
             });
             print_json(&service.client()?.post("/v1/wallets", &body).await?)
         }

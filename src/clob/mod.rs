@@ -16,6 +16,7 @@
 pub mod amount;
 pub mod contents;
 pub mod contracts;
+pub mod derived;
 pub mod draft;
 pub mod l1;
 mod nested;
@@ -29,6 +30,7 @@ pub mod wallets;
 
 pub use amount::Side;
 pub use contracts::Version;
+pub use derived::Derived;
 pub use order::{Order, random_salt};
 pub use order_error::OrderError;
 pub use request::OrderRequest;

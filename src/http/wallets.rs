@@ -44,6 +44,10 @@ pub(super) struct WalletView {
     #[schema(value_type = String)]
     maker: Address,
     session_key: bool,
+    /// Somebody said to take a funder that does not follow from the key.
+    funder_unverified: bool,
+    /// A raw `ClobAuth` may use a new nonce although the wallet has a live credential.
+    allow_replace: bool,
     /// The key's public half as PEM.
     pem: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -65,6 +69,8 @@ impl From<&Wallet> for WalletView {
             address: profile.key_address(),
             maker: profile.maker(),
             session_key: profile.session_key(),
+            funder_unverified: wallet.funder_unverified,
+            allow_replace: wallet.allow_replace,
             pem: wallet.key.public_key.as_ref().map(PublicKey::to_pem),
             created_at: wallet.created_at,
         }

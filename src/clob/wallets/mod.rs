@@ -28,6 +28,10 @@ pub struct Wallet {
     pub key: Key,
     /// Chain, signature type, signer, funder.
     pub profile: Profile,
+    /// Somebody said to take a funder that does not follow from the key.
+    pub funder_unverified: bool,
+    /// A raw `ClobAuth` may use a new nonce although the wallet has a live credential.
+    pub allow_replace: bool,
     /// When it was put on record.
     pub created_at: OffsetDateTime,
 }
@@ -67,6 +71,13 @@ pub struct NewWallet {
     /// `POLY_1271` only: the key is a session key of a wallet that was not derived from it.
     #[serde(default)]
     pub session_key: bool,
+    /// Take a funder that does not follow from the key. Refused otherwise on chain 137.
+    #[serde(default)]
+    pub funder_unverified: bool,
+    /// Let a raw `ClobAuth` of a remote signer use a new nonce although the wallet has a live
+    /// credential, which that replaces.
+    #[serde(default)]
+    pub allow_replace: bool,
 }
 
 fn default_signature_type() -> SignatureType {
@@ -165,6 +176,8 @@ impl Wallets {
             owner: new.owner.clone(),
             key,
             profile,
+            funder_unverified: new.funder_unverified,
+            allow_replace: new.allow_replace,
             created_at: self.clock.now(),
         };
         records::insert(&wallet, batch.tx())
@@ -176,7 +189,8 @@ impl Wallets {
         let details = serde_json::json!({
             "name": new.name, "owner": new.owner, "key": wallet.key.id, "chainId": new.chain,
             "signatureType": new.signature_type, "funder": new.funder,
-            "session_key": new.session_key,
+            "session_key": new.session_key, "funder_unverified": wallet.funder_unverified,
+            "allow_replace": new.allow_replace,
         });
         let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
         batch.add(&Leaf::admin(

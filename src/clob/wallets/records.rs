@@ -20,6 +20,8 @@ struct Row {
     signature_type: i16,
     funder: Option<Vec<u8>>,
     session_key: bool,
+    funder_unverified: bool,
+    allow_replace: bool,
     created_at: time::OffsetDateTime,
     key_id: Uuid,
     key_name: String,
@@ -41,7 +43,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select w.id, w.name, w.owner, w.chain_id, w.signature_type, w.funder, w.session_key,
-                    w.created_at, k.id as key_id, k.name as key_name, k.purpose as key_purpose,
+                    w.funder_unverified, w.allow_replace, w.created_at, k.id as key_id, k.name as key_name, k.purpose as key_purpose,
                     k.algorithm as key_algorithm, k.backend as key_backend,
                     k.environment as key_environment, k.owner as key_owner, k.state as key_state,
                     k.epoch as key_epoch, k.public_key as key_public_key,
@@ -103,6 +105,8 @@ impl TryFrom<Row> for Wallet {
             owner: Name::from_record("wallets", row.owner)?,
             key,
             profile,
+            funder_unverified: row.funder_unverified,
+            allow_replace: row.allow_replace,
             created_at: row.created_at,
         })
     }
@@ -134,8 +138,8 @@ pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerErr
     let profile = &wallet.profile;
     sqlx::query!(
         "insert into wallets (id, name, key_id, owner, chain_id, signature_type, funder,
-                              session_key, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                              session_key, funder_unverified, allow_replace, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         wallet.id.uuid(),
         wallet.name.as_str(),
         wallet.key.id.uuid(),
@@ -144,6 +148,8 @@ pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerErr
         i16::from(profile.signature_type().number()),
         profile.funder().map(|address| address.0.to_vec()),
         profile.session_key(),
+        wallet.funder_unverified,
+        wallet.allow_replace,
         wallet.created_at,
     )
     .execute(tx.connection())

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use zeroize::Zeroizing;
 
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -175,6 +176,13 @@ pub trait Custody: Send + Sync {
     /// Destroys a key pair. It cannot be brought back.
     async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError>;
 
+    /// Seals a secret under a key of the device, made when it is first needed, and binds it to `aad`:
+    /// with other associated data it does not open.
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError>;
+
+    /// Opens what [`seal`](Self::seal) made with the same `aad` in this device.
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError>;
+
     /// Whether the device answers and holds its keys.
     async fn health(&self) -> Result<(), CustodyError>;
 }
@@ -208,6 +216,9 @@ pub enum CustodyError {
     /// The device answered something that is not a key, a signature or an attribute.
     #[error("the device answered nonsense: {0}")]
     Nonsense(String),
+    /// The sealed secret was altered, or is bound to something else. Which, nobody can tell.
+    #[error("the sealed secret does not open")]
+    DoesNotOpen,
     /// The payload does not fit the key: a digest for RSA, a message for secp256k1.
     #[error("a {0:?} key does not sign this kind of payload")]
     WrongPayload(Algorithm),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::RwLock;
+use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
 use super::{Algorithm, Custody, CustodyError, Generated, RawSignature, Sign};
@@ -90,6 +91,14 @@ impl Custody for Opening {
 
     async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
         self.device().await?.destroy(id, algorithm).await
+    }
+
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        self.device().await?.seal(aad, plaintext).await
+    }
+
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        self.device().await?.open(aad, sealed).await
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

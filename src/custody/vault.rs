@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::{Custody, CustodyError, RawSignature, Sign};
 use crate::audit::Logged;
 use crate::name::Name;
@@ -34,6 +36,26 @@ impl Vault {
         permit: &Logged<Permit<Sign>>,
     ) -> Result<RawSignature, CustodyError> {
         self.backend(backend)?.sign(permit).await
+    }
+
+    /// Seals a secret in the device with this name.
+    pub async fn seal(
+        &self,
+        backend: &Name,
+        aad: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, CustodyError> {
+        self.backend(backend)?.seal(aad, plaintext).await
+    }
+
+    /// Opens what was sealed in the device with this name.
+    pub async fn open(
+        &self,
+        backend: &Name,
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        self.backend(backend)?.open(aad, sealed).await
     }
 
     /// The names of the devices.

@@ -248,6 +248,7 @@ impl From<CustodyError> for Problem {
             | CustodyError::PinRefused
             | CustodyError::Refused(_)
             | CustodyError::Nonsense(_)
+            | CustodyError::DoesNotOpen
             | CustodyError::WrongPayload(_) => {
                 tracing::error!(%error, "a device needs an operator");
                 Self::new(&DEVICE_UNAVAILABLE, "the device needs an operator").retry_after(60)

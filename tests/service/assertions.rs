@@ -20,6 +20,7 @@ use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
@@ -358,6 +359,14 @@ impl Custody for Slow {
 
     async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
         self.device.destroy(id, algorithm).await
+    }
+
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        self.device.seal(aad, plaintext).await
+    }
+
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        self.device.open(aad, sealed).await
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

@@ -19,7 +19,8 @@ pub(crate) mod softhsm;
 fn a_softhsm_token_conforms() {
     let name = "custody::conformance::a_softhsm_token_conforms";
     softhsm::run(name, async |softhsm| {
-        let token = Arc::new(softhsm.open().await);
+        let token: Arc<dyn Custody> = Arc::new(softhsm.open().await);
+        seals(&token, async || softhsm.open().await).await;
         let (attributes, high) = conforms(token).await;
         assert!((1..128).contains(&high), "both halves of s occur: {high}");
         for (name, value) in [
@@ -48,8 +49,15 @@ fn the_sealed_keystore_conforms_and_claims_no_device() {
     postgres::run(async |ledger| {
         let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
         let master = SealingKey::create_file(&path).unwrap();
+        let second = ledger.clone();
+        let keystore: Arc<dyn Custody> = Arc::new(Keystore::new(ledger, master));
+        seals(&keystore, async || {
+            let master = SealingKey::from_file(&path).unwrap();
+            Keystore::new(second.clone(), master)
+        })
+        .await;
         std::fs::remove_file(&path).unwrap();
-        let (attributes, high) = conforms(Arc::new(Keystore::new(ledger, master))).await;
+        let (attributes, high) = conforms(keystore).await;
         assert_eq!(high, 0);
         assert_eq!(attributes.get("sensitive"), Some(&false));
         assert_eq!(attributes.get("extractable"), Some(&true));
@@ -79,6 +87,51 @@ async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u32) {
     }
     custody.health().await.unwrap();
     (inspected.attributes, high)
+}
+
+/// Seals and opens on a device that has sealed nothing yet, and on others opened on the same one.
+async fn seals<C: Custody>(custody: &Arc<dyn Custody>, another: impl AsyncFn() -> C) {
+    let second = another().await;
+    // Two that both find no sealing key, at once: what either of them seals, both open.
+    let (first, other) = tokio::join!(
+        custody.seal(b"row 1", b"secret 1"),
+        second.seal(b"row 2", b"secret 2"),
+    );
+    let (first, other) = (first.unwrap(), other.unwrap());
+    let third = another().await;
+    for custody in [&**custody, &second, &third] {
+        opens(custody, b"row 1", &first, b"secret 1").await;
+        opens(custody, b"row 2", &other, b"secret 2").await;
+        let more = custody.seal(b"", &[0xa5; 5000]).await.unwrap();
+        assert_eq!(more[..1], first[..1]);
+        opens(&second, b"", &more, &[0xa5; 5000]).await;
+        does_not_open(custody, b"row 2", &first).await;
+        does_not_open(custody, b"", &first).await;
+    }
+    let again = custody.seal(b"row 1", b"secret 1").await.unwrap();
+    assert_ne!(again, first, "nonces differ");
+    assert!(!first.windows(6).any(|part| part == b"secret"));
+
+    for at in [0, first.len() / 2, first.len() - 1] {
+        let mut altered = first.clone();
+        altered[at] ^= 1;
+        does_not_open(&**custody, b"row 1", &altered).await;
+        does_not_open(&**custody, b"row 1", &first[..at]).await;
+    }
+    opens(&**custody, b"row 1", &first, b"secret 1").await;
+    custody.health().await.unwrap();
+}
+
+async fn opens(custody: &dyn Custody, aad: &[u8], sealed: &[u8], secret: &[u8]) {
+    assert_eq!(**custody.open(aad, sealed).await.unwrap(), *secret);
+}
+
+async fn does_not_open(custody: &dyn Custody, aad: &[u8], sealed: &[u8]) {
+    let refused = custody.open(aad, sealed).await;
+    assert!(
+        matches!(refused, Err(CustodyError::DoesNotOpen)),
+        "{refused:?}"
+    );
 }
 
 async fn a_pair_reads_back_and_signs(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {

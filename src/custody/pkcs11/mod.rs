@@ -35,6 +35,7 @@ mod attributes;
 mod module;
 mod object;
 mod recovery;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -107,6 +108,13 @@ impl Pkcs11 {
         Ok(opened)
     }
 
+    /// Held by one who generates, until the device is done.
+    async fn alone(&self) -> Result<Arc<tokio::sync::OwnedMutexGuard<()>>, CustodyError> {
+        let alone = self.workers.generating().lock_owned();
+        let alone = tokio::time::timeout(GENERATION, alone).await;
+        Ok(Arc::new(alone.map_err(|_| CustodyError::Busy)?))
+    }
+
     /// Initializes an empty slot as a token with this label and these PINs, for `dev` and tests.
     ///
     /// In the product, so that no PIN stands on a command line. A token that has the label already is
@@ -140,9 +148,7 @@ impl Custody for Pkcs11 {
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
     async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        let alone = self.workers.generating();
-        let alone = tokio::time::timeout(GENERATION, alone.lock_owned()).await;
-        let alone = Arc::new(alone.map_err(|_| CustodyError::Busy)?);
+        let alone = self.alone().await?;
         self.workers
             .run_within(GENERATION, move |desk| {
                 let _alone = &alone; // released when the device is done, not when we stop waiting
@@ -162,6 +168,35 @@ impl Custody for Pkcs11 {
     async fn destroy(&self, id: KeyId, _algorithm: Algorithm) -> Result<(), CustodyError> {
         self.workers
             .run(move |desk| object::destroy(desk, id))
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        let aad = Arc::new(aad.to_vec());
+        let plaintext = Arc::new(Zeroizing::new(plaintext.to_vec()));
+        let work = (Arc::clone(&aad), Arc::clone(&plaintext));
+        let sealed = self
+            .workers
+            .run(move |desk| secret::seal(desk, &work.0, &work.1));
+        if let Some(sealed) = sealed.await? {
+            return Ok(sealed);
+        }
+        let alone = self.alone().await?;
+        let sealed = self.workers.run_within(GENERATION, move |desk| {
+            let _alone = &alone;
+            secret::make_key(desk)?;
+            secret::seal(desk, &aad, &plaintext)
+        });
+        let lost = || CustodyError::Unavailable("the new sealing key is not found".into());
+        sealed.await?.ok_or_else(lost)
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        let (aad, sealed) = (aad.to_vec(), sealed.to_vec());
+        self.workers
+            .run(move |desk| secret::open(desk, &aad, &sealed))
             .await
     }
 

@@ -56,6 +56,100 @@ fn a_token_that_was_away_signs_again_and_is_never_taken_for_empty() {
 }
 
 #[test]
+fn a_token_that_was_away_opens_again_and_its_absence_is_no_broken_secret() {
+    let name = "custody::pkcs11::tests::a_token_that_was_away_opens_again_and_its_absence_is_no_broken_secret";
+    softhsm::run(name, async |softhsm| {
+        let token = softhsm.open().await;
+        let key = wallet(&token).await;
+        let sealed = token.seal(b"row", b"secret").await.unwrap();
+        let mut altered = sealed.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        let generation = async || token.workers.run(|desk| Ok(desk.call.generation())).await;
+        let before = generation().await.unwrap();
+        for _ in 0..20 {
+            let broken = token.open(b"row", &altered).await;
+            assert!(
+                matches!(broken, Err(CustodyError::DoesNotOpen)),
+                "{broken:?}"
+            );
+            signs(&token, &key).await.unwrap();
+        }
+        assert_eq!(generation().await.unwrap(), before, "nobody was disturbed");
+
+        let away = softhsm.tokens().with_extension("away");
+        std::fs::rename(softhsm.tokens(), &away).unwrap();
+        std::fs::create_dir(softhsm.tokens()).unwrap();
+        for _ in 0..20 {
+            for sealed in [&sealed, &altered] {
+                let gone = token.open(b"row", sealed).await;
+                assert!(
+                    matches!(gone, Err(CustodyError::Unavailable(_))),
+                    "{gone:?}"
+                );
+            }
+            let gone = token.seal(b"row", b"secret").await;
+            assert!(
+                matches!(gone, Err(CustodyError::Unavailable(_))),
+                "{gone:?}"
+            );
+        }
+        std::fs::remove_dir(softhsm.tokens()).unwrap();
+        std::fs::rename(&away, softhsm.tokens()).unwrap();
+        eventually(async || token.open(b"row", &sealed).await.is_ok()).await;
+        assert_eq!(**token.open(b"row", &sealed).await.unwrap(), *b"secret");
+    });
+}
+
+#[test]
+fn two_sealing_keys_end_as_one_and_open_what_either_sealed() {
+    let name = "custody::pkcs11::tests::two_sealing_keys_end_as_one_and_open_what_either_sealed";
+    softhsm::run(name, async |softhsm| {
+        let token = softhsm.open().await;
+        // What replicas that raced leave behind: each made a key before it could find the other's.
+        let sealed = async |name: &'static [u8]| token.seal(name, name).await.unwrap();
+        let first = sealed(b"1").await;
+        let (newer, older) = (KeyId::new(), KeyId::from(uuid::Uuid::from_u128(7)));
+        token
+            .workers
+            .run(move |desk| secret::make_another(desk, newer))
+            .await
+            .unwrap();
+        assert_eq!(
+            sealed(b"2").await[1..17],
+            first[1..17],
+            "the older one seals"
+        );
+        token
+            .workers
+            .run(move |desk| secret::make_another(desk, older))
+            .await
+            .unwrap();
+        let second = sealed(b"3").await;
+        assert_eq!(second[1..17], *older.uuid().as_bytes());
+
+        let reopened = softhsm.open().await;
+        for (sealed, name) in [(&first, b"1"), (&second, b"3")] {
+            assert_eq!(**reopened.open(name, sealed).await.unwrap(), *name);
+        }
+        // One that somebody brought, and may know, is not used, low as its id is.
+        let brought = KeyId::from(uuid::Uuid::from_u128(1));
+        token
+            .workers
+            .run(move |desk| secret::bring(desk, brought))
+            .await
+            .unwrap();
+        assert_eq!(sealed(b"4").await[1..17], *older.uuid().as_bytes());
+        let mut moved = sealed(b"5").await;
+        moved[1..17].copy_from_slice(brought.uuid().as_bytes());
+        let refused = token.open(b"5", &moved).await;
+        assert!(
+            matches!(refused, Err(CustodyError::Refused(_))),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
 fn a_session_is_thrown_away_after_an_error_and_another_signs() {
     let name = "custody::pkcs11::tests::a_session_is_thrown_away_after_an_error_and_another_signs";
     softhsm::run(name, async |softhsm| {

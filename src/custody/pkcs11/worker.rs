@@ -56,6 +56,18 @@ pub(super) struct Seat {
     pub(super) session: Session,
     pub(super) hashes_rsa: bool,
     pub(super) private_keys: HashMap<KeyId, ObjectHandle>,
+    pub(super) sealing_keys: HashMap<KeyId, ObjectHandle>,
+    /// An operation may have stayed open in the session although the work has its answer.
+    pub(super) worn: bool,
+}
+
+impl Desk<'_> {
+    /// Goes on in a fresh session.
+    pub(super) fn sit_afresh(&mut self) -> Result<(), Fault> {
+        let fresh = sit_down(self.token, self.call)?;
+        close(std::mem::replace(self.seat, fresh).session);
+        Ok(())
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -293,8 +305,8 @@ impl Worker {
             seat: &mut seat,
         });
         match &done {
-            Ok(_) | Err(Fault::Final(_)) => self.seat = Some(seat),
-            Err(_) => close(seat.session),
+            Ok(_) | Err(Fault::Final(_)) if !seat.worn => self.seat = Some(seat),
+            Ok(_) | Err(_) => close(seat.session),
         }
         done.map_err(|fault| (generation, fault))
     }
@@ -316,5 +328,7 @@ fn sit_down(token: &Token, call: &Call<'_>) -> Result<Seat, Fault> {
         session,
         hashes_rsa,
         private_keys: HashMap::new(),
+        sealing_keys: HashMap::new(),
+        worn: false,
     })
 }

@@ -170,6 +170,21 @@ impl Custody for Keystore {
         }
     }
 
+    #[tracing::instrument(skip_all)]
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        let sealed = self.master.seal(&secret_aad(aad), plaintext);
+        Ok([&[SECRET_VERSION], sealed.as_slice()].concat())
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        let Some((&SECRET_VERSION, sealed)) = sealed.split_first() else {
+            return Err(CustodyError::DoesNotOpen);
+        };
+        let opened = self.master.open(&secret_aad(aad), sealed);
+        opened.map_err(|_| CustodyError::DoesNotOpen)
+    }
+
     async fn health(&self) -> Result<(), CustodyError> {
         records::reach(&self.ledger)
             .await
@@ -248,6 +263,15 @@ fn attributes() -> Attributes {
 /// Binds a sealed key to its row: the id's 16 bytes, then the algorithm's name.
 fn aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
     [id.uuid().as_bytes(), algorithm.name().as_bytes()].concat()
+}
+
+/// In front of a sealed secret: under which master key it is sealed, the first and only one today.
+const SECRET_VERSION: u8 = 1;
+
+/// Keeps sealed secrets apart from sealed keys, whose associated data starts with a UUID of version
+/// 7: its seventh byte is never a space.
+fn secret_aad(aad: &[u8]) -> Vec<u8> {
+    [b"secret v1 in chancery: ", aad].concat()
 }
 
 /// Runs what keeps a processor busy, away from the threads that serve.

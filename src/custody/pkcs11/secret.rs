@@ -1,0 +1,290 @@
+//! Secrets sealed in the token: AES-256-GCM under a key that never leaves it.
+//!
+//! A sealed secret is `1 ‖ key id (16 bytes) ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)`, so that
+//! one sealed under an earlier key still opens after another key has taken its place. We choose the
+//! nonce and give it to the token; a token that insists on its own (FIPS mode) refuses, and cannot
+//! seal.
+//!
+//! # Why
+//! The key has a label, `chancery sealing 1`, and a `CKA_ID` of its own. Replicas that find none may
+//! both make one. Nothing can be undone then, for either key may have sealed something already; nor
+//! need it: each reads the id in front of a secret, and from then on all seal under the lower id,
+//! which is the older. The label's number is for a key that is to replace it.
+
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use zeroize::Zeroizing;
+
+use super::object::healthy;
+use super::recovery::{Step, step};
+use super::worker::{Desk, Fault};
+use crate::custody::CustodyError;
+use crate::id::KeyId;
+
+const LABEL: &[u8] = b"chancery sealing 1";
+const VERSION: u8 = 1;
+const ID_END: usize = 1 + 16;
+const NONCE_END: usize = ID_END + 12;
+const TAG: usize = 16;
+
+/// Seals under the token's sealing key. `None`: it has none yet.
+pub(super) fn seal(
+    desk: &mut Desk<'_>,
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Option<Vec<u8>>, Fault> {
+    let Some((id, key)) = current(desk)? else {
+        return Ok(None);
+    };
+    let header = header(id);
+    let mut nonce = [0; NONCE_END - ID_END];
+    aws_lc_rs::rand::fill(&mut nonce)
+        .map_err(|_| CustodyError::Unavailable("no randomness".into()))?;
+    let bound = [header.as_slice(), aad].concat();
+    let mut given = nonce;
+    let sealed = {
+        let params = GcmParams::new(&mut given, &bound, 128.into())?;
+        desk.seat
+            .session
+            .encrypt(&Mechanism::AesGcm(params), key, plaintext)?
+    };
+    if given != nonce || sealed.len() != plaintext.len() + TAG {
+        // Under a nonce of its own it would never open; bytes of another length are something else.
+        let why = "the token does not seal with the nonce it is given";
+        return Err(CustodyError::Refused(why.into()).into());
+    }
+    Ok(Some([&header, nonce.as_slice(), &sealed].concat()))
+}
+
+/// Opens what [`seal`] made with the same `aad`.
+///
+/// # Why
+/// To some tokens altered bytes are `GENERAL_ERROR`, which elsewhere means that the token is gone. So
+/// after any error that may mean either, a fresh session has to seal something, and to fail once more.
+pub(super) fn open(
+    desk: &mut Desk<'_>,
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let does_not_open = || Fault::Final(CustodyError::DoesNotOpen);
+    let (head, body) = sealed
+        .split_at_checked(NONCE_END)
+        .ok_or_else(does_not_open)?;
+    if head[0] != VERSION || body.len() < TAG {
+        return Err(does_not_open());
+    }
+    let id = uuid::Uuid::from_slice(&head[1..ID_END]).map_err(|_| does_not_open())?;
+    let id = KeyId::from(id);
+    let bound = [&head[..ID_END], aad].concat();
+    match decrypt(desk, id, &head[ID_END..], &bound, body) {
+        Err(Fault::Device(error)) if !is_about_handles(&error) => {}
+        opened => return opened,
+    }
+    desk.sit_afresh()?;
+    if seal(desk, b"probe", b"probe")?.is_none() {
+        return Err(Fault::Absent(
+            "the sealing key is not found any more".into(),
+        ));
+    }
+    match decrypt(desk, id, &head[ID_END..], &bound, body) {
+        Err(Fault::Device(error)) if !is_about_handles(&error) => {
+            desk.seat.worn = true;
+            Err(does_not_open())
+        }
+        opened => opened,
+    }
+}
+
+/// Makes a sealing key unless there is one, reads it back, and destroys it again if it is not as safe
+/// as it was ordered.
+pub(super) fn make_key(desk: &mut Desk<'_>) -> Result<(), Fault> {
+    healthy(desk)?; // else finding none proves nothing
+    if current(desk)?.is_some() {
+        return Ok(());
+    }
+    let plain = template(KeyId::new());
+    let mut strict = plain.clone();
+    strict.extend([
+        Attribute::Modifiable(false),
+        Attribute::Copyable(false),
+        Attribute::AllowedMechanisms(vec![MechanismType::AES_GCM]),
+    ]);
+    let session = &desk.seat.session;
+    let key = match session.generate_key(&Mechanism::AesKeyGen, &strict) {
+        // As with key pairs: not every token knows these attributes.
+        Err(Error::Pkcs11(
+            RvError::AttributeTypeInvalid
+            | RvError::AttributeValueInvalid
+            | RvError::TemplateInconsistent,
+            _,
+        )) => session.generate_key(&Mechanism::AesKeyGen, &plain)?,
+        made => made?,
+    };
+    if let Some(why) = unsafe_because(desk, key)? {
+        desk.seat.session.destroy_object(key)?;
+        let why = format!("the new sealing key was destroyed: {why}");
+        return Err(CustodyError::Refused(why).into());
+    }
+    Ok(())
+}
+
+/// Errors that say nothing of what was to be opened.
+fn is_about_handles(error: &Error) -> bool {
+    matches!(step(error), Step::FindAgain | Step::Login | Step::GiveUp)
+}
+
+fn decrypt(
+    desk: &mut Desk<'_>,
+    id: KeyId,
+    nonce: &[u8],
+    bound: &[u8],
+    body: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let key = key(desk, id)?;
+    let mut nonce = nonce.to_vec();
+    let params = GcmParams::new(&mut nonce, bound, 128.into())?;
+    let session = &desk.seat.session;
+    let opened = session.decrypt(&Mechanism::AesGcm(params), key, body)?;
+    Ok(Zeroizing::new(opened))
+}
+
+/// The key that seals now: the lowest id among the safe ones. Looked up each time, so that replicas
+/// that made one each agree from then on.
+fn current(desk: &mut Desk<'_>) -> Result<Option<(KeyId, ObjectHandle)>, Fault> {
+    let labelled = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Label(LABEL.to_vec()),
+    ];
+    let mut lowest = None;
+    for object in desk.seat.session.find_objects(&labelled)? {
+        let asked = [AttributeType::Id];
+        let told = desk.seat.session.get_attributes(object, &asked)?;
+        let id = told.iter().find_map(|attribute| match attribute {
+            Attribute::Id(id) => uuid::Uuid::from_slice(id).ok().map(KeyId::from),
+            _ => None,
+        });
+        match (id, unsafe_because(desk, object)?) {
+            (Some(id), None) if lowest.is_none_or(|lowest| id < lowest) => lowest = Some(id),
+            (Some(_), None) => {}
+            (_, why) => tracing::warn!(
+                why = why.as_deref().unwrap_or("it has no id"),
+                "a key labelled as the sealing key is not used"
+            ),
+        }
+    }
+    match lowest {
+        Some(id) => Ok(Some((id, key(desk, id)?))),
+        None => {
+            healthy(desk)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The one sealing key of this id, which has to be safe: nobody slips in one that they know.
+fn key(desk: &mut Desk<'_>, id: KeyId) -> Result<ObjectHandle, Fault> {
+    if let Some(key) = desk.seat.sealing_keys.get(&id) {
+        return Ok(*key);
+    }
+    let of_this_id = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Id(id.uuid().as_bytes().to_vec()),
+    ];
+    let found = desk.seat.session.find_objects(&of_this_id)?;
+    let [key] = found.as_slice() else {
+        if found.is_empty() {
+            healthy(desk)?;
+        }
+        let found = found.len();
+        return Err(CustodyError::NotFound { id, found }.into());
+    };
+    if let Some(why) = unsafe_because(desk, *key)? {
+        return Err(CustodyError::Refused(format!("the sealing key {id}: {why}")).into());
+    }
+    desk.seat.sealing_keys.insert(id, *key);
+    Ok(*key)
+}
+
+/// The sealing key's template, in words that every token knows.
+fn template(id: KeyId) -> Vec<Attribute> {
+    vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::ValueLen(32.into()),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::Sign(false),
+        Attribute::Wrap(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Id(id.uuid().as_bytes().to_vec()),
+        Attribute::Label(LABEL.to_vec()),
+    ]
+}
+
+/// Why a key must not seal; an attribute that the token does not tell fails as well.
+fn unsafe_because(desk: &Desk<'_>, key: ObjectHandle) -> Result<Option<String>, Error> {
+    let asked = [
+        AttributeType::Sensitive,
+        AttributeType::AlwaysSensitive,
+        AttributeType::Extractable,
+        AttributeType::NeverExtractable,
+        AttributeType::Local,
+        AttributeType::Wrap,
+        AttributeType::Derive,
+    ];
+    let told = desk.seat.session.get_attributes(key, &asked)?;
+    let required = [
+        ("sensitive", Attribute::Sensitive(true)),
+        ("always-sensitive", Attribute::AlwaysSensitive(true)),
+        ("not extractable", Attribute::Extractable(false)),
+        ("never-extractable", Attribute::NeverExtractable(true)),
+        ("local", Attribute::Local(true)),
+    ];
+    let missing = required.iter().find(|(_, wanted)| !told.contains(wanted));
+    if let Some((name, _)) = missing {
+        return Ok(Some(format!("the token does not say that it is {name}")));
+    }
+    let forbidden = [
+        ("wrap", Attribute::Wrap(true)),
+        ("derive", Attribute::Derive(true)),
+    ];
+    let allowed = forbidden
+        .iter()
+        .find(|(_, unwanted)| told.contains(unwanted));
+    Ok(allowed.map(|(name, _)| format!("its attribute {name} is true")))
+}
+
+fn header(id: KeyId) -> [u8; ID_END] {
+    let mut header = [VERSION; ID_END];
+    header[1..].copy_from_slice(id.uuid().as_bytes());
+    header
+}
+
+#[cfg(test)]
+pub(super) fn make_another(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
+    let session = &desk.seat.session;
+    session.generate_key(&Mechanism::AesKeyGen, &template(id))?;
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) fn bring(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
+    let mut template = template(id);
+    template.retain(|attribute| !matches!(attribute, Attribute::ValueLen(_)));
+    template.extend([
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Value(vec![7; 32]),
+    ]);
+    desk.seat.session.create_object(&template)?;
+    Ok(())
+}

@@ -190,7 +190,7 @@ impl App {
                 .map_err(|error| StartError::Custody(name.clone(), error))?;
             backends.insert(name.clone(), backend);
         }
-        Ok(Vault::new(backends))
+        Ok(Vault::new(backends, &config.secrets))
     }
 
     /// Lets what is under way come to its end, at most for `patience`.

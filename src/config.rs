@@ -22,6 +22,9 @@ pub struct Config {
     pub sealing: sealing::Settings,
     /// `[custody.NAME]`, one for each device.
     pub custody: BTreeMap<Name, custody::Settings>,
+    /// `[secrets]`
+    #[serde(default)]
+    pub secrets: custody::hmac::Settings,
     /// `[policy]`
     pub policy: policy::Settings,
     /// `[approvals]`

@@ -22,12 +22,14 @@ use crate::policy::Permit;
 use crate::sealing::SealingKey;
 use opening::Opening;
 
+pub mod hmac;
 mod opening;
 pub mod pkcs11;
 pub mod public_key;
 pub mod sealed;
 mod vault;
 
+pub use hmac::{Passphrase, Sealed, SealedSecret};
 pub use public_key::PublicKey;
 pub use vault::Vault;
 
@@ -80,14 +82,22 @@ pub struct KeyRef {
     pub public_key: PublicKey,
 }
 
-/// What may be signed: a 32-byte digest (ECDSA) or a message that is hashed with SHA-256 in the
-/// device or beside it (RSA, PKCS#1 v1.5).
+/// What may be signed: a 32-byte digest (ECDSA), a message that is hashed with SHA-256 in the
+/// device or beside it (RSA, PKCS#1 v1.5), or a message under a secret that a device sealed (HMAC).
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// For secp256k1 keys.
     Digest([u8; 32]),
     /// For RSA keys.
     Message(Vec<u8>),
+    /// For a secret that belongs to a wallet. The wallet's key stands for it: what that may not sign,
+    /// this is not made for either.
+    Hmac {
+        /// Under which secret.
+        secret: Arc<SealedSecret>,
+        /// What.
+        message: Vec<u8>,
+    },
 }
 
 impl Payload {
@@ -95,7 +105,7 @@ impl Payload {
     fn fits(&self, algorithm: Algorithm) -> Result<(), CustodyError> {
         match (self, algorithm) {
             (Self::Digest(_), Algorithm::Secp256k1) => Ok(()),
-            (Self::Digest(_), _) | (_, Algorithm::Secp256k1) => {
+            (Self::Digest(_) | Self::Hmac { .. }, _) | (_, Algorithm::Secp256k1) => {
                 Err(CustodyError::WrongPayload(algorithm))
             }
             (Self::Message(_), _) => Ok(()),
@@ -119,6 +129,13 @@ pub enum RawSignature {
     Ecdsa([u8; 64]),
     /// As long as the modulus.
     Rsa(Vec<u8>),
+    /// HMAC-SHA256, with what goes beside it.
+    Hmac {
+        /// The tag.
+        mac: [u8; 32],
+        /// Sealed with the secret, and opened with it.
+        passphrase: Arc<Passphrase>,
+    },
 }
 
 /// A key that a device has just made.

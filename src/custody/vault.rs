@@ -3,39 +3,51 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Custody, CustodyError, RawSignature, Sign};
+use super::hmac::{self, Opened};
+use super::{Custody, CustodyError, Payload, RawSignature, Sign};
 use crate::audit::Logged;
 use crate::name::Name;
 use crate::policy::Permit;
 
 /// All devices. A key's record names the one that holds it.
-#[derive(Default)]
-pub struct Vault(BTreeMap<Name, Arc<dyn Custody>>);
+pub struct Vault {
+    backends: BTreeMap<Name, Arc<dyn Custody>>,
+    opened: Opened,
+}
 
 impl Vault {
     /// A vault of these devices.
-    pub fn new(backends: BTreeMap<Name, Arc<dyn Custody>>) -> Self {
-        Self(backends)
+    pub fn new(backends: BTreeMap<Name, Arc<dyn Custody>>, secrets: &hmac::Settings) -> Self {
+        let opened = Opened::new(secrets);
+        Self { backends, opened }
     }
 
     /// The device with this name.
     pub fn backend(&self, name: &Name) -> Result<&dyn Custody, CustodyError> {
         let unknown = || CustodyError::Unavailable(format!("[custody.{name}] is not configured"));
-        self.0
+        self.backends
             .get(name)
             .map(|backend| &**backend)
             .ok_or_else(unknown)
     }
 
-    /// Signs exactly what was permitted and logged, in the device with this name.
+    /// Signs exactly what was permitted and logged, in the device with this name. An HMAC is made here,
+    /// with a secret that its own device opened.
     pub async fn sign(
         &self,
         backend: &Name,
         permit: &Logged<Permit<Sign>>,
     ) -> Result<RawSignature, CustodyError> {
-        self.backend(backend)?.sign(permit).await
+        match &permit.get().action().payload {
+            Payload::Hmac { secret, message } => {
+                let device = self.backend(&secret.backend)?;
+                self.opened.sign(device, secret, message).await
+            }
+            Payload::Digest(_) | Payload::Message(_) => self.backend(backend)?.sign(permit).await,
+        }
     }
 
     /// Seals a secret in the device with this name.
@@ -58,15 +70,25 @@ impl Vault {
         self.backend(backend)?.open(aad, sealed).await
     }
 
+    /// Wipes what is open of a credential, in this replica.
+    pub fn forget(&self, credential: &Uuid) {
+        self.opened.forget(credential);
+    }
+
+    /// Wipes every secret that is open, in this replica.
+    pub fn forget_all(&self) {
+        self.opened.forget_all();
+    }
+
     /// The names of the devices.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.0.keys()
+        self.backends.keys()
     }
 
     /// How each device does.
     pub async fn health(&self) -> Vec<(Name, Result<(), CustodyError>)> {
-        let mut health = Vec::with_capacity(self.0.len());
-        for (name, backend) in &self.0 {
+        let mut health = Vec::with_capacity(self.backends.len());
+        for (name, backend) in &self.backends {
             health.push((name.clone(), backend.health().await));
         }
         health

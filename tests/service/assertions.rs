@@ -286,7 +286,7 @@ impl Within {
             late: AtomicU32::new(late),
         };
         let device: Arc<dyn Custody> = Arc::new(slow);
-        let vault = Vault::new(BTreeMap::from([(soft, device)]));
+        let vault = Vault::new(BTreeMap::from([(soft, device)]), &config.secrets);
         let app = App::build_with(&config, clock.clone(), ledger, vault)
             .await
             .unwrap();

@@ -235,3 +235,57 @@ pub(crate) fn skipped(why: &str) {
     assert!(!all, "everything is required, and there is {why}");
     println!("skipped: {why}");
 }
+
+/// A keystore that counts how often it opens something.
+pub(crate) struct Counting(Keystore, std::sync::atomic::AtomicU32);
+
+impl Counting {
+    /// On this ledger, under a master key of its own.
+    pub(crate) fn keystore(ledger: crate::ledger::Ledger) -> Self {
+        let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
+        let master = SealingKey::create_file(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        Self(Keystore::new(ledger, master), 0.into())
+    }
+
+    /// How often.
+    pub(crate) fn opened(&self) -> u32 {
+        self.1.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl Custody for Counting {
+    async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
+        self.0.sign(permit).await
+    }
+
+    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        self.0.generate(id, algorithm).await
+    }
+
+    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+        self.0.inspect(id, algorithm).await
+    }
+
+    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
+        self.0.destroy(id, algorithm).await
+    }
+
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        self.0.seal(aad, plaintext).await
+    }
+
+    async fn open(
+        &self,
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, CustodyError> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.0.open(aad, sealed).await
+    }
+
+    async fn health(&self) -> Result<(), CustodyError> {
+        self.0.health().await
+    }
+}

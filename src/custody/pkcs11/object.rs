@@ -46,6 +46,9 @@ pub(super) fn sign(
             };
             Ok(RawSignature::Rsa(signature))
         }
+        Payload::Hmac { .. } => {
+            Err(CustodyError::Refused("an HMAC is not the token's".into()).into())
+        }
     }
 }
 

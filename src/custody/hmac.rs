@@ -1,0 +1,242 @@
+//! HMAC secrets: sealed at rest, opened only on the way through the door, and kept open for a while.
+//!
+//! A device that can seal need not be asked again for each request's header. What is open is in this
+//! process's memory, at most so many for at most so long; whoever can read that memory has them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use moka::sync::Cache;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{Custody, CustodyError, RawSignature};
+use crate::name::Name;
+
+/// `[secrets]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long an opened secret stays in memory, in seconds. 0: not at all.
+    pub open_for_s: u64,
+    /// How many are open at a time.
+    pub open_at_most: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            open_for_s: 300,
+            open_at_most: 1_024,
+        }
+    }
+}
+
+/// An HMAC secret and the passphrase that goes with it, as they rest.
+#[derive(Clone)]
+pub struct SealedSecret {
+    /// The credential's id. What is open is known by it.
+    pub id: Uuid,
+    /// The device that opens them.
+    pub backend: Name,
+    /// The secret's text.
+    pub secret: Sealed,
+    /// The passphrase, which is UTF-8.
+    pub passphrase: Sealed,
+    /// From the secret's text to the key. `None`: it is no such text.
+    pub key: fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Something sealed, and what it is bound to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The associated data.
+    pub aad: Vec<u8>,
+    /// What [`Custody::seal`] made.
+    pub sealed: Vec<u8>,
+}
+
+/// A passphrase. It leaves in a header, and nowhere else.
+#[derive(PartialEq, Eq)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Its text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedSecret")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Secrets that are open. What is dropped from it is wiped.
+pub(super) struct Opened {
+    cache: Cache<Uuid, Arc<Secret>>,
+    /// Grows when something is forgotten, so that what was being opened meanwhile is not kept.
+    forgotten: AtomicU64,
+}
+
+struct Secret {
+    /// As they rest: other bytes under the same id are opened by themselves.
+    sealed: (Sealed, Sealed),
+    key: hmac::Key, // wiped by aws-lc when it is dropped
+    passphrase: Arc<Passphrase>,
+}
+
+impl Opened {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(settings.open_at_most)
+            .time_to_live(Duration::from_secs(settings.open_for_s))
+            .build();
+        Self {
+            cache,
+            forgotten: AtomicU64::new(0),
+        }
+    }
+
+    /// HMAC-SHA256 of `message`, opening the secret in `device` unless it is open.
+    pub(super) async fn sign(
+        &self,
+        device: &dyn Custody,
+        sealed: &SealedSecret,
+        message: &[u8],
+    ) -> Result<RawSignature, CustodyError> {
+        let secret = self.open(device, sealed).await?;
+        let tag = hmac::sign(&secret.key, message);
+        let length = |_| CustodyError::Nonsense("an HMAC of another length".into());
+        Ok(RawSignature::Hmac {
+            mac: tag.as_ref().try_into().map_err(length)?,
+            passphrase: Arc::clone(&secret.passphrase),
+        })
+    }
+
+    pub(super) fn forget(&self, id: &Uuid) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate(id);
+    }
+
+    pub(super) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate_all();
+    }
+
+    async fn open(
+        &self,
+        device: &dyn Custody,
+        sealed: &SealedSecret,
+    ) -> Result<Arc<Secret>, CustodyError> {
+        let rests = (sealed.secret.clone(), sealed.passphrase.clone());
+        if let Some(secret) = self.cache.get(&sealed.id)
+            && secret.sealed == rests
+        {
+            return Ok(secret);
+        }
+        let before = self.forgotten.load(Ordering::SeqCst);
+        let text = device.open(&rests.0.aad, &rests.0.sealed).await?;
+        let key = (sealed.key)(&text);
+        let nonsense =
+            |what: &str| CustodyError::Nonsense(format!("the sealed {what} is malformed"));
+        let key = key.ok_or_else(|| nonsense("HMAC secret"))?;
+        let passphrase = device.open(&rests.1.aad, &rests.1.sealed).await?;
+        let passphrase = std::str::from_utf8(&passphrase).map_err(|_| nonsense("passphrase"))?;
+        let secret = Arc::new(Secret {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            passphrase: Arc::new(Passphrase(Zeroizing::new(passphrase.to_owned()))),
+            sealed: rests,
+        });
+        self.cache.insert(sealed.id, Arc::clone(&secret));
+        if self.forgotten.load(Ordering::SeqCst) != before {
+            self.cache.invalidate(&sealed.id);
+        }
+        Ok(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::custody::conformance::{Counting, postgres};
+
+    fn sealed(secret: Vec<u8>, passphrase: Vec<u8>) -> SealedSecret {
+        let sealed = |aad: &[u8], sealed| Sealed {
+            aad: aad.to_vec(),
+            sealed,
+        };
+        SealedSecret {
+            id: Uuid::now_v7(),
+            backend: "soft".parse().unwrap(),
+            secret: sealed(b"secret", secret),
+            passphrase: sealed(b"passphrase", passphrase),
+            key: |text| Some(Zeroizing::new(text.to_vec())),
+        }
+    }
+
+    #[test]
+    fn an_opened_secret_costs_no_device_call_until_it_is_forgotten() {
+        postgres::run(async |ledger| {
+            let device = Counting::keystore(ledger);
+            let secret = device.seal(b"secret", b"Jefe").await.unwrap();
+            let passphrase = device.seal(b"passphrase", b"canary").await.unwrap();
+            let mut sealed = sealed(secret, passphrase);
+            let opened = Opened::new(&Settings::default());
+            let message = b"what do ya want for nothing?";
+            let sign = async |sealed: &SealedSecret| opened.sign(&device, sealed, message).await;
+            // RFC 4231, test case 2.
+            let wanted = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+            for calls in [2, 2, 2] {
+                let RawSignature::Hmac { mac, passphrase } = sign(&sealed).await.unwrap() else {
+                    panic!("not an HMAC");
+                };
+                assert_eq!(hex::encode(mac), wanted);
+                assert_eq!(passphrase.expose(), "canary");
+                assert_eq!(device.opened(), calls);
+            }
+            opened.forget(&Uuid::now_v7());
+            sign(&sealed).await.unwrap();
+            assert_eq!(device.opened(), 2, "another's was forgotten");
+            opened.forget(&sealed.id);
+            sign(&sealed).await.unwrap();
+            assert_eq!(device.opened(), 4);
+            opened.forget_all();
+            sign(&sealed).await.unwrap();
+            assert_eq!(device.opened(), 6);
+
+            // Other bytes in the row do not pass for what is open.
+            std::mem::swap(&mut sealed.secret.sealed, &mut sealed.passphrase.sealed);
+            let refused = sign(&sealed).await;
+            assert!(
+                matches!(refused, Err(CustodyError::DoesNotOpen)),
+                "{refused:?}"
+            );
+        });
+    }
+
+    #[test]
+    fn debug_tells_nothing() {
+        let mac = [7; 32];
+        let passphrase = Arc::new(Passphrase(Zeroizing::new("canary".to_owned())));
+        let said = format!("{:?}", RawSignature::Hmac { mac, passphrase });
+        assert!(
+            said.contains("[redacted]") && !said.contains("canary"),
+            "{said}"
+        );
+        let said = format!("{:?}", sealed(b"canary".to_vec(), Vec::new()));
+        assert!(!said.contains("99"), "{said}");
+    }
+}

@@ -20,7 +20,7 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Put chain, signature type and funder together with a key
+    /// Put chain, signature type and funder together with a key; warnings go to standard error
     Create {
         /// A name that no other wallet has.
         name: String,
@@ -36,7 +36,7 @@ pub(super) enum Command {
         /// 0 EOA, 1 `POLY_PROXY`, 2 `POLY_GNOSIS_SAFE`, 3 `POLY_1271`.
         #[arg(long, default_value_t = 0)]
         signature_type: u8,
-        /// Who pays; the key's own address unless it is said.
+        /// Who pays; unless it is said, what follows from the key.
         #[arg(long)]
         funder: Option<String>,
         /// The key is a session key of the funder (`POLY_1271` only).
@@ -79,7 +79,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 "signatureType": signature_type, "funder": funder, "session_key": session_key,
                 "funder_unverified": funder_unverified, "allow_replace": allow_replace,
             });
-            print_json(&service.client()?.post("/v1/wallets", &body).await?)
+            let wallet = service.client()?.post("/v1/wallets", &body).await?;
+            for warning in wallet["warnings"].as_array().into_iter().flatten() {
+                eprintln!("warning: {}", warning["text"].as_str().unwrap_or_default());
+            }
+            print_json(&wallet)
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::clob::OrderError;
 use crate::clob::venue::VenueError;
-use crate::clob::wallets::WalletError;
+use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::keys::KeyError;
@@ -96,6 +96,8 @@ kinds! {
         "Correct the field that the detail names.";
     ORDER_REFUSED "order-refused" 422 "No such order can be signed"
         "Correct what the detail names; nothing was signed.";
+    FUNDER_NOT_DERIVED "funder-not-derived" 422 "The funder is not the key's wallet of this signature type"
+        "Use the funder or the signatureType that the detail names; if the funder is right all the same, say funder_unverified, which is kept on record.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
         "Say what would have been looked up (tickSize, negRisk, version), or have an operator add [clob.polygon] or [clob.amoy].";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
@@ -334,6 +336,12 @@ impl From<WalletError> for Problem {
             WalletError::NotFound => Self::not_found("wallet"),
             WalletError::WrongKey => Self::new(&INVALID_FIELD, format!("key: {error}")),
             WalletError::Profile(error) => Self::new(&INVALID_FIELD, error),
+            WalletError::Funder(error) => match error {
+                FunderError::Missing(..) => Self::new(&INVALID_FIELD, error),
+                FunderError::NotDerived { .. } | FunderError::SessionKey(_) => {
+                    Self::new(&FUNDER_NOT_DERIVED, error)
+                }
+            },
             WalletError::Key(error) => error.into(),
             WalletError::ApprovalNeeded(needed) => needed.into(),
             WalletError::Ledger(error) => error.into(),

@@ -11,8 +11,9 @@ use super::caller::Required;
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::clob::order::Warning;
 use crate::clob::wallets::{NewWallet, Wallet};
-use crate::clob::{Chain, SignatureType};
+use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::id::WalletId;
@@ -48,6 +49,10 @@ pub(super) struct WalletView {
     funder_unverified: bool,
     /// A raw `ClobAuth` may use a new nonce although the wallet has a live credential.
     allow_replace: bool,
+    /// What follows from the key's address on chain 137.
+    derived: Derived,
+    /// What somebody who uses the wallet should know.
+    warnings: Vec<Warning>,
     /// The key's public half as PEM.
     pem: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -71,6 +76,8 @@ impl From<&Wallet> for WalletView {
             session_key: profile.session_key(),
             funder_unverified: wallet.funder_unverified,
             allow_replace: wallet.allow_replace,
+            derived: wallet.derived(),
+            warnings: wallet.warnings(),
             pem: wallet.key.public_key.as_ref().map(PublicKey::to_pem),
             created_at: wallet.created_at,
         }
@@ -118,7 +125,8 @@ pub(super) async fn show_wallet(
 
 /// Create a wallet
 ///
-/// Puts chain, signature type and funder together with a key.
+/// Puts chain, signature type and funder together with a key. On chain 137 the funder has to follow
+/// from the key, or you say `funder_unverified`; on 80002 a warning says that it does not.
 #[utoipa::path(post, path = "/v1/wallets", tag = "wallets",
     params(("Idempotency-Key" = String, Header, description = "Fresh for each wallet; the same to repeat a request")),
     request_body = NewWallet,

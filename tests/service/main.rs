@@ -21,3 +21,4 @@ mod query_data;
 mod reads;
 mod signing;
 mod stand;
+mod wallet_profiles;

@@ -58,7 +58,7 @@ pub(super) struct Envelope {
 /// Something the trader should know about an order that is nevertheless fine.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Warning {
-    /// Stable, for programs: `size-cut` or `token-id-looks-like-v3`.
+    /// Stable, for programs.
     #[schema(value_type = String, example = "size-cut")]
     pub code: &'static str,
     /// For people.

@@ -1,10 +1,12 @@
 //! Wallets: a key, and for whom it signs on which chain.
 
+pub(super) mod funder;
 mod records;
 
 use time::OffsetDateTime;
 
-use super::{Chain, Profile, ProfileError, SignatureType};
+use super::order::Warning;
+use super::{Chain, Derived, Profile, ProfileError, SignatureType};
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
@@ -14,6 +16,7 @@ use crate::keys::{Key, KeyError, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
+pub use funder::FunderError;
 
 /// A wallet on record.
 #[derive(Clone, Debug)]
@@ -41,6 +44,16 @@ impl Wallet {
     pub fn resource(&self) -> Resource {
         Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment)
     }
+
+    /// What follows from the key's address on chain 137.
+    pub fn derived(&self) -> Derived {
+        Derived::of(self.profile.key_address())
+    }
+
+    /// What somebody who uses it should know.
+    pub fn warnings(&self) -> Vec<Warning> {
+        funder::warnings(&self.profile, &self.derived())
+    }
 }
 
 /// What it takes to make a wallet.
@@ -64,7 +77,8 @@ pub struct NewWallet {
     #[serde(rename = "signatureType", default = "default_signature_type")]
     #[schema(value_type = u8, default = 0, maximum = 3)]
     pub signature_type: SignatureType,
-    /// Who pays; the key's own address unless it is said.
+    /// Who pays: for type 0 the key's own address, for 1 and 2 the wallet that follows from the key on
+    /// chain 137, unless it is said.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub funder: Option<Address>,
@@ -99,6 +113,9 @@ pub enum WalletError {
     /// Chain, type, signer and funder do not belong together.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// The funder is missing, or not the key's wallet.
+    #[error(transparent)]
+    Funder(#[from] FunderError),
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -167,16 +184,17 @@ impl Wallets {
             new.chain,
             new.signature_type,
             signer,
-            new.funder,
+            funder::choose(new, signer)?,
             new.session_key,
         )?;
+        let funder_unverified = funder::check(&profile, new.funder_unverified)?;
         let wallet = Wallet {
             id: WalletId::new(),
             name: new.name.clone(),
             owner: new.owner.clone(),
             key,
             profile,
-            funder_unverified: new.funder_unverified,
+            funder_unverified,
             allow_replace: new.allow_replace,
             created_at: self.clock.now(),
         };
@@ -188,8 +206,8 @@ impl Wallets {
             })?;
         let details = serde_json::json!({
             "name": new.name, "owner": new.owner, "key": wallet.key.id, "chainId": new.chain,
-            "signatureType": new.signature_type, "funder": new.funder,
-            "session_key": new.session_key, "funder_unverified": wallet.funder_unverified,
+            "signatureType": new.signature_type, "funder": profile.funder(),
+            "session_key": new.session_key, "funder_unverified": funder_unverified,
             "allow_replace": new.allow_replace,
         });
         let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());

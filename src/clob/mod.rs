@@ -19,6 +19,7 @@ pub mod contracts;
 pub mod derived;
 pub mod draft;
 pub mod l1;
+pub mod l2;
 mod nested;
 pub mod order;
 mod order_error;

@@ -14,6 +14,7 @@
 
 mod nonce;
 pub(crate) mod records;
+mod secrets;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::ethereum::Address;
 use crate::id::{CallerId, IntentId, WalletId};
 pub use nonce::{CredentialNonce, NotANonce};
+pub use secrets::in_use;
 
 /// Who logs in: an address, and the chain that the login names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

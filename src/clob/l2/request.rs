@@ -1,0 +1,317 @@
+//! A request to the venue, as far as headers are made for it.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::ethereum::eip712::Bytes32;
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const LONGEST_PATH: usize = 256;
+
+/// A request that one header can be for, and that no other request can be taken for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueRequest {
+    method: &'static str,
+    path: String,
+    body: String,
+}
+
+/// Why no headers are made for a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestRefused {
+    /// Not a method, or not in capitals.
+    #[error("method: one of GET, POST, PUT, PATCH and DELETE, in capitals")]
+    Method,
+    /// It has a query.
+    #[error(
+        "path: what is signed has no query; leave out '?' and what follows, and send it all the same"
+    )]
+    Query,
+    /// Not a path of the venue's.
+    #[error(
+        "path: it begins with one '/', has no host, no empty or dotted part, and at most 256 letters, digits, '/', '.', '_', '~' and '-'"
+    )]
+    Path,
+    /// Not JSON that starts with a bracket.
+    #[error("body: the exact JSON text that is sent, an object or a list, with nothing in front")]
+    Body,
+    /// An order's body is not one.
+    #[error(
+        "body: an order is posted as an object with order and owner, orders as a list of these"
+    )]
+    Envelope,
+    /// The order would be refused.
+    #[error(
+        "body: owner is not {0}, the API key that the headers are of, and the CLOB would refuse it"
+    )]
+    Owner(String),
+    /// Too far from now.
+    #[error(
+        "timestamp: more than {0} s from this service's clock; leave it out, and the answer has one"
+    )]
+    Timestamp(u32),
+}
+
+/// What of a posted order names its owner; the rest is only put on record.
+#[derive(serde::Deserialize)]
+struct Envelope {
+    owner: String,
+    order: serde_json::Map<String, Value>,
+    #[serde(default, rename = "orderType")]
+    order_type: Value,
+    #[serde(default, rename = "postOnly")]
+    post_only: Value,
+}
+
+impl VenueRequest {
+    /// Takes a request apart, as it is going to be sent.
+    pub fn new(method: &str, path: &str, body: Option<&str>) -> Result<Self, RequestRefused> {
+        let body = body.unwrap_or_default();
+        let method = METHODS.into_iter().find(|known| *known == method);
+        let method = method.ok_or(RequestRefused::Method)?;
+        if path.contains('?') {
+            return Err(RequestRefused::Query);
+        }
+        let plain =
+            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'~' | b'-');
+        let relative = path.strip_prefix('/').ok_or(RequestRefused::Path)?;
+        let parts_are_whole = relative
+            .split('/')
+            .all(|part| !part.is_empty() && !part.bytes().all(|b| b == b'.'));
+        if path.len() > LONGEST_PATH || !path.bytes().all(plain) || !parts_are_whole {
+            return Err(RequestRefused::Path);
+        }
+        let is_json = serde_json::from_str::<&serde_json::value::RawValue>(body).is_ok();
+        if !body.is_empty() && !(body.starts_with(['{', '[']) && is_json) {
+            return Err(RequestRefused::Body);
+        }
+        Ok(Self {
+            method,
+            path: path.to_owned(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// What is authenticated.
+    pub fn message(&self, timestamp: i64) -> Vec<u8> {
+        super::message(timestamp, self.method, &self.path, &self.body)
+    }
+
+    /// Whether it makes an API key at the venue, or another secret, and answers it to whoever sends it.
+    pub fn makes_credentials(&self) -> bool {
+        self.is_about_credentials() && !matches!(self.method, "GET" | "DELETE")
+    }
+
+    /// Whether it ends an API key at the venue.
+    pub fn deletes_credentials(&self) -> bool {
+        self.is_about_credentials() && self.method == "DELETE"
+    }
+
+    /// Routers often take paths in any case, so this does.
+    fn is_about_credentials(&self) -> bool {
+        let first = self.path[1..].split('/').next().unwrap_or_default();
+        first.eq_ignore_ascii_case("auth") || self.path.to_ascii_lowercase().contains("api-key")
+    }
+
+    /// An order's `owner` is the API key that posts it; the venue refuses any other, as a lost order.
+    pub fn check_owner(&self, api_key: &str) -> Result<(), RequestRefused> {
+        let orders = self.orders()?;
+        if orders.iter().all(|order| order.owner == api_key) {
+            Ok(())
+        } else {
+            Err(RequestRefused::Owner(api_key.to_owned()))
+        }
+    }
+
+    /// For the intent's record: never the body, but what tells it.
+    pub fn record(&self) -> Value {
+        let mut record = json!({ "method": self.method, "path": self.path });
+        if !self.body.is_empty() {
+            record["body"] = json!({
+                "sha256": Bytes32(Sha256::digest(&self.body).into()),
+                "bytes": self.body.len(),
+            });
+        }
+        let orders = self.orders().unwrap_or_default();
+        if !orders.is_empty() {
+            record["orders"] = orders.iter().map(Envelope::record).collect();
+        }
+        record
+    }
+
+    /// The orders that it posts; none if it posts none.
+    fn orders(&self) -> Result<Vec<Envelope>, RequestRefused> {
+        let parsed = match (self.method, self.path.to_ascii_lowercase().as_str()) {
+            ("POST", "/order") => serde_json::from_str(&self.body).map(|one| vec![one]),
+            ("POST", "/orders") => serde_json::from_str(&self.body),
+            _ => return Ok(Vec::new()),
+        };
+        parsed.map_err(|_| RequestRefused::Envelope)
+    }
+}
+
+impl Envelope {
+    fn record(&self) -> Value {
+        let mut record = serde_json::Map::new();
+        for member in [
+            "salt",
+            "maker",
+            "tokenId",
+            "side",
+            "makerAmount",
+            "takerAmount",
+            "expiration",
+        ] {
+            if let Some(value) = self.order.get(member) {
+                record.insert(member.to_owned(), short(value));
+            }
+        }
+        record.insert("orderType".to_owned(), short(&self.order_type));
+        record.insert("postOnly".to_owned(), short(&self.post_only));
+        Value::Object(record)
+    }
+}
+
+/// A plain value that is not long; of anything else only that it was there.
+fn short(value: &Value) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Value::String(text) if text.len() <= 80 => value.clone(),
+        _ => "(not recorded)".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, path: &str, body: &str) -> Result<VenueRequest, RequestRefused> {
+        VenueRequest::new(method, path, Some(body))
+    }
+
+    #[test]
+    fn a_request_is_for_a_path_of_the_venue() {
+        for path in [
+            "/order",
+            "/data/order/0xab",
+            "/v1/heartbeats",
+            "/auth/ban-status/closed-only",
+        ] {
+            assert!(request("GET", path, "").is_ok(), "{path}");
+        }
+        assert_eq!(
+            request("GET", "/data/orders?id=1", ""),
+            Err(RequestRefused::Query)
+        );
+        let long = format!("/{}", "a".repeat(256));
+        for path in [
+            "",
+            "/",
+            "order",
+            "//host/order",
+            "https://host/order",
+            "/a//b",
+            "/order/",
+            "/a/../b",
+            "/./b",
+            "/a b",
+            "/a#b",
+            "/a%2fb",
+            "/a\\b",
+            "/a{b",
+            "/a[b",
+            "/a\nb",
+            "/é",
+            &long,
+        ] {
+            assert_eq!(
+                request("GET", path, ""),
+                Err(RequestRefused::Path),
+                "{path}"
+            );
+        }
+        for method in ["", "get", "Post", "HEAD", "OPTIONS", "POST/order", "POST "] {
+            assert_eq!(
+                request(method, "/order", ""),
+                Err(RequestRefused::Method),
+                "{method}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_two_requests_have_one_message() {
+        for body in [
+            "s",
+            "er{\"owner\":1}",
+            " {}",
+            "\"a\"",
+            "1",
+            "null",
+            "{",
+            "{}{}",
+            "[}",
+            "-batch",
+        ] {
+            assert_eq!(
+                request("POST", "/ord", body),
+                Err(RequestRefused::Body),
+                "{body}"
+            );
+        }
+        for body in ["{}", "[]", "{\"note\":\"it's\"}", "[\"a\"]\n", ""] {
+            let message = request("POST", "/order", body)
+                .unwrap()
+                .message(1_700_000_000);
+            assert_eq!(message, format!("1700000000POST/order{body}").into_bytes());
+        }
+        assert_eq!(
+            VenueRequest::new("GET", "/time", None),
+            request("GET", "/time", "")
+        );
+    }
+
+    #[test]
+    fn an_order_is_posted_by_its_owner() {
+        let mine = r#"{"order":{"salt":7,"tokenId":"1001","signature":"0xcanary"},"owner":"me","orderType":"GTC"}"#;
+        let other = r#"{"order":{"salt":7},"owner":"you"}"#;
+        let check = |path: &str, body: &str| request("POST", path, body).unwrap().check_owner("me");
+        assert_eq!(check("/order", mine), Ok(()));
+        assert_eq!(check("/orders", &format!("[{mine},{mine}]")), Ok(()));
+        let refused = Err(RequestRefused::Owner("me".to_owned()));
+        assert_eq!(check("/order", other), refused);
+        assert_eq!(check("/Order", other), refused);
+        assert_eq!(check("/orders", &format!("[{mine},{other}]")), refused);
+        let twice = r#"{"order":{},"owner":"you","owner":"me"}"#;
+        for body in ["", "{}", "[]", "{\"owner\":\"me\"}", twice] {
+            assert_eq!(
+                check("/order", body),
+                Err(RequestRefused::Envelope),
+                "{body}"
+            );
+        }
+        assert_eq!(check("/cancel-all", other), Ok(()));
+
+        let record = request("POST", "/order", mine).unwrap().record();
+        assert_eq!(record["orders"][0]["salt"], 7);
+        assert_eq!(record["orders"][0]["orderType"], "GTC");
+        assert!(!record.to_string().contains("canary"), "{record}");
+    }
+
+    #[test]
+    fn what_makes_or_ends_a_key_is_known() {
+        for (method, path, makes, ends) in [
+            ("POST", "/auth/builder-api-key", true, false),
+            ("POST", "/AUTH/readonly-api-key", true, false),
+            ("DELETE", "/auth/api-key", false, true),
+            ("DELETE", "/Auth/Api-Key", false, true),
+            ("GET", "/auth/api-keys", false, false),
+            ("POST", "/order", false, false),
+            ("DELETE", "/order", false, false),
+        ] {
+            let request = request(method, path, "").unwrap();
+            assert_eq!(request.makes_credentials(), makes, "{method} {path}");
+            assert_eq!(request.deletes_credentials(), ends, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The secrets of an API key: sealed before they are put on record, opened only by the vault.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Account, Credential, Half, Kind, SealedPair, State, associated_data};
+use crate::custody::{CustodyError, Sealed, SealedSecret, Vault};
+use crate::ledger::LedgerError;
+use crate::name::Name;
+
+impl SealedPair {
+    /// Seals both halves in a device.
+    pub async fn seal(
+        vault: &Vault,
+        sealed_in: &Name,
+        (account, kind, api_key): (&Account, Kind, &str),
+        version: i32,
+        (secret, passphrase): (&str, &str),
+    ) -> Result<Self, CustodyError> {
+        let seal = async |half, text: &str| {
+            let aad = associated_data(account, kind, api_key, version, half);
+            vault.seal(sealed_in, &aad, text.as_bytes()).await
+        };
+        Ok(Self {
+            sealed_in: sealed_in.to_string(),
+            version,
+            secret: seal(Half::Secret, secret).await?,
+            passphrase: seal(Half::Passphrase, passphrase).await?,
+        })
+    }
+}
+
+impl Credential {
+    /// Its secrets as the vault takes them. `key` turns the secret's text into an HMAC key.
+    pub fn sealed_secret(
+        &self,
+        key: fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Arc<SealedSecret>, LedgerError> {
+        let half = |half, sealed: &[u8]| Sealed {
+            aad: associated_data(
+                &self.account,
+                self.kind,
+                &self.api_key,
+                self.sealed.version,
+                half,
+            ),
+            sealed: sealed.to_vec(),
+        };
+        Ok(Arc::new(SealedSecret {
+            id: self.id,
+            backend: Name::from_record("credentials", self.sealed.sealed_in.clone())?,
+            secret: half(Half::Secret, &self.sealed.secret),
+            passphrase: half(Half::Passphrase, &self.sealed.passphrase),
+            key,
+        }))
+    }
+}
+
+/// The API key of this kind that headers are made with: the live one, else the newest that nobody
+/// has tried. `all` are an account's, newest first.
+pub fn in_use(kind: Kind, all: Vec<Credential>) -> Option<Credential> {
+    let mut usable: Vec<_> = all
+        .into_iter()
+        .filter(|it| it.kind == kind && matches!(it.state, State::Live | State::Unproven))
+        .collect();
+    let live = usable.iter().position(|it| it.state == State::Live);
+    (!usable.is_empty()).then(|| usable.swap_remove(live.unwrap_or(0)))
+}

@@ -23,6 +23,8 @@ grant insert, update (outcome, settled_at) on logins to chancery_service;
 grant insert, update (state, state_at, version, sealed_in, sealed_secret, sealed_passphrase)
     on credentials to chancery_service;
 
+grant insert, update (next, found, stepped_at) on nonce_searches to chancery_service;
+
 -- Callers and tokens are revoked, never removed.
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 

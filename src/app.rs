@@ -4,10 +4,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Log;
 use crate::callers::Callers;
+use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
@@ -40,6 +42,10 @@ pub struct Parts {
     pub wallets: Wallets,
     /// The CLOBs that the service speaks to.
     pub venues: Venues,
+    /// The CLOB's API keys.
+    pub api_keys: ApiKeys,
+    /// Cancelled when the service stops.
+    stop: CancellationToken,
     /// The OAuth clients.
     pub clients: Clients,
     /// The devices.
@@ -151,6 +157,17 @@ impl App {
             },
         );
         let approvals = config.approvals.clone();
+        let venues = Venues::open(&config.clob)?;
+        let stop = CancellationToken::new();
+        let api_keys = ApiKeys::new(api_keys::Parts {
+            signer: signer.clone(),
+            venues: venues.clone(),
+            vault: vault.clone(),
+            log: log.clone(),
+            clock: clock.clone(),
+            approvals: approvals.clone(),
+            stop: stop.clone(),
+        });
         let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
@@ -162,7 +179,9 @@ impl App {
                 approvals.clone(),
                 clock.clone(),
             ),
-            venues: Venues::open(&config.clob)?,
+            venues,
+            api_keys,
+            stop,
             clients: Clients::new(
                 &config.oauth,
                 ledger.clone(),
@@ -197,6 +216,7 @@ impl App {
     pub async fn shut_down(self, patience: std::time::Duration) {
         let tasks = self.tasks.clone();
         tasks.close();
+        self.stop.cancel();
         drop(self); // the last handle of the group goes, and its writer ends
         if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
             tracing::warn!("work under way was left behind; its leases end it");

@@ -23,6 +23,11 @@ impl Approval {
         Self("not needed (tightening)")
     }
 
+    /// For what a caller's own right covers.
+    pub fn by_right() -> Self {
+        Self("not needed (by right)")
+    }
+
     /// For the first operator, whom nobody could approve.
     pub fn bootstrap() -> Self {
         Self("none (bootstrap)")

@@ -14,6 +14,7 @@
 //! TypeScript clients' steps decides, and what the decimal clients refuse is refused.
 
 pub mod amount;
+pub mod api_keys;
 pub mod contents;
 pub mod contracts;
 pub mod derived;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::ethereum::Address;
 use crate::id::{CallerId, IntentId};
+use crate::idempotency::RequestDigest;
 use crate::ledger::{Ledger, LedgerError, Tx};
 
 /// The account's row, locked until the transaction ends.
@@ -237,6 +238,30 @@ pub(crate) async fn settle_nothing(
     Ok(done.rows_affected())
 }
 
+/// Whether one of the nonce's logins was asked for by this very request.
+pub(crate) async fn was_asked_for_by(
+    account: &Account,
+    nonce: CredentialNonce,
+    request: &RequestDigest,
+    ledger: &Ledger,
+) -> Result<bool, LedgerError> {
+    let (chain, address) = keys(account);
+    let any = sqlx::query_scalar!(
+        r#"select exists (
+             select from accounts a
+             join logins l on l.account_id = a.id and l.nonce = $3::text::numeric
+             join intents i on i.id = l.intent_id
+             where a.chain_id = $1 and a.address = $2 and i.request_digest = $4) as "any!""#,
+        chain,
+        address,
+        nonce.to_string(),
+        request.0.as_slice(),
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    Ok(any)
+}
+
 /// What is put on record of an API key.
 pub(crate) struct NewCredential<'a> {
     pub(crate) id: Uuid,
@@ -291,6 +316,23 @@ pub(crate) async fn replace_others(
         except,
     )
     .fetch_all(tx.connection())
+    .await?)
+}
+
+/// Whether there is a trading key that may be live and is not among the known ones.
+pub(crate) async fn any_unknown(
+    account: Uuid,
+    known: &[Uuid],
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+             select from credentials where account_id = $1 and kind = 'trading'
+             and state in ('live', 'unproven') and id <> all($2)) as "any!""#,
+        account,
+        known,
+    )
+    .fetch_one(tx.connection())
     .await?)
 }
 

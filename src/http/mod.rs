@@ -9,8 +9,10 @@ mod body;
 mod caller;
 mod callers;
 mod clients;
+mod credentials;
 mod health;
 mod keys;
+mod nonces;
 mod orders;
 pub mod problem;
 mod serve;
@@ -112,6 +114,20 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(signatures::find_signatures))
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
         .routes(routes!(wallets::show_wallet))
+        .routes(routes!(
+            credentials::list_credentials,
+            credentials::create_credential
+        ))
+        .routes(routes!(credentials::list_api_keys))
+        .routes(routes!(credentials::delete_credential))
+        .routes(routes!(credentials::check_credential))
+        .routes(routes!(credentials::reveal_credential))
+        .routes(routes!(credentials::issue_l1_header))
+        .routes(routes!(nonces::find_nonces))
+        .routes(routes!(nonces::declare_nonces))
+        .routes(routes!(nonces::begin_search))
+        .routes(routes!(nonces::show_search))
+        .routes(routes!(nonces::step_search))
         .routes(routes!(clients::list_clients, clients::create_client))
         .routes(routes!(clients::show_client))
         .routes(routes!(keys::list_keys, keys::create_key))

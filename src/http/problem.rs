@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::clob::OrderError;
+use crate::clob::api_keys::ApiKeyError;
 use crate::clob::venue::VenueError;
 use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
@@ -80,6 +81,10 @@ kinds! {
         "Derive with the same nonce to get that key again, or create with another nonce.";
     NONCE_UNSETTLED "nonce-unsettled" 409 "What another nonce of the address did is not known yet"
         "Derive with that nonce, or repeat after Retry-After seconds, when its login can no longer take effect.";
+    COULD_NOT_DERIVE "could-not-derive" 409 "The CLOB has no API key for this nonce"
+        "Use a nonce that made one (GET /v1/nonces), search for it (POST /v1/wallets/{wallet}/nonce-searches), or create.";
+    CREDENTIAL_NOT_USABLE "credential-not-usable" 409 "The API key cannot be used in its state"
+        "Derive or create another one, and use that.";
     WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
         "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
     IN_FLIGHT "in-flight" 409 "The same request is being worked on"
@@ -104,6 +109,12 @@ kinds! {
         "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
     INTERNAL "internal" 500 "The service made a mistake"
         "Report it with the X-Request-Id of this answer.";
+    COULD_NOT_CREATE "could-not-create" 502 "The CLOB neither makes an API key with this nonce nor has one"
+        "Look at the detail; create with another nonce if the wallet is in order at the CLOB.";
+    LOGIN_REFUSED "login-refused" 502 "The CLOB does not recognise the login"
+        "Compare the chain, the wallet's address and the clocks: `chancery doctor` and the detail have them. Nothing took effect.";
+    FUNDER_REFUSED "funder-refused" 502 "The CLOB does not know the wallet's funder"
+        "Compare the funder with the address in the account's profile; an account that never logged in has to be deployed first.";
     VENUE_REFUSED "venue-refused" 502 "The CLOB refused"
         "The detail has its words. Correct what they name; nothing took effect.";
     VENUE_EDGE "venue-edge" 502 "Something in front of the CLOB answered in its place"
@@ -114,6 +125,8 @@ kinds! {
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
+        "Repeat with the same Idempotency-Key: the nonce is on record, and what it made is found by deriving.";
     VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"
         "Repeat with the same Idempotency-Key after Retry-After seconds. Where the CLOB may have acted, the answer says what it did.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
@@ -272,6 +285,28 @@ impl From<VenueError> for Problem {
             VenueError::Unreachable | VenueError::NoAnswer | VenueError::Down { .. } => {
                 Self::new(&VENUE_UNAVAILABLE, error).retry_after(1)
             }
+        }
+    }
+}
+
+impl From<ApiKeyError> for Problem {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::NotDerived { .. } => Self::new(&COULD_NOT_DERIVE, error),
+            ApiKeyError::UsedElsewhere { .. } => Self::new(&NONCE_ALREADY_USED, error),
+            ApiKeyError::NotCreated { .. } => Self::new(&COULD_NOT_CREATE, error),
+            ApiKeyError::LoginRefused { .. } => Self::new(&LOGIN_REFUSED, error),
+            ApiKeyError::Funder(_) => Self::new(&FUNDER_REFUSED, error),
+            ApiKeyError::Unknown(_) => Self::new(&CREDENTIAL_UNKNOWN, error).retry_after(2),
+            ApiKeyError::Contradiction(_) => Self::new(&VENUE_ANSWER, error),
+            ApiKeyError::Bounds => Self::new(&INVALID_FIELD, format!("to: {error}")),
+            ApiKeyError::NotFound => Self::not_found("API key or search"),
+            ApiKeyError::NotUsable(_) => Self::new(&CREDENTIAL_NOT_USABLE, error),
+            ApiKeyError::ApprovalNeeded(needed) => needed.into(),
+            ApiKeyError::Venue(error) => error.into(),
+            ApiKeyError::Signing(error) => error.into(),
+            ApiKeyError::Custody(error) => error.into(),
+            ApiKeyError::Ledger(error) => error.into(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod support;
 mod admin;
 mod assertions;
 mod bad_input;
+mod credentials;
 mod documents;
 mod grants;
 mod limits;

@@ -34,6 +34,9 @@ pub struct HeaderDraft {
     pub timestamp: Option<i64>,
     /// What is answered.
     pub shape: Shape,
+    /// By which right. Callers have one for headers; the service's own calls come with the right to
+    /// what they are made for.
+    pub right: Action,
 }
 
 /// What is answered.
@@ -61,10 +64,7 @@ pub struct IssuedHeaders {
 
 impl Ask for HeaderDraft {
     fn action(&self) -> Action {
-        match self.credential.kind {
-            Kind::Trading => Action::IssueL2Headers,
-            Kind::Builder => Action::IssueBuilderHeaders,
-        }
+        self.right
     }
 
     fn resource(&self) -> Resource {

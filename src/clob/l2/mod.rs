@@ -82,6 +82,15 @@ pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
+/// The headers of a trading key, in the clients' order.
+pub const TRADING_HEADERS: [&str; 5] = [
+    "POLY_ADDRESS",
+    "POLY_SIGNATURE",
+    "POLY_TIMESTAMP",
+    "POLY_API_KEY",
+    "POLY_PASSPHRASE",
+];
+
 /// The headers in the clients' order: five of a trading key, four of a builder's, which stand beside
 /// them and name no address.
 pub fn headers(

@@ -1,0 +1,498 @@
+//! The steps that the operations share: log in, ask, put on record, and find out what became of a
+//! login whose answer was lost.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{ApiKeyError, ApiKeys, GRACE, Held, How, IssuedLogin, Received, Refusal, Wish, call};
+use crate::approvals::{self, Approval};
+use crate::audit::Leaf;
+use crate::clob::l1::LoginDraft;
+use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
+use crate::clob::venue::{Call, Venue, VenueError};
+use crate::credentials::records as ledger;
+use crate::credentials::{
+    Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose, Replaces, SealedPair,
+    State,
+};
+use crate::fail_point;
+use crate::id::IntentId;
+use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::signing::{Asked, SigningError};
+
+/// When a login that was handed out is asked after: while its holder may be spending it, and once
+/// more when it is too old.
+const LOOKS: [u64; 4] = [2, 10, 60, 0];
+
+impl ApiKeys {
+    pub(super) fn ledger(&self) -> &Ledger {
+        self.0.log.ledger()
+    }
+
+    pub(super) fn venue(&self, wish: &Wish) -> Result<&Venue, VenueError> {
+        self.0.venues.on(wish.wallet.profile.chain())
+    }
+
+    /// Signs a login through the door.
+    pub(super) async fn log_in(
+        &self,
+        wish: &Wish,
+        nonce: CredentialNonce,
+        purpose: Purpose,
+        replaces: Replaces,
+        origin: Origin,
+    ) -> Result<IssuedLogin, ApiKeyError> {
+        let draft = LoginDraft {
+            wallet: wish.wallet.clone(),
+            nonce,
+            timestamp: None,
+            purpose,
+            replaces,
+            right: wish.right,
+            origin,
+        };
+        let asked = Asked {
+            digest: wish.request,
+            idempotency: None,
+            deadline: None,
+        };
+        let signed = self
+            .0
+            .signer
+            .sign(&wish.caller, Box::new(draft), asked)
+            .await?;
+        Ok(serde_json::from_slice(&signed.body).expect("the answer is our own"))
+    }
+
+    /// Asks the venue for the API key that a nonce made.
+    pub(super) async fn ask(
+        &self,
+        wish: &Wish,
+        nonce: CredentialNonce,
+        origin: Origin,
+    ) -> Result<Received, ApiKeyError> {
+        let venue = self.venue(wish)?;
+        let login = self
+            .log_in(wish, nonce, Purpose::Derive, Replaces::Nothing, origin)
+            .await?;
+        fail_point!("derive-signed");
+        let headers = login.level_1();
+        let asked = call(Method::GET, "/auth/derive-api-key", &headers);
+        let error = match venue.call::<Received>("deriveApiKey", asked).await {
+            Ok(received) => return Ok(received),
+            Err(error) => error,
+        };
+        match Refusal::of(&error) {
+            Some(Refusal::NotDerived) => Err(ApiKeyError::NotDerived {
+                nonce,
+                settled: false,
+            }),
+            Some(refusal) => Err(self.explained(venue, refusal, &error).await),
+            None => Err(error.into()),
+        }
+    }
+
+    /// A refusal as what it means.
+    pub(super) async fn explained(
+        &self,
+        venue: &Venue,
+        refusal: Refusal,
+        error: &VenueError,
+    ) -> ApiKeyError {
+        let text = error.to_string();
+        match refusal {
+            Refusal::Funder => ApiKeyError::Funder(text),
+            Refusal::Login => ApiKeyError::LoginRefused {
+                text,
+                ahead_s: self.venue_time(venue).await.ok().map(|theirs| {
+                    let ours = self.0.clock.unix_ms().div_euclid(1000);
+                    ours.saturating_sub(theirs)
+                }),
+            },
+            Refusal::Used | Refusal::NotCreated | Refusal::NotDerived => error.clone().into(),
+        }
+    }
+
+    /// The venue's clock, in unix seconds.
+    async fn venue_time(&self, venue: &Venue) -> Result<i64, VenueError> {
+        venue.call("time", Call::get("/time", &[])).await
+    }
+
+    /// Puts an API key on record, its secrets sealed in the device that holds the wallet's key.
+    pub(super) async fn keep(
+        &self,
+        wish: &Wish,
+        nonce: CredentialNonce,
+        received: &Received,
+        how: How,
+    ) -> Result<Credential, ApiKeyError> {
+        let account = wish.wallet.account();
+        let sealed = SealedPair::seal(
+            &self.0.vault,
+            &wish.wallet.key.backend,
+            (&account, Kind::Trading, &received.api_key),
+            1,
+            (&received.secret, &received.passphrase),
+        )
+        .await?;
+        let approval = match how {
+            How::Created => approvals::loosen(&self.0.approvals)?,
+            How::Derived => Approval::by_right(),
+        };
+        fail_point!("credential-sealed");
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        let id = ledger::lock(&account, batch.tx()).await?;
+        let new = ledger::NewCredential {
+            id: Uuid::now_v7(),
+            kind: Kind::Trading,
+            api_key: &received.api_key,
+            nonce: Some(nonce),
+            sealed: &sealed,
+            origin: match how {
+                How::Created => "created",
+                How::Derived => "derived",
+            },
+            by: wish.caller.id,
+        };
+        let fresh = ledger::insert(id, &new, batch.tx()).await?;
+        ledger::settle_made(id, nonce, batch.tx()).await?;
+        let ended = if how == How::Created && fresh {
+            ledger::replace_others(id, new.id, batch.tx()).await?
+        } else {
+            Vec::new()
+        };
+        let details = json!({
+            "wallet": wish.wallet.id, "address": account.address, "chainId": account.chain_id,
+            "nonce": nonce, "apiKey": received.api_key, "how": how, "known": !fresh, "replaced": ended,
+        });
+        let (now_ms, actor) = (self.0.clock.unix_ms(), wish.caller.id);
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "record-credential",
+            new.id,
+            &approval,
+            &details,
+        ));
+        fail_point!("credential-before-commit");
+        batch.commit().await?;
+        fail_point!("credential-recorded");
+        for id in ended {
+            self.0.vault.forget(&id);
+        }
+        let all = ledger::of_account(&account, self.ledger()).await?;
+        let kept = all
+            .into_iter()
+            .find(|it| it.kind == Kind::Trading && it.nonce == Some(nonce));
+        match kept {
+            Some(kept) if kept.api_key == received.api_key => Ok(kept),
+            _ => {
+                tracing::error!(%nonce, address = %account.address, "the venue answers another API key than before");
+                Err(ApiKeyError::Contradiction(nonce))
+            }
+        }
+    }
+
+    /// Asks the venue whether an API key works. An answer that says nothing changes nothing.
+    pub(super) async fn proven(
+        &self,
+        wish: &Wish,
+        credential: Credential,
+        how: How,
+    ) -> Result<Held, ApiKeyError> {
+        if credential.state == State::Deleted {
+            return Err(ApiKeyError::NotUsable(State::Deleted.word()));
+        }
+        let siblings = ledger::of_account(&credential.account, self.ledger()).await?;
+        let siblings: Vec<Uuid> = siblings.iter().map(|it| it.id).collect();
+        fail_point!("prove-begun");
+        let answer = self
+            .level_2::<serde_json::Value>(
+                wish,
+                &credential,
+                "apiKeys",
+                Method::GET,
+                "/auth/api-keys",
+            )
+            .await;
+        fail_point!("prove-answered");
+        match answer {
+            Ok(_) => {
+                self.step_to_live(wish, &credential, &siblings).await?;
+            }
+            Err(ApiKeyError::Venue(VenueError::Refused { status: 401, text })) => {
+                let age = self.0.clock.now() - credential.created_at;
+                if age > GRACE {
+                    let from = [State::Live, State::Unproven];
+                    self.step(wish, &credential, &from, State::Dead, "refute-credential")
+                        .await?;
+                }
+                tracing::info!(%text, "the venue does not take an API key");
+            }
+            Err(ApiKeyError::Venue(error)) => {
+                tracing::info!(%error, "whether an API key works was not found out");
+            }
+            Err(error) => return Err(error),
+        }
+        let credential = self.find(wish, &credential.api_key).await?;
+        Ok(Held { credential, how })
+    }
+
+    /// The API key works, so that its siblings do not. One that came on record meanwhile may have
+    /// ended it since: then the answer is too old to say anything.
+    async fn step_to_live(
+        &self,
+        wish: &Wish,
+        credential: &Credential,
+        siblings: &[Uuid],
+    ) -> Result<(), ApiKeyError> {
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        let account = ledger::lock(&credential.account, batch.tx()).await?;
+        if ledger::any_unknown(account, siblings, batch.tx()).await? {
+            batch.abandon().await;
+            return Ok(());
+        }
+        let ended = ledger::replace_others(account, credential.id, batch.tx()).await?;
+        let from = [State::Unproven, State::Replaced, State::Dead];
+        let moved = ledger::step(credential.id, &from, State::Live, batch.tx()).await?;
+        if moved || !ended.is_empty() {
+            let details = json!({ "apiKey": credential.api_key, "replaced": ended });
+            batch.add(&self.leaf(wish, "prove-credential", credential.id, &details));
+        }
+        batch.commit().await?;
+        for id in ended {
+            self.0.vault.forget(&id);
+        }
+        Ok(())
+    }
+
+    /// Moves an API key to another state, if it is in one of these.
+    pub(super) async fn step(
+        &self,
+        wish: &Wish,
+        credential: &Credential,
+        from: &[State],
+        to: State,
+        action: &str,
+    ) -> Result<(), ApiKeyError> {
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        if ledger::step(credential.id, from, to, batch.tx()).await? {
+            let details = json!({ "apiKey": credential.api_key });
+            batch.add(&self.leaf(wish, action, credential.id, &details));
+        }
+        batch.commit().await?;
+        Ok(())
+    }
+
+    /// Puts on record that the venue refused this very login.
+    pub(super) async fn refused(&self, wish: &Wish, login: IntentId) -> Result<(), LedgerError> {
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        ledger::settle_refused(login, batch.tx()).await?;
+        batch.add(&self.leaf(
+            wish,
+            "settle-login",
+            login.uuid(),
+            &json!({ "outcome": "refused" }),
+        ));
+        batch.commit().await?;
+        Ok(())
+    }
+
+    /// Nonces of the wallet's address whose outcome is not known.
+    pub(super) async fn unsettled(
+        &self,
+        wish: &Wish,
+    ) -> Result<Vec<(CredentialNonce, i64)>, LedgerError> {
+        ledger::unsettled(&wish.wallet.account(), self.ledger()).await
+    }
+
+    /// Finds out what became of the logins of other nonces, before one more nonce is used.
+    pub(super) async fn settle_others(
+        &self,
+        wish: &Wish,
+        nonce: CredentialNonce,
+    ) -> Result<(), ApiKeyError> {
+        for (other, signed_for) in self.unsettled(wish).await? {
+            if other == nonce {
+                continue;
+            }
+            match self.ask(wish, other, Origin::Signed).await {
+                Ok(received) => {
+                    let credential = self.keep(wish, other, &received, How::Derived).await?;
+                    self.proven(wish, credential, How::Derived).await?;
+                }
+                Err(ApiKeyError::NotDerived { .. }) => {
+                    if !self.nothing_came(wish, other).await? {
+                        let nonce = other;
+                        let refused = LoginRefused::Unsettled { nonce, signed_for };
+                        return Err(SigningError::Login(refused).into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// After the venue had nothing to derive: settles the nonce's logins that are too old to arrive
+    /// any more, by its clock and by ours. Whether all are settled now.
+    pub(super) async fn nothing_came(
+        &self,
+        wish: &Wish,
+        nonce: CredentialNonce,
+    ) -> Result<bool, ApiKeyError> {
+        let venue = self.venue(wish)?;
+        let of_nonce = |all: Vec<(CredentialNonce, i64)>| all.into_iter().find(|it| it.0 == nonce);
+        let Some((_, latest)) = of_nonce(self.unsettled(wish).await?) else {
+            return Ok(true);
+        };
+        let window = i64::from(venue.settings().l1_window_s);
+        let ours = self.0.clock.unix_ms().div_euclid(1000);
+        let now = ours.min(self.venue_time(venue).await?);
+        let too_old = now.saturating_sub(window).saturating_sub(1);
+        if latest > too_old {
+            return Ok(false);
+        }
+        // What was asked before its window had ended proves nothing, so it is asked once more.
+        match self.ask(wish, nonce, Origin::Signed).await {
+            Err(ApiKeyError::NotDerived { .. }) => {}
+            Ok(received) => {
+                let credential = self.keep(wish, nonce, &received, How::Derived).await?;
+                self.proven(wish, credential, How::Derived).await?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        fail_point!("nothing-came");
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        let account = ledger::lock(&wish.wallet.account(), batch.tx()).await?;
+        if ledger::settle_nothing(account, nonce, too_old, batch.tx()).await? > 0 {
+            let details = json!({ "nonce": nonce, "signed_until": too_old });
+            batch.add(&self.leaf(wish, "settle-nonce", wish.wallet.id.uuid(), &details));
+        }
+        batch.commit().await?;
+        Ok(of_nonce(self.unsettled(wish).await?).is_none())
+    }
+
+    /// Learns what becomes of a login that was handed to a caller, while the service runs. What is
+    /// not learned here is settled before the next nonce is used.
+    pub async fn watch(&self, wish: Wish, nonce: CredentialNonce) {
+        let Ok(venue) = self.venue(&wish) else { return };
+        let window = u64::from(venue.settings().l1_window_s);
+        for look in LOOKS {
+            let wait = if look == 0 { window + 2 } else { look };
+            tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(wait)) => {}
+            }
+            let open = self.unsettled(&wish).await;
+            if open.is_ok_and(|open| open.iter().all(|(other, _)| *other != nonce)) {
+                return;
+            }
+            match self.derive(&wish, nonce, Origin::Signed).await {
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(%error, %nonce, "a login that was handed out is not settled")
+                }
+            }
+        }
+    }
+
+    /// Makes a call with an API key, and reads its answer.
+    pub(super) async fn level_2<T: DeserializeOwned>(
+        &self,
+        wish: &Wish,
+        credential: &Credential,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+    ) -> Result<T, ApiKeyError> {
+        let venue = self.venue(wish)?;
+        let draft = HeaderDraft {
+            wallet: wish.wallet.clone(),
+            secret: credential.sealed_secret(l2::key)?,
+            credential: credential.clone(),
+            request: VenueRequest::new(method.as_str(), path, None)
+                .expect("paths of our own are plain"),
+            timestamp: None,
+            shape: Shape::Bare,
+            right: wish.right,
+        };
+        let asked = Asked {
+            digest: wish.request,
+            idempotency: None,
+            deadline: None,
+        };
+        let signed = self
+            .0
+            .signer
+            .sign(&wish.caller, Box::new(draft), asked)
+            .await?;
+        let signed: Map<String, Value> =
+            serde_json::from_slice(&signed.body).expect("the answer is our own");
+        let headers: Vec<_> = l2::TRADING_HEADERS
+            .into_iter()
+            .filter_map(|name| Some((name, signed.get(name)?.as_str()?.to_owned())))
+            .collect();
+        Ok(venue.call(name, call(method, path, &headers)).await?)
+    }
+
+    /// Opens one half of an API key's secrets.
+    pub(super) async fn open(
+        &self,
+        credential: &Credential,
+        half: Half,
+    ) -> Result<Zeroizing<String>, ApiKeyError> {
+        let secrets = credential.sealed_secret(l2::key)?;
+        let sealed = match half {
+            Half::Secret => &secrets.secret,
+            Half::Passphrase => &secrets.passphrase,
+        };
+        let opened = self
+            .0
+            .vault
+            .open(&secrets.backend, &sealed.aad, &sealed.sealed)
+            .await?;
+        let text = std::str::from_utf8(&opened)
+            .map_err(|_| LedgerError::Corrupt("credentials", "a secret is no text".into()))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    pub(super) fn leaf(
+        &self,
+        wish: &Wish,
+        action: &str,
+        subject: Uuid,
+        details: &serde_json::Value,
+    ) -> Leaf {
+        let now_ms = self.0.clock.unix_ms();
+        Leaf::admin(
+            now_ms,
+            wish.caller.id,
+            action,
+            subject,
+            &Approval::by_right(),
+            details,
+        )
+    }
+}
+
+impl IssuedLogin {
+    /// The headers, to be sent.
+    pub(super) fn level_1(&self) -> Vec<(&'static str, String)> {
+        [
+            "POLY_ADDRESS",
+            "POLY_SIGNATURE",
+            "POLY_TIMESTAMP",
+            "POLY_NONCE",
+        ]
+        .into_iter()
+        .filter_map(|name| Some((name, self.headers.get(name)?.as_str()?.to_owned())))
+        .collect()
+    }
+}

@@ -1,0 +1,431 @@
+//! `/v1/wallets/{wallet}/credentials`: API keys of the CLOB.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::admin::{self, Write};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::api_keys::{Held, How, Wish};
+use crate::clob::l1::{IssuedLogin, LoginDraft};
+use crate::clob::wallets::Wallet;
+use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
+use crate::idempotency::{Key, RequestDigest};
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::policy::Action;
+use crate::signing::Asked;
+
+/// An API key, without its secrets.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct CredentialView {
+    /// Its id at the venue.
+    #[serde(rename = "apiKey")]
+    api_key: String,
+    kind: Kind,
+    /// The nonce that made it; null where it was given to the service.
+    #[schema(value_type = Option<String>)]
+    nonce: Option<CredentialNonce>,
+    /// The address that it belongs to.
+    address: String,
+    #[serde(rename = "chainId")]
+    chain_id: u64,
+    /// `unproven`, `live`, `replaced`, `dead` or `deleted`.
+    state: credentials::State,
+    #[serde(with = "time::serde::rfc3339")]
+    state_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[schema(value_type = String)]
+    created_by: Uuid,
+    /// How it came to be answered; null in look-ups.
+    how: Option<How>,
+}
+
+impl CredentialView {
+    fn of(credential: &Credential, how: Option<How>) -> Self {
+        Self {
+            api_key: credential.api_key.clone(),
+            kind: credential.kind,
+            nonce: credential.nonce,
+            address: credential.account.address.to_string(),
+            chain_id: credential.account.chain_id,
+            state: credential.state,
+            state_at: credential.state_at,
+            created_at: credential.created_at,
+            created_by: credential.created_by.uuid(),
+            how,
+        }
+    }
+}
+
+impl From<Held> for CredentialView {
+    fn from(held: Held) -> Self {
+        Self::of(&held.credential, Some(held.how))
+    }
+}
+
+/// What is wanted of the CLOB.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Mode {
+    /// `createApiKey`.
+    Create,
+    /// `deriveApiKey`.
+    Derive,
+    /// `createOrDeriveApiKey`: derives, and creates where there is nothing to derive.
+    CreateOrDerive,
+}
+
+/// An API key that is wanted.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewCredential {
+    mode: Mode,
+    /// 0 unless it is given. A number, or decimal text.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "0")]
+    nonce: CredentialNonce,
+    /// The API key that may end: creating one ends the one that is live. Only with a mode that creates.
+    #[serde(default)]
+    replaces: Option<String>,
+}
+
+/// A login that is wanted.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewLogin {
+    /// 0 unless it is given. A number, or decimal text.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "0")]
+    nonce: CredentialNonce,
+    /// The API key that may end when the login is spent to create one.
+    #[serde(default)]
+    replaces: Option<String>,
+}
+
+/// The secrets of an API key.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RevealedCredential {
+    api_key: String,
+    secret: String,
+    passphrase: String,
+}
+
+/// An API key as the CLOB lists it.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ListedCredential {
+    #[serde(rename = "apiKey")]
+    api_key: String,
+    /// What is on record of it; null where nothing is.
+    state: Option<credentials::State>,
+}
+
+/// The wallet, if the caller may see it, and the caller's wish, if they have the right.
+pub(super) async fn wish(
+    app: &App,
+    caller: &Caller,
+    wallet: &Name,
+    right: Action,
+    request: RequestDigest,
+) -> Result<Wish, Problem> {
+    let wallet = app.wallets.show(wallet).await?;
+    let resource = wallet.resource();
+    let decide = |action| app.policy.decide(caller, action, &resource);
+    decide(Action::View).map_err(|_| Problem::not_found("wallet"))?;
+    decide(right)?;
+    Ok(Wish {
+        caller: caller.clone(),
+        wallet,
+        right,
+        request,
+    })
+}
+
+/// A request and the key it came with, so that a repeated one is known.
+fn with_key(request: RequestDigest, key: &Key) -> RequestDigest {
+    let hash = Sha256::new()
+        .chain_update(request.0)
+        .chain_update(key.as_str());
+    RequestDigest(hash.finalize().into())
+}
+
+/// A digest for operations that need not be known again.
+fn of_operation(name: &str, wallet: &Name) -> RequestDigest {
+    RequestDigest::of("POST", name, &serde_json::json!(wallet))
+}
+
+/// Create or derive an API key
+///
+/// The nonce is on record before anything signed with it leaves, and an answer of the CLOB that is
+/// lost is made up for by deriving. Creating ends the API key that is live, which has to be named.
+/// The secrets are kept sealed and not answered.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials", tag = "credentials",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each API key; the same to repeat a request"),
+    ),
+    request_body = NewCredential,
+    responses(
+    (status = 201, description = "The API key", body = CredentialView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn create_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(new, request): Body<NewCredential>,
+) -> Result<Response, Problem> {
+    let right = match new.mode {
+        Mode::Derive => Action::DeriveCredential,
+        Mode::Create | Mode::CreateOrDerive => Action::CreateCredential,
+    };
+    let wish = wish(&app, &caller, &name, right, with_key(request, &key)).await?;
+    if matches!(new.mode, Mode::Derive) && new.replaces.is_some() {
+        let detail = "replaces: deriving ends no API key; leave it out";
+        return Err(Problem::new(&problem::INVALID_FIELD, detail));
+    }
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    let work = {
+        let (app, nonce) = (app.clone(), new.nonce);
+        // It goes on when the caller hangs up: what was begun at the venue has to be put on record.
+        app.tasks.clone().spawn(async move {
+            match new.mode {
+                Mode::Create => app.api_keys.create(&wish, nonce, new.replaces).await,
+                Mode::Derive => app.api_keys.derive(&wish, nonce, Origin::Signed).await,
+                Mode::CreateOrDerive => {
+                    app.api_keys
+                        .create_or_derive(&wish, nonce, new.replaces)
+                        .await
+                }
+            }
+        })
+    };
+    let held = work.await.map_err(|_| {
+        Problem::new(
+            &problem::INTERNAL,
+            "the operation broke off; repeat it with the same key",
+        )
+    })??;
+    let view = CredentialView::from(held);
+    write.conclude(Gate::Shared, async |_| Ok(view)).await
+}
+
+/// List a wallet's API keys
+///
+/// Those on record for the wallet's address, newest first.
+#[utoipa::path(get, path = "/v1/wallets/{wallet}/credentials", tag = "credentials",
+    params(("wallet" = String, Path, description = "The wallet's name")),
+    responses(
+    (status = 200, description = "The API keys", body = Vec<CredentialView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_credentials(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<Vec<CredentialView>>, Problem> {
+    let request = of_operation("list", &name);
+    let wish = wish(&app, &caller, &name, Action::ViewCredentials, request).await?;
+    let all = app.api_keys.on_record(&wish).await?;
+    Ok(Json(
+        all.iter().map(|it| CredentialView::of(it, None)).collect(),
+    ))
+}
+
+/// List the API keys that the CLOB has
+///
+/// Asked with the wallet's own API key.
+#[utoipa::path(get, path = "/v1/wallets/{wallet}/api-keys", tag = "credentials",
+    params(("wallet" = String, Path, description = "The wallet's name")),
+    responses(
+    (status = 200, description = "The API keys, and what is on record of them", body = Vec<ListedCredential>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_api_keys(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<Vec<ListedCredential>>, Problem> {
+    let request = of_operation("api-keys", &name);
+    let wish = wish(&app, &caller, &name, Action::ViewCredentials, request).await?;
+    let on_record = app.api_keys.on_record(&wish).await?;
+    let listed = app.api_keys.listed(&wish).await?;
+    let view = |api_key: String| ListedCredential {
+        state: on_record
+            .iter()
+            .find(|it| it.api_key == api_key)
+            .map(|it| it.state),
+        api_key,
+    };
+    Ok(Json(listed.into_iter().map(view).collect()))
+}
+
+/// Check an API key
+///
+/// Makes one call with it, and puts on record whether that worked.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials/{apiKey}/check", tag = "credentials",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("apiKey" = String, Path, description = "The API key's id"),
+    ),
+    responses(
+    (status = 200, description = "The API key", body = CredentialView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn check_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path((wallet, api_key)): Path<(String, String)>,
+) -> Result<Json<CredentialView>, Problem> {
+    let name = named(&wallet)?;
+    let request = of_operation("check", &name);
+    let wish = wish(&app, &caller, &name, Action::DeriveCredential, request).await?;
+    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let checked = app.api_keys.check(&wish, credential).await?;
+    Ok(Json(CredentialView::of(&checked, None)))
+}
+
+/// Reveal an API key's secrets
+///
+/// Takes a right of its own. That they were handed out is on record before they are. Whoever only
+/// has to post asks for L2 headers instead.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials/{apiKey}/reveal", tag = "credentials",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("apiKey" = String, Path, description = "The API key's id"),
+    ),
+    responses(
+    (status = 200, description = "The API key with its secrets", body = RevealedCredential),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn reveal_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path((wallet, api_key)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let name = named(&wallet)?;
+    let request = of_operation("reveal", &name);
+    let wish = wish(&app, &caller, &name, Action::RevealCredential, request).await?;
+    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let (secret, passphrase) = app.api_keys.reveal(&wish, &credential).await?;
+    let revealed = RevealedCredential {
+        api_key,
+        secret: secret.to_string(),
+        passphrase: passphrase.to_string(),
+    };
+    let body = serde_json::to_vec(&revealed).expect("plain data serializes");
+    Ok(admin::uncached(admin::json(
+        axum::http::StatusCode::OK,
+        body,
+    )))
+}
+
+/// Delete an API key
+///
+/// At the CLOB. On record it stays, with its nonce.
+#[utoipa::path(delete, path = "/v1/wallets/{wallet}/credentials/{apiKey}", tag = "credentials",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("apiKey" = String, Path, description = "The API key's id"),
+    ),
+    responses(
+    (status = 200, description = "The API key", body = CredentialView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn delete_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path((wallet, api_key)): Path<(String, String)>,
+) -> Result<Json<CredentialView>, Problem> {
+    let name = named(&wallet)?;
+    let request = of_operation("delete", &name);
+    let wish = wish(&app, &caller, &name, Action::DeleteCredential, request).await?;
+    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let deleted = app.api_keys.delete(&wish, credential).await?;
+    Ok(Json(CredentialView::of(&deleted, None)))
+}
+
+/// Issue an L1 header
+///
+/// The login of the CLOB, as four headers. It can be spent to create an API key, which ends the one
+/// that is live: it takes a right of its own, and where an API key may be live, `replaces`.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/l1-headers", tag = "credentials",
+    params(("wallet" = String, Path, description = "The wallet's name")),
+    request_body = NewLogin,
+    responses(
+    (status = 200, description = "The headers", body = IssuedLogin),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn issue_l1_header(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Body(new, request): Body<NewLogin>,
+) -> Result<Response, Problem> {
+    let wish = wish(&app, &caller, &name, Action::IssueL1Header, request).await?;
+    let replaces = new.replaces.map_or(Replaces::Nothing, Replaces::Key);
+    let done = hand_out_login(&app, wish, new.nonce, None, replaces).await?;
+    Ok(admin::uncached(super::signed(done)))
+}
+
+/// Signs a login that leaves the service, and sees to it that its outcome is learned.
+pub(super) async fn hand_out_login(
+    app: &App,
+    wish: Wish,
+    nonce: CredentialNonce,
+    timestamp: Option<i64>,
+    replaces: Replaces,
+) -> Result<crate::signing::Signed, crate::signing::SigningError> {
+    let draft = LoginDraft {
+        wallet: wish.wallet.clone(),
+        nonce,
+        timestamp,
+        purpose: Purpose::Header,
+        replaces,
+        right: wish.right,
+        origin: Origin::Signed,
+    };
+    let asked = Asked {
+        digest: wish.request,
+        idempotency: None,
+        deadline: None,
+    };
+    let done = app
+        .signer
+        .sign(&wish.caller, Box::new(draft), asked)
+        .await?;
+    let api_keys = app.api_keys.clone();
+    app.tasks
+        .spawn(async move { api_keys.watch(wish, nonce).await });
+    Ok(done)
+}
+
+/// The name in a path with two parts. What cannot be a name is not there.
+pub(super) fn named(text: &str) -> Result<Name, Problem> {
+    text.parse().map_err(|_| Problem::not_found("wallet"))
+}
+
+/// Whether the caller may see a wallet.
+pub(super) fn sees(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
+    app.policy
+        .decide(caller, action, &wallet.resource())
+        .is_ok()
+}

@@ -1,0 +1,415 @@
+//! `/v1/nonces`: which nonce made which API key; declared nonces, and searches.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::admin::Write;
+use super::body::{Asked, Body, Named};
+use super::caller::Required;
+use super::credentials::{sees, wish};
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::api_keys::NonceFilter;
+use crate::clob::api_keys::search::Search;
+use crate::clob::wallets::Wallet;
+use crate::credentials::{self, CredentialNonce, LoginEntry, NonceEntry};
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::policy::Action;
+
+/// A nonce, and what became of it.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct NonceView {
+    #[schema(value_type = String)]
+    nonce: CredentialNonce,
+    address: String,
+    #[serde(rename = "chainId")]
+    chain_id: u64,
+    /// Wallets of that address that you may see.
+    wallets: Vec<String>,
+    /// `signed`, `declared` or `searched`.
+    origin: String,
+    #[serde(with = "time::serde::rfc3339")]
+    recorded_at: OffsetDateTime,
+    /// The caller's id.
+    recorded_by: String,
+    /// `made`: there is an API key. `open`: a login's outcome is not known. `nothing`: it made none.
+    /// `unknown`: it was never tried here.
+    outcome: &'static str,
+    /// What it made.
+    #[serde(rename = "apiKey")]
+    api_key: Option<String>,
+    /// The API key's state.
+    state: Option<credentials::State>,
+    /// The last 50 logins signed with it, oldest first.
+    logins: Vec<LoginView>,
+}
+
+/// A login that was signed.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct LoginView {
+    /// The signature's id.
+    id: String,
+    wallet: Option<String>,
+    /// The caller's id.
+    caller: String,
+    /// `create`, `derive`, or `header` where it was handed to the caller.
+    purpose: String,
+    /// The timestamp in it, unix seconds.
+    timestamp: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// `released`, `refused` or `abandoned`; null while it is being worked on.
+    signature: Option<String>,
+    /// `made`, `refused`, `nothing`; null while it is not known.
+    outcome: Option<String>,
+}
+
+/// Which nonces; everything that is given has to fit.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// A wallet's name: nonces of its address.
+    wallet: Option<String>,
+    /// The nonce.
+    nonce: Option<String>,
+    /// The API key that it made.
+    #[serde(rename = "apiKey")]
+    #[param(rename = "apiKey")]
+    api_key: Option<String>,
+    /// Recorded then or later, RFC 3339.
+    from: Option<String>,
+    /// Recorded before, RFC 3339.
+    until: Option<String>,
+}
+
+/// Nonces that were used elsewhere.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeclaredNonces {
+    /// 1 to 1,000 of them, as numbers or decimal text.
+    #[schema(value_type = Vec<String>)]
+    nonces: Vec<CredentialNonce>,
+}
+
+/// What became of a declaration.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Declared {
+    /// How many were not on record yet.
+    new: usize,
+}
+
+/// The nonces to try.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSearch {
+    /// The first, 0 unless it is given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "0")]
+    from: CredentialNonce,
+    /// The last. A search has 100,000 nonces at most.
+    #[schema(value_type = String, example = "100")]
+    to: CredentialNonce,
+}
+
+/// How far a search goes on.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NextStep {
+    /// How many nonces to try, 1 to 50.
+    #[schema(minimum = 1, maximum = 50, default = 10)]
+    count: u32,
+}
+
+impl Default for NextStep {
+    fn default() -> Self {
+        Self { count: 10 }
+    }
+}
+
+/// A search, and how far it is.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct SearchView {
+    id: Uuid,
+    /// The wallet's name.
+    wallet: String,
+    #[schema(value_type = String)]
+    from: CredentialNonce,
+    #[schema(value_type = String)]
+    to: CredentialNonce,
+    /// The nonce that is tried next; null when all were tried.
+    #[schema(value_type = Option<String>)]
+    next: Option<CredentialNonce>,
+    /// How many of the tried ones had made an API key: /v1/nonces has them.
+    found: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    started_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    stepped_at: OffsetDateTime,
+}
+
+impl SearchView {
+    fn of(search: &Search, wallet: &Name) -> Self {
+        Self {
+            id: search.id,
+            wallet: wallet.to_string(),
+            from: search.first,
+            to: search.last,
+            next: search.next,
+            found: search.found,
+            started_at: search.started_at,
+            stepped_at: search.stepped_at,
+        }
+    }
+}
+
+/// Look nonces up
+///
+/// By wallet, nonce, API key and time; newest first, 200 at most. A look-up is put on record.
+#[utoipa::path(get, path = "/v1/nonces", tag = "nonces", params(Wanted), responses(
+    (status = 200, description = "Those that you may see", body = Vec<NonceView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn find_nonces(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Vec<NonceView>>, Problem> {
+    let wrong =
+        |field: &str, why: &str| Problem::new(&problem::MALFORMED_QUERY, format!("{field}: {why}"));
+    let time = |field: &str, text: &Option<String>| {
+        let parse = |text: &String| {
+            OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        };
+        text.as_ref()
+            .map(parse)
+            .transpose()
+            .map_err(|_| wrong(field, "a time such as 2026-11-21T00:00:00Z is wanted"))
+    };
+    let nonce = wanted.nonce.as_ref().map(|text| text.parse());
+    let filter = NonceFilter {
+        accounts: Vec::new(),
+        nonce: nonce
+            .transpose()
+            .map_err(|error: credentials::NotANonce| wrong("nonce", &error.to_string()))?,
+        api_key: wanted.api_key.clone(),
+        from: time("from", &wanted.from)?,
+        until: time("until", &wanted.until)?,
+    };
+    let mut seen = app.wallets.list().await?;
+    seen.retain(|it| sees(&app, &caller, Action::ViewCredentials, it));
+    if let Some(name) = &wanted.wallet {
+        let meant = seen.iter().find(|it| it.name.as_str() == name);
+        let account = meant.ok_or_else(|| Problem::not_found("wallet"))?.account();
+        seen.retain(|it| it.account() == account);
+    }
+    let mut accounts: Vec<_> = seen.iter().map(Wallet::account).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let filter = NonceFilter { accounts, ..filter };
+    let details = json!({
+        "wallet": wanted.wallet, "nonce": wanted.nonce, "apiKey": wanted.api_key,
+        "from": wanted.from, "until": wanted.until,
+    });
+    let found = app.api_keys.nonces(&caller, &filter, &details).await?;
+    Ok(Json(found.into_iter().map(|it| view(it, &seen)).collect()))
+}
+
+fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {
+    let open = |login: &LoginEntry| {
+        let never_left = matches!(login.signature.as_deref(), Some("refused" | "abandoned"));
+        login.outcome.is_none() && login.purpose != "derive" && !never_left
+    };
+    let outcome = if entry.made.is_some() {
+        "made"
+    } else if entry.logins.iter().any(open) {
+        "open"
+    } else if entry.logins.is_empty() {
+        "unknown"
+    } else {
+        "nothing"
+    };
+    let (api_key, state) = entry.made.unzip();
+    let name = |login: &LoginEntry| {
+        let wallet = wallets.iter().find(|it| it.id == login.wallet);
+        wallet.map(|it| it.name.to_string())
+    };
+    NonceView {
+        nonce: entry.nonce,
+        address: entry.account.address.to_string(),
+        chain_id: entry.account.chain_id,
+        wallets: wallets
+            .iter()
+            .filter(|it| it.account() == entry.account)
+            .map(|it| it.name.to_string())
+            .collect(),
+        origin: entry.origin,
+        recorded_at: entry.recorded_at,
+        recorded_by: entry.recorded_by.to_string(),
+        outcome,
+        api_key,
+        state,
+        logins: entry
+            .logins
+            .into_iter()
+            .map(|login| LoginView {
+                id: login.intent.to_string(),
+                wallet: name(&login),
+                caller: login.caller.to_string(),
+                purpose: login.purpose,
+                timestamp: login.signed_for,
+                at: login.at,
+                signature: login.signature,
+                outcome: login.outcome,
+            })
+            .collect(),
+    }
+}
+
+/// Declare nonces
+///
+/// For API keys that were made elsewhere and whose nonces are known: they come on record, and can be
+/// derived.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/nonces", tag = "nonces",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each declaration; the same to repeat a request"),
+    ),
+    request_body = DeclaredNonces,
+    responses(
+    (status = 201, description = "What was new", body = Declared),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn declare_nonces(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(declared, request): Body<DeclaredNonces>,
+) -> Result<Response, Problem> {
+    let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;
+    if !(1..=1_000).contains(&declared.nonces.len()) {
+        let detail = "nonces: 1 to 1,000 of them";
+        return Err(Problem::new(&problem::INVALID_FIELD, detail));
+    }
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let new = app.api_keys.declare(&wish, &declared.nonces, batch).await?;
+            Ok(Declared { new })
+        })
+        .await
+}
+
+/// Begin a search for nonces
+///
+/// For API keys of which nobody has the nonce. Nothing is tried yet: each step tries some.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/nonce-searches", tag = "nonces",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each search; the same to repeat a request"),
+    ),
+    request_body = NewSearch,
+    responses(
+    (status = 201, description = "The search", body = SearchView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn begin_search(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(new, request): Body<NewSearch>,
+) -> Result<Response, Problem> {
+    let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let search = app
+                .api_keys
+                .begin_search(&wish, new.from, new.to, batch)
+                .await?;
+            Ok(SearchView::of(&search, &wish.wallet.name))
+        })
+        .await
+}
+
+/// Show a search
+#[utoipa::path(get, path = "/v1/nonce-searches/{id}", tag = "nonces",
+    params(("id" = String, Path, description = "The search's id")),
+    responses(
+    (status = 200, description = "The search", body = SearchView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_search(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SearchView>, Problem> {
+    let (search, wallet) = find(&app, &caller, &id).await?;
+    Ok(Json(SearchView::of(&search, &wallet)))
+}
+
+/// Go on with a search
+///
+/// Tries the next nonces at the CLOB, some ten a second. What stops it is answered as a problem; what
+/// was tried stays tried.
+#[utoipa::path(post, path = "/v1/nonce-searches/{id}/steps", tag = "nonces",
+    params(("id" = String, Path, description = "The search's id")),
+    request_body = NextStep,
+    responses(
+    (status = 200, description = "The search", body = SearchView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn step_search(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(step, request): Body<NextStep>,
+) -> Result<Json<SearchView>, Problem> {
+    let (search, wallet) = find(&app, &caller, &id).await?;
+    let wish = wish(&app, &caller, &wallet, Action::RecoverCredentials, request).await?;
+    if !(1..=50).contains(&step.count) {
+        return Err(Problem::new(&problem::INVALID_FIELD, "count: 1 to 50"));
+    }
+    let search = app
+        .api_keys
+        .step_search(&wish, search.id, step.count)
+        .await?;
+    Ok(Json(SearchView::of(&search, &wallet)))
+}
+
+/// A search of a wallet whose credentials the caller may see.
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<(Search, Name), Problem> {
+    let missing = || Problem::not_found("search");
+    let search = app
+        .api_keys
+        .search(id.parse().map_err(|_| missing())?)
+        .await?;
+    let wallet = app
+        .wallets
+        .by_id(search.wallet)
+        .await?
+        .ok_or_else(missing)?;
+    if sees(app, caller, Action::ViewCredentials, &wallet) {
+        Ok((search, wallet.name))
+    } else {
+        Err(missing())
+    }
+}

@@ -28,6 +28,23 @@ pub const POINTS: [&str; 12] = [
     "release-told",
 ];
 
+/// The points between the steps of an operation on API keys, which passes those above besides.
+pub const API_KEY_POINTS: [&str; 13] = [
+    "create-signed",
+    "create-answered",
+    "create-refused",
+    "derive-signed",
+    "derive-answered",
+    "credential-sealed",
+    "credential-before-commit",
+    "credential-recorded",
+    "prove-begun",
+    "prove-answered",
+    "delete-answered",
+    "nothing-came",
+    "search-tried",
+];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

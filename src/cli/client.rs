@@ -80,6 +80,13 @@ impl Client {
         accept(status, body)
     }
 
+    /// Deletes, once: a second time has the same effect.
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.http.delete(format!("{}{path}", self.base));
+        let (status, body) = self.send(request).await?;
+        accept(status, body)
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
         let answer = request
             .bearer_auth(self.token.expose_secret())

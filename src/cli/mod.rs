@@ -6,6 +6,7 @@
 mod callers;
 mod client;
 mod clients;
+mod credentials;
 pub mod dev;
 mod doctor;
 mod keys;
@@ -54,6 +55,9 @@ enum Command {
     /// Make, list and show wallets
     #[command(subcommand)]
     Wallets(wallets::Command),
+    /// Make, derive, recover and delete API keys of the CLOB; look their nonces up
+    #[command(subcommand)]
+    Credentials(credentials::Command),
     /// Make, list and show OAuth clients
     #[command(subcommand)]
     Clients(clients::Command),
@@ -118,6 +122,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Migrate(file) => migrate::run(&file.load()?).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Wallets(command) => wallets::run(command).await,
+        Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Openapi => print_json(&crate::http::openapi()),

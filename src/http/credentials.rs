@@ -13,7 +13,7 @@ use super::caller::Required;
 use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::api_keys::{Held, How, Wish};
+use crate::clob::api_keys::{ApiKeyError, Held, How, Wish};
 use crate::clob::l1::{IssuedLogin, LoginDraft};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
@@ -21,7 +21,7 @@ use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::Action;
-use crate::signing::Asked;
+use crate::signing::{Asked, Signed};
 
 /// An API key, without its secrets.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -393,7 +393,10 @@ pub(super) async fn hand_out_login(
     nonce: CredentialNonce,
     timestamp: Option<i64>,
     replaces: Replaces,
-) -> Result<crate::signing::Signed, crate::signing::SigningError> {
+) -> Result<Signed, ApiKeyError> {
+    if app.venues.on(wish.wallet.profile.chain()).is_ok() {
+        app.api_keys.settle_others(&wish, nonce).await?;
+    }
     let draft = LoginDraft {
         wallet: wish.wallet.clone(),
         nonce,

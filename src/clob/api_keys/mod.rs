@@ -43,8 +43,8 @@ use crate::signing::{Signer, SigningError};
 pub use answer::{Received, Refusal};
 pub use search::NonceFilter;
 
-/// How long a new API key may be refused before it is taken for dead: venues need minutes to know
-/// their own keys.
+/// How long an API key may be refused before it is taken for dead: the venue needs minutes to know its
+/// own new keys.
 const GRACE: time::Duration = time::Duration::minutes(5);
 
 /// What API keys are made with. Cheap to clone.
@@ -372,9 +372,8 @@ impl ApiKeys {
         fail_point!("delete-answered");
         match answer {
             Ok(_) => {}
-            // What does not work any more need not be deleted; that it does not is what was wanted.
-            Err(ApiKeyError::Venue(VenueError::Refused { status: 401, .. }))
-                if credential.state != State::Live => {}
+            // An earlier attempt may have been lost on its way back; what does not work is gone.
+            Err(error) if self.says_dead(wish, &error).await? => {}
             Err(error) => return Err(error),
         }
         let from = [State::Unproven, State::Live, State::Replaced, State::Dead];

@@ -25,6 +25,9 @@ use crate::id::IntentId;
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::signing::{Asked, SigningError};
 
+/// Within this the venue's clock and ours agree, in seconds.
+const CLOCKS_AGREE_S: i64 = 10;
+
 /// When a login that was handed out is asked after: while its holder may be spending it, and once
 /// more when it is too old.
 const LOOKS: [u64; 4] = [2, 10, 60, 0];
@@ -109,10 +112,7 @@ impl ApiKeys {
             Refusal::Funder => ApiKeyError::Funder(text),
             Refusal::Login => ApiKeyError::LoginRefused {
                 text,
-                ahead_s: self.venue_time(venue).await.ok().map(|theirs| {
-                    let ours = self.0.clock.unix_ms().div_euclid(1000);
-                    ours.saturating_sub(theirs)
-                }),
+                ahead_s: self.ahead(venue).await.ok(),
             },
             Refusal::Used | Refusal::NotCreated | Refusal::NotDerived => error.clone().into(),
         }
@@ -225,14 +225,17 @@ impl ApiKeys {
             Ok(_) => {
                 self.step_to_live(wish, &credential, &siblings).await?;
             }
-            Err(ApiKeyError::Venue(VenueError::Refused { status: 401, text })) => {
-                let age = self.0.clock.now() - credential.created_at;
-                if age > GRACE {
-                    let from = [State::Live, State::Unproven];
-                    self.step(wish, &credential, &from, State::Dead, "refute-credential")
+            Err(error) if self.says_dead(wish, &error).await? => {
+                // What has worked once is not given up at once: it may still be the live one.
+                let (from, to) = match credential.state {
+                    State::Live => (State::Live, State::Unproven),
+                    other => (other, State::Dead),
+                };
+                let age = self.0.clock.now() - credential.state_at;
+                if from == State::Live || (from == State::Unproven && age > GRACE) {
+                    self.step(wish, &credential, &[from], to, "refute-credential")
                         .await?;
                 }
-                tracing::info!(%text, "the venue does not take an API key");
             }
             Err(ApiKeyError::Venue(error)) => {
                 tracing::info!(%error, "whether an API key works was not found out");
@@ -241,6 +244,33 @@ impl ApiKeys {
         }
         let credential = self.find(wish, &credential.api_key).await?;
         Ok(Held { credential, how })
+    }
+
+    /// Whether an answer says that an API key does not work. The venue answers the same to a wrong
+    /// clock, so it counts only where the clocks agree.
+    pub(super) async fn says_dead(
+        &self,
+        wish: &Wish,
+        error: &ApiKeyError,
+    ) -> Result<bool, ApiKeyError> {
+        let ApiKeyError::Venue(VenueError::Refused { status: 401, text }) = error else {
+            return Ok(false);
+        };
+        tracing::info!(%text, "the venue does not take an API key");
+        let ahead_s = self.ahead(self.venue(wish)?).await?;
+        if ahead_s.abs() > CLOCKS_AGREE_S {
+            return Err(ApiKeyError::LoginRefused {
+                text: text.clone(),
+                ahead_s: Some(ahead_s),
+            });
+        }
+        Ok(true)
+    }
+
+    /// How far our clock is ahead of the venue's, in seconds.
+    async fn ahead(&self, venue: &Venue) -> Result<i64, VenueError> {
+        let ours = self.0.clock.unix_ms().div_euclid(1000);
+        Ok(ours.saturating_sub(self.venue_time(venue).await?))
     }
 
     /// The API key works, so that its siblings do not. One that came on record meanwhile may have
@@ -312,7 +342,7 @@ impl ApiKeys {
     }
 
     /// Finds out what became of the logins of other nonces, before one more nonce is used.
-    pub(super) async fn settle_others(
+    pub async fn settle_others(
         &self,
         wish: &Wish,
         nonce: CredentialNonce,

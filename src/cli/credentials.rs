@@ -1,0 +1,251 @@
+//! `chancery credentials`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::{Client, Service, keep_secret};
+use super::print_json;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the API keys on record for a wallet's address
+    List {
+        #[command(flatten)]
+        of: Of,
+        /// Ask the CLOB which ones it has.
+        #[arg(long)]
+        at_clob: bool,
+    },
+    /// Make an API key; the one that is live ends with it and has to be named
+    Create {
+        #[command(flatten)]
+        of: Of,
+        /// The nonce that selects it.
+        #[arg(long, default_value = "0")]
+        nonce: String,
+        /// The API key that ends.
+        #[arg(long, value_name = "API_KEY")]
+        replaces: Option<String>,
+        /// Derive first, and make one only where there is nothing to derive.
+        #[arg(long)]
+        or_derive: bool,
+    },
+    /// Get the API key that a nonce made, once more
+    Derive {
+        #[command(flatten)]
+        of: Of,
+        /// The nonce.
+        #[arg(long, default_value = "0")]
+        nonce: String,
+    },
+    /// Find out whether an API key works
+    Check {
+        #[command(flatten)]
+        of: Of,
+        /// The API key's id.
+        api_key: String,
+    },
+    /// Have the CLOB delete an API key; its nonce stays on record
+    Delete {
+        #[command(flatten)]
+        of: Of,
+        /// The API key's id.
+        api_key: String,
+    },
+    /// Write an API key's secrets to a file; that is put on record
+    Reveal {
+        #[command(flatten)]
+        of: Of,
+        /// The API key's id.
+        api_key: String,
+        /// A new file, for its owner only. Standard output unless it is given.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Look nonces up: which one made which API key, when, for whom, and what became of it
+    Nonces {
+        /// Of this wallet's address.
+        #[arg(long)]
+        wallet: Option<String>,
+        /// This nonce.
+        #[arg(long)]
+        nonce: Option<String>,
+        /// The one that made this API key.
+        #[arg(long)]
+        api_key: Option<String>,
+        /// Recorded then or later, such as 2026-11-21T00:00:00Z.
+        #[arg(long)]
+        from: Option<String>,
+        /// Recorded before.
+        #[arg(long)]
+        until: Option<String>,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Put nonces on record that were used elsewhere
+    Declare {
+        #[command(flatten)]
+        of: Of,
+        /// The nonces.
+        #[arg(required = true)]
+        nonces: Vec<String>,
+    },
+    /// Try small nonces until one turns out to have made an API key; goes on where it was stopped
+    Search {
+        #[command(flatten)]
+        of: Of,
+        /// The first nonce.
+        #[arg(long, default_value = "0")]
+        from: String,
+        /// The last.
+        #[arg(long, default_value = "100")]
+        to: String,
+        /// Go on with this search.
+        #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
+        resume: Option<String>,
+        /// Stop at the first that is found.
+        #[arg(long)]
+        first: bool,
+    },
+}
+
+/// Of which wallet, on which service.
+#[derive(Debug, Args)]
+pub(super) struct Of {
+    /// The wallet's name.
+    #[arg(long)]
+    wallet: String,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl Of {
+    fn path(&self, rest: &str) -> String {
+        format!("/v1/wallets/{}/{rest}", self.wallet)
+    }
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { of, at_clob } => {
+            let rest = if at_clob { "api-keys" } else { "credentials" };
+            print_json(&of.service.client()?.get(&of.path(rest)).await?)
+        }
+        Command::Create {
+            of,
+            nonce,
+            replaces,
+            or_derive,
+        } => {
+            let mode = if or_derive {
+                "create-or-derive"
+            } else {
+                "create"
+            };
+            let body = json!({ "mode": mode, "nonce": nonce, "replaces": replaces });
+            let client = of.service.client()?;
+            print_json(&client.post(&of.path("credentials"), &body).await?)
+        }
+        Command::Derive { of, nonce } => {
+            let body = json!({ "mode": "derive", "nonce": nonce });
+            let client = of.service.client()?;
+            print_json(&client.post(&of.path("credentials"), &body).await?)
+        }
+        Command::Check { of, api_key } => {
+            let path = of.path(&format!("credentials/{api_key}/check"));
+            print_json(&of.service.client()?.post(&path, &json!({})).await?)
+        }
+        Command::Delete { of, api_key } => {
+            let path = of.path(&format!("credentials/{api_key}"));
+            print_json(&of.service.client()?.delete(&path).await?)
+        }
+        Command::Reveal {
+            of,
+            api_key,
+            output,
+        } => {
+            let path = of.path(&format!("credentials/{api_key}/reveal"));
+            let secrets = of.service.client()?.post(&path, &json!({})).await?;
+            keep_secret(&serde_json::to_string_pretty(&secrets)?, output.as_ref())
+        }
+        Command::Nonces {
+            wallet,
+            nonce,
+            api_key,
+            from,
+            until,
+            service,
+        } => {
+            let wanted = [
+                ("wallet", wallet),
+                ("nonce", nonce),
+                ("apiKey", api_key),
+                ("from", from),
+                ("until", until),
+            ];
+            let wanted = wanted
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)));
+            let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
+            let path = format!("/v1/nonces?{}", query.query().unwrap_or_default());
+            print_json(&service.client()?.get(&path).await?)
+        }
+        Command::Declare { of, nonces } => {
+            let client = of.service.client()?;
+            let body = json!({ "nonces": nonces });
+            print_json(&client.post(&of.path("nonces"), &body).await?)
+        }
+        Command::Search {
+            of,
+            from,
+            to,
+            resume,
+            first,
+        } => {
+            let client = of.service.client()?;
+            let id = match resume {
+                Some(id) => id,
+                None => {
+                    let body = json!({ "from": from, "to": to });
+                    let begun = client.post(&of.path("nonce-searches"), &body).await?;
+                    begun["id"]
+                        .as_str()
+                        .context("the search has no id")?
+                        .to_owned()
+                }
+            };
+            search(&client, &of, &id, first).await
+        }
+    }
+}
+
+/// Goes through a search, step by step, with its progress on standard error.
+async fn search(client: &Client, of: &Of, id: &str, first: bool) -> anyhow::Result<()> {
+    let resume = || {
+        format!(
+            "chancery credentials search --wallet {} --resume {id}",
+            of.wallet
+        )
+    };
+    eprintln!("search {id}; stopped, it goes on with: {}", resume());
+    loop {
+        let (path, body) = (format!("/v1/nonce-searches/{id}/steps"), json!({}));
+        let step = client.post(&path, &body).await;
+        let progress = step.with_context(|| format!("go on with: {}", resume()))?;
+        let found = progress["found"].as_u64().unwrap_or_default();
+        match &progress["next"] {
+            Value::String(next) if !(first && found > 0) => {
+                eprintln!(
+                    "next {next} of {}, found {found}",
+                    progress["to"].as_str().unwrap_or("?")
+                );
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            _ => return print_json(&progress),
+        }
+    }
+}

@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Log;
 use crate::callers::Callers;
 use crate::clob::api_keys::{self, ApiKeys};
+use crate::clob::builders::Builders;
+use crate::clob::l2;
 use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
@@ -40,6 +42,10 @@ pub struct Parts {
     pub keys: Keys,
     /// The wallets.
     pub wallets: Wallets,
+    /// The builders' API keys.
+    pub builders: Builders,
+    /// How headers of level 2 are made.
+    pub l2: l2::Settings,
     /// The CLOBs that the service speaks to.
     pub venues: Venues,
     /// The CLOB's API keys.
@@ -182,6 +188,13 @@ impl App {
             venues,
             api_keys,
             stop,
+            builders: Builders {
+                ledger: ledger.clone(),
+                vault: vault.clone(),
+                approvals: approvals.clone(),
+                clock: clock.clone(),
+            },
+            l2: config.l2.clone(),
             clients: Clients::new(
                 &config.oauth,
                 ledger.clone(),

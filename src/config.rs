@@ -39,6 +39,9 @@ pub struct Config {
     /// `[clob]`
     #[serde(default)]
     pub clob: clob::venue::Settings,
+    /// `[l2]`
+    #[serde(default)]
+    pub l2: clob::l2::Settings,
     /// `[oauth]`
     #[serde(default)]
     pub oauth: oauth::environment::Settings,

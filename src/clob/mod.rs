@@ -15,6 +15,7 @@
 
 pub mod amount;
 pub mod api_keys;
+pub mod builders;
 pub mod contents;
 pub mod contracts;
 pub mod derived;

@@ -537,3 +537,41 @@ fn nonce(text: &str) -> Result<CredentialNonce, LedgerError> {
     text.parse()
         .map_err(|_| LedgerError::Corrupt("credential_nonces", format!("nonce {text}")))
 }
+
+/// Puts other sealed secrets in an API key's row, which nobody has tried then. False: the row is of
+/// another version than `from`.
+pub(crate) async fn reseal(
+    id: Uuid,
+    from: i32,
+    sealed: &SealedPair,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let done = sqlx::query!(
+        "update credentials set version = $3, sealed_in = $4, sealed_secret = $5,
+                sealed_passphrase = $6, state = 'unproven', state_at = now()
+         where id = $1 and version = $2",
+        id,
+        from,
+        sealed.version,
+        sealed.sealed_in,
+        sealed.secret,
+        sealed.passphrase,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The accounts that have a builder's API key in use.
+pub(crate) async fn builders(ledger: &Ledger) -> Result<Vec<Account>, LedgerError> {
+    let rows = sqlx::query!(
+        "select distinct a.chain_id, a.address
+         from credentials c join accounts a on a.id = c.account_id
+         where c.kind = 'builder' and c.state in ('live', 'unproven')"
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.iter()
+        .map(|row| account(row.chain_id, &row.address))
+        .collect()
+}

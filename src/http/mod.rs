@@ -6,10 +6,12 @@
 mod admin;
 mod assertions;
 mod body;
+mod builders;
 mod caller;
 mod callers;
 mod clients;
 mod credentials;
+mod headers;
 mod health;
 mod keys;
 mod nonces;
@@ -109,6 +111,11 @@ impl utoipa::Modify for BearerToken {
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(orders::sign_order))
+        .routes(routes!(headers::issue_l2_headers))
+        .routes(routes!(headers::issue_builder_headers))
+        .routes(routes!(builders::give_builder_credential))
+        .routes(routes!(builders::sign))
+        .routes(routes!(builders::sign_for_wallet))
         .routes(routes!(assertions::issue_assertion))
         .routes(routes!(signatures::show_signature))
         .routes(routes!(signatures::find_signatures))

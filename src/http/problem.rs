@@ -12,6 +12,8 @@ use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::clob::OrderError;
 use crate::clob::api_keys::ApiKeyError;
+use crate::clob::builders::BuilderError;
+use crate::clob::l2::RequestRefused;
 use crate::clob::venue::VenueError;
 use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
@@ -77,6 +79,8 @@ kinds! {
         "Look at the key again, and repeat the request if it still makes sense.";
     NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
         "Look at the key's state; the detail names both.";
+    NO_CREDENTIAL "no-credential" 409 "There is no API key to make headers with"
+        "Have an operator make or derive the wallet's API key, or give its builder's API key; the detail says which.";
     NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
         "Derive with the same nonce to get that key again, or create with another nonce.";
     NONCE_UNSETTLED "nonce-unsettled" 409 "What another nonce of the address did is not known yet"
@@ -145,6 +149,7 @@ pub struct Problem {
     kind: &'static Kind,
     detail: String,
     retry_after_s: Option<u32>,
+    with_error: bool,
 }
 
 /// The document (RFC 9457, section 3).
@@ -161,6 +166,9 @@ pub struct Document<'a> {
     pub detail: &'a str,
     /// What to do.
     pub action: &'a str,
+    /// The detail once more, for clients of the remote builder-signing protocol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'a str>,
 }
 
 impl Problem {
@@ -169,12 +177,21 @@ impl Problem {
             kind,
             detail: detail.to_string(),
             retry_after_s: None,
+            with_error: false,
         }
     }
 
     fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
+    /// With a member `error`.
+    pub(super) fn with_error(self) -> Self {
+        Self {
+            with_error: true,
             ..self
         }
     }
@@ -197,6 +214,7 @@ impl IntoResponse for Problem {
             status: self.kind.status,
             detail: &self.detail,
             action: self.kind.action,
+            error: self.with_error.then_some(self.detail.as_str()),
         };
         let status =
             StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -318,6 +336,35 @@ impl From<LoginRefused> for Problem {
             LoginRefused::NotMade(_) => Self::new(&DENIED, refused),
             LoginRefused::Unsettled { .. } => Self::new(&NONCE_UNSETTLED, refused).retry_after(30),
             LoginRefused::WouldReplace { .. } => Self::new(&WOULD_REPLACE, refused),
+        }
+    }
+}
+
+impl From<RequestRefused> for Problem {
+    fn from(refused: RequestRefused) -> Self {
+        match refused {
+            RequestRefused::Method
+            | RequestRefused::Query
+            | RequestRefused::Path
+            | RequestRefused::Body
+            | RequestRefused::Envelope
+            | RequestRefused::Owner(_)
+            | RequestRefused::Timestamp(_) => Self::new(&INVALID_FIELD, refused),
+        }
+    }
+}
+
+impl From<BuilderError> for Problem {
+    fn from(error: BuilderError) -> Self {
+        match error {
+            BuilderError::ApiKey | BuilderError::Secret | BuilderError::Passphrase => {
+                Self::new(&INVALID_FIELD, error)
+            }
+            BuilderError::Changed => Self::new(&IN_FLIGHT, error).retry_after(1),
+            BuilderError::Which(_) => Self::new(&NO_CREDENTIAL, error),
+            BuilderError::ApprovalNeeded(needed) => needed.into(),
+            BuilderError::Custody(error) => error.into(),
+            BuilderError::Ledger(error) => error.into(),
         }
     }
 }

@@ -1,0 +1,187 @@
+//! `POST /v1/wallets/{wallet}/builder-credentials`, and the remote builder-signing protocol: `POST
+//! /sign` and `/v1/wallets/{wallet}/sign`.
+//!
+//! # Why
+//! A client of the protocol posts to the URL that it is given, with a bearer token, and takes four
+//! strings. Clients leave out what they do not have, or say null, or an empty text. A timestamp that
+//! is far from now is not refused, for most clients drop the builder's headers then and post without;
+//! the answer has its own, and clients send what is answered.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::headers::{Made, headers, is_near, visible};
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::builders::{GivenKey, Kept};
+use crate::clob::l2::{Shape, VenueRequest};
+use crate::clob::wallets::Wallet;
+use crate::credentials::Kind;
+use crate::idempotency::RequestDigest;
+use crate::ledger::Gate;
+use crate::policy::Action;
+use crate::signing::Asked;
+
+/// Give a builder's API key
+///
+/// Its secret and passphrase are sealed and not shown again; from then on builder headers of the
+/// wallet's address are made with it. Given again, it gets new secrets.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/builder-credentials", tag = "headers",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
+    ),
+    request_body = GivenKey,
+    responses(
+    (status = 201, description = "It is on record", body = Kept),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn give_builder_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(given, request): Body<GivenKey>,
+) -> Result<Response, Problem> {
+    let wallet = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::CreateCredential, &wallet.resource())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    let sealed = app.builders.seal(&wallet, &given).await?; // before the transaction: the device may be slow
+    write
+        .conclude(Gate::Shared, async |batch| {
+            Ok(app.builders.keep(&sealed, &caller, batch).await?)
+        })
+        .await
+}
+
+/// A request as clients of the protocol send it.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+pub(super) struct RemoteRequest {
+    /// In capitals.
+    #[schema(example = "POST")]
+    method: String,
+    /// Without a query.
+    #[schema(example = "/order")]
+    path: String,
+    /// The exact text; nothing, null and empty mean that there is none.
+    #[serde(default)]
+    body: Option<String>,
+    /// Unix seconds, as a number or text. Ours is used unless it is near now.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    timestamp: Value,
+}
+
+/// The four headers, and nothing else.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "the shape of what the draft answers")]
+#[schema(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) struct RemoteHeaders {
+    poly_builder_api_key: String,
+    poly_builder_passphrase: String,
+    poly_builder_signature: String,
+    poly_builder_timestamp: String,
+}
+
+/// Sign for a remote builder
+///
+/// The remote builder-signing protocol, for a caller with the right to one builder's API key. Clients
+/// take this URL as it is. A problem has a member `error` as well.
+#[utoipa::path(post, path = "/sign", tag = "headers",
+    request_body = RemoteRequest,
+    responses(
+    (status = 200, description = "The headers", body = RemoteHeaders),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn sign(
+    State(app): State<App>,
+    caller: Result<Caller, Problem>,
+    request: Result<Body<RemoteRequest>, Problem>,
+) -> Result<Response, Problem> {
+    let signed = async {
+        let caller = caller?;
+        let Body(request, digest) = request?;
+        let wallet = app
+            .builders
+            .only_wallet(&caller, &app.policy, &app.wallets)
+            .await?;
+        answer(&app, &caller, wallet, &request, digest).await
+    };
+    signed.await.map_err(Problem::with_error)
+}
+
+/// Sign for a remote builder, with a wallet
+///
+/// The same for a caller with the right to several builders' API keys: the URL says which.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/sign", tag = "headers",
+    params(("wallet" = String, Path, description = "The wallet's name")),
+    request_body = RemoteRequest,
+    responses(
+    (status = 200, description = "The headers", body = RemoteHeaders),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn sign_for_wallet(
+    State(app): State<App>,
+    caller: Result<Caller, Problem>,
+    name: Result<Named, Problem>,
+    request: Result<Body<RemoteRequest>, Problem>,
+) -> Result<Response, Problem> {
+    let signed = async {
+        let caller = caller?;
+        let wallet = visible(&app, &caller, &name?.0).await?;
+        let Body(request, digest) = request?;
+        answer(&app, &caller, wallet, &request, digest).await
+    };
+    signed.await.map_err(Problem::with_error)
+}
+
+async fn answer(
+    app: &App,
+    caller: &Caller,
+    wallet: Wallet,
+    request: &RemoteRequest,
+    digest: RequestDigest,
+) -> Result<Response, Problem> {
+    let venue = VenueRequest::new(&request.method, &request.path, request.body.as_deref())?;
+    let made = Made {
+        kind: Kind::Builder,
+        timestamp: request.timestamp()?.filter(|it| is_near(app, *it)),
+        shape: Shape::Bare,
+    };
+    let asked = Asked {
+        digest,
+        idempotency: None,
+        deadline: None,
+    };
+    headers(app, caller, wallet, venue, made, asked).await
+}
+
+impl RemoteRequest {
+    fn timestamp(&self) -> Result<Option<i64>, Problem> {
+        let wrong = || {
+            let detail = "timestamp: unix seconds are wanted, as a number or text";
+            Problem::new(&problem::INVALID_FIELD, detail)
+        };
+        match &self.timestamp {
+            Value::Null => Ok(None),
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::String(text) => text.parse().map(Some).map_err(|_| wrong()),
+            Value::Number(number) => number.as_i64().map(Some).ok_or_else(wrong),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(wrong()),
+        }
+    }
+}

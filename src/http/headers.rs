@@ -1,0 +1,203 @@
+//! `POST /v1/wallets/{wallet}/l2-headers` and `/builder-headers`.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+
+use super::body::{Body, Named};
+use super::caller::{Deadline, Optional};
+use super::problem::{self, Document, Problem};
+use super::signed;
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, VenueRequest};
+use crate::clob::wallets::Wallet;
+use crate::credentials::Kind;
+use crate::policy::Action;
+use crate::signing::Asked;
+
+/// A request that you are going to send to the venue.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HeaderRequest {
+    /// In capitals.
+    #[schema(example = "POST")]
+    method: String,
+    /// Without a query, which is sent but not signed.
+    #[schema(example = "/order")]
+    path: String,
+    /// The exact text that you send; null or nothing where there is none.
+    #[serde(default)]
+    body: Option<String>,
+    /// Unix seconds, near now; ours unless you need your own.
+    #[serde(default)]
+    timestamp: Option<i64>,
+}
+
+/// Issue level 2 headers
+///
+/// The five headers of one request to the CLOB, made with the wallet's API key. For `POST /order` and
+/// `/orders` the body's `owner` has to be that API key. Paths that make or delete API keys take those
+/// rights as well.
+#[utoipa::path(
+    post, path = "/v1/wallets/{wallet}/l2-headers", tag = "headers",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
+        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
+    ),
+    request_body = HeaderRequest,
+    responses(
+        (status = 200, description = "The headers", body = IssuedHeaders),
+        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn issue_l2_headers(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Optional(idempotency): Optional,
+    Deadline(deadline): Deadline,
+    Body(request, digest): Body<HeaderRequest>,
+) -> Result<Response, Problem> {
+    let asked = Asked {
+        digest,
+        idempotency,
+        deadline,
+    };
+    let wallet = visible(&app, &caller, &name).await?;
+    issue(&app, &caller, wallet, Kind::Trading, &request, asked).await
+}
+
+/// Issue builder headers
+///
+/// The four headers that name the builder of one request, made with the builder's API key that was
+/// given for the wallet.
+#[utoipa::path(
+    post, path = "/v1/wallets/{wallet}/builder-headers", tag = "headers",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
+        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
+    ),
+    request_body = HeaderRequest,
+    responses(
+        (status = 200, description = "The headers", body = IssuedHeaders),
+        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn issue_builder_headers(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Optional(idempotency): Optional,
+    Deadline(deadline): Deadline,
+    Body(request, digest): Body<HeaderRequest>,
+) -> Result<Response, Problem> {
+    let asked = Asked {
+        digest,
+        idempotency,
+        deadline,
+    };
+    let wallet = visible(&app, &caller, &name).await?;
+    issue(&app, &caller, wallet, Kind::Builder, &request, asked).await
+}
+
+/// The wallet, if the caller may see it.
+pub(super) async fn visible(
+    app: &App,
+    caller: &Caller,
+    name: &crate::name::Name,
+) -> Result<Wallet, Problem> {
+    let wallet = app.wallets.show(name).await?;
+    app.policy
+        .decide(caller, Action::View, &wallet.resource())
+        .map_err(|_| Problem::not_found("wallet"))?;
+    Ok(wallet)
+}
+
+async fn issue(
+    app: &App,
+    caller: &Caller,
+    wallet: Wallet,
+    kind: Kind,
+    request: &HeaderRequest,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    if let Some(timestamp) = request.timestamp
+        && !is_near(app, timestamp)
+    {
+        return Err(RequestRefused::Timestamp(app.l2.timestamp_window_s).into());
+    }
+    let venue = VenueRequest::new(&request.method, &request.path, request.body.as_deref())?;
+    let made = Made {
+        kind,
+        timestamp: request.timestamp,
+        shape: Shape::Whole,
+    };
+    headers(app, caller, wallet, venue, made, asked).await
+}
+
+/// What is made of a request to the venue.
+pub(super) struct Made {
+    pub(super) kind: Kind,
+    pub(super) timestamp: Option<i64>,
+    pub(super) shape: Shape,
+}
+
+/// Whether a timestamp that a caller chose is near enough to now.
+pub(super) fn is_near(app: &App, timestamp: i64) -> bool {
+    let now = app.clock.unix_ms().div_euclid(1000);
+    timestamp.abs_diff(now) <= app.l2.timestamp_window_s.into()
+}
+
+/// Has headers made, and answers them.
+pub(super) async fn headers(
+    app: &App,
+    caller: &Caller,
+    wallet: Wallet,
+    request: VenueRequest,
+    made: Made,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let (right, whose) = match made.kind {
+        Kind::Trading => (Action::IssueL2Headers, "API key"),
+        Kind::Builder => (Action::IssueBuilderHeaders, "builder's API key"),
+    };
+    let resource = wallet.resource();
+    app.policy.decide(caller, right, &resource)?;
+    // With such headers a caller could go around the rights that these things take here.
+    if request.makes_credentials() {
+        app.policy
+            .decide(caller, Action::CreateCredential, &resource)?;
+        app.policy
+            .decide(caller, Action::RevealCredential, &resource)?;
+    }
+    if request.deletes_credentials() {
+        app.policy
+            .decide(caller, Action::DeleteCredential, &resource)?;
+    }
+    let none = || {
+        let detail = format!("no {whose} that may be live is on record for the wallet's address");
+        Problem::new(&problem::NO_CREDENTIAL, detail)
+    };
+    let credential = app.builders.in_use(&wallet, made.kind).await?;
+    let credential = credential.ok_or_else(none)?;
+    if made.kind == Kind::Trading {
+        request.check_owner(&credential.api_key)?;
+    }
+    let draft = HeaderDraft {
+        secret: credential.sealed_secret(l2::key)?,
+        wallet,
+        credential,
+        request,
+        timestamp: made.timestamp,
+        shape: made.shape,
+        right,
+    };
+    let mut response = signed(app.signer.sign(caller, Box::new(draft), asked).await?);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -18,13 +18,14 @@ use crate::signing::signatures::{self, By, Entry};
 pub(super) struct SignatureView {
     #[schema(value_type = String)]
     id: IntentId,
-    /// `order` or `assertion`.
+    /// `order`, `assertion`, `clob-auth`, `l2-headers` or `builder-headers`.
     operation: String,
     /// The wallet or client.
     subject: String,
     /// The caller's id.
     caller: String,
-    /// What the key signed: an EIP-712 digest, or SHA-256 of a JWS signing input.
+    /// What was signed: an EIP-712 digest, or SHA-256 of a JWS signing input or of what headers
+    /// authenticate.
     digest: String,
     /// The order's hash at the venue, once released.
     #[serde(rename = "orderHash")]
@@ -125,16 +126,16 @@ async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>,
         app.log.vouch().await?; // an answer is not given before its release is durable
     }
     for entry in found {
-        let on = if entry.operation == "order" {
-            app.wallets
-                .by_id(entry.subject.into())
-                .await?
-                .map(|w| (w.resource(), w.name))
-        } else {
+        let on = if entry.operation == "assertion" {
             app.clients
                 .by_id(entry.subject.into())
                 .await?
                 .map(|c| (c.resource(), c.name))
+        } else {
+            app.wallets
+                .by_id(entry.subject.into())
+                .await?
+                .map(|w| (w.resource(), w.name))
         };
         let Some((resource, name)) = on else { continue };
         let may = app

@@ -1,0 +1,539 @@
+//! Headers of level 2: for exactly the request that was asked about, by those who may, and the secret
+//! behind them nowhere to be seen.
+
+use chancery::clob::l2;
+use chancery::config::Config;
+use chancery::credentials::{Account, Kind, SealedPair};
+use chancery::custody::{self, Vault};
+use chancery::ledger::Ledger;
+use serde_json::{Value, json};
+
+use crate::builder_sdk;
+use crate::stand::{Stand, refused};
+use crate::support::{Answer, Caller};
+
+const KEY: &str = "6f1d1f3a-0000-4000-8000-000000000001";
+const SECRET: &str = "Q0FOQVJZLXNlY3JldC1DQU5BUlktc2VjcmV0LTAwMDE=";
+const PASSPHRASE: &str = "canary-passphrase-0001";
+const L2: &str = "/v1/wallets/d-w/l2-headers";
+const BUILDER: &str = "/v1/wallets/d-w/builder-headers";
+const GIVE: &str = "/v1/wallets/d-w/builder-credentials";
+
+fn given(api_key: &str) -> Value {
+    json!({ "apiKey": api_key, "secret": SECRET, "passphrase": PASSPHRASE })
+}
+
+async fn give(stand: &Stand) {
+    let given = stand.operator.post(GIVE, &given(KEY)).await;
+    assert_eq!(given.status, 201, "{}", given.text);
+}
+
+/// A trading key for `d-w`, put on record as if the venue had made it.
+async fn trading_key(stand: &Stand, api_key: &str) {
+    let config = Config::load(&stand.deployment.file("config.toml")).unwrap();
+    let ledger = Ledger::open(&config.ledger, None).unwrap();
+    let soft: chancery::name::Name = "soft".parse().unwrap();
+    let device = custody::open(&soft, &config.custody[&soft], &ledger).unwrap();
+    let vault = Vault::new([(soft.clone(), device)].into(), &config.secrets);
+    let wallet = stand.trader.get("/v1/wallets/d-w").await.json;
+    let account = Account {
+        chain_id: 137,
+        address: wallet["address"].as_str().unwrap().parse().unwrap(),
+    };
+    let whose = (&account, Kind::Trading, api_key);
+    let sealed = SealedPair::seal(&vault, &soft, whose, 1, (SECRET, PASSPHRASE)).await;
+    let sealed = sealed.unwrap();
+    sqlx::query(
+        "with account as (
+             insert into accounts (id, chain_id, address) values (gen_random_uuid(), 137, $1)
+             on conflict (chain_id, address) do update set created_at = accounts.created_at returning id),
+         nonce as (
+             insert into credential_nonces (account_id, nonce, origin, recorded_by)
+             select account.id, (select count(*) from credential_nonces), 'declared', callers.id
+             from account, callers limit 1 returning account_id, nonce, recorded_by)
+         insert into credentials (id, account_id, kind, api_key, nonce, version, sealed_in, sealed_secret,
+                                  sealed_passphrase, origin, state, created_by)
+         select gen_random_uuid(), account_id, 'trading', $2, nonce, 1, 'soft', $3, $4, 'derived',
+                'unproven', recorded_by from nonce",
+    )
+    .bind(account.address.0)
+    .bind(api_key)
+    .bind(sealed.secret)
+    .bind(sealed.passphrase)
+    .execute(&stand.database.pool)
+    .await
+    .unwrap();
+}
+
+/// The signature that the venue computes for what is sent.
+fn expected(timestamp: &Value, method: &str, path: &str, body: &str) -> String {
+    let timestamp: i64 = timestamp.as_str().unwrap().parse().unwrap();
+    let key = l2::key(SECRET.as_bytes()).unwrap();
+    l2::signature(&l2::mac(&key, &l2::message(timestamp, method, path, body)))
+}
+
+fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+async fn plain_post(caller: &Caller, path: &str, body: &Value) -> Answer {
+    let request = caller.http.post(format!("{}{path}", caller.base));
+    caller.send(request.json(body)).await.unwrap()
+}
+
+#[tokio::test]
+async fn headers_are_those_of_the_request_and_nothing_else_is_told() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let ask = json!({ "method": "GET", "path": "/data/orders" });
+    let none = stand.trader.post(L2, &ask).await;
+    refused("no key", &none, 409, "no-credential", "no API key");
+    trading_key(&stand, KEY).await;
+
+    let order =
+        format!(r#"{{"order":{{"salt":7,"tokenId":"1001"}},"owner":"{KEY}","orderType":"GTC"}}"#);
+    for (method, path, body) in [
+        ("GET", "/data/orders", None),
+        ("DELETE", "/cancel-all", Some("")),
+        ("POST", "/order", Some(order.as_str())),
+        ("DELETE", "/order", Some("{\"note\":\"it's caf\u{e9}\"}")),
+    ] {
+        let ask = json!({ "method": method, "path": path, "body": body });
+        let made = plain_post(&stand.trader, L2, &ask).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+        assert_eq!(made.headers["cache-control"], "no-store");
+        let headers = &made.json["headers"];
+        let names: Vec<_> = ["ADDRESS", "SIGNATURE", "TIMESTAMP", "API_KEY", "PASSPHRASE"]
+            .map(|name| format!("POLY_{name}"))
+            .into();
+        let theirs: std::collections::BTreeSet<_> = headers.as_object().unwrap().keys().collect();
+        assert_eq!(theirs, names.iter().collect());
+        let wanted = expected(&headers["POLY_TIMESTAMP"], method, path, body.unwrap_or(""));
+        assert_eq!(
+            headers["POLY_SIGNATURE"],
+            wanted.as_str(),
+            "{method} {path}"
+        );
+        let wallet = stand.trader.get("/v1/wallets/d-w").await.json;
+        assert_eq!(headers["POLY_ADDRESS"], wallet["address"]);
+        assert_eq!(headers["POLY_API_KEY"], KEY);
+        assert_eq!(headers["POLY_PASSPHRASE"], PASSPHRASE);
+        assert_eq!(made.json["apiKey"], KEY);
+        assert!(!made.text.contains(SECRET));
+
+        let id = made.json["id"].as_str().unwrap();
+        let entry = stand.trader.get(&format!("/v1/signatures/{id}")).await;
+        assert_eq!(entry.json["operation"], "l2-headers");
+        assert_eq!(entry.json["outcome"], "released");
+        assert_eq!(entry.json["answer"], Value::Null);
+        let record = &entry.json["record"];
+        assert_eq!(
+            (&record["method"], &record["path"]),
+            (&json!(method), &json!(path))
+        );
+        assert_eq!(record["apiKey"], KEY);
+        assert_eq!(record["body"].is_null(), body.unwrap_or("").is_empty());
+        if path == "/order" && method == "POST" {
+            assert_eq!(record["orders"][0]["salt"], 7);
+            assert_eq!(record["orders"][0]["orderType"], "GTC");
+        }
+        assert!(!entry.text.contains("it's"), "{}", entry.text);
+    }
+
+    // The same again under one key, and one's own timestamp.
+    let ask = json!({ "method": "GET", "path": "/data/orders", "timestamp": now() - 5 });
+    let first = stand.trader.post_as("k", L2, &ask).await.unwrap();
+    assert_eq!(
+        first.json["headers"]["POLY_TIMESTAMP"],
+        ask["timestamp"].to_string()
+    );
+    let again = stand.trader.post_as("k", L2, &ask).await.unwrap();
+    assert_eq!(again.text, first.text);
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+}
+
+#[tokio::test]
+async fn no_headers_are_made_for_what_the_venue_would_not_take_or_the_caller_may_not_do() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    trading_key(&stand, KEY).await;
+    let before = stand.signed().await;
+    let order = |owner: &str| json!({ "order": { "salt": 7 }, "owner": owner }).to_string();
+    for (what, ask, detail) in [
+        (
+            "query",
+            json!({ "method": "GET", "path": "/data/orders?id=1" }),
+            "query",
+        ),
+        (
+            "host",
+            json!({ "method": "GET", "path": "https://evil.example/order" }),
+            "path",
+        ),
+        (
+            "dots",
+            json!({ "method": "GET", "path": "/a/../b" }),
+            "path",
+        ),
+        (
+            "method",
+            json!({ "method": "get", "path": "/order" }),
+            "method",
+        ),
+        (
+            "piece",
+            json!({ "method": "POST", "path": "/ord", "body": "er{}" }),
+            "body",
+        ),
+        (
+            "object",
+            json!({ "method": "POST", "path": "/order", "body": {} }),
+            "body",
+        ),
+        (
+            "owner",
+            json!({ "method": "POST", "path": "/order", "body": order("another") }),
+            "owner",
+        ),
+        (
+            "owners",
+            json!({ "method": "POST", "path": "/orders", "body": format!("[{},{}]", order(KEY), order("another")) }),
+            "owner",
+        ),
+        (
+            "envelope",
+            json!({ "method": "POST", "path": "/order", "body": "{}" }),
+            "order and owner",
+        ),
+        (
+            "early",
+            json!({ "method": "GET", "path": "/order", "timestamp": now() + 90 }),
+            "timestamp",
+        ),
+        (
+            "late",
+            json!({ "method": "GET", "path": "/order", "timestamp": now() - 90 }),
+            "timestamp",
+        ),
+        (
+            "never",
+            json!({ "method": "GET", "path": "/order", "timestamp": i64::MIN }),
+            "timestamp",
+        ),
+        (
+            "more",
+            json!({ "method": "GET", "path": "/order", "digest": "0x00" }),
+            "digest",
+        ),
+    ] {
+        let answer = stand.trader.post(L2, &ask).await;
+        let problem = answer.problem().to_owned();
+        assert!(
+            ["invalid-field", "malformed-body"].contains(&problem.as_str()),
+            "{what} {problem}"
+        );
+        refused(what, &answer, answer.status, &problem, detail);
+    }
+    // A trader's right to headers is no right to make API keys, or to end them.
+    for (method, path) in [
+        ("DELETE", "/auth/api-key"),
+        ("DELETE", "/Auth/Api-Key"),
+        ("POST", "/auth/builder-api-key"),
+        ("POST", "/auth/readonly-api-key"),
+    ] {
+        let ask = json!({ "method": method, "path": path });
+        let answer = stand.trader.post(L2, &ask).await;
+        refused(path, &answer, 403, "denied", "credential");
+    }
+    let ask = json!({ "method": "GET", "path": "/data/orders" });
+    let operator = stand.operator.post(L2, &ask).await;
+    refused("operator", &operator, 403, "denied", "issue_l2_headers");
+    let stranger = stand.another("e-trader", "e", "trader").await;
+    refused(
+        "stranger",
+        &stranger.post(L2, &ask).await,
+        404,
+        "not-found",
+        "wallet",
+    );
+    assert_eq!(stand.signed().await, before);
+    stand.still_signs().await;
+
+    // What is open in memory does not outlast the key's right to sign.
+    assert_eq!(stand.trader.post(L2, &ask).await.status, 200);
+    let step = json!({ "to": "suspended", "reason": "test" });
+    let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
+    assert_eq!(moved.status, 201, "{}", moved.text);
+    refused(
+        "suspended",
+        &stand.trader.post(L2, &ask).await,
+        409,
+        "key-not-active",
+        "suspended",
+    );
+}
+
+#[tokio::test]
+async fn a_secret_that_was_moved_to_another_row_does_not_open() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    trading_key(&stand, KEY).await;
+    give(&stand).await;
+    let sql = "update credentials c set sealed_secret = o.sealed_secret from credentials o where o.id <> c.id";
+    sqlx::query(sql)
+        .execute(&stand.database.pool)
+        .await
+        .unwrap();
+    let ask = json!({ "method": "GET", "path": "/data/orders" });
+    for path in [L2, BUILDER] {
+        let answer = stand.trader.post(path, &ask).await;
+        refused(path, &answer, 503, "device-unavailable", "operator");
+    }
+    let released = "select count(*) from releases";
+    assert_eq!(stand.database.count(released).await, 0);
+    let ended = "select count(*) from intents where outcome = 'abandoned'";
+    assert_eq!(stand.database.count(ended).await, 2);
+}
+
+#[tokio::test]
+async fn a_builders_key_is_given_once_or_anew_and_never_shown() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let ask = json!({ "method": "POST", "path": "/order", "body": "{}" });
+    refused(
+        "none",
+        &stand.trader.post(BUILDER, &ask).await,
+        409,
+        "no-credential",
+        "builder",
+    );
+    refused(
+        "trader",
+        &stand.trader.post(GIVE, &given(KEY)).await,
+        403,
+        "denied",
+        "create_credential",
+    );
+    for (member, value) in [
+        ("apiKey", ""),
+        ("apiKey", "a b"),
+        ("secret", ""),
+        ("secret", "!!!!"),
+        ("passphrase", "a\nb"),
+    ] {
+        let mut wrong = given(KEY);
+        wrong[member] = value.into();
+        let answer = stand.operator.post(GIVE, &wrong).await;
+        refused(member, &answer, 422, "invalid-field", member);
+        assert!(!answer.text.contains("canary") && !answer.text.contains(SECRET));
+    }
+    let first = stand
+        .operator
+        .post_as("k", GIVE, &given(KEY))
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.status, &first.json["version"]),
+        (201, &json!(1)),
+        "{}",
+        first.text
+    );
+    let again = stand
+        .operator
+        .post_as("k", GIVE, &given(KEY))
+        .await
+        .unwrap();
+    assert_eq!(again.text, first.text);
+
+    let headers = async || {
+        let made = stand.trader.post(BUILDER, &ask).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+        made.json["headers"].clone()
+    };
+    let made = headers().await;
+    let wanted = expected(&made["POLY_BUILDER_TIMESTAMP"], "POST", "/order", "{}");
+    assert_eq!(made["POLY_BUILDER_SIGNATURE"], wanted.as_str());
+    assert_eq!(made["POLY_BUILDER_API_KEY"], KEY);
+    assert_eq!(made.as_object().unwrap().len(), 4);
+
+    // Given anew, it has the new secrets at once; another key takes its place.
+    let mut anew = given(KEY);
+    anew["passphrase"] = "another".into();
+    let second = stand.operator.post(GIVE, &anew).await;
+    assert_eq!(second.json["version"], 2, "{}", second.text);
+    assert_eq!(second.json["id"], first.json["id"]);
+    assert_eq!(headers().await["POLY_BUILDER_PASSPHRASE"], "another");
+    let other = stand.operator.post(GIVE, &given("other")).await;
+    assert_eq!(other.status, 201, "{}", other.text);
+    assert_eq!(headers().await["POLY_BUILDER_API_KEY"], "other");
+    let in_use = "select count(*) from credentials where state in ('live', 'unproven')";
+    assert_eq!(stand.database.count(in_use).await, 1);
+}
+
+#[tokio::test]
+async fn remote_builders_get_four_strings_and_say_nothing_in_three_ways() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let ask = json!({ "method": "GET", "path": "/builder/trades" });
+    let none = plain_post(&stand.trader, "/sign", &ask).await;
+    refused("no key", &none, 409, "no-credential", "0 builders");
+    give(&stand).await;
+
+    let now = now();
+    for (body, timestamp) in [
+        (json!("nothing"), json!("nothing")),
+        (Value::Null, Value::Null),
+        (json!(""), json!("")),
+        (json!("{\"a\":1}"), json!(now)),
+        (json!("{\"a\":1}"), json!(now.to_string())),
+        (Value::Null, json!(1_000_000)),
+    ] {
+        for path in ["/sign", "/v1/wallets/d-w/sign"] {
+            let mut ask = ask.clone();
+            for (member, value) in [("body", &body), ("timestamp", &timestamp)] {
+                if value != "nothing" {
+                    ask[member] = value.clone();
+                }
+            }
+            let made = plain_post(&stand.trader, path, &ask).await;
+            assert_eq!(made.status, 200, "{ask}: {}", made.text);
+            let headers = made.json.as_object().unwrap();
+            assert_eq!(headers.len(), 4, "{}", made.text);
+            assert!(
+                headers
+                    .values()
+                    .all(|it| it.as_str().is_some_and(|it| !it.is_empty()))
+            );
+            let at = &made.json["POLY_BUILDER_TIMESTAMP"];
+            let body = body.as_str().filter(|it| *it != "nothing").unwrap_or("");
+            let wanted = expected(at, "GET", "/builder/trades", body);
+            assert_eq!(made.json["POLY_BUILDER_SIGNATURE"], wanted.as_str());
+            let at: i64 = at.as_str().unwrap().parse().unwrap();
+            assert!(at.abs_diff(now) < 60, "{at}");
+            if timestamp == json!(now) || timestamp == now.to_string() {
+                assert_eq!(at, now);
+            }
+        }
+    }
+
+    let stranger = stand.server.caller("nobody");
+    let other = stand.another("e-trader", "e", "trader").await;
+    let bad = json!({ "method": "GET", "path": "/x?y" });
+    let time = json!({ "method": "GET", "path": "/x", "timestamp": "soon" });
+    for (what, caller, path, ask, status) in [
+        ("token", &stranger, "/sign", &ask, 401),
+        ("right", &other, "/sign", &ask, 409),
+        ("wallet", &other, "/v1/wallets/d-w/sign", &ask, 404),
+        ("role", &stand.operator, "/v1/wallets/d-w/sign", &ask, 403),
+        ("path", &stand.trader, "/sign", &bad, 422),
+        ("time", &stand.trader, "/sign", &time, 422),
+        ("body", &stand.trader, "/sign", &json!({}), 422),
+    ] {
+        let answer = plain_post(caller, path, ask).await;
+        assert_eq!(answer.status, status, "{what} {}", answer.text);
+        assert_eq!(answer.json["error"], answer.json["detail"], "{what}");
+        assert!(
+            answer.json["error"].is_string() && answer.json["type"].is_string(),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_venues_builder_sdks_get_what_they_would_make_themselves() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    give(&stand).await;
+    let requests = json!([
+        { "method": "GET", "path": "/builder/trades" },
+        { "method": "POST", "path": "/order", "body": "{\"note\":\"caf\u{e9} \u{20ac}\"}" },
+        { "method": "POST", "path": "/submit", "body": "{\"a\":[1,2]}", "timestamp": now() },
+    ]);
+    for path in ["/sign", "/v1/wallets/d-w/sign"] {
+        let asked = json!({
+            "url": format!("{}{path}", stand.server.base), "token": stand.trader.token,
+            "key": KEY, "secret": SECRET, "passphrase": PASSPHRASE, "requests": requests,
+        });
+        for answers in [builder_sdk::javascript(&asked), builder_sdk::python(&asked)] {
+            let Some(answers) = answers else { continue };
+            assert_eq!(answers.len(), 3);
+            for answer in answers {
+                assert_eq!(answer["remote"], answer["local"]);
+                assert_eq!(answer["remote"]["POLY_BUILDER_API_KEY"], KEY);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn secret_and_passphrase_rest_nowhere_in_plain() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    let _ = stand.server.terminate();
+    stand.server = stand.deployment.serve_at("trace", &[]).await;
+    let base = stand.server.base.clone();
+    stand.operator.base.clone_from(&base);
+    stand.trader.base = base;
+    trading_key(&stand, KEY).await;
+    give(&stand).await;
+    let mut said = String::new();
+    for path in [L2, BUILDER] {
+        for ask in [
+            json!({ "method": "POST", "path": "/cancel-all", "body": "{\"canary\":\"body-canary\"}" }),
+            json!({ "method": "POST", "path": "/x?y" }),
+        ] {
+            let answer = stand.trader.post(path, &ask).await;
+            let id = answer.json["id"].as_str().unwrap_or("none").to_owned();
+            said += &stand.trader.get(&format!("/v1/signatures/{id}")).await.text;
+        }
+    }
+    let mut wrong = given("x");
+    wrong["passphrase"] = format!("{PASSPHRASE}\n").into();
+    said += &stand.operator.post(GIVE, &wrong).await.text;
+    wrong["secret"] = format!("{SECRET}!").into();
+    said += &stand.operator.post(GIVE, &wrong).await.text;
+    wrong["secret"] = json!([SECRET]);
+    said += &stand.operator.post(GIVE, &wrong).await.text;
+    stand.server.terminate();
+    said += &stand.server.log();
+
+    let tables =
+        "select table_name::text from information_schema.tables where table_schema = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables)
+        .fetch_all(&stand.database.pool)
+        .await
+        .unwrap();
+    assert!(
+        tables.iter().any(|it| it == "releases") && tables.iter().any(|it| it == "credentials")
+    );
+    for table in tables {
+        let sql = sqlx::AssertSqlSafe(format!("select t::text from {table} t"));
+        let rows: Vec<String> = sqlx::query_scalar(sql)
+            .fetch_all(&stand.database.pool)
+            .await
+            .unwrap();
+        said += &rows.join("\n");
+    }
+    assert!(
+        said.contains("cancel-all") && said.contains(KEY),
+        "there is something to search"
+    );
+    let key = l2::key(SECRET.as_bytes()).unwrap();
+    for canary in [
+        SECRET.as_bytes(),
+        PASSPHRASE.as_bytes(),
+        &key,
+        b"body-canary",
+    ] {
+        let (text, digits) = (String::from_utf8_lossy(canary), hex::encode(canary));
+        assert!(!said.contains(&*text), "{text}");
+        assert!(!said.contains(&digits), "{text} in hexadecimal");
+    }
+}

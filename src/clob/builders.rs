@@ -166,20 +166,19 @@ impl Builders {
     ) -> Result<Kept, BuilderError> {
         let account = records::lock(&sealed.account, batch.tx()).await?;
         let id = sealed.known.map_or_else(Uuid::now_v7, |(id, _)| id);
-        let kept = match sealed.known {
-            Some((id, from)) => records::reseal(id, from, &sealed.pair, batch.tx()).await?,
-            None => {
-                let new = records::NewCredential {
-                    id,
-                    kind: Kind::Builder,
-                    api_key: &sealed.api_key,
-                    nonce: None,
-                    sealed: &sealed.pair,
-                    origin: "given",
-                    by: caller.id,
-                };
-                records::insert(account, &new, batch.tx()).await?
-            }
+        let kept = if let Some((id, from)) = sealed.known {
+            records::reseal(id, from, &sealed.pair, batch.tx()).await?
+        } else {
+            let new = records::NewCredential {
+                id,
+                kind: Kind::Builder,
+                api_key: &sealed.api_key,
+                nonce: None,
+                sealed: &sealed.pair,
+                origin: "given",
+                by: caller.id,
+            };
+            records::insert(account, &new, batch.tx()).await?
         };
         if !kept {
             return Err(BuilderError::Changed);

@@ -189,7 +189,7 @@ pub(super) async fn step_key(
         key: &key,
         request,
     };
-    write
+    let moved = write
         .run(Gate::Exclusive, async |batch| {
             let moved = app
                 .keys
@@ -197,7 +197,9 @@ pub(super) async fn step_key(
                 .await?;
             Ok(KeyView::from(&moved))
         })
-        .await
+        .await;
+    app.vault.forget_all(); // what is open for a key that does not sign any more stays open nowhere here
+    moved
 }
 
 async fn visible(app: &App, caller: &Caller, name: &crate::name::Name) -> Result<Key, Problem> {

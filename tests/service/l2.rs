@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::builder_sdk;
 use crate::stand::{Stand, refused};
-use crate::support::{Answer, Caller};
+use crate::support::venue::ClobServer;
+use crate::support::{Answer, Caller, order};
 
 const KEY: &str = "6f1d1f3a-0000-4000-8000-000000000001";
 const SECRET: &str = "Q0FOQVJZLXNlY3JldC1DQU5BUlktc2VjcmV0LTAwMDE=";
@@ -160,7 +161,7 @@ async fn no_headers_are_made_for_what_the_venue_would_not_take_or_the_caller_may
     };
     trading_key(&stand, KEY).await;
     let before = stand.signed().await;
-    let order = |owner: &str| json!({ "order": { "salt": 7 }, "owner": owner }).to_string();
+    let post = |owner: &str| json!({ "order": { "salt": 7 }, "owner": owner }).to_string();
     for (what, ask, detail) in [
         (
             "query",
@@ -194,12 +195,12 @@ async fn no_headers_are_made_for_what_the_venue_would_not_take_or_the_caller_may
         ),
         (
             "owner",
-            json!({ "method": "POST", "path": "/order", "body": order("another") }),
+            json!({ "method": "POST", "path": "/order", "body": post("another") }),
             "owner",
         ),
         (
             "owners",
-            json!({ "method": "POST", "path": "/orders", "body": format!("[{},{}]", order(KEY), order("another")) }),
+            json!({ "method": "POST", "path": "/orders", "body": format!("[{},{}]", post(KEY), post("another")) }),
             "owner",
         ),
         (
@@ -273,6 +274,56 @@ async fn no_headers_are_made_for_what_the_venue_would_not_take_or_the_caller_may
         "key-not-active",
         "suspended",
     );
+}
+
+#[tokio::test]
+async fn a_trader_posts_and_cancels_at_the_clob_without_ever_holding_the_secret() {
+    let Some(venue) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&venue.section("polygon")).await else {
+        return;
+    };
+    let new = json!({ "mode": "create", "nonce": 0 });
+    let made = stand
+        .operator
+        .post("/v1/wallets/d-w/credentials", &new)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let api_key = made.json["apiKey"].as_str().unwrap().to_owned();
+    let http = reqwest::Client::new();
+    let send = async |method: &str, path: &str, signed: &str, sent: &str| {
+        let ask = json!({ "method": method, "path": path, "body": signed });
+        let made = stand.trader.post(L2, &ask).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+        let mut request = http.request(method.parse().unwrap(), format!("{}{path}", venue.url));
+        for (name, value) in made.json["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let request = request.header("content-type", "application/json");
+        Answer::of(request.body(sent.to_owned())).await.unwrap()
+    };
+    let mut order = order();
+    order["owner"] = api_key.clone().into();
+    order["orderType"] = "GTC".into();
+    order["price"] = "0.5".into();
+    order["tickSize"] = "0.1".into();
+    let signed = stand.trader.post("/v1/wallets/d-w/orders", &order).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    let body = signed.json["envelope"].to_string();
+    let altered = send("POST", "/order", &body, &body.replace("GTC", "GTD")).await;
+    assert_eq!(altered.status, 401, "{}", altered.text);
+    let posted = send("POST", "/order", &body, &body).await;
+    assert_eq!(posted.status, 200, "{}", posted.text);
+    assert_eq!(posted.json["success"], true, "{}", posted.text);
+
+    let order_id = posted.json["orderID"].as_str().unwrap();
+    assert_eq!(signed.json["orderHash"], order_id);
+    let cancel = json!({ "orderID": order_id }).to_string();
+    let gone = send("DELETE", "/order", &cancel, &cancel).await;
+    assert_eq!(gone.json["canceled"], json!([order_id]), "{}", gone.text);
+    let open = send("GET", "/data/orders", "", "").await;
+    assert_eq!(open.json["data"], json!([]), "{}", open.text);
 }
 
 #[tokio::test]

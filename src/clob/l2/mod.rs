@@ -77,6 +77,9 @@ pub fn signature(mac: &[u8; 32]) -> String {
 }
 
 /// HMAC-SHA256 with a key at hand, as the vault makes it. For comparing with what others made.
+///
+/// # Panics
+/// Never: SHA-256 has 32 bytes.
 pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")

@@ -82,7 +82,8 @@ impl VenueRequest {
             return Err(RequestRefused::Path);
         }
         let is_json = serde_json::from_str::<&serde_json::value::RawValue>(body).is_ok();
-        if !body.is_empty() && !(body.starts_with(['{', '[']) && is_json) {
+        let starts_well = body.starts_with(['{', '[']);
+        if !body.is_empty() && (!starts_well || !is_json) {
             return Err(RequestRefused::Body);
         }
         Ok(Self {

@@ -176,13 +176,11 @@ fn current(desk: &mut Desk<'_>) -> Result<Option<(KeyId, ObjectHandle)>, Fault> 
             ),
         }
     }
-    match lowest {
-        Some(id) => Ok(Some((id, key(desk, id)?))),
-        None => {
-            healthy(desk)?;
-            Ok(None)
-        }
-    }
+    let Some(id) = lowest else {
+        healthy(desk)?; // else finding none proves nothing
+        return Ok(None);
+    };
+    Ok(Some((id, key(desk, id)?)))
 }
 
 /// The one sealing key of this id, which has to be safe: nobody slips in one that they know.

@@ -1,4 +1,4 @@
-//! The venue's own builder signing SDKs, from npm and PyPI, as clients of the remote protocol.
+//! The venue's own builder signing SDKs, from npm and `PyPI`, as clients of the remote protocol.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -13,6 +13,7 @@ mod admin;
 mod assertions;
 mod bad_input;
 mod builder_sdk;
+mod builders;
 mod credentials;
 mod documents;
 mod grants;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub idempotency: idempotency::Settings,
     /// The time.
     pub clock: Clock,
+    /// Whose turn it is to have an order explained, which computes.
+    pub explaining: Arc<Semaphore>,
     /// What runs besides requests; shutdown waits for it.
     pub tasks: TaskTracker,
 }
@@ -210,6 +213,7 @@ impl App {
             sealing,
             idempotency: config.idempotency.clone(),
             clock,
+            explaining: Arc::new(Semaphore::new(1)),
             tasks,
         })))
     }

@@ -66,7 +66,11 @@ impl Client {
     }
 
     /// Writes, once: repeated after a lost answer under the same key.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> anyhow::Result<Value> {
         let key = uuid::Uuid::new_v4().to_string();
         let attempt = async || {
             let request = self.http.post(format!("{}{path}", self.base));

@@ -9,6 +9,7 @@ mod clients;
 mod credentials;
 pub mod dev;
 mod doctor;
+mod explain;
 mod keys;
 mod migrate;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
+    /// Say why a CLOB refuses an order, signed here or elsewhere
+    Explain(explain::Options),
     /// Print the `OpenAPI` document
     Openapi,
     /// Check a configuration against its database, devices and files, and say what to do
@@ -125,6 +128,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,
         Command::Callers(command) => callers::run(command).await,
+        Command::Explain(options) => explain::run(options).await,
         Command::Openapi => print_json(&crate::http::openapi()),
         Command::Doctor(file) => doctor::run(&file.config).await,
     }

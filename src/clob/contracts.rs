@@ -89,6 +89,9 @@ const EXCHANGES: [(Version, Chain, bool, &str); 12] = [
     (Version::V3, Chain::Amoy,    true,  "0x9fE6e61422AdB6F610d8597F9684b16912D50C3D"),
 ];
 
+/// Settles neg-risk positions and takes no orders, whatever two of the older clients believe.
+pub(super) const NEG_RISK_ADAPTER: &str = "0xd91E80cF2E7be2e162c6513ceD06f1dD0dA35296";
+
 static HASHED_FORMATS: LazyLock<[Format; 3]> = LazyLock::new(|| {
     FORMATS.map(|(version, layout, order_type)| Format {
         version,
@@ -119,6 +122,11 @@ static HASHED_EXCHANGES: LazyLock<[Exchange; 12]> = LazyLock::new(|| {
         }
     })
 });
+
+/// All exchanges, in the order of the table.
+pub(super) fn exchanges() -> &'static [Exchange] {
+    HASHED_EXCHANGES.as_slice()
+}
 
 impl Version {
     /// The number, as the domain writes it.

@@ -20,6 +20,7 @@ pub mod contents;
 pub mod contracts;
 pub mod derived;
 pub mod draft;
+pub mod explain;
 pub mod l1;
 pub mod l2;
 mod nested;

@@ -3,6 +3,8 @@
 //! The wallet is a contract and asks for proof that its owner saw the order itself: the key signs
 //! `TypedDataSign`, which holds the order and the wallet's own domain, under the exchange's domain.
 
+use ruint::aliases::U256;
+
 use super::contracts::Format;
 use crate::ethereum::eip712::{number, struct_hash};
 use crate::ethereum::{Address, Signature, keccak256};
@@ -35,6 +37,13 @@ pub(super) fn typed_data_sign(
             [0; 32],
         ],
     )
+}
+
+/// What [`wrap_session`] wrapped.
+pub(super) fn unwrap_session(bytes: &[u8]) -> Option<&[u8]> {
+    let body = bytes.strip_suffix(&SUFFIX)?;
+    let length = U256::from_be_slice(body.get(96..128)?);
+    body.get(128..)?.get(..usize::try_from(length).ok()?)
 }
 
 /// What the wallet reads: the signature, the exchange's domain separator, the order's struct hash,

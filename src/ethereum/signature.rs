@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use k256::elliptic_curve::ops::{LinearCombination, Reduce};
-use k256::elliptic_curve::point::AffineCoordinates;
+use k256::elliptic_curve::ops::{LinearCombination, MulByGenerator, Reduce};
+use k256::elliptic_curve::point::{AffineCoordinates, DecompressPoint};
 use k256::elliptic_curve::scalar::IsHigh;
 use k256::elliptic_curve::sec1::ToEncodedPoint;
 use k256::elliptic_curve::{Curve, PrimeField};
-use k256::{ProjectivePoint, Scalar, Secp256k1, U256};
+use k256::{AffinePoint, ProjectivePoint, Scalar, Secp256k1, U256};
+
+use super::Address;
 
 /// `r ‖ s ‖ v`, 65 bytes, with low `s` and `v` 27 or 28. Made only by [`check`](Self::check), so it
 /// always recovers to the key it was checked under.
@@ -99,6 +101,51 @@ impl fmt::Debug for Signature {
     }
 }
 
+/// A signature of unknown origin, to be tried with many digests.
+///
+/// The signer's key is (s/r)·R − (z/r)·G. The first term is the same for all digests and changes only
+/// its sign with the recovery bit, so each digest costs one multiplication of the generator.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    high_s: bool,
+    inverse: Scalar,
+    /// (s/r)·R with low `s` and even R.
+    point: ProjectivePoint,
+}
+
+impl Recovery {
+    /// Prepares `r ‖ s`.
+    pub fn new(raw: &[u8; 64]) -> Result<Self, BadSignature> {
+        let r = scalar(&raw[..32])?;
+        let s = scalar(&raw[32..])?;
+        let high_s = bool::from(s.is_high());
+        let inverse = Option::<Scalar>::from(r.invert()).ok_or(BadSignature::OutOfRange)?;
+        let even = AffinePoint::decompress(&r.to_repr(), 0.into());
+        let even = Option::<AffinePoint>::from(even).ok_or(BadSignature::NotRecoverable)?;
+        let low = if high_s { -s } else { s };
+        Ok(Self {
+            high_s,
+            inverse,
+            point: ProjectivePoint::from(even) * (low * inverse),
+        })
+    }
+
+    /// Whether `s` is the larger of the two.
+    pub fn is_high(&self) -> bool {
+        self.high_s
+    }
+
+    /// Who signed `digest`, if the recovery bit is 0 and if it is 1, both with low `s`.
+    pub fn signers(&self, digest: &[u8; 32]) -> [Option<Address>; 2] {
+        let z = <Scalar as Reduce<U256>>::reduce(U256::from_be_slice(digest));
+        let shift = ProjectivePoint::mul_by_generator(&(z * self.inverse));
+        [self.point - shift, -self.point - shift].map(|point| {
+            let key = k256::PublicKey::from_affine(point.to_affine());
+            key.ok().map(|key| Address::of(&key))
+        })
+    }
+}
+
 fn scalar(bytes: &[u8]) -> Result<Scalar, BadSignature> {
     let mut repr = k256::FieldBytes::default();
     repr.copy_from_slice(bytes);
@@ -137,6 +184,16 @@ mod tests {
             assert_eq!(low, high);
 
             let bit = low.as_bytes()[64] - 27;
+            for given in [raw, other_half(&raw)] {
+                let found = Recovery::new(&given).unwrap().signers(&digest);
+                assert_eq!(found[usize::from(bit)], Some(Address::of(&key)));
+                assert_ne!(found[usize::from(1 - bit)], Some(Address::of(&key)));
+            }
+            assert!(
+                !Recovery::new(&low.as_bytes()[..64].try_into().unwrap())
+                    .unwrap()
+                    .is_high()
+            );
             bits[usize::from(bit)] += 1;
             let parsed = k256::ecdsa::Signature::from_slice(&low.as_bytes()[..64]).unwrap();
             assert!(parsed.normalize_s().is_none(), "s is low");

@@ -12,6 +12,7 @@ mod callers;
 mod clients;
 mod credentials;
 mod headers;
+mod explain;
 mod health;
 mod keys;
 mod nonces;
@@ -116,6 +117,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(builders::give_builder_credential))
         .routes(routes!(builders::sign))
         .routes(routes!(builders::sign_for_wallet))
+        .routes(routes!(explain::explain_order))
         .routes(routes!(assertions::issue_assertion))
         .routes(routes!(signatures::show_signature))
         .routes(routes!(signatures::find_signatures))

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::id::IntentId;
 use crate::idempotency::Key;
+use crate::name::Name;
 use crate::policy::Action;
 use crate::signing::signatures::{self, By, Entry};
 
@@ -120,6 +121,19 @@ pub(super) async fn find_signatures(
 }
 
 async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
+    let seen = visible(app, caller, by).await?;
+    let views = seen
+        .into_iter()
+        .map(|(entry, on)| view(entry, on.to_string()));
+    Ok(views.collect())
+}
+
+/// What was found and the caller may see, with the name of the wallet or client.
+pub(super) async fn visible(
+    app: &App,
+    caller: &Caller,
+    by: &By,
+) -> Result<Vec<(Entry, Name)>, Problem> {
     let mut seen = Vec::new();
     let found = signatures::find(by, &app.ledger).await?;
     if found.iter().any(|entry| entry.answer.is_some()) {
@@ -143,7 +157,7 @@ async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>,
             .decide(caller, Action::ViewSignatures, &resource)
             .is_ok();
         if may || entry.caller == caller.id {
-            seen.push(view(entry, name.to_string()));
+            seen.push((entry, name));
         }
     }
     Ok(seen)

@@ -277,10 +277,13 @@ pub(super) async fn abandon_overdue(tx: &mut Tx) -> Result<Vec<(IntentId, i32)>,
 }
 
 pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
-    let (mut id, mut digest, mut order_hash, mut caller, mut key) = (None, None, None, None, None);
+    let (mut id, mut order_hash, mut caller, mut key) = (None, None, None, None);
+    let (mut digests, mut r) = (Vec::new(), None);
     match by {
         By::Id(it) => id = Some(it.uuid()),
-        By::Digest(it) => digest = Some(it.as_slice()),
+        By::Digest(it) => digests = vec![it.to_vec()],
+        By::Digests(all) => digests = all.iter().map(|it| it.to_vec()).collect(),
+        By::R(it) => r = Some(it.as_bytes()),
         By::OrderHash(it) => order_hash = Some(it.as_slice()),
         By::IdempotencyKey(by, it) => (caller, key) = (Some(by.uuid()), Some(it.as_str())),
     }
@@ -291,15 +294,20 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
          from intents i left join releases r on r.intent_id = i.id
          where i.id in (
              select id from intents where id = $1
-             union all select id from intents where digest = $2
+             union all select id from intents where digest = any($2)
              union all select intent_id from releases where order_hash = $3
-             union all select intent_id from idempotency_keys where caller_id = $4 and key = $5)
+             union all select intent_id from idempotency_keys where caller_id = $4 and key = $5
+             -- As the index releases_by_r has it.
+             union all select intent_id from releases
+                 where order_hash is not null and not answer_is_sealed
+                   and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6)
          order by i.id desc limit 20"#,
         id,
-        digest,
+        &digests,
         order_hash,
         caller,
         key,
+        r,
     )
     .fetch_all(ledger.pool())
     .await?;

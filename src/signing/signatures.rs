@@ -46,6 +46,10 @@ pub enum By {
     Digest([u8; 32]),
     /// By the order's hash at the venue.
     OrderHash([u8; 32]),
+    /// By any of several digests.
+    Digests(Vec<[u8; 32]>),
+    /// By the r of an order's signature, 64 hexadecimal digits in lower case.
+    R(String),
     /// By the idempotency key of this caller.
     IdempotencyKey(CallerId, String),
 }

@@ -16,6 +16,7 @@ mod builder_sdk;
 mod builders;
 mod credentials;
 mod documents;
+mod explain;
 mod grants;
 mod l2;
 mod limits;

@@ -88,7 +88,14 @@ const BASE_UNITS: u64 = 10_000;
 pub struct Tick(u64);
 
 /// All ticks that markets have, in units of 10⁻⁴.
-const TICKS: [Tick; 6] = [Tick(1000), Tick(100), Tick(50), Tick(25), Tick(10), Tick(1)];
+pub(super) const TICKS: [Tick; 6] = [Tick(1000), Tick(100), Tick(50), Tick(25), Tick(10), Tick(1)];
+
+impl Tick {
+    /// In units of 10⁻⁴.
+    pub(super) fn units(self) -> u64 {
+        self.0
+    }
+}
 
 /// Why a text is not a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

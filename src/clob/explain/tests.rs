@@ -1,0 +1,624 @@
+use std::collections::BTreeSet;
+
+use k256::ecdsa::SigningKey;
+use k256::ecdsa::signature::hazmat::PrehashSigner;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clob::{Order, Profile};
+use crate::ethereum::eip712::{self, Domain};
+use crate::ethereum::{Signature, keccak256};
+
+const NOW_MS: i64 = 1_700_000_000_123;
+const TOKEN: &str = "71321045679252212594626385532706912750332728571942532289631379312455583992563";
+
+fn key(seed: &str) -> SigningKey {
+    SigningKey::from_slice(&keccak256(seed)).unwrap()
+}
+
+fn address(key: &SigningKey) -> Address {
+    Address::of(&k256::PublicKey::from(key.verifying_key()))
+}
+
+fn sign(key: &SigningKey, digest: &[u8; 32]) -> Signature {
+    let raw: k256::ecdsa::Signature = key.sign_prehash(digest).unwrap();
+    let public = k256::PublicKey::from(key.verifying_key());
+    Signature::check(&raw.to_bytes().into(), digest, &public).unwrap()
+}
+
+/// An order of our key, as it is posted, with its own wallet as maker.
+fn signed(kind: u8, request: Value) -> Value {
+    let key = key("owner");
+    let kind = SignatureType::try_from(kind).unwrap();
+    let own = Derived::of(address(&key));
+    let funder = match kind {
+        SignatureType::Eoa => None,
+        SignatureType::PolyProxy => Some(own.proxy),
+        SignatureType::PolyGnosisSafe => Some(own.safe),
+        SignatureType::Poly1271 => Some(own.deposit_wallet),
+    };
+    let profile = Profile::new(Chain::Polygon, kind, address(&key), funder, false).unwrap();
+    let mut all = json!({
+        "tokenID": TOKEN, "side": "BUY", "price": "0.56", "size": "21.04", "tickSize": "0.01",
+        "negRisk": false, "owner": "6f1d1f3a-0000-4000-8000-000000000001",
+    });
+    let Value::Object(request) = request else {
+        panic!("members")
+    };
+    all.as_object_mut().unwrap().extend(request);
+    let request = serde_json::from_value(all).unwrap();
+    let order = Order::build(&request, &profile, 123_456_789, NOW_MS, NOW_MS / 1000).unwrap();
+    order.signed(&sign(&key, order.digest())).envelope.unwrap()
+}
+
+/// The order with other members, signed as `style` under a domain of our choice.
+fn resigned(mut posted: Value, changes: Value, style: search::Style, domain: &Domain) -> Value {
+    change(&mut posted, changes);
+    let given = read(&posted).0;
+    let fields = given.fields().unwrap();
+    let format = if fields.expiring.is_some() {
+        Version::V1.format()
+    } else {
+        Version::V2.format()
+    };
+    let separator = domain.separator();
+    let digest = match style {
+        search::Style::Plain => eip712::digest(&separator, &fields.struct_hash(format).unwrap()),
+        search::Style::Nested => {
+            given::nested_digest(&fields, format, &separator, domain.chain_id).unwrap()
+        }
+    };
+    posted["order"]["signature"] = json!(sign(&key("owner"), &digest).to_string());
+    posted
+}
+
+fn change(posted: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else {
+        panic!("members")
+    };
+    posted["order"].as_object_mut().unwrap().extend(changes);
+}
+
+fn changed(mut posted: Value, changes: Value) -> Value {
+    change(&mut posted, changes);
+    posted
+}
+
+fn read(posted: &Value) -> Subject {
+    let raw = RawValue::from_string(posted.to_string()).unwrap();
+    Subject::read(&raw).unwrap()
+}
+
+fn codes(posted: &Value, expected: &Expected) -> Vec<Code> {
+    let answer = read(posted).explain(expected, None);
+    answer.findings.iter().map(|it| it.code).collect()
+}
+
+fn none() -> Expected {
+    Expected::default()
+}
+
+fn v2() -> Domain {
+    Version::V2.exchange(Chain::Polygon, false).domain
+}
+
+/// The signature's bytes, changed.
+fn with_signature(posted: Value, change: impl Fn(&mut Vec<u8>)) -> Value {
+    let text = posted["order"]["signature"].as_str().unwrap();
+    let mut bytes = hex::decode(&text[2..]).unwrap();
+    change(&mut bytes);
+    let text = format!("0x{}", hex::encode(bytes));
+    changed(posted, json!({ "signature": text }))
+}
+
+fn other_s(bytes: &mut [u8]) {
+    let half = k256::ecdsa::Signature::from_slice(&bytes[..64]).unwrap();
+    let s = -*half.s();
+    bytes[32..64].copy_from_slice(&s.to_bytes());
+}
+
+/// One thing wrong, for each entry of the catalogue; several where it comes in several ways.
+#[expect(clippy::too_many_lines, reason = "it is a list")]
+fn cases() -> Vec<(Code, Value, Expected)> {
+    use search::Style::{Nested, Plain};
+    let eoa = || signed(0, json!({}));
+    let own = Derived::of(address(&key("owner")));
+    let me = address(&key("owner"));
+    let tick = |tick: &str| Expected {
+        tick: Some(tick.parse().unwrap()),
+        ..none()
+    };
+    let chain = |chain| Expected {
+        chain: Some(chain),
+        ..none()
+    };
+    let domain = |version, chain_id, verifying_contract| Domain {
+        version,
+        chain_id,
+        verifying_contract,
+        ..v2()
+    };
+    let adapter = super::super::contracts::NEG_RISK_ADAPTER.parse().ok();
+    let v1 = || signed(0, json!({ "version": 1, "nonce": "7", "feeRateBps": "30" }));
+    let v1_contract = Version::V1
+        .exchange(Chain::Polygon, false)
+        .domain
+        .verifying_contract;
+    let large = "12345678901234567891";
+    vec![
+        (
+            Code::Malformed,
+            changed(eoa(), json!({ "makerAmount": "12,5" })),
+            none(),
+        ),
+        (
+            Code::Malformed,
+            changed(eoa(), json!({ "signature": "0x12" })),
+            none(),
+        ),
+        (
+            Code::Version,
+            eoa(),
+            Expected {
+                version: Some(Version::V3),
+                ..none()
+            },
+        ),
+        (
+            Code::Version,
+            v1(),
+            Expected {
+                version: Some(Version::V2),
+                ..none()
+            },
+        ),
+        (Code::Chain, eoa(), chain(Chain::Amoy)),
+        (
+            Code::Chain,
+            resigned(
+                eoa(),
+                json!({}),
+                Plain,
+                &Domain {
+                    chain_id: 1,
+                    ..v2()
+                },
+            ),
+            none(),
+        ),
+        (
+            Code::NegRisk,
+            eoa(),
+            Expected {
+                neg_risk: Some(true),
+                ..none()
+            },
+        ),
+        (
+            Code::NegRisk,
+            signed(3, json!({ "negRisk": true })),
+            Expected {
+                neg_risk: Some(false),
+                chain: Some(Chain::Polygon),
+                ..none()
+            },
+        ),
+        (
+            Code::ExchangeAdapter,
+            resigned(v1(), json!({}), Plain, &domain("1", 80002, adapter)),
+            Expected {
+                neg_risk: Some(true),
+                ..chain(Chain::Amoy)
+            },
+        ),
+        (
+            Code::Domain,
+            resigned(eoa(), json!({}), Plain, &domain("2", 137, v1_contract)),
+            none(),
+        ),
+        (
+            Code::Domain,
+            resigned(
+                eoa(),
+                json!({}),
+                Plain,
+                &domain("1", 137, v2().verifying_contract),
+            ),
+            none(),
+        ),
+        (
+            Code::Domain,
+            resigned(eoa(), json!({}), Plain, &domain("2", 137, None)),
+            none(),
+        ),
+        (
+            Code::SignatureType,
+            changed(signed(1, json!({})), json!({ "signatureType": 2 })),
+            none(),
+        ),
+        (
+            Code::SignatureType,
+            changed(signed(3, json!({})), json!({ "signatureType": 2 })),
+            none(),
+        ),
+        (
+            // Signed as it stands, for a maker of another type.
+            Code::SignatureType,
+            resigned(
+                eoa(),
+                json!({ "maker": own.safe, "signatureType": 1 }),
+                Plain,
+                &v2(),
+            ),
+            none(),
+        ),
+        (
+            Code::NotNested,
+            changed(
+                signed(3, json!({})),
+                json!({ "signature": resigned(signed(3, json!({})), json!({}), Plain, &v2())["order"]["signature"] }),
+            ),
+            none(),
+        ),
+        (
+            Code::NotWrapped,
+            resigned(signed(3, json!({})), json!({}), Nested, &v2()),
+            none(),
+        ),
+        (
+            Code::WrongWrapper,
+            with_signature(signed(3, json!({})), |it| it[70] ^= 1),
+            none(),
+        ),
+        (
+            Code::WrongWrapper,
+            with_signature(signed(3, json!({})), |it| it[100] ^= 1),
+            none(),
+        ),
+        (
+            Code::WrongWrapper,
+            with_signature(signed(3, json!({})), |it| it[316] ^= 1),
+            none(),
+        ),
+        (
+            Code::MakerSignerSwapped,
+            changed(
+                signed(2, json!({})),
+                json!({ "maker": me, "signer": own.safe }),
+            ),
+            none(),
+        ),
+        (
+            Code::Maker,
+            changed(signed(1, json!({})), json!({ "maker": me })),
+            none(),
+        ),
+        (
+            Code::Maker,
+            changed(signed(2, json!({})), json!({ "maker": own.proxy })),
+            none(),
+        ),
+        (
+            Code::Signer,
+            eoa(),
+            Expected {
+                signer: Some(address(&key("another"))),
+                ..none()
+            },
+        ),
+        (
+            Code::Signer,
+            changed(signed(1, json!({})), json!({ "signer": own.proxy })),
+            Expected {
+                signer: Some(me),
+                ..none()
+            },
+        ),
+        (
+            Code::Signer,
+            // The wallet's owner signed, and the order names somebody else.
+            resigned(
+                signed(1, json!({})),
+                json!({ "signer": address(&key("another")) }),
+                Plain,
+                &v2(),
+            ),
+            none(),
+        ),
+        (
+            Code::EoaMaker,
+            resigned(
+                eoa(),
+                json!({ "maker": address(&key("another")) }),
+                Plain,
+                &v2(),
+            ),
+            none(),
+        ),
+        (
+            Code::Funder,
+            resigned(
+                signed(2, json!({})),
+                json!({ "maker": address(&key("another")) }),
+                Plain,
+                &v2(),
+            ),
+            none(),
+        ),
+        (
+            Code::Funder,
+            resigned(signed(1, json!({})), json!({ "maker": me }), Plain, &v2()),
+            none(),
+        ),
+        (
+            Code::Side,
+            changed(eoa(), json!({ "side": "SELL" })),
+            none(),
+        ),
+        (
+            Code::AmountsSwapped,
+            changed(
+                eoa(),
+                json!({ "makerAmount": "21040000", "takerAmount": "11782400" }),
+            ),
+            none(),
+        ),
+        (
+            Code::AmountsRounded,
+            changed(
+                eoa(),
+                json!({ "makerAmount": "11776800", "takerAmount": "21030000" }),
+            ),
+            none(),
+        ),
+        (
+            Code::AmountsZero,
+            resigned(
+                eoa(),
+                json!({ "makerAmount": "0", "takerAmount": "0" }),
+                Plain,
+                &v2(),
+            ),
+            none(),
+        ),
+        (
+            Code::AmountsTooFine,
+            resigned(
+                eoa(),
+                json!({ "makerAmount": "1000000", "takerAmount": "1518141" }),
+                Plain,
+                &v2(),
+            ),
+            Expected {
+                order_type: Some(OrderType::Fok),
+                ..tick("0.0001")
+            },
+        ),
+        (Code::Tick, eoa(), tick("0.1")),
+        (
+            Code::Tick,
+            resigned(eoa(), json!({ "makerAmount": "11782500" }), Plain, &v2()),
+            Expected {
+                order_type: Some(OrderType::Gtc),
+                ..tick("0.01")
+            },
+        ),
+        (
+            Code::SaltTooLarge,
+            {
+                let salt = serde_json::value::to_value(12_345_678_901_234_567_891_u64).unwrap();
+                resigned(eoa(), json!({ "salt": salt }), Plain, &v2())
+            },
+            none(),
+        ),
+        (
+            Code::SaltText,
+            changed(eoa(), json!({ "salt": "123456789" })),
+            none(),
+        ),
+        (
+            Code::TimestampUnit,
+            changed(
+                resigned(eoa(), json!({ "timestamp": "1700000000" }), Plain, &v2()),
+                json!({ "timestamp": "1700000000123" }),
+            ),
+            none(),
+        ),
+        (
+            Code::FieldZero,
+            changed(
+                signed(0, json!({ "version": 1 })),
+                json!({ "feeRateBps": "30" }),
+            ),
+            none(),
+        ),
+        (
+            Code::HighS,
+            with_signature(eoa(), |it| {
+                other_s(it);
+                it[64] = 55 - it[64];
+            }),
+            none(),
+        ),
+        (
+            Code::BareV,
+            with_signature(eoa(), |it| it[64] -= 27),
+            none(),
+        ),
+        (
+            Code::BareV,
+            with_signature(signed(3, json!({})), |it| it[64] -= 27),
+            none(),
+        ),
+        (
+            Code::WrongV,
+            with_signature(eoa(), |it| it[64] = 55 - it[64]),
+            none(),
+        ),
+        (
+            Code::OwnerAddress,
+            {
+                let mut posted = eoa();
+                posted["owner"] = json!(me);
+                posted
+            },
+            none(),
+        ),
+        (
+            Code::SaltRounded,
+            {
+                let exact = resigned(
+                    eoa(),
+                    json!({ "salt": large.parse::<u64>().unwrap() }),
+                    Plain,
+                    &v2(),
+                );
+                // What a reader with doubles makes of it.
+                changed(exact, json!({ "salt": 12_345_678_901_234_567_000_u64 }))
+            },
+            Expected {
+                neg_risk: Some(false),
+                version: Some(Version::V2),
+                ..chain(Chain::Polygon)
+            },
+        ),
+    ]
+}
+
+#[test]
+fn each_entry_of_the_catalogue_is_found_where_it_is_the_only_thing_wrong() {
+    let mut seen = BTreeSet::from([Code::Changed]); // `every_change_of_an_order_from_here_is_named`
+    for (code, posted, expected) in cases() {
+        let found = codes(&posted, &expected);
+        // A salt that was rounded was too large before.
+        let alone = match code {
+            Code::SaltRounded => vec![Code::SaltRounded, Code::SaltTooLarge],
+            code => vec![code],
+        };
+        assert_eq!(found, alone, "{posted} {expected:?}");
+        seen.insert(code);
+    }
+    let all: BTreeSet<_> = Code::ALL.iter().copied().collect();
+    assert_eq!(seen, all, "an entry without a case");
+}
+
+#[test]
+fn an_order_without_fault_fits() {
+    for kind in 0..=3 {
+        for version in [1, 2, 3] {
+            for neg_risk in [false, true] {
+                if (kind, version) == (3, 1) {
+                    continue;
+                }
+                let posted = signed(kind, json!({ "version": version, "negRisk": neg_risk }));
+                let expected = Expected {
+                    version: Some(Version::try_from(version).unwrap()),
+                    chain: Some(Chain::Polygon),
+                    neg_risk: Some(neg_risk),
+                    tick: Some("0.01".parse().unwrap()),
+                    ..none()
+                };
+                for expected in [none(), expected] {
+                    let answer = read(&posted).explain(&expected, Some("invalid signature"));
+                    assert_eq!(answer.verdict, Verdict::Fits, "{posted}: {answer:?}");
+                    assert!(answer.known_error.is_some());
+                    let signed_for = answer.signed_for.unwrap();
+                    assert_eq!(signed_for.version.map(u8::from), Some(version));
+                    assert_eq!(signed_for.signer, address(&key("owner")));
+                    let without_envelope = read(&posted["order"]);
+                    let answer = without_envelope.explain(&expected, None);
+                    assert_eq!(answer.verdict, Verdict::Fits);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_in_the_list_is_none_of_these() {
+    for seed in 0..4_u8 {
+        let junk = keccak256([seed]);
+        let number = u64::from_be_bytes(junk[..8].try_into().unwrap()) >> 20;
+        let other = Address::of(&k256::PublicKey::from(key("another").verifying_key()));
+        let expected = Expected {
+            version: Some(Version::V2),
+            chain: Some(Chain::Polygon),
+            neg_risk: Some(false),
+            ..none()
+        };
+        for changes in [
+            json!({ "tokenId": number.to_string() }),
+            json!({ "salt": number }),
+            json!({ "makerAmount": "11700000", "takerAmount": "19500000" }),
+            json!({ "timestamp": number.to_string(), "side": "SELL" }),
+            json!({ "maker": other, "signer": other }),
+            json!({ "metadata": format!("0x{}", hex::encode(junk)), "tokenId": "1" }),
+        ] {
+            let posted = changed(signed(0, json!({})), changes);
+            let answer = read(&posted).explain(&expected, None);
+            assert_eq!(answer.verdict, Verdict::NoneOfThese, "{posted}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn every_change_of_an_order_from_here_is_named() {
+    for kind in 0..=3 {
+        for version in [1, 2, 3] {
+            if (kind, version) == (3, 1) {
+                continue;
+            }
+            let posted = signed(kind, json!({ "version": version }));
+            let answer = json!({ "order": posted["order"], "envelope": posted });
+            let recorded = Recorded::of(answer.to_string().as_bytes()).unwrap();
+            let explained = |posted: &Value| {
+                let (answer, changes) = read(posted).explain_recorded(&recorded, &none(), None);
+                let of_changes = answer.findings.iter().filter(|it| it.code == Code::Changed);
+                assert_eq!(of_changes.count(), changes.len());
+                changes.into_iter().map(|it| it.field).collect::<Vec<_>>()
+            };
+            assert!(explained(&posted).is_empty());
+            let lower = posted.to_string().replace("\"BUY\"", "0");
+            assert!(explained(&serde_json::from_str(&lower).unwrap()).is_empty());
+            for name in posted["order"].as_object().unwrap().keys() {
+                let value = &posted["order"][name];
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                let last = text.chars().last().unwrap();
+                let other = if last == '1' { '2' } else { '1' };
+                let near = format!("{}{other}", &text[..text.len() - 1]).to_lowercase();
+                for wrong in [json!(near), json!("junk"), Value::Null] {
+                    let wrong = changed(posted.clone(), json!({ name: wrong }));
+                    assert_eq!(explained(&wrong), [name.as_str()], "{wrong}");
+                }
+                let mut without = posted.clone();
+                without["order"].as_object_mut().unwrap().remove(name);
+                assert_eq!(explained(&without), [name.as_str()]);
+            }
+            for (name, value) in [
+                ("owner", json!("another")),
+                ("orderType", json!("GTD")),
+                ("postOnly", json!(true)),
+                ("deferExec", json!(true)),
+            ] {
+                let mut wrong = posted.clone();
+                wrong[name] = value;
+                assert_eq!(explained(&wrong), [name]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_order_is_refused_and_what_is_long_too() {
+    let subject = |text: &str| Subject::read(&RawValue::from_string(text.to_owned()).unwrap());
+    for text in ["[]", "1", "\"order\"", "null", r#"{"order": 1}"#] {
+        assert_eq!(subject(text).unwrap_err(), NotAnOrder::Shape, "{text}");
+    }
+    let long = format!(r#"{{"salt": "{}"}}"#, "1".repeat(1000));
+    assert_eq!(subject(&long).unwrap_err(), NotAnOrder::TooLong);
+    let empty = subject("{}").unwrap().explain(&none(), None);
+    assert_eq!(empty.verdict, Verdict::Found);
+    assert!(empty.findings.iter().all(|it| it.code == Code::Malformed));
+}

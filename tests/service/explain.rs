@@ -177,10 +177,7 @@ async fn the_command_keeps_every_digit_of_the_order() {
     let Some(stand) = Stand::new("").await else {
         return;
     };
-    let signed = stand
-        .trader
-        .post("/v1/wallets/d-w/orders", &order())
-        .await;
+    let signed = stand.trader.post("/v1/wallets/d-w/orders", &order()).await;
     let exact = "123456789012345678901234567890";
     let salt = signed.json["order"]["salt"].to_string();
     let order = signed.json["order"].to_string().replace(&salt, exact);

@@ -93,6 +93,8 @@ pub(super) struct Signed {
     pub(super) rs: [u8; 64],
     pub(super) v: u8,
     pub(super) wrapper: Option<Wrapper>,
+    /// Whose key it says it is, where it is a session key's.
+    pub(super) session: Option<Address>,
 }
 
 /// What follows a nested signature.
@@ -107,7 +109,9 @@ pub(super) struct Wrapper {
 impl Signed {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()?;
-        let bytes = nested::unwrap_session(&bytes).unwrap_or(&bytes);
+        let wrapped = nested::unwrap_session(&bytes);
+        let session = wrapped.and_then(|_| bytes.get(12..32)?.try_into().ok().map(Address));
+        let bytes = wrapped.unwrap_or(&bytes);
         let (first, rest) = bytes.split_first_chunk::<65>()?;
         let wrapper = if rest.is_empty() {
             None
@@ -127,6 +131,7 @@ impl Signed {
             rs: *rs,
             v: v[0],
             wrapper,
+            session,
         })
     }
 

@@ -225,13 +225,20 @@ impl Subject {
             ..expected.clone()
         };
         findings.extend(search::of_form(&signed, &recovery));
-        let hit = Search::new(&fields, &expected, &recovery, given.expiration()).run();
+        let hit = Search::new(
+            &fields,
+            &expected,
+            &recovery,
+            given.expiration(),
+            signed.session,
+        )
+        .run();
         let meant = match &hit {
             Some(hit) => {
                 findings.extend(hit.why.iter().cloned());
                 findings.extend(search::of_target(&hit.target, &fields, &expected));
                 findings.extend(search::of_signature(&signed, &recovery, hit));
-                findings.extend(of_people(hit, &expected, given));
+                findings.extend(of_people(hit, &expected, &signed));
                 &hit.fields
             }
             None => &fields,
@@ -302,7 +309,7 @@ fn posted_as(given: &Given) -> Option<OrderType> {
 }
 
 /// Whether maker, signer and key belong together, once it is known which key signed.
-fn of_people(hit: &Hit, expected: &Expected, given: &Given) -> Vec<Finding> {
+fn of_people(hit: &Hit, expected: &Expected, signed: &Signed) -> Vec<Finding> {
     let (fields, key) = (&hit.fields, hit.signer);
     let mut findings = Vec::new();
     let signer = |text| Finding::plain(Code::Signer, "signer", text);
@@ -334,11 +341,7 @@ fn of_people(hit: &Hit, expected: &Expected, given: &Given) -> Vec<Finding> {
             "the key of {key} signed, not that of {wanted}"
         )));
     }
-    let session = given
-        .members
-        .get("signature")
-        .is_some_and(|it| it.ends_with("64926492"));
-    if session || !findings.is_empty() {
+    if signed.session.is_some() || !findings.is_empty() {
         return findings;
     }
     let derived = Derived::of(key);
@@ -397,3 +400,5 @@ fn of_contents(fields: &Fields, expected: &Expected) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -68,6 +68,7 @@ pub(super) fn near(fields: &Fields, tick: Option<Tick>) -> Vec<Pair> {
             shares - shares % HUNDREDTH,
         ] {
             add(size * price / ONE, size);
+            add(as_double(size * price / ONE), as_double(size));
         }
         if !fields.is_buy() {
             continue;
@@ -116,6 +117,12 @@ pub(super) fn uncut(fields: &Fields, tick: Option<Tick>) -> Vec<Pair> {
             (U256::from(dollars), U256::from(size - size % place))
         })
         .collect()
+}
+
+/// The nearest integer that a double holds.
+fn as_double(value: u128) -> u128 {
+    let spacing = 1_u128 << (128 - value.leading_zeros()).saturating_sub(53);
+    (value + spacing / 2) / spacing * spacing
 }
 
 /// The prices that the amounts may stand for: the nearest of each grid, and one tick around them.

@@ -60,6 +60,8 @@ pub(super) struct Search<'a> {
     pub(super) fields: &'a Fields,
     pub(super) expected: &'a Expected,
     pub(super) recovery: &'a Recovery,
+    /// Whose session key it says it is.
+    session: Option<Address>,
     /// What travels unsigned with an order of version 2 or 3.
     expiration: U256,
     tried: HashSet<[u8; 32]>,
@@ -71,10 +73,12 @@ impl<'a> Search<'a> {
         expected: &'a Expected,
         recovery: &'a Recovery,
         expiration: U256,
+        session: Option<Address>,
     ) -> Self {
         Self {
             fields,
             expiration,
+            session,
             expected,
             recovery,
             tried: HashSet::new(),
@@ -207,7 +211,7 @@ impl<'a> Search<'a> {
             fields.maker,
         ];
         named.contains(&address)
-            || self.expected.signer == Some(address)
+            || [self.expected.signer, self.session].contains(&Some(address))
             || Derived::of(address).type_of(fields.maker).is_some()
     }
 

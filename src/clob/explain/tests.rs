@@ -622,3 +622,20 @@ fn what_is_no_order_is_refused_and_what_is_long_too() {
     assert_eq!(empty.verdict, Verdict::Found);
     assert!(empty.findings.iter().all(|it| it.code == Code::Malformed));
 }
+
+#[test]
+fn the_worst_order_is_bounded_and_no_number_is_too_large() {
+    let largest = U256::MAX.to_string();
+    for changes in [
+        json!({ "salt": 17_345_678_901_234_567_891_u64, "tokenId": "5" }),
+        json!({ "salt": largest, "makerAmount": largest, "takerAmount": "1", "timestamp": largest }),
+        json!({ "makerAmount": "1", "takerAmount": largest, "side": "SELL" }),
+        json!({ "makerAmount": "1267650600228229401496703205375", "takerAmount": "1", "tokenId": "5" }),
+        json!({ "makerAmount": "1", "takerAmount": "1267650600228229401496703205375", "tokenId": "5" }),
+        json!({ "salt": "1e77", "makerAmount": "0.5e1", "takerAmount": "7e0" }),
+    ] {
+        let posted = changed(signed(0, json!({})), changes);
+        let answer = read(&posted["order"]).explain(&none(), None);
+        assert_eq!(answer.signed_for, None, "{answer:?}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::callers::Caller;
 use crate::clob::explain::{Change, Expected, Explanation, Recorded, Subject};
 use crate::clob::request::OrderType;
 use crate::clob::wallets::Wallet;
-use crate::clob::{Chain, Version};
+use crate::clob::{Chain, Profile, Version};
 use crate::ethereum::Address;
 use crate::id::IntentId;
 use crate::name::Name;
@@ -106,10 +106,10 @@ pub(super) async fn explain_order(
     let of_wallet = wallet.as_ref().map(|it| &it.profile);
     let expected = Expected {
         version: question.version,
-        chain: question.chain_id.or(of_wallet.map(|it| it.chain())),
+        chain: question.chain_id.or(of_wallet.map(Profile::chain)),
         neg_risk: question.neg_risk,
         tick: tick.map_err(|error| invalid(format!("tickSize: {error}")))?,
-        signer: question.signer.or(of_wallet.map(|it| it.key_address())),
+        signer: question.signer.or(of_wallet.map(Profile::key_address)),
         order_type: question.order_type,
     };
     let text: Option<String> = question
@@ -154,7 +154,7 @@ async fn seen(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem
     let missing = || Problem::not_found("wallet");
     let wallet = app.wallets.show(name).await?;
     let decided = app.policy.decide(caller, Action::View, &wallet.resource());
-    decided.map(|_| wallet).map_err(|_| missing())
+    decided.map(|()| wallet).map_err(|_| missing())
 }
 
 /// The order's record, where it was signed here and the caller may see it: by its id, by the r of

@@ -109,9 +109,9 @@ pub(super) struct Wrapper {
 impl Signed {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()?;
-        let wrapped = nested::unwrap_session(&bytes);
-        let session = wrapped.and_then(|_| bytes.get(12..32)?.try_into().ok().map(Address));
-        let bytes = wrapped.unwrap_or(&bytes);
+        let inner = nested::unwrap_session(&bytes);
+        let session = inner.and_then(|_| bytes.get(12..32)?.try_into().ok().map(Address));
+        let bytes = inner.unwrap_or(&bytes);
         let (first, rest) = bytes.split_first_chunk::<65>()?;
         let wrapper = if rest.is_empty() {
             None

@@ -13,25 +13,25 @@
 
 mod catalogue;
 mod given;
+mod judge;
 mod known_errors;
 mod record;
 mod rounding;
 mod search;
+mod targets;
 
-use ruint::aliases::U256;
 use serde_json::value::RawValue;
 
 use super::amount::Tick;
 use super::contracts::Version;
 use super::derived::Derived;
 use super::request::OrderType;
-use super::wallet::{Chain, SignatureType};
-use super::wallets::funder::fitting;
+use super::wallet::Chain;
 use crate::ethereum::Address;
 use crate::ethereum::signature::Recovery;
 pub use catalogue::Code;
 pub use given::NotAnOrder;
-use given::{Fields, Given, Signed};
+use given::{Given, Signed};
 pub use known_errors::KnownError;
 pub use record::{Change, Recorded};
 use search::{Hit, Search};
@@ -189,17 +189,17 @@ impl Subject {
         error: Option<&str>,
     ) -> (Explanation, Vec<Change>) {
         let changes = recorded.changes(&self.0);
-        let changed = |change: &Change| Finding {
+        let finding = |change: &Change| Finding {
             given: change.given.clone(),
             right: change.recorded.clone(),
             ..Finding::plain(Code::Changed, &change.field, change.to_string())
         };
-        let mut findings: Vec<_> = changes.iter().map(changed).collect();
+        let mut findings: Vec<_> = changes.iter().map(finding).collect();
         // How it should have been signed in the first place, and what was done to its signature.
         let (of_record, hit) = Self(recorded.given()).look(expected);
         findings.extend(of_record);
         if let Some((signed, recovery)) = self.0.signature().and_then(prepared) {
-            findings.extend(search::of_form(&signed, &recovery));
+            findings.extend(judge::of_form(&signed, &recovery));
         }
         findings.extend(self.posted());
         findings.dedup();
@@ -224,7 +224,7 @@ impl Subject {
             order_type: expected.order_type.or_else(|| posted_as(given)),
             ..expected.clone()
         };
-        findings.extend(search::of_form(&signed, &recovery));
+        findings.extend(judge::of_form(&signed, &recovery));
         let hit = Search::new(
             &fields,
             &expected,
@@ -236,14 +236,14 @@ impl Subject {
         let meant = match &hit {
             Some(hit) => {
                 findings.extend(hit.why.iter().cloned());
-                findings.extend(search::of_target(&hit.target, &fields, &expected));
-                findings.extend(search::of_signature(&signed, &recovery, hit));
-                findings.extend(of_people(hit, &expected, &signed));
+                findings.extend(judge::of_target(&hit.target, &fields, &expected));
+                findings.extend(judge::of_signature(&signed, &recovery, hit));
+                findings.extend(judge::of_people(hit, &expected, &signed));
                 &hit.fields
             }
             None => &fields,
         };
-        findings.extend(of_contents(meant, &expected));
+        findings.extend(judge::of_contents(meant, &expected));
         (findings, hit)
     }
 
@@ -306,96 +306,6 @@ fn prepared(signed: Signed) -> Option<(Signed, Recovery)> {
 fn posted_as(given: &Given) -> Option<OrderType> {
     let word = given.envelope("orderType")?;
     serde_json::from_value(word.into()).ok()
-}
-
-/// Whether maker, signer and key belong together, once it is known which key signed.
-fn of_people(hit: &Hit, expected: &Expected, signed: &Signed) -> Vec<Finding> {
-    let (fields, key) = (&hit.fields, hit.signer);
-    let mut findings = Vec::new();
-    let signer = |text| Finding::plain(Code::Signer, "signer", text);
-    let Some(kind) = fields.kind() else {
-        return findings;
-    };
-    let deposit = kind == SignatureType::Poly1271;
-    if deposit
-        && hit
-            .target
-            .exchange
-            .is_some_and(|it| it.version == Version::V1)
-    {
-        let text = "version 1 has no signatureType 3".to_owned();
-        findings.push(Finding::plain(Code::SignatureType, "signatureType", text));
-    }
-    if !deposit && key != fields.signer {
-        findings.push(signer(format!(
-            "the key of {key} signed, and the order's signer is {}",
-            fields.signer
-        )));
-    } else if deposit && fields.signer != fields.maker {
-        findings.push(signer(format!(
-            "with signatureType 3 signer and maker are the wallet, and they are {} and {}",
-            fields.signer, fields.maker
-        )));
-    } else if let Some(wanted) = expected.signer.filter(|it| *it != key) {
-        findings.push(signer(format!(
-            "the key of {key} signed, not that of {wanted}"
-        )));
-    }
-    if signed.session.is_some() || !findings.is_empty() {
-        return findings;
-    }
-    let derived = Derived::of(key);
-    let fits = fitting(key, &derived, fields.maker);
-    if fits == Some(kind) {
-        return findings;
-    }
-    let maker = fields.maker;
-    if let Some(fits) = fits.filter(|it| *it != SignatureType::Eoa) {
-        let (given, right) = (kind.number().to_string(), fits.number().to_string());
-        findings.push(Finding {
-            given: Some(given.clone()),
-            right: Some(right.clone()),
-            ..Finding::plain(
-                Code::SignatureType,
-                "signatureType",
-                format!("signatureType is {given}, and maker {maker} is the signer's wallet of type {right}"),
-            )
-        });
-    } else if kind == SignatureType::Eoa {
-        let text =
-            format!("with signatureType 0 the signer {key} pays itself, and the maker is {maker}");
-        findings.push(Finding::plain(Code::EoaMaker, "maker", text));
-    } else if hit.target.domain.chain_id == Chain::Polygon.id() {
-        let text = format!("maker {maker} does not follow from the signer {key}: {derived}");
-        findings.push(Finding::plain(Code::Funder, "maker", text));
-    }
-    findings
-}
-
-/// What is wrong with the contents, whoever signed them.
-fn of_contents(fields: &Fields, expected: &Expected) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |code, field, detail| findings.push(Finding::plain(code, field, detail));
-    if fields.salt >= U256::from(1_u64 << 53) {
-        let text = format!("salt {} is not below 2^53", fields.salt);
-        add(Code::SaltTooLarge, "salt", text);
-    }
-    if fields.maker_amount.is_zero() || fields.taker_amount.is_zero() {
-        let text = "an amount is zero".to_owned();
-        add(Code::AmountsZero, "makerAmount, takerAmount", text);
-        return findings;
-    }
-    let rests = expected.order_type.map(OrderType::rests);
-    if rests == Some(false) && rounding::too_fine(fields) {
-        let text = "a market order's amounts have more than 2 and 4 decimals".to_owned();
-        add(Code::AmountsTooFine, "makerAmount, takerAmount", text);
-    }
-    if let Some(tick) = expected.tick
-        && let Some(text) = rounding::off_tick(fields, tick, rests)
-    {
-        add(Code::Tick, "makerAmount, takerAmount", text);
-    }
-    findings
 }
 
 #[cfg(test)]

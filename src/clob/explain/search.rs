@@ -4,32 +4,20 @@ use std::collections::HashSet;
 
 use ruint::aliases::U256;
 
-use super::super::contracts::{Exchange, Format, Layout, NEG_RISK_ADAPTER, Version, exchanges};
+use super::super::contracts::Layout;
 use super::super::derived::Derived;
-use super::super::wallet::{Chain, SignatureType};
+use super::super::wallet::SignatureType;
 use super::catalogue::Code;
-use super::given::{Expiring, Fields, Signed, nested_digest};
+use super::given::{Expiring, Fields, nested_digest};
 use super::rounding;
+use super::targets::{Target, layout, official, strays};
 use super::{Expected, Finding};
-use crate::ethereum::eip712::{self, Bytes32, Domain};
+use crate::ethereum::Address;
+use crate::ethereum::eip712::{self, Bytes32};
 use crate::ethereum::signature::Recovery;
-use crate::ethereum::{Address, keccak256};
 
 /// So many digests are tried for one order. Each costs about 50 µs.
 const BUDGET: usize = 20_000;
-/// Chains that a client signs for when it was set up wrong: Ethereum, and a developer's own.
-const STRAY_CHAINS: [u64; 2] = [1, 31337];
-
-/// Where an order may have been meant for.
-#[derive(Clone)]
-pub(super) struct Target {
-    pub(super) format: &'static Format,
-    /// None: no exchange has this domain.
-    pub(super) exchange: Option<&'static Exchange>,
-    pub(super) domain: Domain,
-    pub(super) separator: [u8; 32],
-}
-
 /// How the digest comes from the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -253,7 +241,7 @@ impl<'a> Search<'a> {
         };
         for kind in 0..=3 {
             change(Code::SignatureType, "signatureType", &|it| {
-                it.signature_type = kind
+                it.signature_type = kind;
             });
         }
         change(Code::MakerSignerSwapped, "maker, signer", &|it| {
@@ -296,8 +284,11 @@ impl<'a> Search<'a> {
     }
 }
 
+/// A change of an order.
+type Change = fn(&mut Fields);
+
 /// Members that a client may leave at zero when it signs.
-const ZEROS: [(&str, fn(&mut Fields)); 7] = [
+const ZEROS: [(&str, Change); 7] = [
     ("expiration", |it| {
         it.expiring
             .iter_mut()
@@ -368,14 +359,6 @@ pub(super) fn style_of(fields: &Fields) -> Style {
     }
 }
 
-pub(super) fn layout(fields: &Fields) -> Layout {
-    if fields.expiring.is_some() {
-        Layout::Expiring
-    } else {
-        Layout::Timestamped
-    }
-}
-
 fn digest(fields: &Fields, style: Style, target: &Target) -> Option<[u8; 32]> {
     match style {
         Style::Plain => {
@@ -398,164 +381,4 @@ pub(super) fn digests(fields: &Fields) -> Vec<[u8; 32]> {
     digests.sort_unstable();
     digests.dedup();
     digests
-}
-
-/// The exchanges, for each layout that the order may be signed in.
-fn official(fields: &Fields) -> Vec<Target> {
-    let of = |exchange: &'static Exchange| Target {
-        format: exchange.version.format(),
-        exchange: Some(exchange),
-        domain: exchange.domain,
-        separator: exchange.separator,
-    };
-    let own = layout(fields);
-    // What has version 2's members may have been signed with version 1's defaults, not vice versa.
-    let signable = |it: &Target| own == Layout::Timestamped || it.format.layout == own;
-    exchanges().iter().map(of).filter(signable).collect()
-}
-
-/// Domains that no exchange has, but that clients sign under by mistake.
-fn strays(fields: &Fields) -> Vec<Target> {
-    let mut contracts: Vec<Option<Address>> = vec![None, NEG_RISK_ADAPTER.parse().ok()];
-    contracts.extend(exchanges().iter().map(|it| it.domain.verifying_contract));
-    contracts.sort_unstable();
-    contracts.dedup();
-    let chains = [Chain::Polygon.id(), Chain::Amoy.id()];
-    let mut strays = Vec::new();
-    for format in [Version::V1, Version::V2].map(Version::format) {
-        if format.layout != layout(fields) {
-            continue;
-        }
-        for version in ["1", "2", "3"] {
-            for chain_id in chains.into_iter().chain(STRAY_CHAINS) {
-                for verifying_contract in &contracts {
-                    let domain = Domain {
-                        name: "Polymarket CTF Exchange",
-                        version,
-                        chain_id,
-                        verifying_contract: *verifying_contract,
-                    };
-                    strays.push(Target {
-                        format,
-                        exchange: None,
-                        domain,
-                        separator: domain.separator(),
-                    });
-                }
-            }
-        }
-    }
-    strays
-}
-
-/// What is wrong about the target, seen from what was expected.
-pub(super) fn of_target(target: &Target, fields: &Fields, expected: &Expected) -> Vec<Finding> {
-    let one = Finding::near_miss;
-    let Some(exchange) = target.exchange else {
-        return vec![stray(&target.domain)];
-    };
-    let mut findings = Vec::new();
-    let made_for = exchange.version.text();
-    match expected.version {
-        Some(version) if version != exchange.version => {
-            findings.push(one(Code::Version, "version", version.text(), made_for));
-        }
-        None if target.format.layout != layout(fields) => {
-            findings.push(one(
-                Code::Version,
-                "version",
-                "2 or 3, by its members",
-                made_for,
-            ));
-        }
-        _ => {}
-    }
-    if let Some(chain) = expected.chain.filter(|it| *it != exchange.chain) {
-        let (given, right) = (chain.id().to_string(), exchange.chain.id().to_string());
-        findings.push(one(Code::Chain, "chainId", &given, &right));
-    }
-    let only_one = exchange.version == Version::V3;
-    let differs = |it: &bool| *it != exchange.neg_risk && !only_one;
-    if let Some(neg_risk) = expected.neg_risk.filter(differs) {
-        let (given, right) = (neg_risk.to_string(), exchange.neg_risk.to_string());
-        findings.push(one(Code::NegRisk, "negRisk", &given, &right));
-    }
-    findings
-}
-
-fn stray(domain: &Domain) -> Finding {
-    let contract = domain
-        .verifying_contract
-        .map_or_else(|| "none".to_owned(), |it| it.to_string());
-    let detail = format!(
-        "the signature was made under version {}, chainId {}, verifyingContract {contract}, and no exchange has this domain",
-        domain.version, domain.chain_id,
-    );
-    let known = |it: &&Exchange| {
-        (it.domain.version, it.domain.verifying_contract)
-            == (domain.version, domain.verifying_contract)
-    };
-    let code = if contract == NEG_RISK_ADAPTER {
-        Code::ExchangeAdapter
-    } else if STRAY_CHAINS.contains(&domain.chain_id) && exchanges().iter().any(|it| known(&it)) {
-        Code::Chain
-    } else {
-        Code::Domain
-    };
-    Finding::plain(code, "domain", detail)
-}
-
-/// What is wrong with the bytes of the signature itself.
-pub(super) fn of_form(signed: &Signed, recovery: &Recovery) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if recovery.is_high() {
-        let detail = "s is above half of the curve's order, which exchanges refuse".to_owned();
-        findings.push(Finding::plain(Code::HighS, "signature", detail));
-    }
-    if signed.v < 2 {
-        let detail = format!("v is {}, and exchanges know only 27 and 28", signed.v);
-        findings.push(Finding::plain(Code::BareV, "signature", detail));
-    }
-    findings
-}
-
-/// What else is wrong with the signature, once it is known for what it was made.
-pub(super) fn of_signature(signed: &Signed, recovery: &Recovery, hit: &Hit) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    // High s goes with the other v.
-    let bit = hit.bit ^ u8::from(recovery.is_high());
-    if signed.v % 27 != bit {
-        let detail = format!("v is {}, and {} leads to the signer", signed.v, 27 + bit);
-        findings.push(Finding::plain(Code::WrongV, "signature", detail));
-    }
-    let contents = hit
-        .fields
-        .struct_hash(hit.target.format)
-        .unwrap_or_default();
-    let target = &hit.target;
-    match (&signed.wrapper, hit.style) {
-        (None, Style::Nested) => findings.push(Finding::plain(
-            Code::NotWrapped,
-            "signature",
-            "it has 65 bytes, and a deposit wallet reads more".into(),
-        )),
-        (Some(wrapper), Style::Nested)
-            if super::given::fits(wrapper, &target.separator, &contents, target.format) => {}
-        (Some(wrapper), _) if hit.why.is_empty() => {
-            let parts = [
-                ("domain separator", wrapper.separator == target.separator),
-                ("struct hash", wrapper.contents == contents),
-                (
-                    "type string",
-                    keccak256(&wrapper.order_type) == target.format.order_type_hash,
-                ),
-            ];
-            let wrong = parts.iter().find(|(_, right)| !right);
-            let part = wrong.map_or("length of the type string", |(part, _)| part);
-            let detail = format!("the {part} behind it is not this order's");
-            findings.push(Finding::plain(Code::WrongWrapper, "signature", detail));
-        }
-        _ => {}
-    }
-    findings
 }

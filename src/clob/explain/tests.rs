@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 
 use k256::ecdsa::SigningKey;
 use k256::ecdsa::signature::hazmat::PrehashSigner;
+use ruint::aliases::U256;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clob::{Order, Profile};
+use crate::clob::{Order, Profile, SignatureType};
 use crate::ethereum::eip712::{self, Domain};
 use crate::ethereum::{Signature, keccak256};
 

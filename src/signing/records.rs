@@ -288,11 +288,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         By::IdempotencyKey(by, it) => (caller, key) = (Some(by.uuid()), Some(it.as_str())),
     }
     let rows = sqlx::query!(
-        r#"select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
-                i.created_at, i.ended_at, r.order_hash as "order_hash?",
-                case when r.answer_is_sealed then null else r.answer end as answer
-         from intents i left join releases r on r.intent_id = i.id
-         where i.id in (
+        r#"with found as materialized (
              select id from intents where id = $1
              union all select id from intents where digest = any($2)
              union all select intent_id from releases where order_hash = $3
@@ -300,8 +296,15 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
              -- As the index releases_by_r has it.
              union all select intent_id from releases
                  where order_hash is not null and not answer_is_sealed
-                   and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6)
-         order by i.id desc limit 20"#,
+                   and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6
+             -- Here, so that few rows are looked up however many the planner expects.
+             order by id desc limit 20)
+         select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
+                i.created_at, i.ended_at, r.order_hash as "order_hash?",
+                case when r.answer_is_sealed then null else r.answer end as answer
+         from intents i left join releases r on r.intent_id = i.id
+         where i.id in (select id from found)
+         order by i.id desc"#,
         id,
         &digests,
         order_hash,

@@ -74,6 +74,15 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The same for another who waited for it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::OutcomeUnknown => Self::OutcomeUnknown,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+
     /// The named constraint that was violated, if that is what happened.
     pub fn constraint(&self) -> Option<&str> {
         match self {

@@ -2,7 +2,8 @@
 //!
 //! A key belongs to its caller. It stands for the signature that was released under it, or for the
 //! answer of one administrative write. While nothing was released it stands for nothing: an intent
-//! that was refused or abandoned frees it for another try of the same request.
+//! that was refused or abandoned frees it for another try of the same request. A batch has one key
+//! too: it stands for the whole, and each request in it has a key below it that nobody can send.
 
 pub(crate) mod records;
 
@@ -38,6 +39,16 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The key of one request of a batch: this one, a space and a number. With the space no caller can
+    /// send it.
+    pub fn of_item(&self, number: usize) -> Result<Self, NotAKey> {
+        let key = format!("{self} {number}");
+        if key.len() > 255 {
+            return Err(NotAKey);
+        }
+        Ok(Self(key))
+    }
 }
 
 impl TryFrom<&str> for Key {
@@ -71,6 +82,15 @@ impl RequestDigest {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
+        Self(hash.finalize().into())
+    }
+
+    /// Of one request of a batch: the digest of the whole, and the number as 8 bytes, big endian.
+    #[must_use]
+    pub fn of_item(self, number: usize) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update((number as u64).to_be_bytes());
         Self(hash.finalize().into())
     }
 }
@@ -142,5 +162,21 @@ mod tests {
         for bad in ["", "a b", "a\n", "ä", &"k".repeat(256)] {
             assert_eq!(Key::try_from(bad), Err(NotAKey), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_requests_of_a_batch_have_keys_that_cannot_be_sent_and_digests_of_their_own() {
+        let key = Key::try_from("batch").unwrap();
+        let item = key.of_item(7).unwrap();
+        assert_eq!(item.as_str(), "batch 7");
+        assert_eq!(Key::try_from(item.as_str()), Err(NotAKey));
+        let long = Key::try_from("k".repeat(253).as_str()).unwrap();
+        assert!(long.of_item(9).is_ok());
+        assert_eq!(long.of_item(10), Err(NotAKey));
+
+        let whole = RequestDigest([1; 32]);
+        assert_ne!(whole.of_item(0), whole);
+        assert_ne!(whole.of_item(0), whole.of_item(1));
+        assert_ne!(whole.of_item(0), RequestDigest([2; 32]).of_item(0));
     }
 }

@@ -73,6 +73,53 @@ pub(crate) async fn claim(
     Ok(claimed.into_iter().map(IntentId::from).collect())
 }
 
+/// A claim on a key for a batch.
+pub(crate) struct BatchClaim<'a> {
+    pub(crate) caller: CallerId,
+    pub(crate) key: &'a Key,
+    pub(crate) request: RequestDigest,
+    /// At least until then it is remembered.
+    pub(crate) until: Option<OffsetDateTime>,
+}
+
+/// Claims keys for batches; the keys are different from each other. Returns those that are new, have
+/// expired, or stand for the same batch already.
+pub(crate) async fn claim_batches(
+    claims: &[BatchClaim<'_>],
+    keep_hours: u32,
+    tx: &mut Tx,
+) -> Result<Vec<(CallerId, String)>, LedgerError> {
+    let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
+    let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
+    let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
+    let until: Vec<_> = claims.iter().map(|c| c.until).collect();
+    let rows = sqlx::query!(
+        r#"insert into idempotency_keys as held (caller_id, key, request_digest, expires_at)
+         select caller, key, request, greatest(until, now() + make_interval(hours => $5))
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[])
+             as row (caller, key, request, until)
+         order by caller, key
+         on conflict (caller_id, key) do update set
+             request_digest = excluded.request_digest, intent_id = null, answer = null,
+             expires_at = greatest(held.expires_at, excluded.expires_at)
+         where held.expires_at < now()
+             or (held.request_digest = excluded.request_digest
+                 and held.intent_id is null and held.answer is null)
+         returning caller_id, key"#,
+        &callers,
+        &keys,
+        &requests,
+        &until as &[Option<OffsetDateTime>],
+        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.caller_id.into(), row.key))
+        .collect())
+}
+
 /// Claims a key for an administrative write, whose sealed answer is known already.
 pub(crate) async fn claim_answer(
     caller: CallerId,

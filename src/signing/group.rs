@@ -4,6 +4,7 @@
 //! for a timer. Inside a group nothing raises: the rows that statements return are the verdicts. If
 //! a group aborts all the same, its rows go again one by one, so that one row's trouble is its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -28,7 +29,26 @@ const SWEEPS_TO_FORGET: u64 = 120;
 
 /// The way to the writer. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Group(mpsc::Sender<Job>);
+pub(super) struct Group(mpsc::Sender<Entry>);
+
+/// What comes to the writer at once.
+pub(super) enum Entry {
+    One(Job),
+    /// Shares one group.
+    Together(Vec<Intend>),
+}
+
+impl Entry {
+    /// Adds its jobs to a group.
+    pub(super) fn join(self, jobs: &mut Vec<Job>) {
+        match self {
+            Self::One(job) => jobs.push(job),
+            Self::Together(intends) => {
+                jobs.extend(intends.into_iter().map(|it| Job::Intend(Box::new(it))));
+            }
+        }
+    }
+}
 
 /// What a permit met in its group.
 pub(super) enum Claim {
@@ -103,7 +123,47 @@ pub(super) struct Intend {
     pub(super) permit: Permit<Box<dyn Draft>>,
     pub(super) request: RequestDigest,
     pub(super) idempotency: Option<IdempotencyKey>,
+    /// The batch that it is part of.
+    pub(super) batch: Option<Arc<BatchKey>>,
     pub(super) told: Told<Claim>,
+}
+
+/// The key and the request of a whole batch.
+pub(super) struct BatchKey {
+    pub(super) key: IdempotencyKey,
+    pub(super) request: RequestDigest,
+}
+
+/// A permit on its way into a group.
+pub(super) struct Joining(oneshot::Receiver<Result<Claim, SigningError>>);
+
+impl Joining {
+    /// What it met there.
+    pub(super) async fn claim(self) -> Result<Claim, SigningError> {
+        self.0.await.map_err(|_| SigningError::Busy)?
+    }
+}
+
+impl Intend {
+    /// A permit that is to be put on record, and where its claim comes out.
+    pub(super) fn new(
+        caller: &Caller,
+        permit: Permit<Box<dyn Draft>>,
+        asked: &Asked,
+        batch: Option<Arc<BatchKey>>,
+    ) -> (Self, Joining) {
+        let (told, answer) = oneshot::channel();
+        let intend = Self {
+            id: IntentId::new(),
+            caller: caller.clone(),
+            permit,
+            request: asked.digest,
+            idempotency: asked.idempotency.clone(),
+            batch,
+            told,
+        };
+        (intend, Joining(answer))
+    }
 }
 
 pub(super) struct End {
@@ -128,27 +188,28 @@ impl Group {
         Self(send)
     }
 
-    /// Puts an intent on record, or finds what its idempotency key stands for.
-    pub(super) async fn intend(
+    /// Sends an intent to be put on record, or to find what its idempotency key stands for.
+    pub(super) fn intend(
         &self,
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
-    ) -> Result<Claim, SigningError> {
-        let (told, answer) = oneshot::channel();
-        let job = Intend {
-            id: IntentId::new(),
-            caller: caller.clone(),
-            permit,
-            request: asked.digest,
-            idempotency: asked.idempotency.clone(),
-            told,
-        };
+    ) -> Result<Joining, SigningError> {
+        let (intend, joining) = Intend::new(caller, permit, asked, None);
         self.0
-            .try_send(Job::Intend(Box::new(job)))
+            .try_send(Entry::One(Job::Intend(Box::new(intend))))
             .map_err(|_| SigningError::Busy)?;
         fail_point!("intent-joined");
-        answer.await.map_err(|_| SigningError::Busy)?
+        Ok(joining)
+    }
+
+    /// Sends intents to be put on record in one group.
+    pub(super) fn intend_all(&self, intends: Vec<Intend>) -> Result<(), SigningError> {
+        self.0
+            .try_send(Entry::Together(intends))
+            .map_err(|_| SigningError::Busy)?;
+        fail_point!("intent-joined");
+        Ok(())
     }
 
     /// Ends an intent. Waits where the queue is full: an intent that got in must get out.
@@ -164,7 +225,7 @@ impl Group {
             told,
         };
         self.0
-            .send(Job::End(Box::new(job)))
+            .send(Entry::One(Job::End(Box::new(job))))
             .await
             .map_err(|_| SigningError::Busy)?;
         fail_point!("release-joined");
@@ -178,17 +239,17 @@ impl Group {
 
     /// Adds a leaf with the next group. A full queue drops it.
     pub(super) fn note(&self, leaf: Leaf) {
-        drop(self.0.try_send(Job::Note(Box::new(leaf))));
+        drop(self.0.try_send(Entry::One(Job::Note(Box::new(leaf)))));
     }
 }
 
 /// Asks for a sweep when there is something to sweep, until the group is gone.
-async fn sweep(group: mpsc::WeakSender<Job>, log: Log) {
+async fn sweep(group: mpsc::WeakSender<Entry>, log: Log) {
     for round in 1_u64.. {
         tokio::time::sleep(SWEEP).await;
         let Some(group) = group.upgrade() else { return };
         if records::any_overdue(log.ledger()).await.unwrap_or(false) {
-            drop(group.try_send(Job::Sweep));
+            drop(group.try_send(Entry::One(Job::Sweep)));
         }
         if round % SWEEPS_TO_FORGET == 0
             && let Err(error) = idempotency::records::forget_expired(10_000, log.ledger()).await

@@ -13,6 +13,7 @@
 //! would leave an intent without an end and a signature without a record, so it runs on as a task of
 //! its own, and the caller finds the answer under the same idempotency key.
 
+mod batch;
 mod check;
 mod group;
 mod records;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -36,10 +38,11 @@ use crate::id::{ClientId, IntentId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
 use crate::keys::{Key, KeyState};
 use crate::ledger::LedgerError;
-use crate::policy::{Ask, Denied, Permit, Policy};
+use crate::policy::{Action, Ask, Denied, Permit, Policy, Resource};
 use crate::sealing::SealingKey;
+pub use batch::AskedTogether;
 pub use check::{BadSignature, Checked};
-use group::{Claim, Ended, Group, How};
+use group::{Claim, Ended, Group, How, Joining};
 
 /// `[signing]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -234,9 +237,15 @@ struct Inner {
     parts: Parts,
     group: Group,
     deadline: Duration,
+    /// Taken by each draft of a batch until it is done.
+    room: Arc<Semaphore>,
     /// Denials that may still be put on record in this second: (second, how many).
     denials: std::sync::Mutex<(i64, u32)>,
 }
+
+/// How many drafts of batches are worked on at a time: a few full ones, so that they do not fill the
+/// devices' queues against everybody else.
+const IN_BATCHES: usize = 512;
 
 /// How many denials a second are put on record; the rest are counted by whoever reads the log.
 const DENIALS_A_SECOND: u32 = 20;
@@ -258,6 +267,7 @@ impl Signer {
             parts,
             group,
             deadline: Duration::from_millis(settings.deadline_ms),
+            room: Arc::new(Semaphore::new(IN_BATCHES)),
             denials: std::sync::Mutex::new((0, 0)),
         }))
     }
@@ -269,9 +279,7 @@ impl Signer {
         draft: Box<dyn Draft>,
         asked: Asked,
     ) -> Result<Signed, SigningError> {
-        let deadline = asked
-            .deadline
-            .map_or(self.0.deadline, |own| own.min(self.0.deadline));
+        let deadline = self.deadline(asked.deadline);
         let (signer, caller) = (self.clone(), caller.clone());
         let work = self
             .0
@@ -288,15 +296,31 @@ impl Signer {
     async fn work(
         &self,
         caller: &Caller,
-        mut draft: Box<dyn Draft>,
+        draft: Box<dyn Draft>,
         asked: &Asked,
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
-        for _ in 0..2 {
-            let permit = self.permit(caller, draft)?;
-            let intent = match self.0.group.intend(caller, permit, asked).await? {
+        let permit = self.permit(caller, draft)?;
+        let joining = self.0.group.intend(caller, permit, asked)?;
+        let done = self.follow(caller, joining, asked).await?;
+        if done.replayed {
+            self.0.parts.log.vouch().await?; // nothing is answered before its release is durable
+        }
+        Ok(done)
+    }
+
+    /// Follows an intent to its end. What was released earlier is not yet vouched for.
+    async fn follow(
+        &self,
+        caller: &Caller,
+        mut joining: Joining,
+        asked: &Asked,
+    ) -> Result<Signed, SigningError> {
+        let mut last = false;
+        loop {
+            let intent = match joining.claim().await? {
                 Claim::Fresh(intent) => intent, // durable, or we do not get past this line
-                Claim::Standing(key) => return self.replay(caller, &key, asked.digest).await,
+                Claim::Standing(key) => return self.standing(caller, &key, asked.digest).await,
             };
             fail_point!("intent-told");
             match self.finish(*intent).await? {
@@ -306,10 +330,19 @@ impl Signer {
                         replayed: false,
                     });
                 }
-                Err(late) => draft = late,
+                Err(_) if last => return Err(SigningError::Late),
+                Err(late) => {
+                    let permit = self.permit(caller, late)?;
+                    joining = self.0.group.intend(caller, permit, asked)?;
+                    last = true;
+                }
             }
         }
-        Err(SigningError::Late)
+    }
+
+    /// How long a caller waits who asks for this.
+    pub fn deadline(&self, own: Option<Duration>) -> Duration {
+        own.map_or(self.0.deadline, |own| own.min(self.0.deadline))
     }
 
     /// Whether groups are still written: without that nothing is signed until a restart.
@@ -325,8 +358,11 @@ impl Signer {
         key: &IdempotencyKey,
         request: RequestDigest,
     ) -> Result<Option<Signed>, SigningError> {
-        match self.replay(caller, key, request).await {
-            Ok(signed) => Ok(Some(signed)),
+        match self.standing(caller, key, request).await {
+            Ok(signed) => {
+                self.0.parts.log.vouch().await?;
+                Ok(Some(signed))
+            }
             Err(SigningError::InFlight | SigningError::KeyReused) => Ok(None),
             Err(error) => Err(error),
         }
@@ -387,8 +423,9 @@ impl Signer {
         }
     }
 
-    /// The answer that an idempotency key stands for, to its holder who may still have it.
-    async fn replay(
+    /// The answer that an idempotency key stands for, to its holder who may still have it, once it is
+    /// vouched for.
+    async fn standing(
         &self,
         caller: &Caller,
         key: &IdempotencyKey,
@@ -412,7 +449,6 @@ impl Signer {
         {
             return Err(SigningError::AnswerExpired);
         }
-        self.0.parts.log.vouch().await?; // nothing is answered before its release is durable
         let body = if released.sealed {
             self.0
                 .parts
@@ -429,6 +465,13 @@ impl Signer {
         })
     }
 
+    /// Whether the policy lets a caller do this at all; a denial goes on record. For work before there
+    /// is a draft: it is asked again then.
+    pub fn may(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<(), Denied> {
+        let decided = self.0.parts.policy.decide(caller, action, resource);
+        decided.inspect_err(|denied| self.note(caller, denied, resource))
+    }
+
     /// Asks the policy, and puts a denial on record.
     fn permit(
         &self,
@@ -436,30 +479,29 @@ impl Signer {
         draft: Box<dyn Draft>,
     ) -> Result<Permit<Box<dyn Draft>>, Denied> {
         let resource = draft.resource();
-        self.0
-            .parts
-            .policy
-            .permit(caller, draft)
-            .inspect_err(|denied| {
-                let now_ms = self.0.parts.clock.unix_ms();
-                let mut denials = self
-                    .0
-                    .denials
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                if denials.0 != now_ms / 1000 {
-                    *denials = (now_ms / 1000, 0);
-                }
-                denials.1 += 1;
-                if denials.1 <= DENIALS_A_SECOND {
-                    let denial = leaf::Denial {
-                        caller: caller.id.uuid(),
-                        action: denied.action.name().to_owned(),
-                        resource: resource.to_string(),
-                    };
-                    self.0.group.note(Leaf::new(now_ms, Event::Denied(denial)));
-                }
-            })
+        let permit = self.0.parts.policy.permit(caller, draft);
+        permit.inspect_err(|denied| self.note(caller, denied, &resource))
+    }
+
+    fn note(&self, caller: &Caller, denied: &Denied, resource: &Resource) {
+        let now_ms = self.0.parts.clock.unix_ms();
+        let mut denials = self
+            .0
+            .denials
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if denials.0 != now_ms / 1000 {
+            *denials = (now_ms / 1000, 0);
+        }
+        denials.1 += 1;
+        if denials.1 <= DENIALS_A_SECOND {
+            let denial = leaf::Denial {
+                caller: caller.id.uuid(),
+                action: denied.action.name().to_owned(),
+                resource: resource.to_string(),
+            };
+            self.0.group.note(Leaf::new(now_ms, Event::Denied(denial)));
+        }
     }
 }
 

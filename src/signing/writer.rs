@@ -1,10 +1,10 @@
 //! The one task that writes groups.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::sync::mpsc;
 
-use super::group::{Claim, Ended, How, Intend, Job, Release};
+use super::group::{Claim, Ended, Entry, How, Intend, Job, Release};
 use super::records::{self, Standing};
 use super::{Draft, Intent, Parts, Prepared, Settings, SigningError};
 use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
@@ -13,12 +13,12 @@ use crate::clock::Clock;
 use crate::credentials;
 use crate::custody::Sign;
 use crate::fail_point;
-use crate::id::IntentId;
-use crate::idempotency;
+use crate::id::{CallerId, IntentId};
+use crate::idempotency::{self, RequestDigest};
 use crate::ledger::{Gate, LedgerError, in_time};
 use crate::policy::Permit;
 
-/// The most rows that share a transaction.
+/// So many rows make a group full; a batch still joins whole.
 const GROUP: usize = 256;
 
 /// What a group decided on one job; told once the group is durable.
@@ -52,9 +52,15 @@ impl Writer {
     }
 
     /// Writes until the last handle of the queue is gone.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Entry>) {
         let mut jobs = Vec::with_capacity(GROUP);
-        while queue.recv_many(&mut jobs, GROUP).await > 0 {
+        while let Some(first) = queue.recv().await {
+            first.join(&mut jobs);
+            while jobs.len() < GROUP
+                && let Ok(next) = queue.try_recv()
+            {
+                next.join(&mut jobs);
+            }
             match self.write(&jobs).await {
                 Ok((verdicts, proof)) => tell_all(jobs.drain(..), verdicts, &proof),
                 Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
@@ -164,6 +170,7 @@ impl Writer {
         now_ms: i64,
         batch: &mut Batch,
     ) -> Result<(), LedgerError> {
+        let batches = self.claim_batches(jobs, standing, batch).await?;
         // The first with an idempotency key goes ahead; its twins in this group find it standing.
         let mut claims = BTreeMap::new();
         let mut fresh: Vec<(usize, &Intend)> = Vec::new();
@@ -172,6 +179,8 @@ impl Writer {
             let key = intend.permit.action().key();
             if let Err(refused) = standing.allows(key.id, key.epoch, intend.caller.credential) {
                 verdicts[at] = Verdict::Refused(refused);
+            } else if !batches.cover(intend) {
+                verdicts[at] = Verdict::Refused(SigningError::KeyReused);
             } else if let Some(idempotency) = &intend.idempotency {
                 verdicts[at] = Verdict::Standing;
                 claims
@@ -247,6 +256,50 @@ impl Writer {
         records::insert_intents(rows, self.lease_ms, batch.tx()).await
     }
 
+    /// Claims the keys of batches, before those of the requests in them. The first of two that are
+    /// different has it.
+    async fn claim_batches(
+        &self,
+        jobs: &[Job],
+        standing: &Standing,
+        batch: &mut Batch,
+    ) -> Result<Batches, LedgerError> {
+        let mut claims: BTreeMap<_, idempotency::records::BatchClaim<'_>> = BTreeMap::new();
+        for job in jobs {
+            let Job::Intend(intend) = job else { continue };
+            let Some(whole) = &intend.batch else { continue };
+            let key = intend.permit.action().key();
+            let allowed = standing.allows(key.id, key.epoch, intend.caller.credential);
+            if allowed.is_err() {
+                continue; // and if that is all of them, the key stands for nothing
+            }
+            let until = intend.permit.action().useful_until();
+            let claim = claims
+                .entry((intend.caller.id, whole.key.as_str()))
+                .or_insert_with(|| idempotency::records::BatchClaim {
+                    caller: intend.caller.id,
+                    key: &whole.key,
+                    request: whole.request,
+                    until,
+                });
+            claim.until = claim.until.max(until);
+        }
+        let claims: Vec<_> = claims.into_values().collect();
+        if claims.is_empty() {
+            return Ok(Batches::default());
+        }
+        let held: HashSet<_> =
+            idempotency::records::claim_batches(&claims, self.keep_hours, batch.tx())
+                .await?
+                .into_iter()
+                .collect();
+        let held = claims.into_iter().filter_map(|claim| {
+            let key = (claim.caller, claim.key.as_str().to_owned());
+            held.contains(&key).then_some((key, claim.request))
+        });
+        Ok(Batches(held.collect()))
+    }
+
     async fn end(
         &self,
         jobs: &[Job],
@@ -310,6 +363,20 @@ impl Writer {
             batch.add(&Leaf::new(now_ms, event));
         }
         records::insert_releases(&released, batch.tx()).await
+    }
+}
+
+/// The batches whose key stands for them, and for nothing else.
+#[derive(Default)]
+struct Batches(HashMap<(CallerId, String), RequestDigest>);
+
+impl Batches {
+    /// Whether an intent is in none of another request's batches.
+    fn cover(&self, intend: &Intend) -> bool {
+        intend.batch.as_ref().is_none_or(|whole| {
+            let key = (intend.caller.id, whole.key.to_string());
+            self.0.get(&key) == Some(&whole.request)
+        })
     }
 }
 
@@ -380,13 +447,9 @@ fn is_one_rows_trouble(error: &LedgerError) -> bool {
 }
 
 fn fail(job: Job, error: &LedgerError) {
-    let copy = || match error {
-        LedgerError::OutcomeUnknown => LedgerError::OutcomeUnknown,
-        other => LedgerError::Unavailable(other.to_string()),
-    };
     match job {
-        Job::Intend(intend) => drop(intend.told.send(Err(copy().into()))),
-        Job::End(end) => drop(end.told.send(Err(copy().into()))),
+        Job::Intend(intend) => drop(intend.told.send(Err(error.again().into()))),
+        Job::End(end) => drop(end.told.send(Err(error.again().into()))),
         Job::Note(_) | Job::Sweep => {}
     }
 }

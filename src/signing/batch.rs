@@ -1,0 +1,128 @@
+//! Many drafts at once: one durable step for all, then each its own way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::group::{BatchKey, Intend, Joining};
+use super::{Asked, Draft, Signed, Signer, SigningError};
+use crate::callers::Caller;
+use crate::fail_point;
+use crate::idempotency::{Key, NotAKey, RequestDigest};
+
+/// How a batch came in.
+#[derive(Clone, Debug)]
+pub struct AskedTogether {
+    /// Of the whole request.
+    pub digest: RequestDigest,
+    /// The caller's key for the whole.
+    pub idempotency: Key,
+    /// How long the caller still waits.
+    pub deadline: Option<Duration>,
+}
+
+impl AskedTogether {
+    /// How the request with this number came in.
+    pub fn item(&self, number: usize) -> Result<Asked, NotAKey> {
+        Ok(Asked {
+            digest: self.digest.of_item(number),
+            idempotency: Some(self.idempotency.of_item(number)?),
+            deadline: self.deadline,
+        })
+    }
+}
+
+impl Signer {
+    /// Signs drafts for a caller, each under its number in the batch, or says for each why not. Their
+    /// intents share one commit, and they are signed at the same time. One that is refused takes none
+    /// with it; but where the key stands for another batch, it is [`SigningError::KeyReused`] for all.
+    pub async fn sign_all(
+        &self,
+        caller: &Caller,
+        drafts: Vec<(Box<dyn Draft>, Asked)>,
+        asked: &AskedTogether,
+    ) -> Vec<Result<Signed, SigningError>> {
+        let until = Instant::now() + self.deadline(asked.deadline);
+        let count = drafts.len();
+        let room = self.0.room.clone();
+        let room = room.acquire_many_owned(u32::try_from(count).unwrap_or(u32::MAX));
+        let Ok(Ok(room)) = timeout_at(until, room).await else {
+            return (0..count).map(|_| Err(SigningError::Busy)).collect();
+        };
+        // From here to the tasks nothing waits: who hangs up stops all of it or none.
+        fail_point!("accepted");
+        let room = Arc::new(room);
+        let tasks = &self.0.parts.tasks;
+        let work: Vec<_> = self
+            .join(caller, drafts, asked)
+            .into_iter()
+            .map(|joining| {
+                let (signer, caller, room) = (self.clone(), caller.clone(), room.clone());
+                tasks.spawn(async move {
+                    let (joining, asked) = joining?;
+                    let done = signer.follow(&caller, joining, &asked).await;
+                    drop(room);
+                    done
+                })
+            })
+            .collect();
+        let mut results = Vec::with_capacity(count);
+        for task in work {
+            results.push(match timeout_at(until, task).await {
+                Ok(Ok(done)) => done,
+                Ok(Err(_)) => Err(SigningError::LeaseLost), // the task died; the lease ends its intent
+                Err(_) => Err(SigningError::DeadlineExceeded),
+            });
+        }
+        self.vouch_for(&mut results, until).await;
+        results
+    }
+
+    /// Asks the policy for each, and sends what it permits into one group.
+    fn join(
+        &self,
+        caller: &Caller,
+        drafts: Vec<(Box<dyn Draft>, Asked)>,
+        asked: &AskedTogether,
+    ) -> Vec<Result<(Joining, Asked), SigningError>> {
+        let batch = Arc::new(BatchKey {
+            key: asked.idempotency.clone(),
+            request: asked.digest,
+        });
+        let mut intends = Vec::with_capacity(drafts.len());
+        let joinings: Vec<_> = drafts
+            .into_iter()
+            .map(|(draft, asked)| {
+                let permit = self.permit(caller, draft)?;
+                let (intend, joining) = Intend::new(caller, permit, &asked, Some(batch.clone()));
+                intends.push(intend);
+                Ok((joining, asked))
+            })
+            .collect();
+        if !intends.is_empty() {
+            // Where the queue is full, every joining learns that it is busy.
+            drop(self.0.group.intend_all(intends));
+        }
+        joinings
+    }
+
+    /// Vouches once for all that was released earlier.
+    async fn vouch_for(&self, results: &mut [Result<Signed, SigningError>], until: Instant) {
+        let replayed = |it: &Result<Signed, _>| it.as_ref().is_ok_and(|done| done.replayed);
+        if !results.iter().any(replayed) {
+            return;
+        }
+        let vouched = timeout_at(until, self.0.parts.log.vouch()).await;
+        let why = || match &vouched {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(SigningError::Ledger(error.again())),
+            Err(_) => Some(SigningError::DeadlineExceeded),
+        };
+        for result in results.iter_mut().filter(|it| replayed(it)) {
+            if let Some(why) = why() {
+                *result = Err(why);
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ use crate::callers::Callers;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
 use crate::clob::l2;
+use crate::clob::market::Markets;
 use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub l2: l2::Settings,
     /// The CLOBs that the service speaks to.
     pub venues: Venues,
+    /// What those say of their markets.
+    pub markets: Markets,
     /// The CLOB's API keys.
     pub api_keys: ApiKeys,
     /// Cancelled when the service stops.
@@ -188,6 +191,7 @@ impl App {
                 approvals.clone(),
                 clock.clone(),
             ),
+            markets: Markets::new(&venues),
             venues,
             api_keys,
             stop,

@@ -5,7 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use chancery::clob::{Chain, Order, OrderRequest, Profile, SignatureType, SignedOrder};
+use chancery::clob::book::Book;
+use chancery::clob::order::{Limit, PriceFrom};
+use chancery::clob::terms::{Asked, Said};
+use chancery::clob::{
+    Chain, MarketOrderRequest, Order, OrderRequest, Profile, SignatureType, SignedOrder, Terms,
+};
 use chancery::ethereum::{Address, Signature};
 use k256::ecdsa::SigningKey;
 use k256::ecdsa::signature::hazmat::PrehashSigner;
@@ -21,13 +26,6 @@ struct Answer {
 
 /// Cases that are about something else, by what that is.
 fn skipped(case: &Value) -> Option<&'static str> {
-    let input = &case["input"];
-    if input["kind"] == "market" {
-        return Some("market-order");
-    }
-    if !input["marketTickSize"].is_null() || !input["marketFeeRateBps"].is_null() {
-        return Some("market-lookup");
-    }
     let what = case["what"].as_str().unwrap_or_default();
     what.contains("api secret").then_some("api-secret")
 }
@@ -40,6 +38,7 @@ fn request(input: &Value) -> Value {
         "side",
         "price",
         "size",
+        "amount",
         "tickSize",
         "negRisk",
         "orderType",
@@ -88,18 +87,61 @@ fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
     }
 }
 
+/// What the venue of a case says of the market, and what is made of it.
+fn terms(input: &Value, asked: &Asked) -> Result<Terms, String> {
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    let said = Said {
+        tick_size: text(&input["marketTickSize"])
+            .map(|it| it.parse().expect("a market has a tick")),
+        neg_risk: None,
+        fee_rate_bps: parse("marketFeeRateBps", &input["marketFeeRateBps"])?,
+    };
+    let version = Terms::given(asked).map_err(|why| why.to_string())?.version;
+    Terms::agree(asked, version, &said).map_err(|why| why.to_string())
+}
+
+/// The limit of a market order: its own, or what the case's book says. A case without either has an
+/// empty book.
+fn limit(input: &Value, request: &MarketOrderRequest) -> Result<Limit, String> {
+    if let Some(price) = request.limit() {
+        let from = PriceFrom::Request;
+        return Ok(Limit { price, from });
+    }
+    let empty = json!({ "bids": [], "asks": [] });
+    let book: Book = parse("book", input.get("book").unwrap_or(&empty))?;
+    assert!(
+        book.is_of(request.token_id),
+        "a book has its worst level first"
+    );
+    book.limit(request.side, request.amount, request.order_type)
+        .map(|price| Limit {
+            price,
+            from: PriceFrom::Book,
+        })
+        .map_err(|why| why.to_string())
+}
+
 /// Makes the order of a case, or says why not.
 fn sign(input: &Value) -> Result<Answer, String> {
     let signer = signing_key(input)?;
     let key = k256::PublicKey::from(signer.verifying_key());
     let profile = profile(input, Address::of(&key))?;
     let body = request(input).to_string();
-    let request: OrderRequest = serde_json::from_str(&body).map_err(|why| why.to_string())?;
     let salt = number(&input["salt"]).expect("a case has a salt");
     let now_s = number(&input["l2Timestamp"]).expect("a case has a clock");
     let timestamp_ms = number(&input["timestamp"]).unwrap_or(now_s * 1000);
-    let order = Order::build(&request, &profile, salt, timestamp_ms, now_s)
-        .map_err(|why| why.to_string())?;
+    let order = if input["kind"] == "market" {
+        let request: MarketOrderRequest =
+            serde_json::from_str(&body).map_err(|why| why.to_string())?;
+        let terms = terms(input, &request.asked())?;
+        let limit = limit(input, &request)?;
+        Order::build_market(&request, limit, &terms, &profile, salt, timestamp_ms)
+    } else {
+        let request: OrderRequest = serde_json::from_str(&body).map_err(|why| why.to_string())?;
+        let terms = terms(input, &request.asked())?;
+        Order::build(&request, &terms, &profile, salt, timestamp_ms, now_s)
+    };
+    let order = order.map_err(|why| why.to_string())?;
 
     let raw: k256::ecdsa::Signature = signer.sign_prehash(order.digest()).expect("a key signs");
     let signature = Signature::check(&raw.to_bytes().into(), order.digest(), &key)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::OrderError;
 use super::amount::Side;
 use super::contracts::{Format, Layout};
-use super::request::{OrderRequest, TokenId};
+use super::request::{FormatFields, TokenId};
 use super::wallet::SignatureType;
 use crate::ethereum::Address;
 use crate::ethereum::eip712::{self, Bytes32, number};
@@ -130,8 +130,9 @@ impl Extra {
     /// Takes the format's fields from the request, and refuses those of other formats: they would
     /// be lost without a word.
     pub(super) fn of(
-        request: &OrderRequest,
+        request: &FormatFields,
         format: &Format,
+        fee_rate_bps: U256,
         expiration: u64,
         timestamp_ms: i64,
     ) -> Result<Self, OrderError> {
@@ -159,7 +160,7 @@ impl Extra {
                     taker: request.taker.unwrap_or(Address::ZERO),
                     expiration,
                     nonce: request.nonce.unwrap_or_default().0,
-                    fee_rate_bps: request.fee_rate_bps.unwrap_or_default().0,
+                    fee_rate_bps,
                 })
             }
             Layout::Timestamped => {

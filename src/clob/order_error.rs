@@ -30,11 +30,16 @@ pub enum OrderError {
         above: Decimal,
     },
     /// An order for nothing.
-    #[error("size {size} leaves nothing after the cut to two decimals: use 0.01 or more")]
+    #[error("{field} {given} leaves nothing after the cut to two decimals: use 0.01 or more")]
     NothingLeft {
+        /// `size` or `amount`.
+        field: &'static str,
         /// As given.
-        size: Decimal,
+        given: Decimal,
     },
+    /// No price was named, and the book has none for all of it.
+    #[error("no match: {0}")]
+    NoMatch(&'static str),
     /// Good till which date?
     #[error("expiration is missing: orderType GTD wants the unix time in seconds when it ends")]
     ExpirationMissing,
@@ -78,7 +83,8 @@ impl OrderError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::PriceOutOfRange { .. } | Self::PriceOffGrid { .. } => "price",
-            Self::NothingLeft { .. } => "size",
+            Self::NothingLeft { field, .. } => field,
+            Self::NoMatch(_) => "amount",
             Self::ExpirationMissing
             | Self::ExpirationUnexpected(_)
             | Self::ExpirationPast { .. } => "expiration",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::nested;
-use super::order::{Order, Warning};
+use super::order::{Order, PriceFrom, Warning};
 use super::wallet::SignatureType;
 use crate::ethereum::Signature;
 use crate::ethereum::eip712::Bytes32;
@@ -29,6 +29,12 @@ pub struct SignedOrder {
     pub order_hash: Bytes32,
     /// The signature as the order has it: 65 bytes; for type 3 nested and longer.
     pub signature: String,
+    /// The limit that the amounts were made with: cash per share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// Whether the request or the CLOB's book named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_from: Option<PriceFrom>,
     /// What the trader should know.
     pub warnings: Vec<Warning>,
 }
@@ -54,6 +60,8 @@ impl Order {
             digest: Bytes32(*self.digest()),
             order_hash: Bytes32(*self.order_hash()),
             signature,
+            price: self.limit.map(|limit| limit.price.to_string()),
+            price_from: self.limit.map(|limit| limit.from),
             warnings: self.warnings.clone(),
         }
     }

@@ -42,6 +42,27 @@ pub struct VenueSettings {
     /// was lost on its way can no longer take effect.
     #[serde(default = "default_l1_window")]
     pub l1_window_s: u32,
+    /// Whether what a caller says of their market is compared with what the venue says.
+    #[serde(default = "default_verify_given")]
+    pub verify_given: bool,
+    /// How long that may take before an order is made without it.
+    #[serde(default = "default_verify_timeout")]
+    pub verify_timeout_ms: u64,
+    /// How many markets are remembered.
+    #[serde(default = "default_remembered_markets")]
+    pub remembered_markets: u64,
+    /// How long a market's tick is remembered, in seconds.
+    #[serde(default = "default_short_ttl")]
+    pub tick_size_ttl_s: u32,
+    /// How long it is remembered whether a market is a neg-risk one, in seconds.
+    #[serde(default = "default_long_ttl")]
+    pub neg_risk_ttl_s: u32,
+    /// How long a market's fee is remembered, in seconds.
+    #[serde(default = "default_short_ttl")]
+    pub fee_rate_ttl_s: u32,
+    /// How long the venue's order version is remembered, in seconds.
+    #[serde(default = "default_version_ttl")]
+    pub version_ttl_s: u32,
 }
 
 fn default_timeout() -> u64 {
@@ -50,6 +71,30 @@ fn default_timeout() -> u64 {
 
 fn default_l1_window() -> u32 {
     300
+}
+
+fn default_verify_given() -> bool {
+    true
+}
+
+fn default_verify_timeout() -> u64 {
+    500
+}
+
+fn default_remembered_markets() -> u64 {
+    10_000
+}
+
+fn default_short_ttl() -> u32 {
+    60
+}
+
+fn default_long_ttl() -> u32 {
+    3_600
+}
+
+fn default_version_ttl() -> u32 {
+    5
 }
 
 /// The venues of this deployment.

@@ -43,26 +43,44 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let limit = request.extensions().get::<BodyLimit>().copied();
-        let bytes = read(request, limit.unwrap_or_default().0).await?;
-        let refused = |error: serde_json::Error| {
-            let kind = if error.is_data() {
-                &problem::INVALID_FIELD
-            } else {
-                &problem::MALFORMED_BODY
-            };
-            match member_at(&bytes, &error) {
-                Some(name) => Problem::new(kind, format!("{name}: {error}")),
-                None => Problem::new(kind, error),
-            }
-        };
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(refused)?;
-        if !value.is_object() {
-            // Serde would take a list for a struct.
-            let detail = "the body is not a JSON object";
-            return Err(Problem::new(&problem::MALFORMED_BODY, detail));
-        }
-        let typed = serde_json::from_slice(&bytes).map_err(refused)?;
+        let times = request.extensions().get::<BodyTimes>().copied();
+        let bytes = read(
+            request,
+            limit.unwrap_or_default().0,
+            times.map_or(1, |it| it.0),
+        )
+        .await?;
+        let value = object(&bytes)?;
+        let typed = typed(&bytes)?;
         Ok(Self(typed, RequestDigest::of(&method, &path, &value)))
+    }
+}
+
+/// JSON that is an object. Serde would take a list for a struct.
+pub(super) fn object(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| refused(bytes, &error))?;
+    if !value.is_object() {
+        let detail = "the body is not a JSON object";
+        return Err(Problem::new(&problem::MALFORMED_BODY, detail));
+    }
+    Ok(value)
+}
+
+/// JSON as a `T`.
+pub(super) fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| refused(bytes, &error))
+}
+
+fn refused(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let kind = if error.is_data() {
+        &problem::INVALID_FIELD
+    } else {
+        &problem::MALFORMED_BODY
+    };
+    match member_at(bytes, error) {
+        Some(name) => Problem::new(kind, format!("{name}: {error}")),
+        None => Problem::new(kind, error),
     }
 }
 
@@ -70,14 +88,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct BodyLimit(pub(super) usize);
 
+/// How many times that an operation takes, which takes many things at once.
+#[derive(Clone, Copy)]
+pub(super) struct BodyTimes(pub(super) usize);
+
 /// What is read of a body that is too large. A client that is still sending does not hear an answer.
 const READ_AT_MOST: usize = 16 * 1024 * 1024;
 
-async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
+async fn read(request: Request, limit: usize, times: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || {
-        let detail = format!("the limit is [http] body_limit_bytes = {limit}");
+        let factor = if times == 1 {
+            String::new()
+        } else {
+            format!("{times} times ")
+        };
+        let detail = format!("the limit is {factor}[http] body_limit_bytes = {limit}");
         Problem::new(&problem::BODY_TOO_LARGE, detail)
     };
+    let limit = limit.saturating_mul(times).min(READ_AT_MOST);
     let declared = request.headers().get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|v| v.to_str().ok()?.parse().ok());
     let waits = request.headers().contains_key(header::EXPECT);

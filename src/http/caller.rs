@@ -45,6 +45,24 @@ pub(super) struct Optional(pub(super) Option<Key>);
 /// `Chancery-Deadline-Ms`: how long the caller waits, in milliseconds.
 pub(super) struct Deadline(pub(super) Option<Duration>);
 
+/// `Cache-Control: no-cache`: what is remembered of the CLOB is looked up anew. Other directives have
+/// no meaning here.
+pub(super) struct Afresh(pub(super) bool);
+
+impl<S: Sync> FromRequestParts<S> for Afresh {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let values = parts.headers.get_all(header::CACHE_CONTROL).iter();
+        let mut directives = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        Ok(Self(
+            directives.any(|it| it.trim().eq_ignore_ascii_case("no-cache")),
+        ))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Optional {
     type Rejection = Problem;
 

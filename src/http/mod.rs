@@ -11,8 +11,8 @@ mod caller;
 mod callers;
 mod clients;
 mod credentials;
-mod headers;
 mod explain;
+mod headers;
 mod health;
 mod keys;
 mod nonces;
@@ -112,6 +112,7 @@ impl utoipa::Modify for BearerToken {
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(orders::sign_order))
+        .routes(routes!(orders::sign_market_order))
         .routes(routes!(headers::issue_l2_headers))
         .routes(routes!(headers::issue_builder_headers))
         .routes(routes!(builders::give_builder_credential))

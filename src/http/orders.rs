@@ -1,29 +1,38 @@
-//! `POST /v1/wallets/{wallet}/orders`.
+//! `POST /v1/wallets/{wallet}/orders` and `…/market-orders`.
+
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
+use tokio::time::timeout_at;
 
 use super::body::{Body, Named};
-use super::caller::{Deadline, Required};
-use super::problem::{Document, Problem};
+use super::caller::{Afresh, Deadline, Required};
+use super::problem::{self, Document, Problem};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
-use crate::clob::{Order, OrderRequest, random_salt};
+use crate::clob::making::{Maker, Wish};
+use crate::clob::wallets::Wallet;
+use crate::clob::{MarketOrderRequest, OrderRequest};
+use crate::idempotency::{Key, RequestDigest};
+use crate::name::Name;
 use crate::policy::Action;
 use crate::signing::Asked;
 
 /// Sign an order
 ///
 /// Builds a limit order as the official clients do, signs it with the wallet's key, and answers once
-/// both are on record. The service does not post it.
+/// both are on record. The service does not post it. What the request leaves out of its market is
+/// looked up at the CLOB.
 #[utoipa::path(
     post, path = "/v1/wallets/{wallet}/orders", tag = "orders",
     params(
         ("wallet" = String, Path, description = "The wallet's name"),
         ("Idempotency-Key" = String, Header, description = "Fresh for each order; the same to repeat one"),
         ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the CLOB again for what is remembered of it, its order version too"),
     ),
     request_body = OrderRequest,
     responses(
@@ -37,38 +46,111 @@ pub(super) async fn sign_order(
     Named(name): Named,
     Required(key): Required,
     Deadline(deadline): Deadline,
+    Afresh(afresh): Afresh,
     Body(request, digest): Body<OrderRequest>,
 ) -> Result<Response, Problem> {
-    let wallet = app.wallets.show(&name).await?;
-    app.policy
-        .decide(&caller, Action::View, &wallet.resource())
-        .map_err(|_| Problem::not_found("wallet"))?;
-    let salt = random_salt().expect("the operating system has random bytes");
-    let now_ms = app.clock.unix_ms();
-    let built = Order::build(
-        &request,
-        &wallet.profile,
-        salt,
-        now_ms,
-        now_ms.div_euclid(1000),
-    );
-    let order = match built {
-        Ok(order) => order,
-        Err(error) => {
-            app.policy
-                .decide(&caller, Action::SignOrder, &wallet.resource())?;
-            let earlier = app.signer.earlier(&caller, &key, digest).await?;
-            return earlier.map(signed).ok_or_else(|| error.into());
-        }
-    };
-    let asked = Asked {
+    let asked = Wished {
+        wish: Wish::Limit(Box::new(request)),
+        key,
         digest,
-        idempotency: Some(key),
         deadline,
+        afresh,
     };
-    let done = app
-        .signer
-        .sign(&caller, Box::new(OrderDraft { wallet, order }), asked)
-        .await?;
-    Ok(signed(done))
+    asked.sign(&app, &caller, &name).await
+}
+
+/// Sign a market order
+///
+/// Cash to spend or shares to give, filled at once or not at all. The limit is the price that you name,
+/// or the one at which the CLOB's book fills the amount, as the official clients work it out; the
+/// answer and the record say which. The service does not post the order.
+#[utoipa::path(
+    post, path = "/v1/wallets/{wallet}/market-orders", tag = "orders",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each order; the same to repeat one"),
+        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the CLOB again for what is remembered of it, its order version too"),
+    ),
+    request_body = MarketOrderRequest,
+    responses(
+        (status = 200, description = "The signed order", body = IssuedOrder),
+        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn sign_market_order(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Deadline(deadline): Deadline,
+    Afresh(afresh): Afresh,
+    Body(request, digest): Body<MarketOrderRequest>,
+) -> Result<Response, Problem> {
+    let asked = Wished {
+        wish: Wish::Market(Box::new(request)),
+        key,
+        digest,
+        deadline,
+        afresh,
+    };
+    asked.sign(&app, &caller, &name).await
+}
+
+/// The wallet of a path, for a caller who may see it and sign orders with it.
+pub(super) async fn wallet(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
+    let wallet = app.wallets.show(name).await?;
+    app.policy
+        .decide(caller, Action::View, &wallet.resource())
+        .map_err(|_| Problem::not_found("wallet"))?;
+    // Before anything is looked up for them.
+    app.signer
+        .may(caller, Action::SignOrder, &wallet.resource())?;
+    Ok(wallet)
+}
+
+/// What is said where the CLOB took all the time there was.
+pub(super) fn not_looked_up() -> Problem {
+    let detail = "the CLOB did not answer within the deadline; nothing was signed";
+    Problem::new(&problem::DEADLINE_EXCEEDED, detail)
+}
+
+/// A request for one order.
+struct Wished {
+    wish: Wish,
+    key: Key,
+    digest: RequestDigest,
+    deadline: Option<Duration>,
+    afresh: bool,
+}
+
+impl Wished {
+    async fn sign(self, app: &App, caller: &Caller, name: &Name) -> Result<Response, Problem> {
+        let since = Instant::now();
+        let until = since + app.signer.deadline(self.deadline);
+        let wallet = wallet(app, caller, name).await?;
+        let maker = Maker {
+            profile: &wallet.profile,
+            markets: &app.markets,
+            clock: &app.clock,
+            since,
+            afresh: self.afresh,
+        };
+        let made = timeout_at(until.into(), maker.make(&self.wish)).await;
+        let order = match made.map_or_else(|_| Err(not_looked_up()), |made| Ok(made?)) {
+            Ok(order) => order,
+            Err(problem) => {
+                // It may have been made before, when it still could be.
+                let earlier = app.signer.earlier(caller, &self.key, self.digest).await?;
+                return earlier.map(signed).ok_or(problem);
+            }
+        };
+        let asked = Asked {
+            digest: self.digest,
+            idempotency: Some(self.key),
+            deadline: Some(until.saturating_duration_since(Instant::now())),
+        };
+        let draft = Box::new(OrderDraft { wallet, order });
+        Ok(signed(app.signer.sign(caller, draft, asked).await?))
+    }
 }

@@ -14,6 +14,9 @@ use crate::clob::OrderError;
 use crate::clob::api_keys::ApiKeyError;
 use crate::clob::builders::BuilderError;
 use crate::clob::l2::RequestRefused;
+use crate::clob::making::NotMade;
+use crate::clob::market::MarketError;
+use crate::clob::terms::TermsError;
 use crate::clob::venue::VenueError;
 use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
@@ -98,7 +101,7 @@ kinds! {
     ANSWER_EXPIRED "answer-expired" 410 "What was signed under this key has expired"
         "Ask again with a fresh Idempotency-Key.";
     BODY_TOO_LARGE "body-too-large" 413 "The body is too large"
-        "Send less; no operation here needs more than a few kilobytes.";
+        "Send less; only a batch needs more than a few kilobytes.";
     UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" 415 "The body is not declared as JSON"
         "Send Content-Type: application/json.";
     INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
@@ -107,8 +110,12 @@ kinds! {
         "Correct what the detail names; nothing was signed.";
     FUNDER_NOT_DERIVED "funder-not-derived" 422 "The funder is not the key's wallet of this signature type"
         "Use the funder or the signatureType that the detail names; if the funder is right all the same, say funder_unverified, which is kept on record.";
+    NO_MATCH "no-match" 422 "The CLOB's book has no price for the order"
+        "Nothing was signed. Ask for less, take a part with FAK, or name a price.";
+    VENUE_CONTRADICTS "venue-contradicts" 422 "The CLOB says something else of this market"
+        "Correct what the detail names, or leave it out to have it looked up; nothing was signed.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
-        "Say what would have been looked up (tickSize, negRisk, version), or have an operator add [clob.polygon] or [clob.amoy].";
+        "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
         "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
     INTERNAL "internal" 500 "The service made a mistake"
@@ -125,6 +132,8 @@ kinds! {
         "Its web firewall or a proxy refuses this address: ask whoever runs the network. Repeat with the same Idempotency-Key.";
     VENUE_ANSWER "venue-answer" 502 "The CLOB's answer is not what it should be"
         "Repeat with the same Idempotency-Key; if it lasts, the CLOB has changed: tell an operator.";
+    VENUE_VERSION "venue-version" 502 "The CLOB takes orders of a version that is not followed"
+        "Name a version if you know that it still takes that one; otherwise have an operator upgrade the service.";
     BUSY "busy" 503 "Too much is waiting already"
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
@@ -206,16 +215,23 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let document = Document {
+impl Problem {
+    /// What the caller reads of it.
+    pub(super) fn document(&self) -> Document<'_> {
+        Document {
             kind: format!("/problems/{}", self.kind.name),
             title: self.kind.title,
             status: self.kind.status,
             detail: &self.detail,
             action: self.kind.action,
             error: self.with_error.then_some(self.detail.as_str()),
-        };
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = self.document();
         let status =
             StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(document)).into_response();
@@ -249,6 +265,35 @@ impl From<ApprovalNeeded> for Problem {
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         Self::new(&ORDER_REFUSED, error)
+    }
+}
+
+impl From<NotMade> for Problem {
+    fn from(error: NotMade) -> Self {
+        match error {
+            NotMade::Order(error @ OrderError::NoMatch(_)) => Self::new(&NO_MATCH, error),
+            NotMade::Order(error) => error.into(),
+            NotMade::Market(error) => error.into(),
+        }
+    }
+}
+
+impl From<MarketError> for Problem {
+    fn from(error: MarketError) -> Self {
+        let detail = error.to_string();
+        match error {
+            MarketError::Venue { field: _, error } => Self {
+                detail,
+                ..error.into()
+            },
+            MarketError::NotSaid { .. } | MarketError::Terms(TermsError::Missing(_)) => {
+                Self::new(&VENUE_NOT_CONFIGURED, detail)
+            }
+            MarketError::Terms(TermsError::Contradiction { .. }) => {
+                Self::new(&VENUE_CONTRADICTS, detail)
+            }
+            MarketError::UnknownVersion(_) => Self::new(&VENUE_VERSION, detail),
+        }
     }
 }
 

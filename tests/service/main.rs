@@ -20,6 +20,8 @@ mod explain;
 mod grants;
 mod l2;
 mod limits;
+mod market_orders;
+mod metadata;
 mod oauth_server;
 mod outages;
 mod query_data;

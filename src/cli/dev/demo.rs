@@ -11,7 +11,7 @@ use super::super::print_json;
 use super::{is_recognised, replace_secret, say};
 use crate::app::App;
 use crate::callers::MAX_TOKEN_DAYS;
-use crate::clob::{Order, OrderRequest};
+use crate::clob::{Order, OrderRequest, Terms};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 
@@ -189,7 +189,8 @@ fn check_order(answer: &Value, profile: &crate::clob::Profile) -> anyhow::Result
         .as_str()
         .unwrap_or_default()
         .parse()?;
-    let rebuilt = Order::build(&request, profile, salt, timestamp, 0)?;
+    let terms = Terms::given(&request.asked())?;
+    let rebuilt = Order::build(&request, &terms, profile, salt, timestamp, 0)?;
     let digest = format!("0x{}", hex::encode(rebuilt.digest()));
     ensure!(
         answer["digest"] == digest.as_str(),

@@ -3,7 +3,9 @@
 //! # Why
 //! Every tick is a multiple of 0.0001, and sizes have two decimals. So a price is P·10⁻⁴, a size is
 //! S·10⁻², and the cash in base units of 10⁻⁶ is simply P·S: exact for every tick, with none of the
-//! rounding that the official clients need around doubles.
+//! rounding that the official clients need around doubles. Only the shares of a market BUY are a
+//! quotient. They are rounded down, for more would cost less each than the limit says: an order that
+//! never matches.
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::fmt;
@@ -30,6 +32,8 @@ pub struct Decimal {
 pub struct NotADecimal;
 
 const FRACTION_DIGITS: usize = 18;
+/// 1 in units of 10⁻¹⁸.
+const FRACTION_UNIT: u64 = 1_000_000_000_000_000_000;
 
 impl FromStr for Decimal {
     type Err = NotADecimal;
@@ -54,12 +58,32 @@ impl FromStr for Decimal {
 }
 
 impl Decimal {
-    /// Whole units of 10⁻², the rest cut off.
-    fn hundredths(self) -> u128 {
-        self.whole
+    /// Whole units of 10⁻², the rest cut off, and what is left where something was.
+    fn hundredths(self) -> (u128, Option<Self>) {
+        let hundredths = self
+            .whole
             .checked_mul(100)
             .and_then(|whole| whole.checked_add((self.fraction / SIZE_UNIT).into()))
-            .expect("32 digits fit in 128 bits")
+            .expect("32 digits fit in 128 bits");
+        let cut = self.fraction % SIZE_UNIT;
+        let left = Self {
+            fraction: self.fraction.saturating_sub(cut),
+            ..self
+        };
+        (hundredths, (cut != 0).then_some(left))
+    }
+
+    /// In units of 10⁻¹⁸, below 10⁴⁸.
+    fn scaled(self) -> U256 {
+        U256::from(self.whole)
+            .checked_mul(U256::from(FRACTION_UNIT))
+            .and_then(|whole| whole.checked_add(U256::from(self.fraction)))
+            .expect("48 digits fit in 256 bits")
+    }
+
+    /// Whether it is 0.
+    pub fn is_zero(self) -> bool {
+        self.whole == 0 && self.fraction == 0
     }
 }
 
@@ -80,11 +104,16 @@ const PRICE_UNIT: u64 = 100_000_000_000_000;
 const ONE: u64 = 10_000;
 /// Units of 10⁻², the finest size.
 const SIZE_UNIT: u64 = 10_000_000_000_000_000;
-/// Base units of a hundredth of a share.
+/// Base units of a hundredth of a share or of cash.
 const BASE_UNITS: u64 = 10_000;
+/// Amounts in base units are multiples of these where they have so few decimals.
+const TWO_DECIMALS: u64 = 10_000;
+const FOUR_DECIMALS: u64 = 100;
+/// A hundredth by a unit of price, in base units: 10⁻² ÷ 10⁻⁴ ÷ 10⁻⁶.
+const QUOTIENT_UNITS: u64 = 100_000_000;
 
 /// The steps a market's price moves in, `tickSize`, in units of 10⁻⁴.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
 
 /// All ticks that markets have, in units of 10⁻⁴.
@@ -111,6 +140,17 @@ impl FromStr for Tick {
             .into_iter()
             .find(|tick| price(tick.0) == given)
             .ok_or(NotATick)
+    }
+}
+
+impl Tick {
+    /// What the shares of a market BUY are a multiple of, in base units. The venue's rules give them
+    /// two decimals more than a price of this tick has.
+    fn share_unit(self) -> u64 {
+        [1000, 100, 10]
+            .into_iter()
+            .find(|unit| self.0.is_multiple_of(*unit))
+            .unwrap_or(1)
     }
 }
 
@@ -149,27 +189,78 @@ pub struct Amounts {
     pub cash: U256,
     /// Shares of the token.
     pub shares: U256,
-    /// The size used, where the one given had more than two decimals.
+    /// The size or amount used, where the one given had more than two decimals.
     pub cut_to: Option<Decimal>,
+    /// The limit used: cash per share.
+    pub price: Decimal,
 }
 
 impl Amounts {
     /// What a limit order of `size` at `price` exchanges: the size cut to two decimals, the cash exact.
     pub fn of_limit(price: Decimal, size: Decimal, tick: Tick) -> Result<Self, OrderError> {
-        let price = on_the_grid(price, tick)?;
-        let hundredths = size.hundredths();
+        let units = on_the_grid(price, tick)?;
+        let (hundredths, cut_to) = size.hundredths();
         if hundredths == 0 {
-            return Err(OrderError::NothingLeft { size });
+            return Err(OrderError::NothingLeft {
+                field: "size",
+                given: size,
+            });
         }
-        let cut = size.fraction % SIZE_UNIT;
         Ok(Self {
-            cash: product(hundredths, price),
+            cash: product(hundredths, units),
             shares: product(hundredths, BASE_UNITS),
-            cut_to: (cut != 0).then(|| Decimal {
-                fraction: size.fraction.saturating_sub(cut),
-                ..size
-            }),
+            cut_to,
+            price,
         })
+    }
+
+    /// What a market order exchanges at worst: `amount` of cash for a BUY, of shares for a SELL, cut to
+    /// two decimals, at `limit` or, where that is off the grid, the next price below.
+    pub fn of_market(
+        side: Side,
+        limit: Decimal,
+        amount: Decimal,
+        tick: Tick,
+    ) -> Result<Self, OrderError> {
+        let units = down_to_the_grid(limit, tick)?;
+        let (hundredths, cut_to) = amount.hundredths();
+        if hundredths == 0 {
+            return Err(OrderError::NothingLeft {
+                field: "amount",
+                given: amount,
+            });
+        }
+        let (cash, shares) = match side {
+            Side::Buy => (
+                product(hundredths, BASE_UNITS),
+                quotient(hundredths, units, tick.share_unit()),
+            ),
+            Side::Sell => (product(hundredths, units), product(hundredths, BASE_UNITS)),
+        };
+        Ok(Self {
+            cash,
+            shares,
+            cut_to,
+            price: price(units),
+        })
+    }
+
+    /// What the venue is known to refuse in an order that has to fill at once, at any tick: more than
+    /// two decimals in what the maker gives, more than four in what they take.
+    pub fn too_fine_to_fill(&self, side: Side) -> Option<&'static str> {
+        let fits =
+            |amount: U256, unit: u64| amount.checked_rem(U256::from(unit)) == Some(U256::ZERO);
+        match (
+            fits(self.maker(side), TWO_DECIMALS),
+            fits(self.taker(side), FOUR_DECIMALS),
+        ) {
+            (true, true) => None,
+            (false, true) => Some("makerAmount has more than two decimals"),
+            (true, false) => Some("takerAmount has more than four decimals"),
+            (false, false) => {
+                Some("makerAmount has more than two decimals and takerAmount more than four")
+            }
+        }
     }
 
     /// `makerAmount`: what the maker gives.
@@ -197,23 +288,24 @@ fn product(hundredths: u128, units: u64) -> U256 {
         .expect("36 digits fit in 128 bits")
 }
 
+/// The shares that so many hundredths of cash buy at a price of so many units, rounded down to a
+/// multiple of `unit`: at most 10³² × 10⁸.
+fn quotient(hundredths: u128, units: u64, unit: u64) -> U256 {
+    let step = U256::from(unit);
+    U256::from(hundredths)
+        .checked_mul(U256::from(QUOTIENT_UNITS))
+        .zip(U256::from(units).checked_mul(step))
+        .and_then(|(cash, price)| cash.checked_div(price))
+        .and_then(|steps| steps.checked_mul(step))
+        .expect("40 digits fit in 256 bits, and no price is 0")
+}
+
 /// The price in units of 10⁻⁴: a multiple of the tick within [tick, 1 − tick].
 ///
 /// The decimal clients refuse what is off the grid, also at the ticks 0.005 and 0.0025, which have
 /// finer decimals than multiples; the others round it, so the trader gets a price they did not name.
 fn on_the_grid(given: Decimal, tick: Tick) -> Result<u64, OrderError> {
-    let highest = ONE.saturating_sub(tick.0);
-    if given < price(tick.0) || given > price(highest) {
-        return Err(OrderError::PriceOutOfRange {
-            price: given,
-            tick,
-            highest: price(highest),
-        });
-    }
-    // Below 1, so all of it is in the fraction.
-    let units = given.fraction / PRICE_UNIT;
-    let steps = units.checked_div(tick.0).expect("no tick is 0");
-    let below = steps.saturating_mul(tick.0);
+    let below = down_to_the_grid(given, tick)?;
     if price(below) != given {
         return Err(OrderError::PriceOffGrid {
             price: given,
@@ -225,12 +317,54 @@ fn on_the_grid(given: Decimal, tick: Tick) -> Result<u64, OrderError> {
     Ok(below)
 }
 
+/// The next multiple of the tick at or below a price within [tick, 1 − tick], in units of 10⁻⁴. What
+/// lies outside is refused as it was given: 0.995 is no price at tick 0.01.
+fn down_to_the_grid(given: Decimal, tick: Tick) -> Result<u64, OrderError> {
+    let highest = ONE.saturating_sub(tick.0);
+    if given < price(tick.0) || given > price(highest) {
+        return Err(OrderError::PriceOutOfRange {
+            price: given,
+            tick,
+            highest: price(highest),
+        });
+    }
+    // Below 1, so all of it is in the fraction.
+    let units = given.fraction / PRICE_UNIT;
+    let steps = units.checked_div(tick.0).expect("no tick is 0");
+    Ok(steps.saturating_mul(tick.0))
+}
+
 /// A price of so many units of 10⁻⁴, below 1.
 fn price(units: u64) -> Decimal {
     Decimal {
         whole: 0,
         fraction: units.saturating_mul(PRICE_UNIT),
     }
+}
+
+/// Walks levels, best first, until they hold `amount`: cash for a BUY, shares for a SELL. The price of
+/// the last level that is needed, and none where all of them are too little.
+pub(super) fn price_to_fill(
+    side: Side,
+    amount: Decimal,
+    levels: impl Iterator<Item = (Decimal, Decimal)>,
+) -> Option<Decimal> {
+    // Both sides of the comparison in units of 10⁻³⁶.
+    let one = U256::from(FRACTION_UNIT);
+    let wanted = amount.scaled().checked_mul(one)?;
+    let mut held = U256::ZERO;
+    for (price, size) in levels {
+        let per_share = match side {
+            Side::Buy => price.scaled(),
+            Side::Sell => one,
+        };
+        // Sizes are the venue's word; more than fits is more than enough.
+        held = held.saturating_add(size.scaled().saturating_mul(per_share));
+        if held >= wanted {
+            return Some(price);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -198,3 +198,128 @@ fn amounts_equal_the_rational_evaluation_and_never_cost_more_than_the_limit() {
         );
     }
 }
+
+fn market(side: Side, price: &str, amount: &str, tick: &str) -> Result<Amounts, OrderError> {
+    Amounts::of_market(side, decimal(price), decimal(amount), tick.parse().unwrap())
+}
+
+#[test]
+fn a_market_price_is_checked_as_given_and_then_rounded_down() {
+    for side in [Side::Buy, Side::Sell] {
+        for (price, tick, used) in [
+            ("0.58", "0.01", "0.58"), // 0.58 × 100 is less than 58 in doubles
+            ("0.589", "0.01", "0.58"),
+            ("0.4172", "0.1", "0.4"),
+            ("0.6649", "0.005", "0.66"),
+            ("0.99", "0.01", "0.99"),
+        ] {
+            let amounts = market(side, price, "10", tick).unwrap();
+            assert_eq!(amounts.price, decimal(used), "{price} at {tick}");
+        }
+        for (price, tick) in [
+            ("0.995", "0.01"),
+            ("0.009", "0.01"),
+            ("1", "0.1"),
+            ("0", "0.1"),
+        ] {
+            let refusal = market(side, price, "10", tick).unwrap_err();
+            assert!(
+                matches!(refusal, OrderError::PriceOutOfRange { .. }),
+                "{price}"
+            );
+        }
+        for amount in ["0", "0.009"] {
+            let refusal = market(side, "0.5", amount, "0.01").unwrap_err();
+            assert!(
+                matches!(refusal, OrderError::NothingLeft { .. }),
+                "{amount}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_market_buy_takes_shares_of_two_decimals_more_than_its_price() {
+    for (tick, shares) in [
+        ("0.1", 333_333_000),
+        ("0.01", 333_333_300),
+        ("0.005", 333_333_330),
+        ("0.0025", 333_333_333),
+        ("0.001", 333_333_330),
+        ("0.0001", 333_333_333),
+    ] {
+        let amounts = market(Side::Buy, "0.3", "100", tick).unwrap();
+        assert_eq!(amounts.cash, U256::from(100_000_000));
+        assert_eq!(amounts.shares, U256::from(shares), "tick {tick}");
+    }
+}
+
+#[test]
+fn the_largest_market_order_is_exact() {
+    let amount = format!("{}.99", "9".repeat(30));
+    let largest = market(Side::Buy, "0.0001", &amount, "0.0001").unwrap();
+    assert_eq!(
+        largest.shares.to_string(),
+        format!("{}{}", "9".repeat(32), "0".repeat(8))
+    );
+}
+
+#[test]
+fn a_market_order_never_trades_above_its_limit_and_loses_less_than_one_unit() {
+    let mut state = 20_260_921;
+    let e18 = U256::from(10).pow(U256::from(18));
+    let micro = U256::from(1_000_000);
+    for _ in 0..20_000 {
+        let tick = TICKS[usize::try_from(next(&mut state) % 6).unwrap()];
+        let on_grid = price(tick.0 * (1 + next(&mut state) % (ONE / tick.0 - 1)));
+        // Half of the limits lie between two steps, or they are the highest price.
+        let limit = if next(&mut state) % 2 == 0 && on_grid < price(ONE - tick.0) {
+            format!(
+                "0.{:018}",
+                on_grid.fraction + 1 + next(&mut state) % (tick.0 * PRICE_UNIT - 1)
+            )
+        } else {
+            on_grid.to_string()
+        };
+        let whole = next(&mut state) >> (next(&mut state) % 64);
+        let amount = match next(&mut state) % 2 {
+            0 => format!("{whole}.{:02}", next(&mut state) % 100),
+            _ => format!("{whole}.{:09}", next(&mut state) % 1_000_000_000),
+        };
+        let side = if next(&mut state) % 2 == 0 {
+            Side::Buy
+        } else {
+            Side::Sell
+        };
+        let case = format!("{side:?} {amount} at {limit}, tick {tick}");
+        let amounts = match market(side, &limit, &amount, &tick.to_string()) {
+            Ok(amounts) => amounts,
+            Err(OrderError::NothingLeft { .. }) => continue,
+            Err(refusal) => panic!("{case}: {refusal}"),
+        };
+
+        assert_eq!(amounts.price, on_grid, "{case}");
+        let used = scaled(&on_grid.to_string());
+        let lot = U256::from(SIZE_UNIT);
+        let given = scaled(&amount) / lot * lot * micro; // base units of 10⁻¹⁸
+        match side {
+            Side::Buy => {
+                assert_eq!(amounts.cash * e18, given, "{case}");
+                // Shares are rounded down, by less than a unit, so that cash ÷ shares reaches the
+                // limit and stays below the next step: in ticks it is the limit, never more.
+                let unit = U256::from(tick.share_unit());
+                assert!(amounts.shares % unit == U256::ZERO, "{case}");
+                let bought = amounts.cash * e18;
+                assert!(amounts.shares * used <= bought, "{case}: rounded up");
+                assert!(
+                    (amounts.shares + unit) * used > bought,
+                    "{case}: lost a unit"
+                );
+            }
+            Side::Sell => {
+                assert_eq!(amounts.shares * e18, given, "{case}");
+                assert_eq!(amounts.cash * e18, amounts.shares * used, "{case}");
+            }
+        }
+    }
+}

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::amount::{Amounts, Decimal, Side};
 use super::contents::{Contents, Extra};
 use super::contracts::{Exchange, Format, Layout, Version};
-use super::request::{OrderRequest, OrderType, Owner};
+use super::request::{FormatFields, MarketOrderRequest, OrderRequest, OrderType, Owner, TokenId};
+use super::terms::Terms;
 use super::wallet::{Profile, SignatureType};
 use super::{OrderError, nested};
 use crate::ethereum::eip712::{self, Bytes32};
@@ -15,7 +16,7 @@ use crate::ethereum::eip712::{self, Bytes32};
 const LARGEST_SALT: u64 = (1 << 53) - 1;
 
 /// What `auto` means where no venue is asked.
-const DEFAULT_VERSION: Version = Version::V2;
+pub const DEFAULT_VERSION: Version = Version::V2;
 
 /// A salt for one order, uniform within 1 and 2⁵³ − 1, from the system's randomness.
 pub fn random_salt() -> Result<u64, getrandom::Error> {
@@ -35,13 +36,32 @@ pub struct Order {
     pub(super) profile: Profile,
     pub(super) contents: Contents,
     pub(super) envelope: Envelope,
-    price: Option<Decimal>,
+    pub(super) limit: Option<Limit>,
     pub(super) warnings: Vec<Warning>,
     struct_hash: [u8; 32],
     /// The EIP-712 hash of the order.
     hash: [u8; 32],
     /// What the key signs.
     digest: [u8; 32],
+}
+
+/// The most or least cash per share that an order was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Cash per share.
+    pub price: Decimal,
+    /// Who named it.
+    pub from: PriceFrom,
+}
+
+/// Who named a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PriceFrom {
+    /// The trader.
+    Request,
+    /// The CLOB's book.
+    Book,
 }
 
 /// What travels with an order unsigned.
@@ -66,44 +86,81 @@ pub struct Warning {
 }
 
 impl Order {
-    /// Builds the order. `salt` is within 1 and 2⁵³ − 1; `timestamp_ms` (unix milliseconds) is what
-    /// versions 2 and 3 sign; `now_s` (unix seconds) is what an expiration is compared to.
+    /// Builds a limit order on these terms. `salt` is within 1 and 2⁵³ − 1; `timestamp_ms` (unix
+    /// milliseconds) is what versions 2 and 3 sign; `now_s` (unix seconds) is what an expiration is
+    /// compared to.
     pub fn build(
         request: &OrderRequest,
+        terms: &Terms,
         profile: &Profile,
         salt: u64,
         timestamp_ms: i64,
         now_s: i64,
     ) -> Result<Self, OrderError> {
-        let version = request.version.or(DEFAULT_VERSION);
-        if !(1..=LARGEST_SALT).contains(&salt) {
-            return Err(OrderError::SaltOutOfRange(salt));
+        let amounts = Amounts::of_limit(request.price, request.size, terms.tick_size)?;
+        let mut warnings = warnings(request.token_id, terms);
+        if let Some(used) = amounts.cut_to {
+            let given = request.size;
+            warnings.push(Warning {
+                code: "size-cut",
+                text: format!("size {given} was cut to {used}: sizes have two decimals"),
+            });
         }
-        let format = version.format();
-        if format.layout == Layout::Expiring && profile.signature_type() == SignatureType::Poly1271
-        {
-            return Err(OrderError::DepositWalletInV1);
-        }
-        let exchange = version.exchange(profile.chain(), request.neg_risk);
-        let amounts = Amounts::of_limit(request.price, request.size, request.tick_size)?;
-        let envelope = Envelope::of(request, now_s)?;
-        let contents = Contents {
-            salt,
-            maker: profile.maker(),
-            signer: profile.order_signer(),
+        let wanted = Wanted {
             token_id: request.token_id,
-            maker_amount: amounts.maker(request.side),
-            taker_amount: amounts.taker(request.side),
             side: request.side,
-            signature_type: profile.signature_type(),
-            extra: Extra::of(request, format, envelope.expiration, timestamp_ms)?,
+            amounts,
+            envelope: Envelope::of(request, now_s)?,
+            fields: request.format_fields(),
+            from: PriceFrom::Request,
+            warnings,
         };
+        wanted.build(terms, profile, salt, timestamp_ms)
+    }
 
-        Ok(Self {
-            price: Some(request.price),
-            warnings: warnings(request, version, amounts.cut_to),
-            ..Self::of(profile, exchange, contents, envelope)
-        })
+    /// Builds a market order on these terms, the other arguments as for [`build`](Self::build). Its
+    /// limit is the one in the request or the one that the book gave for it.
+    pub fn build_market(
+        request: &MarketOrderRequest,
+        limit: Limit,
+        terms: &Terms,
+        profile: &Profile,
+        salt: u64,
+        timestamp_ms: i64,
+    ) -> Result<Self, OrderError> {
+        let amounts =
+            Amounts::of_market(request.side, limit.price, request.amount, terms.tick_size)?;
+        let mut warnings = warnings(request.token_id, terms);
+        if let Some(used) = amounts.cut_to {
+            let given = request.amount;
+            warnings.push(Warning {
+                code: "amount-cut",
+                text: format!("amount {given} was cut to {used}: amounts have two decimals"),
+            });
+        }
+        if amounts.price != limit.price {
+            let (given, used, tick) = (limit.price, amounts.price, terms.tick_size);
+            warnings.push(Warning {
+                code: "price-rounded",
+                text: format!("price {given} was rounded down to {used}, a multiple of {tick}"),
+            });
+        }
+        let wanted = Wanted {
+            token_id: request.token_id,
+            side: request.side,
+            amounts,
+            envelope: Envelope {
+                order_type: request.order_type.into(),
+                expiration: 0,
+                post_only: false,
+                defer_exec: request.defer_exec,
+                owner: request.owner.clone(),
+            },
+            fields: request.format_fields(),
+            from: limit.from,
+            warnings,
+        };
+        wanted.build(terms, profile, salt, timestamp_ms)
     }
 
     /// The order with exactly these contents for this exchange, whose layout they have.
@@ -134,7 +191,7 @@ impl Order {
             profile: *profile,
             contents,
             envelope,
-            price: None,
+            limit: None,
             warnings: Vec::new(),
             struct_hash,
             hash,
@@ -172,9 +229,9 @@ impl Order {
         &self.warnings
     }
 
-    /// The limit: cash per share, where the trader named it.
-    pub fn price(&self) -> Option<Decimal> {
-        self.price
+    /// The limit, where the order was made here.
+    pub fn limit(&self) -> Option<Limit> {
+        self.limit
     }
 
     /// The cash that changes hands if all of it fills, in base units of 10⁻⁶.
@@ -214,9 +271,9 @@ impl Order {
     }
 
     /// What the audit log keeps: the domain, every signed field (integers as decimal text but for
-    /// `side`, 0 BUY, 1 SELL, and `signatureType`), digest and order hash.
+    /// `side`, 0 BUY, 1 SELL, and `signatureType`), digest and order hash; and the limit.
     pub fn record(&self) -> Value {
-        json!({
+        let mut record = json!({
             "domain": {
                 "name": self.exchange.domain.name,
                 "version": self.exchange.domain.version,
@@ -226,7 +283,12 @@ impl Order {
             "struct": self.contents.members(),
             "digest": Bytes32(self.digest),
             "orderHash": Bytes32(self.hash),
-        })
+        });
+        if let Some(limit) = &self.limit {
+            record["price"] = json!(limit.price.to_string());
+            record["priceFrom"] = json!(limit.from);
+        }
+        record
     }
 }
 
@@ -260,16 +322,76 @@ impl Envelope {
     }
 }
 
-fn warnings(request: &OrderRequest, version: Version, cut_to: Option<Decimal>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if let Some(used) = cut_to {
-        let given = request.size;
-        warnings.push(Warning {
-            code: "size-cut",
-            text: format!("size {given} was cut to {used}: sizes have two decimals"),
-        });
+/// An order before it has its exchange and its maker.
+struct Wanted {
+    token_id: TokenId,
+    side: Side,
+    amounts: Amounts,
+    envelope: Envelope,
+    fields: FormatFields,
+    from: PriceFrom,
+    warnings: Vec<Warning>,
+}
+
+impl Wanted {
+    fn build(
+        mut self,
+        terms: &Terms,
+        profile: &Profile,
+        salt: u64,
+        timestamp_ms: i64,
+    ) -> Result<Order, OrderError> {
+        if !(1..=LARGEST_SALT).contains(&salt) {
+            return Err(OrderError::SaltOutOfRange(salt));
+        }
+        let format = terms.version.format();
+        if format.layout == Layout::Expiring && profile.signature_type() == SignatureType::Poly1271
+        {
+            return Err(OrderError::DepositWalletInV1);
+        }
+        let contents = Contents {
+            salt,
+            maker: profile.maker(),
+            signer: profile.order_signer(),
+            token_id: self.token_id,
+            maker_amount: self.amounts.maker(self.side),
+            taker_amount: self.amounts.taker(self.side),
+            side: self.side,
+            signature_type: profile.signature_type(),
+            extra: Extra::of(
+                &self.fields,
+                format,
+                terms.fee_rate_bps,
+                self.envelope.expiration,
+                timestamp_ms,
+            )?,
+        };
+        if !self.envelope.order_type.rests()
+            && let Some(what) = self.amounts.too_fine_to_fill(self.side)
+        {
+            self.warnings.push(Warning {
+                code: "amounts-too-fine",
+                text: format!(
+                    "{what}: the amounts are what the official clients sign, and the CLOB is known to refuse them in a {}",
+                    self.envelope.order_type
+                ),
+            });
+        }
+        let exchange = terms.version.exchange(profile.chain(), terms.neg_risk);
+        Ok(Order {
+            limit: Some(Limit {
+                price: self.amounts.price,
+                from: self.from,
+            }),
+            warnings: self.warnings,
+            ..Order::of(profile, exchange, contents, self.envelope)
+        })
     }
-    if version == Version::V2 && request.token_id.looks_like_v3() {
+}
+
+fn warnings(token_id: TokenId, terms: &Terms) -> Vec<Warning> {
+    let mut warnings = terms.warnings.clone();
+    if terms.version == Version::V2 && token_id.looks_like_v3() {
         warnings.push(Warning {
             code: "token-id-looks-like-v3",
             text: "tokenID has the form of a version 3 position id, and version 2 was used: if the market is of protocol v2, ask for version 3".to_owned(),

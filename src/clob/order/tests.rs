@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clob::wallet::Chain;
+use crate::clob::{MarketOrderRequest, Terms};
 use crate::ethereum::Address;
 
 const NOW: i64 = 1_700_000_000;
@@ -22,8 +23,9 @@ fn build_for(kind: SignatureType, changes: Value) -> Result<Order, OrderError> {
         panic!("changes are fields")
     };
     request.as_object_mut().unwrap().extend(changes);
-    let request = serde_json::from_value(request).unwrap();
-    Order::build(&request, &profile(kind), 7, NOW * 1000, NOW)
+    let request: OrderRequest = serde_json::from_value(request).unwrap();
+    let terms = Terms::given(&request.asked()).unwrap();
+    Order::build(&request, &terms, &profile(kind), 7, NOW * 1000, NOW)
 }
 
 fn build(changes: Value) -> Result<Order, OrderError> {
@@ -110,14 +112,16 @@ fn a_deposit_wallet_has_no_version_1() {
 
 #[test]
 fn the_salt_survives_a_reader_that_uses_doubles() {
-    let request = serde_json::from_value(json!({
+    let request: OrderRequest = serde_json::from_value(json!({
         "tokenID": "1", "side": "SELL", "price": "0.5", "size": "10", "tickSize": "0.01",
         "negRisk": true,
     }))
     .unwrap();
+    let terms = Terms::given(&request.asked()).unwrap();
     let build = |salt| {
         Order::build(
             &request,
+            &terms,
             &profile(SignatureType::Eoa),
             salt,
             NOW * 1000,
@@ -152,6 +156,57 @@ fn what_is_cut_or_doubtful_is_said() {
         ["token-id-looks-like-v3"]
     );
     assert!(codes(json!({"tokenID": "1001", "version": 3})).is_empty());
+    // 0.56 × 21.04 is 11.7824: fine while it rests, too fine to fill at once.
+    let fine = json!({"price": "0.56", "size": "21.04"});
+    assert!(codes(fine.clone()).is_empty());
+    for now in ["FOK", "FAK"] {
+        let mut fine = fine.clone();
+        fine["orderType"] = json!(now);
+        assert_eq!(codes(fine), ["amounts-too-fine"], "{now}");
+        assert!(codes(json!({"orderType": now})).is_empty(), "{now}");
+    }
+}
+
+fn market(changes: Value, price: &str) -> Result<Order, OrderError> {
+    let mut request = json!({
+        "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
+        "side": "BUY", "amount": "100", "tickSize": "0.01", "negRisk": false,
+    });
+    let Value::Object(changes) = changes else {
+        panic!("changes are fields")
+    };
+    request.as_object_mut().unwrap().extend(changes);
+    let request: MarketOrderRequest = serde_json::from_value(request).unwrap();
+    let terms = Terms::given(&request.asked()).unwrap();
+    let limit = Limit {
+        price: price.parse().unwrap(),
+        from: PriceFrom::Book,
+    };
+    let profile = profile(SignatureType::Eoa);
+    Order::build_market(&request, limit, &terms, &profile, 7, NOW * 1000)
+}
+
+#[test]
+fn a_market_order_says_its_limit_and_what_was_changed() {
+    let order = market(json!({}), "0.5").unwrap();
+    assert_eq!(order.record()["price"], "0.5");
+    assert_eq!(order.record()["priceFrom"], "book");
+    assert!(order.warnings().is_empty());
+
+    let codes = |changes, price| -> Vec<&str> {
+        let order = market(changes, price).unwrap();
+        order.warnings().iter().map(|it| it.code).collect()
+    };
+    let rounded = market(json!({}), "0.509").unwrap();
+    assert_eq!(rounded.record()["price"], "0.5");
+    assert_eq!(codes(json!({}), "0.509"), ["price-rounded"]);
+    assert_eq!(codes(json!({"amount": "100.001"}), "0.5"), ["amount-cut"]);
+    let thirds = |tick| json!({"tickSize": tick});
+    assert!(
+        codes(thirds("0.01"), "0.3").is_empty(),
+        "cut to four decimals"
+    );
+    assert_eq!(codes(thirds("0.001"), "0.3"), ["amounts-too-fine"]);
 }
 
 #[test]

@@ -54,7 +54,9 @@ fields! {
     token_id: text("tokenID") -> TokenId;
     price: text("price") -> Decimal;
     size: text("size") -> Decimal;
-    tick_size: text("tickSize") -> Tick;
+    amount: text("amount") -> Decimal;
+    limit: optional("price") -> Option<Decimal>;
+    tick_size: optional("tickSize") -> Option<Tick>;
     taker: optional("taker") -> Option<Address>;
     metadata: optional("metadata") -> Option<Bytes32>;
     builder_code: optional("builderCode") -> Option<Bytes32>;

@@ -1,6 +1,7 @@
 //! What a trader says, parsed where it comes in. JSON names are the CLOB documentation's.
 
 mod fields;
+mod market;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use super::amount::{Decimal, Side, Tick};
 use super::contracts::{NotAVersion, Version};
 use crate::ethereum::Address;
 use crate::ethereum::eip712::Bytes32;
+pub use market::{MarketOrderRequest, MarketOrderType};
 
 /// A limit order as a trader asks for it. Numbers with decimals are text, so that no double touches them.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -36,12 +38,14 @@ pub struct OrderRequest {
     #[serde(deserialize_with = "fields::size")]
     #[schema(value_type = String, example = "21.04")]
     pub size: Decimal,
-    /// The market's tick: 0.1, 0.01, 0.005, 0.0025, 0.001 or 0.0001.
-    #[serde(deserialize_with = "fields::tick_size")]
-    #[schema(value_type = String, example = "0.01")]
-    pub tick_size: Tick,
+    /// The market's tick: 0.1, 0.01, 0.005, 0.0025, 0.001 or 0.0001; or a coarser one, never a finer.
+    /// Looked up at the CLOB when not given.
+    #[serde(default, deserialize_with = "fields::tick_size")]
+    #[schema(value_type = Option<String>, example = "0.01")]
+    pub tick_size: Option<Tick>,
     /// Whether the market settles on the neg-risk exchange. A wrong one gives an invalid signature.
-    pub neg_risk: bool,
+    /// Looked up at the CLOB when not given.
+    pub neg_risk: Option<bool>,
     /// How long it stays. GTC when not given.
     #[serde(default)]
     pub order_type: OrderType,
@@ -53,7 +57,8 @@ pub struct OrderRequest {
     #[serde(default)]
     #[schema(schema_with = fields::version_schema)]
     pub version: VersionChoice,
-    /// Version 1 only: the market's fee in basis points, 0 when not given.
+    /// Version 1 only: the market's fee in basis points. Looked up when not given, and 0 where no CLOB
+    /// is configured.
     #[serde(default, deserialize_with = "fields::fee_rate_bps")]
     #[schema(value_type = Option<String>, example = "0")]
     pub fee_rate_bps: Option<Whole>,
@@ -83,6 +88,28 @@ pub struct OrderRequest {
     #[serde(default, deserialize_with = "fields::owner")]
     #[schema(value_type = Option<String>, example = "6f1d1f3a-0000-4000-8000-000000000001")]
     pub owner: Option<Owner>,
+}
+
+/// The fields that not every format signs, as they were asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FormatFields {
+    pub(super) fee_rate_bps: Option<Whole>,
+    pub(super) nonce: Option<Whole>,
+    pub(super) taker: Option<Address>,
+    pub(super) metadata: Option<Bytes32>,
+    pub(super) builder_code: Option<Bytes32>,
+}
+
+impl OrderRequest {
+    pub(super) fn format_fields(&self) -> FormatFields {
+        FormatFields {
+            fee_rate_bps: self.fee_rate_bps,
+            nonce: self.nonce,
+            taker: self.taker,
+            metadata: self.metadata,
+            builder_code: self.builder_code,
+        }
+    }
 }
 
 /// `orderType`: how long an order stays.

@@ -68,7 +68,7 @@ fn a_refusal_names_the_field() {
 fn the_schema_says_what_must_be_given() {
     let schema = <OrderRequest as utoipa::PartialSchema>::schema();
     let schema = serde_json::to_value(schema).unwrap();
-    let required = ["tokenID", "side", "price", "size", "tickSize", "negRisk"];
+    let required = ["tokenID", "side", "price", "size"];
     assert_eq!(schema["required"], json!(required));
     assert_eq!(schema["additionalProperties"], false);
     let properties = &schema["properties"];

@@ -1,0 +1,92 @@
+//! From a request to an order: the market's terms, the limit, a salt, the time.
+
+use std::time::Instant;
+
+use super::market::{MarketError, Markets};
+use super::order::{Limit, PriceFrom};
+use super::terms::Asked;
+use super::{MarketOrderRequest, Order, OrderError, OrderRequest, Profile, random_salt};
+use crate::clock::Clock;
+
+/// An order as somebody asks for it.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// With a size at a price.
+    Limit(Box<OrderRequest>),
+    /// With an amount, at once.
+    Market(Box<MarketOrderRequest>),
+}
+
+/// How an order is made.
+pub struct Maker<'a> {
+    /// For which wallet.
+    pub profile: &'a Profile,
+    /// What is known of markets.
+    pub markets: &'a Markets,
+    /// The time.
+    pub clock: &'a Clock,
+    /// When it was asked for: a book is no older.
+    pub since: Instant,
+    /// Whether nothing else may be older either.
+    pub afresh: bool,
+}
+
+/// Why an order was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotMade {
+    /// There is no such order.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// Its market is not known well enough.
+    #[error(transparent)]
+    Market(#[from] MarketError),
+}
+
+impl Wish {
+    fn asked(&self) -> Asked {
+        match self {
+            Self::Limit(request) => request.asked(),
+            Self::Market(request) => request.asked(),
+        }
+    }
+}
+
+impl Maker<'_> {
+    /// Makes the order.
+    #[expect(clippy::missing_panics_doc, reason = "the system has random bytes")]
+    pub async fn make(&self, wish: &Wish) -> Result<Order, NotMade> {
+        let afresh = self.afresh.then_some(self.since);
+        let chain = self.profile.chain();
+        let terms = self.markets.terms(chain, &wish.asked(), afresh).await?;
+        // The time and the salt come after what was waited for.
+        let salt = || random_salt().expect("the operating system has random bytes");
+        let order = match wish {
+            Wish::Limit(request) => {
+                let now_ms = self.clock.unix_ms();
+                let now_s = now_ms.div_euclid(1000);
+                Order::build(request, &terms, self.profile, salt(), now_ms, now_s)
+            }
+            Wish::Market(request) => {
+                let limit = self.limit(request).await?;
+                let now_ms = self.clock.unix_ms();
+                Order::build_market(request, limit, &terms, self.profile, salt(), now_ms)
+            }
+        };
+        Ok(order?)
+    }
+
+    async fn limit(&self, request: &MarketOrderRequest) -> Result<Limit, NotMade> {
+        if let Some(price) = request.limit() {
+            let from = PriceFrom::Request;
+            return Ok(Limit { price, from });
+        }
+        let chain = self.profile.chain();
+        let book = self
+            .markets
+            .book(chain, request.token_id, self.since)
+            .await?;
+        let price = book.limit(request.side, request.amount, request.order_type)?;
+        let from = PriceFrom::Book;
+        Ok(Limit { price, from })
+    }
+}

@@ -1,0 +1,243 @@
+//! What has to be known of a market to make an order for it, and whose word counts.
+//!
+//! # Why
+//! A caller knows their market, the venue knows it better. A wrong tick or neg-risk gives an order that
+//! the venue refuses with a text that names neither, so a contradiction is refused here, by name. A tick
+//! coarser than the market's is only modest, and stays.
+
+use ruint::aliases::U256;
+
+use super::amount::Tick;
+use super::contracts::{Layout, Version};
+use super::order::{DEFAULT_VERSION, Warning};
+use super::request::{MarketOrderRequest, OrderRequest, TokenId, VersionChoice, Whole};
+
+/// What a request says of its market.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Of which token.
+    pub token_id: TokenId,
+    /// The format wanted.
+    pub version: VersionChoice,
+    /// `tickSize`, if it was given.
+    pub tick_size: Option<Tick>,
+    /// `negRisk`, if it was given.
+    pub neg_risk: Option<bool>,
+    /// `feeRateBps`, if it was given.
+    pub fee_rate_bps: Option<Whole>,
+}
+
+/// What the venue says of a market, as far as it was asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said {
+    /// `minimum_tick_size`.
+    pub tick_size: Option<Tick>,
+    /// `neg_risk`.
+    pub neg_risk: Option<bool>,
+    /// `base_fee`.
+    pub fee_rate_bps: Option<Whole>,
+}
+
+impl Said {
+    /// What is said here, else there.
+    #[must_use]
+    pub fn or(&self, earlier: &Self) -> Self {
+        Self {
+            tick_size: self.tick_size.or(earlier.tick_size),
+            neg_risk: self.neg_risk.or(earlier.neg_risk),
+            fee_rate_bps: self.fee_rate_bps.or(earlier.fee_rate_bps),
+        }
+    }
+}
+
+/// What an order is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The order format.
+    pub version: Version,
+    /// The tick.
+    pub tick_size: Tick,
+    /// Which exchange.
+    pub neg_risk: bool,
+    /// What version 1 signs as the fee.
+    pub fee_rate_bps: U256,
+    /// What the trader should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why an order cannot be made for a market.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// Neither the caller nor a venue says it.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// The caller and the venue say different things.
+    #[error("{field} is {given} in the request, and {said} at the CLOB")]
+    Contradiction {
+        /// The JSON name.
+        field: &'static str,
+        /// By the caller.
+        given: String,
+        /// By the venue.
+        said: String,
+    },
+}
+
+impl Terms {
+    /// What the caller asked, where no venue is.
+    pub fn given(asked: &Asked) -> Result<Self, TermsError> {
+        Self::agree(asked, asked.version.or(DEFAULT_VERSION), &Said::default())
+    }
+
+    /// Puts together what the caller asked and what the venue said.
+    pub fn agree(asked: &Asked, version: Version, said: &Said) -> Result<Self, TermsError> {
+        let contradiction = |field, given: &dyn ToString, said: &dyn ToString| {
+            Err(TermsError::Contradiction {
+                field,
+                given: given.to_string(),
+                said: said.to_string(),
+            })
+        };
+        let tick_size = match (asked.tick_size, said.tick_size) {
+            (Some(given), Some(said)) if given < said => {
+                return contradiction("tickSize", &given, &said);
+            }
+            (given, said) => given.or(said).ok_or(TermsError::Missing("tickSize"))?,
+        };
+        let neg_risk = match (asked.neg_risk, said.neg_risk) {
+            (Some(given), Some(said)) if given != said => {
+                return contradiction("negRisk", &given, &said);
+            }
+            (given, said) => given.or(said).ok_or(TermsError::Missing("negRisk"))?,
+        };
+        let mut warnings = Vec::new();
+        let mut fee_rate_bps = asked.fee_rate_bps;
+        if version.format().layout == Layout::Expiring {
+            match (asked.fee_rate_bps, said.fee_rate_bps) {
+                (Some(Whole(given)), Some(Whole(said))) if given != said => {
+                    if said != U256::ZERO {
+                        return contradiction("feeRateBps", &given, &said);
+                    }
+                    warnings.push(Warning {
+                        code: "fee-rate-replaced",
+                        text: format!(
+                            "feeRateBps {given} was replaced by 0: the market has no fee"
+                        ),
+                    });
+                    fee_rate_bps = Some(Whole(said));
+                }
+                (given, said) => fee_rate_bps = given.or(said),
+            }
+        }
+        Ok(Self {
+            version,
+            tick_size,
+            neg_risk,
+            fee_rate_bps: fee_rate_bps.unwrap_or_default().0,
+            warnings,
+        })
+    }
+}
+
+impl OrderRequest {
+    /// What the request says of its market.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            token_id: self.token_id,
+            version: self.version,
+            tick_size: self.tick_size,
+            neg_risk: self.neg_risk,
+            fee_rate_bps: self.fee_rate_bps,
+        }
+    }
+}
+
+impl MarketOrderRequest {
+    /// What the request says of its market.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            token_id: self.token_id,
+            version: self.version,
+            tick_size: self.tick_size,
+            neg_risk: self.neg_risk,
+            fee_rate_bps: self.fee_rate_bps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn agree(asked: Value, said: (&str, bool, u64)) -> Result<Terms, TermsError> {
+        let mut request = json!({ "tokenID": "12", "side": "BUY", "amount": "1" });
+        let asked = asked.as_object().unwrap().clone();
+        request.as_object_mut().unwrap().extend(asked);
+        let request: MarketOrderRequest = serde_json::from_value(request).unwrap();
+        let said = Said {
+            tick_size: Some(said.0.parse().unwrap()),
+            neg_risk: Some(said.1),
+            fee_rate_bps: Some(Whole(U256::from(said.2))),
+        };
+        Terms::agree(&request.asked(), request.version.or(DEFAULT_VERSION), &said)
+    }
+
+    #[test]
+    fn the_market_says_what_the_caller_does_not() {
+        let terms = agree(json!({ "version": 1 }), ("0.001", true, 30)).unwrap();
+        assert_eq!(terms.tick_size.to_string(), "0.001");
+        assert!(terms.neg_risk && terms.warnings.is_empty());
+        assert_eq!(terms.fee_rate_bps, U256::from(30));
+        let nothing = agree(json!({}), ("0.001", true, 30)).unwrap();
+        assert_eq!(nothing.version, DEFAULT_VERSION);
+    }
+
+    #[test]
+    fn a_contradiction_names_both_and_a_coarser_tick_is_none() {
+        for (asked, said, field) in [
+            (
+                json!({ "tickSize": "0.001" }),
+                ("0.01", false, 0),
+                "tickSize is 0.001",
+            ),
+            (
+                json!({ "tickSize": "0.0025" }),
+                ("0.005", false, 0),
+                "tickSize is 0.0025",
+            ),
+            (
+                json!({ "negRisk": true }),
+                ("0.01", false, 0),
+                "negRisk is true",
+            ),
+            (
+                json!({ "feeRateBps": 0, "version": 1 }),
+                ("0.01", false, 100),
+                "feeRateBps is 0",
+            ),
+            (
+                json!({ "feeRateBps": 7, "version": 1 }),
+                ("0.01", false, 100),
+                "feeRateBps is 7",
+            ),
+        ] {
+            let refusal = agree(asked, said).unwrap_err().to_string();
+            assert!(
+                refusal.starts_with(field) && refusal.contains("at the CLOB"),
+                "{refusal}"
+            );
+        }
+        let coarse = agree(json!({ "tickSize": "0.1" }), ("0.01", false, 0)).unwrap();
+        assert_eq!(coarse.tick_size.to_string(), "0.1");
+    }
+
+    #[test]
+    fn a_fee_where_there_is_none_is_replaced_and_said() {
+        let asked = json!({ "feeRateBps": 7, "version": 1 });
+        let terms = agree(asked, ("0.01", false, 0)).unwrap();
+        assert_eq!(terms.fee_rate_bps, U256::ZERO);
+        assert_eq!(terms.warnings[0].code, "fee-rate-replaced");
+    }
+}

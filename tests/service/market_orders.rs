@@ -1,0 +1,209 @@
+//! Cash to spend or shares to give, at a limit that is named or that the book gives.
+
+use serde_json::{Value, json};
+
+use crate::stand::{Stand, refused};
+use crate::support::venue::ClobServer;
+
+const MARKET: &str = "/v1/wallets/d-w/market-orders";
+
+/// A market order with everything said but the price.
+fn market(changes: Value) -> Value {
+    let mut order = json!({
+        "tokenID": "1001", "side": "BUY", "amount": "100", "tickSize": "0.01", "negRisk": false,
+    });
+    let Value::Object(changes) = changes else {
+        panic!("changes are fields")
+    };
+    order.as_object_mut().unwrap().extend(changes);
+    order
+}
+
+fn amounts(order: &Value) -> (&str, &str) {
+    let text = |member: &str| order[member].as_str().unwrap();
+    (text("makerAmount"), text("takerAmount"))
+}
+
+fn codes(answer: &Value) -> Vec<&str> {
+    let warnings = answer["warnings"].as_array().unwrap();
+    let codes = warnings.iter().map(|it| it["code"].as_str().unwrap());
+    codes
+        .filter(|code| *code != "token-id-looks-like-v3")
+        .collect()
+}
+
+#[tokio::test]
+async fn a_named_limit_needs_no_clob_and_is_on_record() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let owner = "6f1d1f3a-0000-4000-8000-000000000001";
+    let order = market(json!({ "price": "0.58", "owner": owner }));
+    let answer = stand.trader.post(MARKET, &order).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(
+        amounts(&answer.json["order"]),
+        ("100000000", "172413700"),
+        "100 ÷ 0.58, down to four decimals"
+    );
+    assert_eq!(answer.json["envelope"]["orderType"], "FOK");
+    assert!(codes(&answer.json).is_empty(), "{}", answer.text);
+    let id = answer.json["id"].as_str().unwrap();
+    let found = stand.trader.get(&format!("/v1/signatures/{id}")).await;
+    for said in [&answer.json, &found.json["record"]] {
+        assert_eq!(said["price"], "0.58");
+        assert_eq!(said["priceFrom"], "request");
+    }
+
+    let fak = market(json!({
+        "price": "0.585", "side": "SELL", "amount": "10.129", "orderType": "FAK", "owner": owner,
+    }));
+    let answer = stand.trader.post(MARKET, &fak).await;
+    assert_eq!(amounts(&answer.json["order"]), ("10120000", "5869600"));
+    assert_eq!(answer.json["envelope"]["orderType"], "FAK");
+    assert_eq!(codes(&answer.json), ["amount-cut", "price-rounded"]);
+
+    let fine = market(json!({ "price": "0.3", "tickSize": "0.001" }));
+    let answer = stand.trader.post(MARKET, &fine).await;
+    assert_eq!(amounts(&answer.json["order"]), ("100000000", "333333330"));
+    assert_eq!(codes(&answer.json), ["amounts-too-fine"]);
+}
+
+#[tokio::test]
+async fn a_market_order_that_cannot_be_is_refused_by_name_and_signs_nothing() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    for (changes, problem, detail) in [
+        (json!({ "price": "0.995" }), "order-refused", "price 0.995"),
+        (json!({ "price": "0.009" }), "order-refused", "price 0.009"),
+        (
+            json!({ "amount": "0.009", "price": "0.5" }),
+            "order-refused",
+            "amount 0.009",
+        ),
+        (json!({ "price": "-1" }), "invalid-field", "price"),
+        (json!({ "price": 0.5 }), "invalid-field", "price"),
+        (
+            json!({ "amount": "1e3", "price": "0.5" }),
+            "invalid-field",
+            "amount",
+        ),
+        (
+            json!({ "size": "1", "price": "0.5" }),
+            "invalid-field",
+            "size",
+        ),
+        (
+            json!({ "orderType": "GTC", "price": "0.5" }),
+            "invalid-field",
+            "GTC",
+        ),
+        (
+            json!({ "nonce": 1, "price": "0.5" }),
+            "order-refused",
+            "nonce",
+        ),
+        (json!({}), "venue-not-configured", "price"),
+        (json!({ "price": "0" }), "venue-not-configured", "price"),
+    ] {
+        let order = market(changes);
+        let answer = stand.trader.post(MARKET, &order).await;
+        refused(&order.to_string(), &answer, 422, problem, detail);
+    }
+    assert_eq!(stand.signed().await, (0, 0));
+    stand.still_signs().await;
+}
+
+#[tokio::test]
+async fn without_a_limit_the_book_gives_it_or_there_is_no_match() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&clob.section("polygon")).await else {
+        return;
+    };
+    // Nothing is said but what is wanted. The book of 1001: bids 0.49, asks 0.51, 10,000 shares each.
+    let bare = |side: &str, amount: &str, kind: &str| json!({ "tokenID": "1001", "side": side, "amount": amount, "orderType": kind });
+    for (order, price, maker, taker) in [
+        (bare("BUY", "100", "FOK"), "0.51", "100000000", "196078400"),
+        (bare("SELL", "100", "FOK"), "0.49", "100000000", "49000000"),
+        (
+            bare("BUY", "5100", "FOK"),
+            "0.51",
+            "5100000000",
+            "10000000000",
+        ),
+        (
+            bare("BUY", "5100.01", "FAK"),
+            "0.51",
+            "5100010000",
+            "10000019600",
+        ),
+    ] {
+        let answer = stand.trader.post(MARKET, &order).await;
+        assert_eq!(answer.status, 200, "{order}: {}", answer.text);
+        assert_eq!(answer.json["price"], price, "{order}");
+        assert_eq!(answer.json["priceFrom"], "book", "{order}");
+        assert_eq!(amounts(&answer.json["order"]), (maker, taker), "{order}");
+    }
+    let too_much = bare("BUY", "5100.01", "FOK");
+    let answer = stand.trader.post(MARKET, &too_much).await;
+    refused("more than the book", &answer, 422, "no-match", "too little");
+
+    // Books are its word, and are read with care. Each of these answers once.
+    let level = |price: &str| json!({ "price": price, "size": "10000" });
+    let book = |token: &str, asks: Value| {
+        let body = json!({ "asset_id": token, "bids": [], "asks": asks });
+        json!({ "path": "/book", "status": 200, "body": body })
+    };
+    for (what, fault, status, problem, detail) in [
+        (
+            "empty",
+            book("1001", json!([])),
+            422,
+            "no-match",
+            "other side",
+        ),
+        (
+            "best first",
+            book("1001", json!([level("0.51"), level("0.99")])),
+            502,
+            "venue-answer",
+            "/book",
+        ),
+        (
+            "another's",
+            book("1002", json!([level("0.51")])),
+            502,
+            "venue-answer",
+            "/book",
+        ),
+        (
+            "a double",
+            book("1001", json!([{ "price": 0.51, "size": "1" }])),
+            502,
+            "venue-answer",
+            "/book",
+        ),
+        (
+            "off the range",
+            book("1001", json!([level("0.995")])),
+            422,
+            "order-refused",
+            "price 0.995",
+        ),
+        (
+            "down",
+            json!({ "path": "/book", "status": 500 }),
+            503,
+            "venue-unavailable",
+            "price",
+        ),
+    ] {
+        clob.fault(fault).await;
+        let answer = stand.trader.post(MARKET, &bare("BUY", "1", "FOK")).await;
+        refused(what, &answer, status, problem, detail);
+    }
+    assert_eq!(stand.signed().await, (4, 4));
+}

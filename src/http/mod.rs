@@ -5,6 +5,7 @@
 
 mod admin;
 mod assertions;
+mod batches;
 mod body;
 mod builders;
 mod caller;
@@ -39,7 +40,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::signing::Signed;
-use body::BodyLimit;
+use body::{BodyLimit, BodyTimes};
 use problem::Problem;
 pub use serve::{ListenError, listen, serve};
 
@@ -113,6 +114,11 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(orders::sign_order))
         .routes(routes!(orders::sign_market_order))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(batches::sign_orders))
+                .layer(Extension(BodyTimes(8))),
+        )
         .routes(routes!(headers::issue_l2_headers))
         .routes(routes!(headers::issue_builder_headers))
         .routes(routes!(builders::give_builder_credential))

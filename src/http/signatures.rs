@@ -58,7 +58,7 @@ pub(super) struct Search {
     #[serde(rename = "orderHash")]
     #[param(rename = "orderHash")]
     order_hash: Option<String>,
-    /// Your own idempotency key.
+    /// Your own idempotency key, of one request or of a batch.
     idempotency_key: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn find_signatures(
         (None, Some(order_hash), None) => By::OrderHash(hash(order_hash)?),
         (None, None, Some(key)) => {
             let key = Key::try_from(key.as_str()).map_err(|error| wrong(&error.to_string()))?;
-            By::IdempotencyKey(caller.id, key.to_string())
+            By::IdempotencyKey(caller.id, key)
         }
         _ => {
             return Err(wrong(

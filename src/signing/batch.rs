@@ -11,6 +11,9 @@ use crate::callers::Caller;
 use crate::fail_point;
 use crate::idempotency::{Key, NotAKey, RequestDigest};
 
+/// The most drafts of one batch.
+pub const LARGEST_BATCH: usize = 100;
+
 /// How a batch came in.
 #[derive(Clone, Debug)]
 pub struct AskedTogether {

@@ -40,7 +40,7 @@ use crate::keys::{Key, KeyState};
 use crate::ledger::LedgerError;
 use crate::policy::{Action, Ask, Denied, Permit, Policy, Resource};
 use crate::sealing::SealingKey;
-pub use batch::AskedTogether;
+pub use batch::{AskedTogether, LARGEST_BATCH};
 pub use check::{BadSignature, Checked};
 use group::{Claim, Ended, Group, How, Joining};
 

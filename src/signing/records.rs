@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::batch::LARGEST_BATCH;
 use super::group::Release;
 use super::signatures::{By, Entry};
 use super::writer::Outcome;
@@ -277,28 +278,33 @@ pub(super) async fn abandon_overdue(tx: &mut Tx) -> Result<Vec<(IntentId, i32)>,
 }
 
 pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
-    let (mut id, mut order_hash, mut caller, mut key) = (None, None, None, None);
-    let (mut digests, mut r) = (Vec::new(), None);
+    let (mut id, mut order_hash, mut caller) = (None, None, None);
+    let (mut digests, mut r, mut keys) = (Vec::new(), None, Vec::new());
     match by {
         By::Id(it) => id = Some(it.uuid()),
         By::Digest(it) => digests = vec![it.to_vec()],
         By::Digests(all) => digests = all.iter().map(|it| it.to_vec()).collect(),
         By::R(it) => r = Some(it.as_bytes()),
         By::OrderHash(it) => order_hash = Some(it.as_slice()),
-        By::IdempotencyKey(by, it) => (caller, key) = (Some(by.uuid()), Some(it.as_str())),
+        By::IdempotencyKey(by, it) => {
+            caller = Some(by.uuid());
+            let items = (0..LARGEST_BATCH).map_while(|number| it.of_item(number).ok());
+            keys = items.map(|key| key.to_string()).collect();
+            keys.push(it.to_string());
+        }
     }
     let rows = sqlx::query!(
         r#"with found as materialized (
              select id from intents where id = $1
              union all select id from intents where digest = any($2)
              union all select intent_id from releases where order_hash = $3
-             union all select intent_id from idempotency_keys where caller_id = $4 and key = $5
+             union all select intent_id from idempotency_keys where caller_id = $4 and key = any($5)
              -- As the index releases_by_r has it.
              union all select intent_id from releases
                  where order_hash is not null and not answer_is_sealed
                    and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6
              -- Here, so that few rows are looked up however many the planner expects.
-             order by id desc limit 20)
+             order by id desc limit 100)
          select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
                 i.created_at, i.ended_at, r.order_hash as "order_hash?",
                 case when r.answer_is_sealed then null else r.answer end as answer
@@ -309,7 +315,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         &digests,
         order_hash,
         caller,
-        key,
+        &keys,
         r,
     )
     .fetch_all(ledger.pool())

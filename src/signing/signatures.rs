@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::id::{CallerId, IntentId};
+use crate::idempotency::Key;
 use crate::ledger::{Ledger, LedgerError};
 
 use super::records;
@@ -50,11 +51,11 @@ pub enum By {
     Digests(Vec<[u8; 32]>),
     /// By the r of an order's signature, 64 hexadecimal digits in lower case.
     R(String),
-    /// By the idempotency key of this caller.
-    IdempotencyKey(CallerId, String),
+    /// By the idempotency key of this caller, of one request or of a batch.
+    IdempotencyKey(CallerId, Key),
 }
 
-/// Finds what was signed, newest first; at most 20.
+/// Finds what was signed, newest first; at most 100.
 pub async fn find(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
     records::find_signatures(by, ledger).await
 }

@@ -12,6 +12,7 @@ mod support;
 mod admin;
 mod assertions;
 mod bad_input;
+mod batches;
 mod builder_sdk;
 mod builders;
 mod credentials;

@@ -222,7 +222,7 @@ async fn a_clob_that_fails_stops_only_those_who_need_it() {
         json!({ "status": 200, "body": { "neg_risk": "false" } }),
     ))
     .await;
-    let answer = stand.trader.post(ORDERS, &bare("1001")).await;
+    let answer = stand.trader.post(ORDERS, &bare("1002")).await;
     refused("text for a flag", &answer, 502, "venue-answer", "negRisk");
     clob.heal().await;
 

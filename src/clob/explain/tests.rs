@@ -47,8 +47,10 @@ fn signed(kind: u8, request: Value) -> Value {
         panic!("members")
     };
     all.as_object_mut().unwrap().extend(request);
-    let request = serde_json::from_value(all).unwrap();
-    let order = Order::build(&request, &profile, 123_456_789, NOW_MS, NOW_MS / 1000).unwrap();
+    let request: crate::clob::OrderRequest = serde_json::from_value(all).unwrap();
+    let terms = crate::clob::Terms::given(&request.asked()).unwrap();
+    let (salt, now) = (123_456_789, NOW_MS);
+    let order = Order::build(&request, &terms, &profile, salt, now, now / 1000).unwrap();
     order.signed(&sign(&key, order.digest())).envelope.unwrap()
 }
 

@@ -430,6 +430,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_version_is_followed_or_pinned() {
+        let version = |text: &str| {
+            let settings = format!("url = \"https://clob.polymarket.com\"\n{text}");
+            toml::from_str::<VenueSettings>(&settings).map(|it| it.version)
+        };
+        use crate::clob::Version;
+        assert_eq!(version(""), Ok(VersionChoice::Auto));
+        assert_eq!(version("version = \"auto\""), Ok(VersionChoice::Auto));
+        let pinned = VersionChoice::Exactly(Version::V1);
+        assert_eq!(version("version = 1"), Ok(pinned));
+        for wrong in ["version = -1", "version = 4", "version = \"2\""] {
+            assert!(version(wrong).is_err(), "{wrong}");
+        }
+    }
+
     #[tokio::test]
     async fn a_venue_that_is_not_there_is_unreachable() {
         let settings = serde_json::from_str(r#"{"url":"http://127.0.0.1:1"}"#).unwrap();

@@ -174,6 +174,7 @@ impl VersionChoice {
 
 impl<'de> Deserialize<'de> for VersionChoice {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Clone, Copy)]
         struct Choice;
         impl Visitor<'_> for Choice {
             type Value = VersionChoice;
@@ -188,6 +189,14 @@ impl<'de> Deserialize<'de> for VersionChoice {
                     .and_then(Version::try_from)
                     .map(VersionChoice::Exactly)
                     .map_err(E::custom)
+            }
+
+            /// All integers of TOML have a sign.
+            fn visit_i64<E: Error>(self, number: i64) -> Result<VersionChoice, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                u64::try_from(number)
+                    .map_err(wrong)
+                    .and_then(|number| self.visit_u64(number))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<VersionChoice, E> {

@@ -23,7 +23,9 @@ pub(crate) struct Plan {
     pub(crate) in_token: bool,
     path: String,
     /// `None`: a `GET`.
-    body: Option<&'static str>,
+    body: Option<String>,
+    /// How many signatures a request asks for.
+    pub(crate) signatures: usize,
 }
 
 impl Plan {
@@ -31,7 +33,7 @@ impl Plan {
         operation: &'static str,
         name: String,
         path: String,
-        body: &'static str,
+        body: &str,
         in_token: bool,
     ) -> Self {
         Self {
@@ -39,7 +41,24 @@ impl Plan {
             name,
             in_token,
             path,
-            body: Some(body),
+            body: Some(body.to_owned()),
+            signatures: 1,
+        }
+    }
+
+    /// So many orders a request.
+    pub(crate) fn batch(
+        size: usize,
+        name: String,
+        path: String,
+        order: &str,
+        in_token: bool,
+    ) -> Self {
+        let orders = vec![order; size].join(",");
+        let body = format!(r#"{{"orders":[{orders}]}}"#);
+        Self {
+            signatures: size,
+            ..Self::new("order", name, path, &body, in_token)
         }
     }
 
@@ -51,11 +70,17 @@ impl Plan {
             in_token: false,
             path: "/healthz".to_owned(),
             body: None,
+            signatures: 0,
         }
     }
 
+    /// Whether a request asks for several orders, even if it is for one.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.path.ends_with("/batch")
+    }
+
     fn request(&self, token: &str, key: &str) -> String {
-        let Some(body) = self.body else {
+        let Some(body) = &self.body else {
             return format!("GET {} HTTP/1.1\r\nhost: chancery\r\n\r\n", self.path);
         };
         format!(
@@ -172,6 +197,10 @@ async fn ask(
         let request = plan.request(token, &format!("{run}-{number}"));
         connection.write_all(request.as_bytes()).await?;
         answer(&mut connection, &mut buffer).await?;
+        if plan.is_batch() {
+            let failed = buffer.windows(10).any(|ten| ten == b"\"problem\":");
+            ensure!(!failed, "an order of a batch was not signed");
+        }
         latencies.push(start.elapsed());
     }
     Ok(latencies)

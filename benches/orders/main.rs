@@ -129,6 +129,10 @@ async fn measure(options: &Options, dir: &Path) -> anyhow::Result<()> {
             load::run(&stage, &plan, *connections, warm_up).await?;
             let measured = load::run(&stage, &plan, *connections, point).await?;
             println!("{name:34}{measured}");
+            if plan.is_batch() {
+                let orders = measured.a_second() * plan.signatures as f64;
+                println!("{:34}{orders:8.0} orders/s", "");
+            }
             if plan.in_token {
                 ratios.extend(ratio(
                     &name,
@@ -163,6 +167,11 @@ fn plans(stage: &Stage) -> Vec<Plan> {
             ORDER,
             in_token,
         ));
+        for size in [1, 15, 100] {
+            let name = format!("batch of {size}, {device}");
+            let path = format!("/v1/wallets/{prefix}-wallet/orders/batch");
+            plans.push(Plan::batch(size, name, path, ORDER, in_token));
+        }
         let client = format!("/v1/clients/{prefix}-client/assertions");
         plans.push(Plan::new(
             "assertion",
@@ -190,7 +199,7 @@ fn ratio(
             .iter()
             .filter(|device| device.operation == plan.operation)
     };
-    if connections == 1 {
+    if connections == 1 && !plan.is_batch() {
         let alone = mine().find(|device| device.sessions == 1)?;
         let floor = alone.signed.p50() + commit.p50() * 2;
         let over = measured.p50().saturating_sub(floor);
@@ -207,7 +216,7 @@ fn ratio(
     (best > 0.0).then(|| {
         format!(
             "{name}: {:.0} % of the device's best {best:.0}/s",
-            100.0 * measured.a_second() / best
+            100.0 * measured.a_second() * plan.signatures as f64 / best
         )
     })
 }

@@ -1,5 +1,8 @@
 //! Cash to spend or shares to give, at a limit that is named or that the book gives.
 
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, refused};
@@ -206,4 +209,83 @@ async fn without_a_limit_the_book_gives_it_or_there_is_no_match() {
         refused(what, &answer, status, problem, detail);
     }
     assert_eq!(stand.signed().await, (4, 4));
+}
+
+#[tokio::test]
+async fn the_clob_takes_what_was_signed() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&clob.section("polygon")).await else {
+        return;
+    };
+    let create = json!({ "mode": "create", "nonce": 0 });
+    let made = stand
+        .operator
+        .post("/v1/wallets/d-w/credentials", &create)
+        .await;
+    let key = made.json["apiKey"].as_str().unwrap();
+    let roles = ["credential-holder", "trader"];
+    let holder = json!({ "name": "holder", "owner": "d", "roles": roles });
+    let holder = stand.operator.post("/v1/callers", &holder).await.json;
+    let holder = stand.server.caller(holder["token"].as_str().unwrap());
+    let path = format!("/v1/wallets/d-w/credentials/{key}/reveal");
+    let revealed = holder.post(&path, &json!({})).await;
+    assert_eq!(revealed.status, 200, "{}", revealed.text);
+    let credential = revealed.json;
+
+    let mut envelopes = Vec::new();
+    for order in [
+        json!({ "tokenID": "1001", "side": "BUY", "amount": "33.33", "orderType": "FAK" }),
+        json!({ "tokenID": "1002", "side": "SELL", "amount": "7.77", "price": "0.485" }),
+        json!({ "tokenID": "3001", "side": "BUY", "amount": "50", "version": 1 }),
+        json!({ "tokenID": "2001", "side": "BUY", "amount": "10", "price": "0.5" }),
+    ] {
+        let mut order = order;
+        order["owner"] = json!(key);
+        let answer = stand.trader.post(MARKET, &order).await;
+        assert_eq!(answer.status, 200, "{order}: {}", answer.text);
+        envelopes.push(answer.json["envelope"].clone());
+    }
+    let limits: Vec<Value> = (0..11)
+        .map(|at| {
+            let size = format!("{}.5", 10 + at);
+            json!({ "tokenID": "2002", "side": "BUY", "price": "0.501", "size": size, "owner": key })
+        })
+        .collect();
+    let batch = json!({ "orders": limits });
+    let answer = stand
+        .trader
+        .post("/v1/wallets/d-w/orders/batch", &batch)
+        .await;
+    for outcome in answer.json["orders"].as_array().unwrap() {
+        envelopes.push(outcome["order"]["envelope"].clone());
+    }
+    assert_eq!(envelopes.len(), 15, "as many as an envelope takes");
+
+    let body = json!(envelopes).to_string();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
+    let text = |member: &str| credential[member].as_str().unwrap();
+    let secret = URL_SAFE.decode(text("secret")).unwrap();
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+    let message = format!("{now}POST/orders{body}");
+    let tag = URL_SAFE.encode(hmac::sign(&secret, message.as_bytes()));
+    let wallet = stand.trader.get("/v1/wallets/d-w").await.json;
+    let request = stand.trader.http.post(format!("{}/orders", clob.url));
+    let request = request
+        .header("POLY_ADDRESS", wallet["address"].as_str().unwrap())
+        .header("POLY_SIGNATURE", tag)
+        .header("POLY_TIMESTAMP", now)
+        .header("POLY_API_KEY", key)
+        .header("POLY_PASSPHRASE", text("passphrase"))
+        .body(body);
+    let taken: Value = request.send().await.unwrap().json().await.unwrap();
+    for (at, outcome) in taken.as_array().unwrap_or(&Vec::new()).iter().enumerate() {
+        assert_eq!(outcome["errorMsg"], "", "{at}: {outcome}");
+    }
+    assert_eq!(
+        clob.state().await["orders"].as_array().unwrap().len(),
+        15,
+        "{taken}"
+    );
 }

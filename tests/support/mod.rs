@@ -469,10 +469,10 @@ pub(crate) async fn desk(operator: &Caller, name: &str, backend: &str) -> String
     made.json["token"].as_str().unwrap().to_owned()
 }
 
-/// A limit order that can be signed.
+/// A limit order that can be signed, for a market that no CLOB server of the tests knows.
 pub(crate) fn order() -> Value {
     json!({
-        "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
+        "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992999",
         "side": "BUY", "price": "0.56", "size": "21.04", "tickSize": "0.01", "negRisk": false,
     })
 }

@@ -63,8 +63,8 @@ impl Maker<'_> {
         let order = match wish {
             Wish::Limit(request) => {
                 let now_ms = self.clock.unix_ms();
-                let now_s = now_ms.div_euclid(1000);
-                Order::build(request, &terms, self.profile, salt(), now_ms, now_s)
+                let seconds = now_ms.div_euclid(1000);
+                Order::build(request, &terms, self.profile, salt(), now_ms, seconds)
             }
             Wish::Market(request) => {
                 let limit = self.limit(request).await?;

@@ -83,13 +83,12 @@ impl OrderError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::PriceOutOfRange { .. } | Self::PriceOffGrid { .. } => "price",
-            Self::NothingLeft { field, .. } => field,
+            Self::NothingLeft { field, .. } | Self::NotInVersion { field, .. } => field,
             Self::NoMatch(_) => "amount",
             Self::ExpirationMissing
             | Self::ExpirationUnexpected(_)
             | Self::ExpirationPast { .. } => "expiration",
             Self::PostOnlyNeverRests(_) => "postOnly",
-            Self::NotInVersion { field, .. } => field,
             Self::DepositWalletInV1 => "version",
             Self::SaltOutOfRange(_) => "salt",
             Self::BeforeTime(_) => "timestamp",

@@ -171,10 +171,12 @@ mod tests {
 
     use super::*;
 
-    fn agree(asked: Value, said: (&str, bool, u64)) -> Result<Terms, TermsError> {
+    fn agree(mut asked: Value, said: (&str, bool, u64)) -> Result<Terms, TermsError> {
         let mut request = json!({ "tokenID": "12", "side": "BUY", "amount": "1" });
-        let asked = asked.as_object().unwrap().clone();
-        request.as_object_mut().unwrap().extend(asked);
+        request
+            .as_object_mut()
+            .unwrap()
+            .append(asked.as_object_mut().unwrap());
         let request: MarketOrderRequest = serde_json::from_value(request).unwrap();
         let said = Said {
             tick_size: Some(said.0.parse().unwrap()),

@@ -436,10 +436,9 @@ mod tests {
             let settings = format!("url = \"https://clob.polymarket.com\"\n{text}");
             toml::from_str::<VenueSettings>(&settings).map(|it| it.version)
         };
-        use crate::clob::Version;
         assert_eq!(version(""), Ok(VersionChoice::Auto));
         assert_eq!(version("version = \"auto\""), Ok(VersionChoice::Auto));
-        let pinned = VersionChoice::Exactly(Version::V1);
+        let pinned = VersionChoice::Exactly(crate::clob::Version::V1);
         assert_eq!(version("version = 1"), Ok(pinned));
         for wrong in ["version = -1", "version = 4", "version = \"2\""] {
             assert!(version(wrong).is_err(), "{wrong}");

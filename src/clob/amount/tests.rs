@@ -273,7 +273,7 @@ fn a_market_order_never_trades_above_its_limit_and_loses_less_than_one_unit() {
         let tick = TICKS[usize::try_from(next(&mut state) % 6).unwrap()];
         let on_grid = price(tick.0 * (1 + next(&mut state) % (ONE / tick.0 - 1)));
         // Half of the limits lie between two steps, or they are the highest price.
-        let limit = if next(&mut state) % 2 == 0 && on_grid < price(ONE - tick.0) {
+        let limit = if next(&mut state).is_multiple_of(2) && on_grid < price(ONE - tick.0) {
             format!(
                 "0.{:018}",
                 on_grid.fraction + 1 + next(&mut state) % (tick.0 * PRICE_UNIT - 1)
@@ -282,11 +282,11 @@ fn a_market_order_never_trades_above_its_limit_and_loses_less_than_one_unit() {
             on_grid.to_string()
         };
         let whole = next(&mut state) >> (next(&mut state) % 64);
-        let amount = match next(&mut state) % 2 {
+        let amount = match next(&mut state) % 3 {
             0 => format!("{whole}.{:02}", next(&mut state) % 100),
             _ => format!("{whole}.{:09}", next(&mut state) % 1_000_000_000),
         };
-        let side = if next(&mut state) % 2 == 0 {
+        let side = if next(&mut state).is_multiple_of(2) {
             Side::Buy
         } else {
             Side::Sell

@@ -40,19 +40,29 @@ where
         F: Future<Output = Result<V, VenueError>>,
     {
         loop {
-            let answer = ask();
-            let question = async move {
-                let asked_at = Instant::now();
-                answer.await.map(|value| Seen { value, asked_at })
+            let seen = match self.0.get(&key).await {
+                Some(seen) => seen,
+                None => Box::pin(self.ask(key.clone(), ask())).await?,
             };
-            let found = self.0.try_get_with(key.clone(), question).await;
-            let seen = found.map_err(|error| VenueError::clone(&error))?;
             if since.is_none_or(|since| seen.asked_at >= since) {
                 return Ok(seen.value);
             }
             // What comes next was asked after this look, so this ends.
             self.0.invalidate(&key).await;
         }
+    }
+
+    async fn ask(
+        &self,
+        key: K,
+        answer: impl Future<Output = Result<V, VenueError>>,
+    ) -> Result<Seen<V>, VenueError> {
+        let question = async {
+            let asked_at = Instant::now();
+            answer.await.map(|value| Seen { value, asked_at })
+        };
+        let found = self.0.try_get_with(key, question).await;
+        found.map_err(|error| VenueError::clone(&error))
     }
 }
 

@@ -116,12 +116,12 @@ impl Drop for ClobServer {
 }
 
 /// A fault that is always there.
-pub(crate) fn always(path: &str, fault: Value) -> Value {
+pub(crate) fn always(path: &str, mut fault: Value) -> Value {
     let mut whole = json!({ "path": path, "times": -1 });
     whole
         .as_object_mut()
         .unwrap()
-        .extend(fault.as_object().unwrap().clone());
+        .append(fault.as_object_mut().unwrap());
     whole
 }
 

@@ -315,7 +315,7 @@ async fn a_trader_posts_and_cancels_at_the_clob_without_ever_holding_the_secret(
     order["owner"] = api_key.clone().into();
     order["orderType"] = "GTC".into();
     order["price"] = "0.5".into();
-    order["tickSize"] = "0.1".into();
+    order["tokenID"] = "1001".into();
     let signed = stand.trader.post("/v1/wallets/d-w/orders", &order).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
     let body = signed.json["envelope"].to_string();

@@ -407,7 +407,7 @@ async fn kill_at(point: &'static str) {
     let Some(mut world) = World::open(Some(point), seed).await else {
         return;
     };
-    let kills = count(20, 400);
+    let kills = count(20, 260);
     let (mut wishes, mut granted) = (0, 0);
     while world.kills < kills {
         wishes += 1;

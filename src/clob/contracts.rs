@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::wallet::Chain;
 use crate::ethereum::eip712::Domain;
-use crate::ethereum::keccak256;
+use crate::ethereum::{Address, keccak256};
 
 /// A format of orders. Equals the `version` of its EIP-712 domain; a number in JSON.
 #[derive(
@@ -60,10 +60,13 @@ pub struct Exchange {
     pub separator: [u8; 32],
 }
 
+/// `name` of every exchange's domain.
+pub const DOMAIN_NAME: &str = "Polymarket CTF Exchange";
+
 const EXPIRING: &str = "Order(uint256 salt,address maker,address signer,address taker,uint256 tokenId,uint256 makerAmount,uint256 takerAmount,uint256 expiration,uint256 nonce,uint256 feeRateBps,uint8 side,uint8 signatureType)";
 const TIMESTAMPED: &str = "Order(uint256 salt,address maker,address signer,uint256 tokenId,uint256 makerAmount,uint256 takerAmount,uint8 side,uint8 signatureType,uint256 timestamp,bytes32 metadata,bytes32 builder)";
 /// ERC-7739's wrapper, before the type string of its contents.
-const NESTED: &str = "TypedDataSign(Order contents,string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)";
+pub(super) const NESTED: &str = "TypedDataSign(Order contents,string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)";
 
 const FORMATS: [(Version, Layout, &str); 3] = [
     (Version::V1, Layout::Expiring, EXPIRING),
@@ -108,7 +111,7 @@ static HASHED_EXCHANGES: LazyLock<[Exchange; 12]> = LazyLock::new(|| {
             .parse()
             .expect("the table's addresses have their checksums");
         let domain = Domain {
-            name: "Polymarket CTF Exchange",
+            name: DOMAIN_NAME,
             version: version.text(),
             chain_id: chain.id(),
             verifying_contract: Some(contract),
@@ -138,6 +141,13 @@ impl Version {
         }
     }
 
+    /// The version that a domain writes so.
+    pub fn of_text(text: &str) -> Option<Self> {
+        [Self::V1, Self::V2, Self::V3]
+            .into_iter()
+            .find(|version| version.text() == text)
+    }
+
     /// The format's entry, with its hashes.
     #[expect(clippy::missing_panics_doc, reason = "a test shows the table complete")]
     pub fn format(self) -> &'static Format {
@@ -154,6 +164,20 @@ impl Version {
             .iter()
             .find(|it| (it.version, it.chain, it.neg_risk) == (self, chain, neg_risk))
             .expect("a test finds every combination in the table")
+    }
+}
+
+impl Exchange {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        HASHED_EXCHANGES.iter()
+    }
+
+    /// The exchange that a domain names.
+    pub fn at(version: Version, chain: Chain, contract: Address) -> Option<&'static Self> {
+        Self::all().find(|it| {
+            (it.version, it.chain, it.domain.verifying_contract) == (version, chain, Some(contract))
+        })
     }
 }
 
@@ -208,6 +232,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_adapter_is_no_exchange() {
+        let adapter = NEG_RISK_ADAPTER.parse().ok();
+        assert!(adapter.is_some());
+        assert!(Exchange::all().all(|it| it.domain.verifying_contract != adapter));
     }
 
     #[test]

@@ -86,3 +86,49 @@ impl Draft for OrderDraft {
         }
     }
 }
+
+/// An order that the caller put together. The answer is the signature alone, as JSON-RPC wants it: a
+/// deposit wallet's envelope is put around it by the caller, who has everything that belongs there.
+pub struct TypedOrderDraft(pub OrderDraft);
+
+impl Ask for TypedOrderDraft {
+    fn action(&self) -> Action {
+        self.0.action()
+    }
+
+    fn resource(&self) -> Resource {
+        self.0.resource()
+    }
+}
+
+impl Draft for TypedOrderDraft {
+    fn operation(&self) -> &'static str {
+        self.0.operation()
+    }
+
+    fn subject(&self) -> Uuid {
+        self.0.subject()
+    }
+
+    fn key(&self) -> &Key {
+        self.0.key()
+    }
+
+    fn useful_until(&self) -> Option<OffsetDateTime> {
+        self.0.useful_until()
+    }
+
+    fn prepare(&self, now_ms: i64) -> Prepared {
+        self.0.prepare(now_ms)
+    }
+
+    fn answer(&self, _id: IntentId, _prepared: &Prepared, signature: &Checked) -> Answer {
+        let Checked::Ethereum(signature) = signature else {
+            unreachable!("an order is a digest, and its signature was checked as recoverable");
+        };
+        Answer {
+            body: serde_json::to_vec(&signature.to_string()).expect("text serializes"),
+            is_secret: false,
+        }
+    }
+}

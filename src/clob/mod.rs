@@ -13,6 +13,7 @@
 //! sides that become SELL, orders for nothing. Where they differ, exact decimal arithmetic with the
 //! TypeScript clients' steps decides, and what the decimal clients refuse is refused.
 
+pub mod accounts;
 pub mod amount;
 pub mod api_keys;
 pub mod book;
@@ -32,6 +33,7 @@ mod order_error;
 pub mod request;
 pub mod signed;
 pub mod terms;
+pub mod typed_data;
 pub mod venue;
 pub mod wallet;
 pub mod wallets;

@@ -10,8 +10,8 @@ use crate::ethereum::eip712::{number, struct_hash};
 use crate::ethereum::{Address, Signature, keccak256};
 
 /// The deposit wallet's domain: its name and version; the salt is zero.
-const WALLET_NAME: &str = "DepositWallet";
-const WALLET_VERSION: &str = "1";
+pub(super) const WALLET_NAME: &str = "DepositWallet";
+pub(super) const WALLET_VERSION: &str = "1";
 
 /// Ends a signature that is wrapped for a wallet. Source: ERC-6492.
 const SUFFIX: [u8; 32] = [

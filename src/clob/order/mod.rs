@@ -13,7 +13,7 @@ use super::{OrderError, nested};
 use crate::ethereum::eip712::{self, Bytes32};
 
 /// 2⁵³ − 1: the largest integer that survives a JSON reader that uses doubles.
-const LARGEST_SALT: u64 = (1 << 53) - 1;
+pub(super) const LARGEST_SALT: u64 = (1 << 53) - 1;
 
 /// What `auto` means where no venue is asked.
 pub const DEFAULT_VERSION: Version = Version::V2;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Log;
 use crate::callers::Callers;
+use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
 use crate::clob::l2;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub builders: Builders,
     /// How headers of level 2 are made.
     pub l2: l2::Settings,
+    /// The same by their keys' addresses.
+    pub accounts: Accounts,
     /// The CLOBs that the service speaks to.
     pub venues: Venues,
     /// What those say of their markets.
@@ -181,16 +184,18 @@ impl App {
             stop: stop.clone(),
         });
         let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
+        let wallets = Wallets::new(
+            ledger.clone(),
+            keys.clone(),
+            approvals.clone(),
+            clock.clone(),
+        );
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
             signer,
-            wallets: Wallets::new(
-                ledger.clone(),
-                keys.clone(),
-                approvals.clone(),
-                clock.clone(),
-            ),
+            accounts: Accounts::new(wallets.clone()),
+            wallets,
             markets: Markets::new(&venues),
             venues,
             api_keys,

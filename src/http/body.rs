@@ -28,20 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .get::<OriginalUri>()
             .map_or_else(|| request.uri().path(), |uri| uri.path())
             .to_owned();
-        let declared = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok());
-        let essence = declared
-            .unwrap_or("")
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = format!("Content-Type is {:?}", declared.unwrap_or(""));
-            return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
+        declared_as_json(&request)?;
         let limit = request.extensions().get::<BodyLimit>().copied();
         let times = request.extensions().get::<BodyTimes>().copied();
         let bytes = read(
@@ -84,6 +71,18 @@ fn refused(bytes: &[u8], error: &serde_json::Error) -> Problem {
     }
 }
 
+/// Refuses what is not declared as JSON.
+pub(super) fn declared_as_json(request: &Request) -> Result<(), Problem> {
+    let declared = request.headers().get(header::CONTENT_TYPE);
+    let declared = declared.and_then(|v| v.to_str().ok()).unwrap_or("");
+    let essence = declared.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("Content-Type is {declared:?}");
+    Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
 /// How much of a body is read for an operation, in bytes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct BodyLimit(pub(super) usize);
@@ -95,7 +94,8 @@ pub(super) struct BodyTimes(pub(super) usize);
 /// What is read of a body that is too large. A client that is still sending does not hear an answer.
 const READ_AT_MOST: usize = 16 * 1024 * 1024;
 
-async fn read(request: Request, limit: usize, times: usize) -> Result<Vec<u8>, Problem> {
+/// The whole body, unless it is larger than that many times the limit.
+pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let factor = if times == 1 {
             String::new()

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
 use crate::app::App;
@@ -14,26 +17,55 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let missing = || Problem::new(&problem::NOT_AUTHENTICATED, "there is no bearer token");
-        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let value = values
-            .next()
-            .and_then(|v| v.to_str().ok())
-            .ok_or_else(missing)?;
-        if values.next().is_some() {
-            return Err(Problem::new(
-                &problem::NOT_AUTHENTICATED,
-                "there are two credentials",
-            ));
+        match credential(&parts.headers)? {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                recognise(app, token).await
+            }
+            _ => Err(missing()),
         }
-        let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
-        let caller = app.callers.recognise(token.trim()).await?;
-        tracing::Span::current().record("caller.id", tracing::field::display(caller.id));
-        Ok(caller)
     }
+}
+
+/// A caller who may also come with Basic, the token as its password: tools that take nothing but a
+/// URL can say no more.
+pub(super) struct EitherWay(pub(super) Caller);
+
+impl FromRequestParts<App> for EitherWay {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let (scheme, value) = credential(&parts.headers)?.ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Caller::from_request_parts(parts, app).await.map(Self);
+        }
+        let pair = STANDARD.decode(value).map(Zeroizing::new);
+        let pair = pair.map_err(|_| missing())?;
+        let pair = std::str::from_utf8(&pair).map_err(|_| missing())?;
+        let (_, password) = pair.split_once(':').ok_or_else(missing)?;
+        recognise(app, password).await.map(Self)
+    }
+}
+
+fn missing() -> Problem {
+    Problem::new(&problem::NOT_AUTHENTICATED, "there is no bearer token")
+}
+
+/// The one credential of a request: its scheme, and what comes after it.
+fn credential(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().and_then(|v| v.to_str().ok());
+    if values.next().is_some() {
+        let detail = "there are two credentials";
+        return Err(Problem::new(&problem::NOT_AUTHENTICATED, detail));
+    }
+    let pair = value.and_then(|value| value.split_once(' '));
+    Ok(pair.map(|(scheme, rest)| (scheme, rest.trim())))
+}
+
+async fn recognise(app: &App, token: &str) -> Result<Caller, Problem> {
+    let caller = app.callers.recognise(token).await?;
+    tracing::Span::current().record("caller.id", tracing::field::display(caller.id));
+    Ok(caller)
 }
 
 /// `Idempotency-Key`, where an operation needs it.

@@ -19,6 +19,7 @@ mod keys;
 mod nonces;
 mod orders;
 pub mod problem;
+mod rpc;
 mod serve;
 mod signatures;
 mod wallets;
@@ -50,7 +51,7 @@ pub use serve::{ListenError, listen, serve};
 pub struct Settings {
     /// Where to listen. Loopback only, until the service speaks TLS itself.
     pub listen: SocketAddr,
-    /// The largest body, in bytes.
+    /// The largest body, in bytes; eight times as much for `/rpc`, which takes batches.
     pub body_limit_bytes: usize,
     /// How many requests are worked on at a time; more are refused at once.
     pub concurrent_requests: usize,
@@ -125,6 +126,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(builders::sign))
         .routes(routes!(builders::sign_for_wallet))
         .routes(routes!(explain::explain_order))
+        .routes(routes!(rpc::call_rpc))
         .routes(routes!(assertions::issue_assertion))
         .routes(routes!(signatures::show_signature))
         .routes(routes!(signatures::find_signatures))
@@ -200,6 +202,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
                 "this path exists, with another method",
             )
         })
+        .layer(middleware::from_fn(rpc::translate))
         .layer(middleware::from_fn(observe))
         .with_state(app)
 }

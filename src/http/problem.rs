@@ -3,6 +3,8 @@
 //! The `match`es name every variant, so that a new error makes the compiler ask what callers may
 //! see. Causes and context go to the log, under the same request id.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +19,7 @@ use crate::clob::l2::RequestRefused;
 use crate::clob::making::NotMade;
 use crate::clob::market::MarketError;
 use crate::clob::terms::TermsError;
+use crate::clob::typed_data::TypedDataError;
 use crate::clob::venue::VenueError;
 use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
@@ -114,6 +117,10 @@ kinds! {
         "Nothing was signed. Ask for less, take a part with FAK, or name a price.";
     VENUE_CONTRADICTS "venue-contradicts" 422 "The CLOB says something else of this market"
         "Correct what the detail names, or leave it out to have it looked up; nothing was signed.";
+    TYPED_DATA_REFUSED "typed-data-refused" 422 "This typed data is not signed here"
+        "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
+    RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
+        "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
         "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
@@ -213,9 +220,11 @@ impl Problem {
     pub(super) fn busy() -> Self {
         Self::new(&BUSY, "the service is at its limit of concurrent requests").retry_after(1)
     }
-}
 
-impl Problem {
+    pub(super) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
     /// What the caller reads of it.
     pub(super) fn document(&self) -> Document<'_> {
         Document {
@@ -231,10 +240,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = self.document();
         let status =
             StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(document)).into_response();
+        let mut response = (status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -246,6 +254,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(Arc::new(self)); // where it is to be said in another form
         response
     }
 }
@@ -294,6 +303,12 @@ impl From<MarketError> for Problem {
             }
             MarketError::UnknownVersion(_) => Self::new(&VENUE_VERSION, detail),
         }
+    }
+}
+
+impl From<TypedDataError> for Problem {
+    fn from(error: TypedDataError) -> Self {
+        Self::new(&TYPED_DATA_REFUSED, error)
     }
 }
 

@@ -27,6 +27,8 @@ mod oauth_server;
 mod outages;
 mod query_data;
 mod reads;
+mod rpc;
+mod rpc_protocol;
 mod signing;
 mod stand;
 mod wallet_profiles;

@@ -171,6 +171,19 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Waits until a number is this one, for what the service does by itself.
+    pub(crate) async fn becomes(&self, sql: &str, number: i64) {
+        for _ in 0..150 {
+            if self.count(sql).await == number {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{sql} is {}, not {number}", self.count(sql).await);
+    }
+}
+
 /// Files of a deployment: configuration, keys, policy. The device is the sealed keystore.
 pub(crate) struct Deployment {
     pub(crate) dir: Scratch,

@@ -1,0 +1,190 @@
+//! `POST /rpc`: a remote signer for tools that know a wallet as a JSON-RPC endpoint.
+//!
+//! The official CLOB clients log in and order through it unmodified. It takes typed data of the kinds
+//! that this service signs anyway, and asks the same door; there is no method for anything else.
+//! Every answer is JSON-RPC, whatever stood in the way.
+
+mod error;
+mod message;
+mod sign;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::body::{self, BodyLimit};
+use super::caller::EitherWay;
+use super::problem::Problem;
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::Chain;
+use error::RpcError;
+use message::{Call, Message, Reply};
+
+/// Where it is.
+const PATH: &str = "/rpc";
+
+/// A batch may be this many times as large as one request elsewhere.
+const BATCH_FACTOR: usize = 8;
+
+/// Call a JSON-RPC method
+///
+/// A remote signer (JSON-RPC 2.0, batches of up to 100): `eth_accounts`, `eth_requestAccounts`,
+/// `eth_chainId`, `net_version`, and `eth_signTypedData_v4` (also as `eth_signTypedData` and
+/// `eth_signTypedData_v3`) for CLOB orders and logins. Errors carry the problem document in `data`.
+/// The token may also be the password of Basic authentication.
+#[utoipa::path(
+    post, path = "/rpc", tag = "rpc",
+    request_body(content = Object, description = "A call, or a list of calls"),
+    responses(
+        (status = 200, description = "Its answer, or a list of answers", body = Object),
+        (status = 204, description = "Nothing was to be answered"),
+        (status = "default", description = "A JSON-RPC answer with an error", body = Object),
+    ),
+)]
+pub(super) async fn call_rpc(
+    State(app): State<App>,
+    EitherWay(caller): EitherWay,
+    request: Request,
+) -> Result<Response, Problem> {
+    body::declared_as_json(&request)?;
+    let limit = request.extensions().get::<BodyLimit>().copied();
+    let bytes = body::read(request, limit.unwrap_or_default().0, BATCH_FACTOR).await?;
+    Ok(match Message::of(&bytes) {
+        Err(error) => answer(StatusCode::OK, &Reply::to_nobody(error)),
+        Ok(Message::Single(raw)) => match read(raw) {
+            Some(Ok(call)) => answer(StatusCode::OK, &reply(app, caller, call).await),
+            Some(Err(reply)) => answer(StatusCode::OK, &reply),
+            None => StatusCode::NO_CONTENT.into_response(),
+        },
+        Ok(Message::Batch(calls)) => {
+            let replies = batch(&app, &caller, calls.into_iter().filter_map(read)).await;
+            if replies.is_empty() {
+                StatusCode::NO_CONTENT.into_response()
+            } else {
+                answer(StatusCode::OK, &replies)
+            }
+        }
+    })
+}
+
+/// Works on all calls at once, and answers in their order.
+async fn batch(
+    app: &App,
+    caller: &Caller,
+    calls: impl Iterator<Item = Result<Call, Reply>>,
+) -> Vec<Reply> {
+    let mut under_way = Vec::new();
+    for call in calls {
+        let (app, caller) = (app.clone(), caller.clone());
+        under_way.push(match call {
+            Ok(call) => Ok(app.tasks.clone().spawn(reply(app, caller, call))),
+            Err(reply) => Err(reply),
+        });
+    }
+    let mut replies = Vec::with_capacity(under_way.len());
+    for reply in under_way {
+        replies.push(match reply {
+            Ok(task) => task.await.unwrap_or_else(|_| {
+                let died = Problem::new(&super::problem::INTERNAL, "the call was not worked on");
+                Reply::to_nobody(died.into())
+            }),
+            Err(reply) => reply,
+        });
+    }
+    replies
+}
+
+/// A call to be answered, or what is answered to something else. A call without an id wants no
+/// answer, so that nothing is signed for it either.
+fn read(raw: &serde_json::value::RawValue) -> Option<Result<Call, Reply>> {
+    match Call::of(raw) {
+        Ok(call) => call.id.is_some().then_some(Ok(call)),
+        Err((id, error)) => Some(Err(Reply::new(id, Err(error)))),
+    }
+}
+
+async fn reply(app: App, caller: Caller, mut call: Call) -> Reply {
+    let id = call.id.take().unwrap_or_default();
+    let outcome = dispatch(&app, &caller, &call).await;
+    Reply::new(id, outcome)
+}
+
+async fn dispatch(app: &App, caller: &Caller, call: &Call) -> Result<Value, RpcError> {
+    match call.method.as_str() {
+        "eth_accounts" | "eth_requestAccounts" => {
+            let accounts = sign::accounts(app, caller).await?;
+            Ok(json!(accounts))
+        }
+        "eth_chainId" => Ok(json!(format!("{:#x}", chain(app, caller).await?.id()))),
+        "net_version" => Ok(json!(chain(app, caller).await?.id().to_string())),
+        "eth_signTypedData_v4" | "eth_signTypedData" | "eth_signTypedData_v3" => {
+            sign::typed_data(app, caller, call).await
+        }
+        method @ ("eth_sign" | "personal_sign" | "eth_signTypedData_v1") => Err(
+            RpcError::never_signed(format!("{method} would sign what nobody can read here")),
+        ),
+        method @ ("eth_sendTransaction"
+        | "eth_signTransaction"
+        | "eth_sendRawTransaction"
+        | "wallet_sendTransaction"
+        | "wallet_sendCalls") => Err(RpcError::never_signed(format!(
+            "{method} is for transactions, and this service signs none"
+        ))),
+        method => Err(RpcError::no_method(format!(
+            "there is no method {:?}",
+            method.chars().take(64).collect::<String>()
+        ))),
+    }
+}
+
+/// The chain that a tool is told of: Polygon, unless all of the caller's wallets are on Amoy. A
+/// signature's chain comes from what is signed.
+async fn chain(app: &App, caller: &Caller) -> Result<Chain, Problem> {
+    let wallets = app.accounts.recent().await?;
+    let mut chains = wallets
+        .iter()
+        .filter(|wallet| sign::is_account_of(app, caller, wallet))
+        .map(|wallet| wallet.profile.chain());
+    let first = chains.next().unwrap_or(Chain::Polygon);
+    Ok(if chains.any(|chain| chain != first) {
+        Chain::Polygon
+    } else {
+        first
+    })
+}
+
+fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("plain data serializes");
+    super::admin::json(status, body)
+}
+
+/// Says in JSON-RPC's form what was refused before a call was read: who is calling, how, how much.
+pub(super) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let problem = response.extensions().get::<Arc<Problem>>().cloned();
+    let Some(problem) = problem.filter(|_| uri.path() == PATH) else {
+        return response;
+    };
+    let reply = Reply::to_nobody(RpcError::from(&*problem));
+    let body = serde_json::to_vec(&reply).expect("plain data serializes");
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.remove(header::CONTENT_LENGTH);
+    if headers.contains_key(header::WWW_AUTHENTICATE) {
+        headers.append(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"chancery\""),
+        );
+    }
+    *response.body_mut() = Body::from(body);
+    response
+}

@@ -1,0 +1,261 @@
+//! From an account and typed data to a signature.
+//!
+//! An account is a key's address. Which of its wallets is meant is in the message: an order names
+//! maker, signer and type; a login is one of the address itself.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::error::RpcError;
+use super::message::Call;
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::api_keys::{ApiKeyError, Wish};
+use crate::clob::draft::{OrderDraft, TypedOrderDraft};
+use crate::clob::l1::{ClobAuth, IssuedLogin};
+use crate::clob::typed_data::{TypedData, TypedDataError, TypedOrder};
+use crate::clob::wallets::Wallet;
+use crate::credentials::{LoginRefused, Replaces};
+use crate::ethereum::Address;
+use crate::http::credentials::hand_out_login;
+use crate::http::problem::{self, Problem};
+use crate::idempotency::RequestDigest;
+use crate::policy::Action;
+use crate::signing::{Asked, SigningError};
+
+/// The most patient of the libraries that sign through this gives up after ten seconds.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// How far a login's timestamp may be from now, in seconds. One that lies ahead could be spent when
+/// its holder has no right to it any more.
+const LOGIN_SKEW_S: i64 = 120;
+
+/// The accounts that a caller signs or logs in with, in the order of their wallets' names.
+pub(super) async fn accounts(app: &App, caller: &Caller) -> Result<Vec<Address>, Problem> {
+    let mut accounts = Vec::new();
+    for wallet in app.accounts.recent().await?.iter() {
+        let address = wallet.profile.key_address();
+        if !accounts.contains(&address) && is_account_of(app, caller, wallet) {
+            accounts.push(address);
+        }
+    }
+    Ok(accounts)
+}
+
+/// Whether the caller signs or logs in with this wallet.
+pub(super) fn is_account_of(app: &App, caller: &Caller, wallet: &Wallet) -> bool {
+    may(app, caller, Action::SignOrder, wallet) || login_right(app, caller, wallet).is_some()
+}
+
+/// By which right the caller logs in: to anything, or only to derive what a nonce made. Whoever
+/// derives by themselves is told the secrets, so that it takes the right to be told.
+fn login_right(app: &App, caller: &Caller, wallet: &Wallet) -> Option<Action> {
+    let may = |action| may(app, caller, action, wallet);
+    if may(Action::IssueL1Header) {
+        Some(Action::IssueL1Header)
+    } else if may(Action::DeriveCredential) && may(Action::RevealCredential) {
+        Some(Action::DeriveCredential)
+    } else {
+        None
+    }
+}
+
+fn may(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
+    app.policy
+        .decide(caller, action, &wallet.resource())
+        .is_ok()
+}
+
+/// `eth_signTypedData_v4`.
+pub(super) async fn typed_data(app: &App, caller: &Caller, call: &Call) -> Result<Value, RpcError> {
+    let wrong = |why: &str| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
+    let params = call.params.as_deref().map_or("[]", RawValue::get);
+    let params: Vec<&RawValue> =
+        serde_json::from_str(params).map_err(|_| wrong("a list is wanted"))?;
+    let [account, data] = params[..] else {
+        return Err(wrong("a list of two is wanted: the address, and the typed data").into());
+    };
+    let account: Address = serde_json::from_str(account.get())
+        .map_err(|error| wrong(&format!("the first is the account's address: {error}")))?;
+    let data = TypedData::read(data).map_err(Problem::from)?;
+
+    let mut all = app.accounts.recent().await.map_err(Problem::from)?;
+    let mut found = choose(app, caller, account, &data, &all);
+    if found.is_err() {
+        // It may have been made a moment ago.
+        all = app.accounts.fresh().await.map_err(Problem::from)?;
+        found = choose(app, caller, account, &data, &all);
+    }
+    let wallet = app.wallets.by_id(found?.id).await.map_err(Problem::from)?;
+    let wallet = wallet.ok_or_else(|| Problem::not_found("account"))?;
+    let digest = RequestDigest::of("POST", super::PATH, &json!(call.params));
+    match data {
+        TypedData::Order(order) => sign_order(app, caller, wallet, &order, digest).await,
+        TypedData::Login(login) => log_in(app, caller, wallet, &login, &all, digest).await,
+    }
+}
+
+async fn sign_order(
+    app: &App,
+    caller: &Caller,
+    wallet: Wallet,
+    order: &TypedOrder,
+    digest: RequestDigest,
+) -> Result<Value, RpcError> {
+    let now_s = app.clock.unix_ms().div_euclid(1000);
+    let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;
+    let draft = Box::new(TypedOrderDraft(OrderDraft { wallet, order }));
+    let asked = Asked {
+        digest,
+        idempotency: None,
+        deadline: Some(DEADLINE),
+    };
+    let done = app.signer.sign(caller, draft, asked).await;
+    let body = done.map_err(Problem::from)?.body;
+    Ok(serde_json::from_slice(&body).expect("an answer is JSON"))
+}
+
+/// The wallet that is meant, among those of the account that the caller knows of.
+fn choose(
+    app: &App,
+    caller: &Caller,
+    account: Address,
+    data: &TypedData,
+    all: &[Wallet],
+) -> Result<Wallet, Problem> {
+    let of_account: Vec<&Wallet> = all
+        .iter()
+        .filter(|wallet| wallet.profile.key_address() == account)
+        .filter(|wallet| {
+            may(app, caller, Action::View, wallet) || is_account_of(app, caller, wallet)
+        })
+        .collect();
+    if of_account.is_empty() {
+        return Err(Problem::not_found("account"));
+    }
+    match data {
+        TypedData::Order(order) => choose_for_order(app, caller, order, &of_account),
+        TypedData::Login(login) => choose_for_login(app, caller, account, login, &of_account),
+    }
+}
+
+fn choose_for_order(
+    app: &App,
+    caller: &Caller,
+    order: &TypedOrder,
+    wallets: &[&Wallet],
+) -> Result<Wallet, Problem> {
+    let fits = |wallet: &&&Wallet| order.fits(&wallet.profile).is_ok();
+    let signs = |wallet: &&&Wallet| may(app, caller, Action::SignOrder, wallet);
+    let fitting = || wallets.iter().filter(fits);
+    if let Some(wallet) = fitting().find(signs).or_else(|| fitting().next()) {
+        return Ok((**wallet).clone());
+    }
+    // What is wrong is said by the wallet that it is most like.
+    let alike = |wallet: &&&Wallet| {
+        let profile = &wallet.profile;
+        let chain = profile.chain() == order.chain();
+        let kind = profile.signature_type() == order.signature_type();
+        (!chain, !kind)
+    };
+    let nearest = wallets.iter().min_by_key(alike);
+    let why = nearest.and_then(|wallet| {
+        let why = order.fits(&wallet.profile).err()?;
+        Some(Problem::new(
+            &problem::TYPED_DATA_REFUSED,
+            format!("{why} (wallet {})", wallet.name),
+        ))
+    });
+    Err(why.unwrap_or_else(|| Problem::not_found("account")))
+}
+
+/// A login is of the address, so that any of its wallets on the chain will do: the first, by name, with
+/// which the caller may log in.
+fn choose_for_login(
+    app: &App,
+    caller: &Caller,
+    account: Address,
+    login: &ClobAuth,
+    wallets: &[&Wallet],
+) -> Result<Wallet, Problem> {
+    if login.address != account {
+        let why = format!("it is {}, and the account is {account}", login.address);
+        let field = "address";
+        return Err(TypedDataError::Value { field, why }.into());
+    }
+    let on_chain = || {
+        wallets
+            .iter()
+            .filter(|wallet| wallet.profile.chain() == login.chain)
+    };
+    let by = |right| on_chain().find(|wallet| login_right(app, caller, wallet) == Some(right));
+    let found = by(Action::IssueL1Header)
+        .or_else(|| by(Action::DeriveCredential))
+        .or_else(|| on_chain().next());
+    found.map(|wallet| (**wallet).clone()).ok_or_else(|| {
+        let why = format!("the account has no wallet on chain {}", login.chain.id());
+        TypedDataError::Domain(why).into()
+    })
+}
+
+async fn log_in(
+    app: &App,
+    caller: &Caller,
+    wallet: Wallet,
+    login: &ClobAuth,
+    all: &[Wallet],
+    request: RequestDigest,
+) -> Result<Value, RpcError> {
+    let now_s = app.clock.unix_ms().div_euclid(1000);
+    if (login.timestamp - now_s).abs() > LOGIN_SKEW_S {
+        let why = format!(
+            "{} is more than {LOGIN_SKEW_S} s from {now_s}, the time here: set the clock, or have the client use the server's time",
+            login.timestamp
+        );
+        let field = "timestamp";
+        return Err(Problem::from(TypedDataError::Value { field, why }).into());
+    }
+    // An API key is the address's. It ends for all its wallets, so that all have to allow it.
+    let account = wallet.account();
+    let mut sharing = all.iter().filter(|it| it.account() == account);
+    let replaces = if wallet.allow_replace && sharing.all(|it| it.allow_replace) {
+        Replaces::Anything
+    } else {
+        Replaces::Nothing
+    };
+    // The right to derive is enough for a nonce that made an API key; the door knows which did.
+    let right = login_right(app, caller, &wallet).unwrap_or(Action::IssueL1Header);
+    let wish = Wish {
+        caller: caller.clone(),
+        wallet,
+        right,
+        request,
+    };
+    // Other nonces may have to be settled first, which takes the CLOB's time; the work outlives the wait.
+    let (app_too, nonce, at) = (app.clone(), login.nonce, Some(login.timestamp));
+    let work = async move { hand_out_login(&app_too, wish, nonce, at, replaces).await };
+    let done = match tokio::time::timeout(DEADLINE, app.tasks.spawn(work)).await {
+        Ok(Ok(done)) => done.map_err(refusal)?,
+        Ok(Err(_)) => return Err(Problem::from(SigningError::LeaseLost).into()),
+        Err(_) => return Err(Problem::from(SigningError::DeadlineExceeded).into()),
+    };
+    let issued: IssuedLogin = serde_json::from_slice(&done.body).expect("an answer is JSON");
+    Ok(json!(issued.signature))
+}
+
+/// What the door said, in the words of somebody who has nothing but a client's settings to change.
+fn refusal(error: ApiKeyError) -> Problem {
+    match error {
+        ApiKeyError::Signing(SigningError::Login(LoginRefused::WouldReplace { api_key })) => {
+            Problem::new(
+                &problem::WOULD_REPLACE,
+                format!(
+                    "a new API key would end {api_key}, which may be live: log in with the nonce that made it, or have an operator set allow_replace on the wallet"
+                ),
+            )
+        }
+        other => other.into(),
+    }
+}

@@ -28,6 +28,7 @@ mod outages;
 mod query_data;
 mod reads;
 mod rpc;
+mod rpc_clients;
 mod rpc_protocol;
 mod signing;
 mod stand;

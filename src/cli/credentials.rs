@@ -207,16 +207,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             first,
         } => {
             let client = of.service.client()?;
-            let id = match resume {
-                Some(id) => id,
-                None => {
-                    let body = json!({ "from": from, "to": to });
-                    let begun = client.post(&of.path("nonce-searches"), &body).await?;
-                    begun["id"]
-                        .as_str()
-                        .context("the search has no id")?
-                        .to_owned()
-                }
+            let id = if let Some(id) = resume {
+                id
+            } else {
+                let body = json!({ "from": from, "to": to });
+                let begun = client.post(&of.path("nonce-searches"), &body).await?;
+                begun["id"]
+                    .as_str()
+                    .context("the search has no id")?
+                    .to_owned()
             };
             search(&client, &of, &id, first).await
         }

@@ -159,7 +159,9 @@ impl World {
         let (active, made) = self.at_venue().await;
         let used: Vec<_> = made.keys().cloned().collect();
         let some_used = used
-            .get(self.dice.below(used.len().max(1) as u64) as usize)
+            .iter()
+            .cycle()
+            .nth(self.dice.below(97).try_into().unwrap())
             .cloned();
         let fresh = self.next_nonce.to_string();
         self.next_nonce += 1;

@@ -343,10 +343,10 @@ impl ApiKeys {
 
     /// The API keys that the venue lists, asked with the one that works, or may.
     pub async fn listed(&self, wish: &Wish) -> Result<Vec<String>, ApiKeyError> {
-        let with = credentials::in_use(Kind::Trading, self.on_record(wish).await?);
-        let with = with.ok_or(ApiKeyError::NotFound)?;
+        let usable = credentials::in_use(Kind::Trading, self.on_record(wish).await?);
+        let usable = usable.ok_or(ApiKeyError::NotFound)?;
         let answer: answer::Listed = self
-            .level_2(wish, &with, "apiKeys", Method::GET, "/auth/api-keys")
+            .level_2(wish, &usable, "apiKeys", Method::GET, "/auth/api-keys")
             .await?;
         Ok(answer.api_keys)
     }

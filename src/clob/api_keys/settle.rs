@@ -427,7 +427,7 @@ impl ApiKeys {
             match self.derive(&wish, nonce, Origin::Signed).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::debug!(%error, %nonce, "a login that was handed out is not settled")
+                    tracing::debug!(%error, %nonce, "a login that was handed out is not settled");
                 }
             }
         }

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::print_line;
 use crate::app::App;
+use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys;
@@ -103,6 +104,7 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
             }
         }
     }
+    check_venues(&mut report, &config).await;
     if report.wrong > 0 {
         bail!("{} of the checks found something wrong", report.wrong);
     }
@@ -121,6 +123,43 @@ async fn check_clock(report: &mut Report, ledger: &crate::ledger::Ledger) {
         verdict,
         "synchronize both clocks: assertions live a minute",
     );
+}
+
+/// A CLOB that is configured answers, and its clock is ours: else it takes no login.
+async fn check_venues(report: &mut Report, config: &Config) {
+    const ADVICE: &str = "correct [clob] url, let the host reach it, or synchronize the clock";
+    let venues = match Venues::open(&config.clob) {
+        Ok(venues) => venues,
+        Err(error) => {
+            report.check("clob", Err(text(error)), ADVICE);
+            return;
+        }
+    };
+    for venue in venues.all() {
+        let verdict = match venue.time().await {
+            Ok(theirs) => {
+                let ahead_s = Clock::system()
+                    .unix_ms()
+                    .div_euclid(1000)
+                    .saturating_sub(theirs);
+                let said = format!(
+                    "{}, whose clock ours is {ahead_s} s ahead of",
+                    venue.settings().url
+                );
+                if ahead_s.abs() <= 5 {
+                    Ok(said)
+                } else {
+                    Err(said)
+                }
+            }
+            Err(error) => Err(format!("{}: {error}", venue.settings().url)),
+        };
+        report.check(
+            &format!("clob, chain {}", venue.chain().id()),
+            verdict,
+            ADVICE,
+        );
+    }
 }
 
 /// Each device, and each key in it: is it there, and is it the one on record?

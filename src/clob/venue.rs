@@ -225,6 +225,11 @@ impl Venues {
         })
     }
 
+    /// Those that are configured.
+    pub fn all(&self) -> impl Iterator<Item = &Venue> {
+        self.polygon.iter().chain(&self.amoy)
+    }
+
     /// The venue of a chain.
     pub fn on(&self, chain: Chain) -> Result<&Venue, VenueError> {
         let venue = match chain {
@@ -269,6 +274,11 @@ impl Venue {
     /// How it is configured.
     pub fn settings(&self) -> &VenueSettings {
         &self.settings
+    }
+
+    /// Its clock, in unix seconds.
+    pub async fn time(&self) -> Result<i64, VenueError> {
+        self.call("time", Call::get("/time", &[])).await
     }
 
     /// Makes a call, once.

@@ -14,7 +14,7 @@ use crate::approvals::{self, Approval};
 use crate::audit::Leaf;
 use crate::clob::l1::LoginDraft;
 use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
-use crate::clob::venue::{Call, Venue, VenueError};
+use crate::clob::venue::{Venue, VenueError};
 use crate::credentials::records as ledger;
 use crate::credentials::{
     Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose, Replaces, SealedPair,
@@ -116,11 +116,6 @@ impl ApiKeys {
             },
             Refusal::Used | Refusal::NotCreated | Refusal::NotDerived => error.clone().into(),
         }
-    }
-
-    /// The venue's clock, in unix seconds.
-    async fn venue_time(&self, venue: &Venue) -> Result<i64, VenueError> {
-        venue.call("time", Call::get("/time", &[])).await
     }
 
     /// Puts an API key on record, its secrets sealed in the device that holds the wallet's key.
@@ -270,7 +265,7 @@ impl ApiKeys {
     /// How far our clock is ahead of the venue's, in seconds.
     async fn ahead(&self, venue: &Venue) -> Result<i64, VenueError> {
         let ours = self.0.clock.unix_ms().div_euclid(1000);
-        Ok(ours.saturating_sub(self.venue_time(venue).await?))
+        Ok(ours.saturating_sub(venue.time().await?))
     }
 
     /// The API key works, so that its siblings do not. One that came on record meanwhile may have
@@ -383,7 +378,7 @@ impl ApiKeys {
         };
         let window = i64::from(venue.settings().l1_window_s);
         let ours = self.0.clock.unix_ms().div_euclid(1000);
-        let now = ours.min(self.venue_time(venue).await?);
+        let now = ours.min(venue.time().await?);
         let too_old = now.saturating_sub(window).saturating_sub(1);
         if latest > too_old {
             return Ok(false);

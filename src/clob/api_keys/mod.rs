@@ -17,7 +17,9 @@ mod records;
 pub mod search;
 mod settle;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +34,8 @@ use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials::records as ledger;
 use crate::credentials::{
-    self, Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose, Replaces, State,
+    self, Account, Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose,
+    Replaces, State,
 };
 use crate::custody::{CustodyError, Vault};
 use crate::fail_point;
@@ -49,7 +52,21 @@ const GRACE: time::Duration = time::Duration::minutes(5);
 
 /// What API keys are made with. Cheap to clone.
 #[derive(Clone)]
-pub struct ApiKeys(Arc<Parts>);
+pub struct ApiKeys(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// The logins that are watched until it is known what they did.
+    watched: Mutex<HashSet<(Account, CredentialNonce)>>,
+}
+
+impl Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
 
 /// What [`ApiKeys`] works with.
 pub struct Parts {
@@ -195,7 +212,10 @@ fn clock_ahead(ahead_s: Option<i64>) -> String {
 impl ApiKeys {
     /// What makes API keys.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            watched: Mutex::default(),
+        }))
     }
 
     /// `createApiKey`: makes an API key with a nonce. One that may be live ends with it, so it has to

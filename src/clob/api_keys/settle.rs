@@ -1,6 +1,7 @@
 //! The steps that the operations share: log in, ask, put on record, and find out what became of a
 //! login whose answer was lost.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -31,6 +32,9 @@ const CLOCKS_AGREE_S: i64 = 10;
 /// When a login that was handed out is asked after: while its holder may be spending it, and once
 /// more when it is too old.
 const LOOKS: [u64; 4] = [2, 10, 60, 0];
+
+/// The most logins that are watched at a time.
+const WATCHED_AT_MOST: usize = 256;
 
 impl ApiKeys {
     pub(super) fn ledger(&self) -> &Ledger {
@@ -407,23 +411,41 @@ impl ApiKeys {
     /// Learns what becomes of a login that was handed to a caller, while the service runs. What is
     /// not learned here is settled before the next nonce is used.
     pub async fn watch(&self, wish: Wish, nonce: CredentialNonce) {
-        let Ok(venue) = self.venue(&wish) else { return };
+        let login = (wish.wallet.account(), nonce);
+        {
+            let mut watched = self
+                .0
+                .watched
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if watched.len() >= WATCHED_AT_MOST || !watched.insert(login) {
+                return;
+            }
+        }
+        self.look(&wish, nonce).await;
+        let mut watched = self
+            .0
+            .watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        watched.remove(&login);
+    }
+
+    async fn look(&self, wish: &Wish, nonce: CredentialNonce) {
+        let Ok(venue) = self.venue(wish) else { return };
         let window = u64::from(venue.settings().l1_window_s);
         for look in LOOKS {
+            let open = self.unsettled(wish).await;
+            if open.is_ok_and(|open| open.iter().all(|(other, _)| *other != nonce)) {
+                return;
+            }
             let wait = if look == 0 { window + 2 } else { look };
             tokio::select! {
                 () = self.0.stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(wait)) => {}
             }
-            let open = self.unsettled(&wish).await;
-            if open.is_ok_and(|open| open.iter().all(|(other, _)| *other != nonce)) {
-                return;
-            }
-            match self.derive(&wish, nonce, Origin::Signed).await {
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::debug!(%error, %nonce, "a login that was handed out is not settled");
-                }
+            if let Err(error) = self.derive(wish, nonce, Origin::Signed).await {
+                tracing::debug!(%error, %nonce, "a login that was handed out is not settled");
             }
         }
     }

@@ -7,3 +7,4 @@
 pub mod assertion;
 pub mod clients;
 pub mod environment;
+pub mod scopes;

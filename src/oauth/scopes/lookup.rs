@@ -1,0 +1,321 @@
+//! From a call to the endpoint that it is, or to those that it may have been meant for.
+
+use std::collections::BTreeMap;
+
+use super::{Endpoint, Table};
+
+/// How an endpoint is called.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
+pub enum Method {
+    /// HTTP GET.
+    #[serde(rename = "GET", alias = "get")]
+    Get,
+    /// HTTP POST.
+    #[serde(rename = "POST", alias = "post")]
+    Post,
+    /// HTTP PUT; no documented endpoint takes it.
+    #[serde(rename = "PUT", alias = "put")]
+    Put,
+    /// HTTP PATCH; no documented endpoint takes it.
+    #[serde(rename = "PATCH", alias = "patch")]
+    Patch,
+    /// HTTP DELETE; no documented endpoint takes it.
+    #[serde(rename = "DELETE", alias = "delete")]
+    Delete,
+    /// A gRPC call.
+    #[serde(rename = "gRPC", alias = "grpc", alias = "GRPC")]
+    Grpc,
+}
+
+impl Method {
+    /// As the documentation writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Grpc => "gRPC",
+        }
+    }
+}
+
+/// A call that somebody makes or means to make.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// How; every way unless it is said.
+    #[serde(default)]
+    pub method: Option<Method>,
+    /// Where: a path, a whole URL, or the name of a gRPC call.
+    #[schema(example = "/v1/orderbook/ABC/bbo")]
+    pub path: String,
+}
+
+/// An endpoint that a call is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// What stands where the path has braces.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The documentation names no such endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is no documented endpoint{}", .asked, or_near(.near))]
+pub struct UnknownEndpoint {
+    /// The call.
+    pub asked: String,
+    /// What it may have been meant for.
+    pub near: Vec<String>,
+}
+
+fn or_near(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; near it are {}", near.join(", ")),
+    }
+}
+
+/// As many characters of a path are looked at.
+const PATH_LIMIT: usize = 512;
+/// As many near misses are named.
+const NEAR_LIMIT: usize = 5;
+
+impl Table {
+    /// The endpoints that a call is: one, or where it says no method one for each.
+    pub fn find(&self, wanted: &Wanted) -> Result<Vec<Match<'_>>, UnknownEndpoint> {
+        let place = Place::read(&wanted.path);
+        let right = |it: &&Endpoint| wanted.method.is_none_or(|method| method == it.method);
+        let found: Vec<_> = self
+            .endpoints
+            .iter()
+            .filter(right)
+            .filter_map(|endpoint| {
+                let parameters = place.fits(endpoint)?;
+                Some(Match {
+                    endpoint,
+                    parameters,
+                })
+            })
+            .collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let method = wanted.method.map(|it| format!("{} ", it.name()));
+        Err(UnknownEndpoint {
+            asked: format!("{}{}", method.unwrap_or_default(), place.text()),
+            near: self.near(&place),
+        })
+    }
+
+    fn near(&self, place: &Place) -> Vec<String> {
+        let given = place.text().to_lowercase();
+        let mut near: Vec<_> = self
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| {
+                let distance = if place.fits(endpoint).is_some() {
+                    0 // another method
+                } else {
+                    distance(&given, &place.filled_in(endpoint).to_lowercase())
+                };
+                let close = distance <= 2 + endpoint.endpoint.len() / 6;
+                close.then(|| {
+                    let name = format!("{} {}", endpoint.method.name(), endpoint.endpoint);
+                    (distance, name)
+                })
+            })
+            .collect();
+        near.sort();
+        near.truncate(NEAR_LIMIT);
+        near.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// Where a call goes, without host and query.
+struct Place {
+    segments: Vec<String>,
+}
+
+impl Place {
+    /// Takes a path, a URL, the bare name of a gRPC call, or its full one (`/package.API/Name`).
+    fn read(text: &str) -> Self {
+        let text: String = text.trim().chars().take(PATH_LIMIT).collect();
+        let path = match text.split_once("://") {
+            Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+            None => &text,
+        };
+        let path = path.split(['?', '#']).next().unwrap_or("");
+        let mut segments: Vec<_> = path.split('/').map(str::to_owned).collect();
+        let is_grpc = segments.len() == 3 && segments[0].is_empty() && segments[1].contains('.');
+        if is_grpc {
+            segments.drain(..2);
+        }
+        Self { segments }
+    }
+
+    fn text(&self) -> String {
+        self.segments.join("/")
+    }
+
+    /// The endpoint's path with what stands here in the place of its braces.
+    fn filled_in(&self, endpoint: &Endpoint) -> String {
+        let filled: Vec<_> = endpoint
+            .endpoint
+            .split('/')
+            .enumerate()
+            .map(|(at, part)| match self.segments.get(at) {
+                Some(given) if part.starts_with('{') => given,
+                _ => part,
+            })
+            .collect();
+        filled.join("/")
+    }
+
+    /// What stands in the braces, if this is the endpoint.
+    fn fits(&self, endpoint: &Endpoint) -> Option<BTreeMap<String, String>> {
+        let template: Vec<_> = endpoint.endpoint.split('/').collect();
+        if template.len() != self.segments.len() {
+            return None;
+        }
+        let mut parameters = BTreeMap::new();
+        for (given, wanted) in self.segments.iter().zip(template) {
+            let name = wanted.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+            match name {
+                Some(name) if !given.is_empty() => {
+                    parameters.insert(name.to_owned(), given.clone());
+                }
+                None if given == wanted => {}
+                _ => return None,
+            }
+        }
+        Some(parameters)
+    }
+}
+
+/// How many characters have to be put in, taken out or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, c) in a.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = i + 1;
+        for (j, d) in b.iter().enumerate() {
+            let changed = before + usize::from(c != *d);
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: Option<Method>, path: &str) -> Result<Vec<String>, UnknownEndpoint> {
+        let wanted = Wanted {
+            method,
+            path: path.to_owned(),
+        };
+        let found = Table::exchange().find(&wanted)?;
+        let name =
+            |it: &Match<'_>| format!("{} {}", it.endpoint.method.name(), it.endpoint.endpoint);
+        Ok(found.iter().map(name).collect())
+    }
+
+    #[test]
+    fn every_documented_endpoint_is_found_by_its_own_words() {
+        for endpoint in &Table::exchange().endpoints {
+            let name = format!("{} {}", endpoint.method.name(), endpoint.endpoint);
+            let path = endpoint.endpoint.replace("{symbol}", "ABC-26");
+            assert_eq!(found(Some(endpoint.method), &path).unwrap(), [name]);
+        }
+    }
+
+    #[test]
+    fn a_call_is_known_in_all_its_forms() {
+        for (path, endpoint) in [
+            ("/v1/positions?limit=5", "GET /v1/positions"),
+            (
+                "https://api.preprod.polymarketexchange.com/v1/positions#x",
+                "GET /v1/positions",
+            ),
+            (
+                "/v1/orderbook/ABC%2F1/bbo",
+                "GET /v1/orderbook/{symbol}/bbo",
+            ),
+            ("/v1/orderbook/bbo", "GET /v1/orderbook/{symbol}"),
+            (
+                "CreateMarketDataSubscription",
+                "gRPC CreateMarketDataSubscription",
+            ),
+            (
+                "/polymarket.v1.MarketDataSubscriptionAPI/CreateMarketDataSubscription",
+                "gRPC CreateMarketDataSubscription",
+            ),
+        ] {
+            assert_eq!(found(None, path).unwrap(), [endpoint], "{path}");
+        }
+        let wanted = Wanted {
+            method: None,
+            path: "/v1/orderbook/ABC/bbo".into(),
+        };
+        let found = Table::exchange().find(&wanted).unwrap();
+        assert_eq!(found[0].parameters["symbol"], "ABC");
+    }
+
+    #[test]
+    fn an_unknown_call_is_never_taken_for_a_known_one() {
+        for (method, path, near) in [
+            (
+                Some(Method::Post),
+                "/v1/positions",
+                Some("GET /v1/positions"),
+            ),
+            (Some(Method::Get), "/v1/position", Some("GET /v1/positions")),
+            (None, "/V1/Positions", Some("GET /v1/positions")),
+            (None, "/positions", Some("GET /v1/positions")),
+            (None, "/v1/positions/", Some("GET /v1/positions")),
+            (
+                Some(Method::Delete),
+                "/v1/trading/orders",
+                Some("POST /v1/trading/orders"),
+            ),
+            (
+                None,
+                "createMarketDataSubscription",
+                Some("gRPC CreateMarketDataSubscription"),
+            ),
+            (
+                None,
+                "/v1/orderbook//bbo",
+                Some("GET /v1/orderbook/{symbol}/bbo"),
+            ),
+            (None, "/nothing/of/the/kind", None),
+            (None, "", None),
+        ] {
+            let unknown = found(method, path).unwrap_err();
+            assert_eq!(
+                unknown.near.first().map(String::as_str),
+                near,
+                "{path}: {unknown}"
+            );
+            assert!(unknown.near.len() <= NEAR_LIMIT);
+        }
+    }
+}

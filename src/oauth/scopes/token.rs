@@ -1,0 +1,139 @@
+//! What an access token says of itself. Nobody's signature is checked: only the API can say whether
+//! a token is good, and what is read here decides nothing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+/// The largest token that is read, in bytes.
+const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// What a token says, unverified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// `scope`, in the token's order, without repetition.
+    pub scopes: Vec<String>,
+    /// `aud`: the API or APIs that it is for.
+    pub audiences: Vec<String>,
+    /// `iss`: who made it.
+    pub issuer: Option<String>,
+    /// `azp`, or `client_id`: the client that it was made for.
+    pub client_id: Option<String>,
+    /// `exp`, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+/// The text is no JWT that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAToken {
+    /// It is not three parts, the middle one JSON in base64url.
+    #[error("this is no JWT: three parts with dots between them, the middle one JSON in base64url")]
+    NotAJwt,
+    /// It is larger than any token.
+    #[error("this is larger than any token")]
+    TooLarge,
+}
+
+impl TokenClaims {
+    /// Reads a token, with or without the word Bearer before it.
+    pub fn read(token: &str) -> Result<Self, NotAToken> {
+        let token = token.trim();
+        if token.len() > TOKEN_LIMIT {
+            return Err(NotAToken::TooLarge);
+        }
+        let token = match token.split_once(' ') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
+            _ => token,
+        };
+        let parts: Vec<_> = token.split('.').collect();
+        let [_, payload, _] = parts[..] else {
+            return Err(NotAToken::NotAJwt);
+        };
+        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('='));
+        let payload = Zeroizing::new(payload.map_err(|_| NotAToken::NotAJwt)?);
+        let claims: Map<String, Value> =
+            serde_json::from_slice(&payload).map_err(|_| NotAToken::NotAJwt)?;
+        let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+        let mut scopes = Vec::new();
+        for scope in words(claims.get("scope")) {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        let audiences = match claims.get("aud") {
+            Some(Value::String(one)) => vec![one.clone()],
+            other => words(other),
+        };
+        Ok(Self {
+            scopes,
+            audiences,
+            issuer: text("iss"),
+            client_id: text("azp").or_else(|| text("client_id")),
+            expires_at: claims.get("exp").and_then(Value::as_i64),
+        })
+    }
+}
+
+/// Words with spaces between them, as OAuth writes scopes, or a list of them.
+fn words(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        Some(Value::Array(list)) => {
+            let texts = list.iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &Value) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    #[test]
+    fn a_token_says_its_scopes() {
+        let claims = serde_json::json!({
+            "iss": "https://issuer/", "azp": "c1", "aud": "https://api", "exp": 12,
+            "scope": "read:orders write:orders read:orders",
+        });
+        let bare = token(&claims);
+        let read = TokenClaims::read(&bare).unwrap();
+        assert_eq!(read.scopes, ["read:orders", "write:orders"]);
+        assert_eq!(read.audiences, ["https://api"]);
+        assert_eq!(
+            (read.issuer.as_deref(), read.client_id.as_deref()),
+            (Some("https://issuer/"), Some("c1"))
+        );
+        assert_eq!(read.expires_at, Some(12));
+        assert_eq!(TokenClaims::read(&format!(" Bearer {bare}\n")), Ok(read));
+
+        let other = serde_json::json!({ "scope": ["a", 1, "b"], "aud": ["x", "y"], "exp": "12" });
+        let read = TokenClaims::read(&token(&other)).unwrap();
+        assert_eq!(read.scopes, ["a", "b"]);
+        assert_eq!(read.audiences, ["x", "y"]);
+        assert_eq!(read.expires_at, None);
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_read() {
+        for text in [
+            "",
+            "a.b",
+            "a.b.c",
+            "e30.W10.e30",
+            "a.e30.b.c",
+            "e30.e3.e30",
+            "Bearer",
+        ] {
+            assert_eq!(TokenClaims::read(text), Err(NotAToken::NotAJwt), "{text}");
+        }
+        let large = format!("e30.{}.e30", "A".repeat(TOKEN_LIMIT));
+        assert_eq!(TokenClaims::read(&large), Err(NotAToken::TooLarge));
+        assert!(TokenClaims::read("e30.e30.").unwrap().scopes.is_empty());
+    }
+}

@@ -50,6 +50,8 @@ pub mod audit;
 pub mod idempotency;
 
 // The ground.
+pub mod counterparty;
+
 pub mod sealing;
 
 pub mod name;

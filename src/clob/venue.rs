@@ -10,11 +10,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::request::VersionChoice;
 use super::wallet::Chain;
+use crate::counterparty::{self, BadCounterparty, Counterparty, NoReply, Reply};
 
 /// `[clob]`: the CLOB of each chain, where there is one.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -107,22 +108,15 @@ pub struct Venues {
 /// The CLOB of one chain. Cheap to clone.
 #[derive(Clone)]
 pub struct Venue {
-    http: reqwest::Client,
-    url: Url,
+    server: Counterparty,
     chain: Chain,
     settings: VenueSettings,
 }
 
-/// Why a venue cannot be used as configured.
+/// A venue cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
-pub enum BadVenue {
-    /// The URL is none, or would carry credentials in the clear.
-    #[error("[clob] url = {0:?}: https://host is wanted; http only to this machine")]
-    Url(String),
-    /// No TLS.
-    #[error("[clob] the HTTP client: {0}")]
-    Client(reqwest::Error),
-}
+#[error("[clob] url = {0}")]
+pub struct BadVenue(#[from] BadCounterparty);
 
 /// Why a call brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,12 +200,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The most that is read of an answer. A book of thousands of levels fits.
-const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
-
-/// How much of the venue's text callers are shown.
-const QUOTE_LIMIT: usize = 300;
-
 impl Venues {
     /// Clients for the venues of the configuration.
     pub fn open(settings: &Settings) -> Result<Self, BadVenue> {
@@ -243,24 +231,9 @@ impl Venues {
 impl Venue {
     /// A client for one venue.
     pub fn open(chain: Chain, settings: &VenueSettings) -> Result<Self, BadVenue> {
-        let wrong = || BadVenue::Url(settings.url.clone());
-        let url: Url = settings.url.parse().map_err(|_| wrong())?;
-        let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        if !plain || !(url.scheme() == "https" || (url.scheme() == "http" && local)) {
-            return Err(wrong());
-        }
         let timeout = Duration::from_millis(settings.timeout_ms);
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
-            .connect_timeout(timeout / 2)
-            .timeout(timeout)
-            .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(BadVenue::Client)?;
         Ok(Self {
-            http,
-            url,
+            server: Counterparty::open(&settings.url, timeout)?,
             chain,
             settings: settings.clone(),
         })
@@ -287,13 +260,7 @@ impl Venue {
         name: &'static str,
         call: Call<'_>,
     ) -> Result<T, VenueError> {
-        let mut url = self.url.clone();
-        let path = format!("{}{}", url.path().trim_end_matches('/'), call.path);
-        url.set_path(&path);
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(call.query);
-        }
-        let mut request = self.http.request(call.method, url);
+        let mut request = self.server.request(call.method, call.path, call.query);
         for (name, value) in call.headers {
             request = request.header(*name, value);
         }
@@ -302,43 +269,23 @@ impl Venue {
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(body);
         }
-        let response = request.send().await.map_err(|error| {
-            tracing::debug!(%error, call = name, "a call to the CLOB failed");
-            if error.is_connect() || error.is_builder() {
-                VenueError::Unreachable
-            } else {
-                VenueError::NoAnswer
-            }
-        })?;
-        let status = response.status().as_u16();
-        let retry_after_s = response
-            .headers()
-            .get(reqwest::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let body = read(response).await?;
-        judge(name, status, retry_after_s, &body)
+        let reply = counterparty::send(request).await;
+        judge(
+            name,
+            &reply.map_err(|none| match none {
+                NoReply::Unreachable => VenueError::Unreachable,
+                NoReply::Lost => VenueError::NoAnswer,
+                NoReply::TooLarge => VenueError::Nonsense(name),
+            })?,
+        )
     }
-}
-
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, VenueError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| VenueError::NoAnswer)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_LIMIT {
-            return Err(VenueError::Nonsense("a call: it is too large"));
-        }
-    }
-    Ok(body)
 }
 
 /// What an answer says.
-fn judge<T: DeserializeOwned>(
-    name: &'static str,
-    status: u16,
-    retry_after_s: Option<u32>,
-    body: &[u8],
-) -> Result<T, VenueError> {
+fn judge<T: DeserializeOwned>(name: &'static str, reply: &Reply) -> Result<T, VenueError> {
+    let (status, body) = (reply.status, &reply.body[..]);
     if status == 429 {
+        let retry_after_s = reply.retry_after_s();
         return Err(VenueError::Throttled { retry_after_s });
     }
     if (200..300).contains(&status) {
@@ -366,18 +313,20 @@ fn said(body: &[u8]) -> Option<String> {
             .to_owned(),
         _ => return None,
     };
-    let plain = text.chars().filter(|c| !c.is_control());
-    Some(plain.take(QUOTE_LIMIT).collect())
+    Some(counterparty::quoted(&text))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn judged(status: u16, body: &str) -> VenueError {
-        judge::<Vec<u8>>("a call", status, Some(3), body.as_bytes()).unwrap_err()
+        let reply = Reply {
+            status,
+            headers: reqwest::header::HeaderMap::new(),
+            body: body.into(),
+        };
+        judge::<Vec<u8>>("a call", &reply).unwrap_err()
     }
 
     #[test]
@@ -404,43 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_text_is_short_and_plain() {
-        let long = format!(r#"{{"error":"a\u0007b{}"}}"#, "c".repeat(1000));
-        let VenueError::Refused { text, .. } = judged(400, &long) else {
-            panic!("not refused")
-        };
-        assert!(
-            text.starts_with("abc") && text.len() == QUOTE_LIMIT,
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn credentials_go_nowhere_in_the_clear() {
-        let venue = |url: &str| {
-            let settings = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
-            Venue::open(Chain::Polygon, &settings).map(|_| ())
-        };
-        for good in [
-            "https://clob.polymarket.com",
-            "http://127.0.0.1:9080",
-            "http://[::1]:1/",
-        ] {
-            assert!(venue(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://clob.polymarket.com",
-            "http://127.0.0.1.example.com",
-            "https://user:pw@host",
-            "https://host?x=1",
-            "clob.polymarket.com",
-            "file:///etc/passwd",
-        ] {
-            assert!(venue(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn a_version_is_followed_or_pinned() {
         let version = |text: &str| {
             let settings = format!("url = \"https://clob.polymarket.com\"\n{text}");
@@ -453,13 +365,5 @@ mod tests {
         for wrong in ["version = -1", "version = 4", "version = \"2\""] {
             assert!(version(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_venue_that_is_not_there_is_unreachable() {
-        let settings = serde_json::from_str(r#"{"url":"http://127.0.0.1:1"}"#).unwrap();
-        let venue = Venue::open(Chain::Polygon, &settings).unwrap();
-        let answer = venue.call::<Value>("/time", Call::get("/time", &[])).await;
-        assert_eq!(answer, Err(VenueError::Unreachable));
     }
 }

@@ -1,0 +1,179 @@
+//! HTTP to those outside: the CLOB, an environment's authorization server.
+//!
+//! It **trusts** nothing that comes back: no redirect is followed, for a request carries credentials,
+//! and an answer has limits in size and time. What an answer means is the concern of whoever asked.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Url};
+
+/// The most that is read of an answer. A book of thousands of levels fits.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How much of a counterparty's text callers are shown.
+pub const QUOTE_LIMIT: usize = 300;
+
+/// A server that is spoken to. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Counterparty {
+    http: reqwest::Client,
+    url: Url,
+}
+
+/// Why a server cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCounterparty {
+    /// The URL is none, or would carry credentials in the clear.
+    #[error("{0:?}: https://host is wanted, without user or query; http only to this machine")]
+    Url(String),
+    /// No TLS.
+    #[error("the HTTP client: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoReply {
+    /// No connection was made: nothing was delivered.
+    #[error("it cannot be reached")]
+    Unreachable,
+    /// The request may have been delivered; the answer was lost or did not come in time.
+    #[error("it did not answer in time")]
+    Lost,
+    /// The answer is larger than any answer.
+    #[error("its answer is too large")]
+    TooLarge,
+}
+
+/// An answer, whatever it says.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, whole.
+    pub body: Vec<u8>,
+}
+
+impl Counterparty {
+    /// A client for the server at this URL, whose calls take no longer than `timeout`.
+    pub fn open(url: &str, timeout: Duration) -> Result<Self, BadCounterparty> {
+        let wrong = || BadCounterparty::Url(url.to_owned());
+        let url: Url = url.parse().map_err(|_| wrong())?;
+        let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        if !plain || !(url.scheme() == "https" || (url.scheme() == "http" && local)) {
+            return Err(wrong());
+        }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
+            .connect_timeout(timeout / 2)
+            .timeout(timeout)
+            .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(BadCounterparty::Client)?;
+        Ok(Self { http, url })
+    }
+
+    /// A request to a path below the server's URL.
+    pub fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.url.clone();
+        let path = format!("{}{path}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url)
+    }
+
+    /// A request to the server's URL itself.
+    pub fn post(&self) -> RequestBuilder {
+        self.http.post(self.url.clone())
+    }
+}
+
+/// Sends a request, once.
+pub async fn send(request: RequestBuilder) -> Result<Reply, NoReply> {
+    let mut response = request.send().await.map_err(|error| {
+        let unsent = error.is_connect() || error.is_builder();
+        tracing::debug!(error = %error.without_url(), "a call failed");
+        if unsent {
+            NoReply::Unreachable
+        } else {
+            NoReply::Lost
+        }
+    })?;
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| NoReply::Lost)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            return Err(NoReply::TooLarge);
+        }
+    }
+    Ok(Reply {
+        status,
+        headers,
+        body,
+    })
+}
+
+impl Reply {
+    /// `Retry-After`, where it is a number of seconds.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        let value = self.headers.get(RETRY_AFTER)?;
+        value.to_str().ok()?.trim().parse().ok()
+    }
+}
+
+/// What may be shown of a counterparty's text.
+pub fn quoted(text: &str) -> String {
+    let plain = text.chars().filter(|c| !c.is_control());
+    plain.take(QUOTE_LIMIT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_nowhere_in_the_clear() {
+        let open = |url: &str| Counterparty::open(url, Duration::from_secs(1));
+        for good in [
+            "https://clob.polymarket.com",
+            "http://127.0.0.1:9080",
+            "http://[::1]:1/",
+        ] {
+            assert!(open(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://clob.polymarket.com",
+            "http://127.0.0.1.example.com",
+            "https://user:pw@host",
+            "https://host?x=1",
+            "clob.polymarket.com",
+            "file:///etc/passwd",
+        ] {
+            assert!(open(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_is_short_and_plain() {
+        let text = quoted(&format!("a\u{7}b{}", "c".repeat(1000)));
+        assert!(
+            text.starts_with("abc") && text.len() == QUOTE_LIMIT,
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_unreachable() {
+        let server = Counterparty::open("http://127.0.0.1:1", Duration::from_secs(1)).unwrap();
+        let reply = send(server.post()).await;
+        assert_eq!(reply.unwrap_err(), NoReply::Unreachable);
+    }
+}

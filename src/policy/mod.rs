@@ -76,6 +76,12 @@ pub enum Action {
     IssueBuilderHeaders,
     /// Get an assertion of a client.
     IssueAssertion,
+    /// Get an access token of a client, with certain scopes.
+    IssueToken,
+    /// See whether a key is registered, by an exchange whose token nobody gets.
+    ProbeKey,
+    /// Replace the key of a client or wallet, step by step.
+    RotateKey,
     /// See a wallet, client or key.
     View,
     /// See what was signed with a wallet or client.
@@ -96,7 +102,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -108,6 +114,9 @@ impl Action {
         Self::IssueL2Headers,
         Self::IssueBuilderHeaders,
         Self::IssueAssertion,
+        Self::IssueToken,
+        Self::ProbeKey,
+        Self::RotateKey,
         Self::View,
         Self::ViewSignatures,
         Self::ViewCallers,
@@ -132,6 +141,9 @@ impl Action {
             Self::IssueL2Headers => "issue_l2_headers",
             Self::IssueBuilderHeaders => "issue_builder_headers",
             Self::IssueAssertion => "issue_assertion",
+            Self::IssueToken => "issue_token",
+            Self::ProbeKey => "probe_key",
+            Self::RotateKey => "rotate_key",
             Self::View => "view",
             Self::ViewSignatures => "view_signatures",
             Self::ViewCallers => "view_callers",
@@ -150,6 +162,8 @@ pub struct Resource {
     kind: &'static str,
     name: String,
     attributes: Vec<(&'static str, String)>,
+    /// For actions that have scopes.
+    scopes: Option<Vec<String>>,
 }
 
 impl Resource {
@@ -159,6 +173,7 @@ impl Resource {
             kind: "Service",
             name: "chancery".into(),
             attributes: Vec::new(),
+            scopes: None,
         }
     }
 
@@ -179,7 +194,15 @@ impl Resource {
             kind,
             name,
             attributes,
+            scopes: None,
         }
+    }
+
+    /// With the scopes that an access token is to have: `context.scopes`.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: Vec<String>) -> Self {
+        self.scopes = Some(scopes);
+        self
     }
 
     /// With one attribute more.
@@ -351,8 +374,15 @@ impl Policy {
         ];
         let entities = Entities::from_entities(entities, None).ok()?;
         let what = self.words.actions.get(action.name())?.clone();
-        let request =
-            Request::new(principal, what, on, Context::empty(), Some(&self.schema)).ok()?;
+        let context = match &resource.scopes {
+            None => Context::empty(),
+            Some(scopes) => {
+                let scopes = scopes.iter().map(|scope| text(scope.clone()));
+                let scopes = RestrictedExpression::new_set(scopes);
+                Context::from_pairs([("scopes".to_owned(), scopes)]).ok()?
+            }
+        };
+        let request = Request::new(principal, what, on, context, Some(&self.schema)).ok()?;
         Some(
             self.authorizer
                 .is_authorized(&request, &self.set, &entities),
@@ -435,6 +465,33 @@ mod tests {
         for action in [Action::SignOrder, Action::View, Action::ViewSignatures] {
             assert!(!allowed(&nobody, action, &wallet), "{action:?}");
         }
+    }
+
+    #[test]
+    fn a_token_has_only_scopes_that_its_caller_may_have() {
+        let policy: Policy = START.parse().unwrap();
+        let client = |scopes: &[&str]| {
+            let scopes = scopes.iter().map(ToString::to_string).collect();
+            Resource::owned("Client", &"c", &"desk-1", &"prod").with_scopes(scopes)
+        };
+        let allowed = |who: &Caller, scopes: &[&str]| {
+            policy
+                .decide(who, Action::IssueToken, &client(scopes))
+                .is_ok()
+        };
+        let trader = caller("desk-1", &["trader"]);
+        assert!(allowed(&trader, &["read:orders", "write:orders"]));
+        assert!(!allowed(&trader, &["read:orders", "write:funding"]));
+        assert!(!allowed(&caller("desk-2", &["trader"]), &["read:orders"]));
+        let treasurer = caller("desk-1", &["treasurer"]);
+        assert!(allowed(&treasurer, &["write:funding"]));
+        assert!(!allowed(&treasurer, &["write:orders"]));
+        let reader = caller("desk-1", &["exchange-reader"]);
+        assert!(allowed(&reader, &["read:positions"]));
+        assert!(!allowed(&reader, &["read:positions", "write:orders"]));
+        // Without the scopes nothing is decided.
+        let bare = Resource::owned("Client", &"c", &"desk-1", &"prod");
+        assert!(policy.decide(&trader, Action::IssueToken, &bare).is_err());
     }
 
     #[test]

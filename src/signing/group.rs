@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::records;
 use super::writer::Writer;
-use super::{Answer, Asked, Checked, Draft, Intent, Parts, Settings, SigningError};
+use super::{Answer, Asked, Business, Checked, Draft, Intent, Parts, Settings, SigningError};
 use crate::audit::{Leaf, Log};
 use crate::callers::Caller;
 use crate::fail_point;
@@ -113,7 +113,8 @@ pub(super) type Told<T> = oneshot::Sender<Result<T, SigningError>>;
 pub(super) enum Job {
     Intend(Box<Intend>),
     End(Box<End>),
-    Note(Box<Leaf>),
+    /// A leaf, and who waits for it, if anybody does.
+    Note(Box<Leaf>, Option<Told<()>>),
     Sweep,
 }
 
@@ -171,6 +172,7 @@ pub(super) struct End {
     pub(super) key: KeyId,
     pub(super) key_epoch: i64,
     pub(super) credential: Uuid,
+    pub(super) business: Business,
     pub(super) how: How,
     pub(super) told: Told<Ended>,
 }
@@ -221,6 +223,7 @@ impl Group {
             key: key.id,
             key_epoch: key.epoch,
             credential: intent.credential,
+            business: intent.draft.business(),
             how,
             told,
         };
@@ -239,7 +242,16 @@ impl Group {
 
     /// Adds a leaf with the next group. A full queue drops it.
     pub(super) fn note(&self, leaf: Leaf) {
-        drop(self.0.try_send(Entry::One(Job::Note(Box::new(leaf)))));
+        drop(self.0.try_send(Entry::One(Job::Note(Box::new(leaf), None))));
+    }
+
+    /// Adds a leaf with the next group, and waits for it.
+    pub(super) async fn witness(&self, leaf: Leaf) -> Result<(), SigningError> {
+        let (told, answer) = oneshot::channel();
+        self.0
+            .try_send(Entry::One(Job::Note(Box::new(leaf), Some(told))))
+            .map_err(|_| SigningError::Busy)?;
+        answer.await.map_err(|_| SigningError::Busy)?
     }
 }
 

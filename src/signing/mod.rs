@@ -67,6 +67,17 @@ impl Default for Settings {
     }
 }
 
+/// What is signed for, as far as the key's state is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Business {
+    /// What the key is there for: only an active key does it.
+    Ordinary,
+    /// To see whether the counterparty knows the key. It goes with states in which nothing else is
+    /// signed (SP 800-57 part 1, 7.1), and with a key whose period is over: that it was removed has
+    /// to be proved of any key.
+    Probe,
+}
+
 /// Something that can be signed: an order, an assertion.
 pub trait Draft: Ask + Send + Sync + 'static {
     /// `order` or `assertion`: the word in the ledger.
@@ -75,6 +86,10 @@ pub trait Draft: Ask + Send + Sync + 'static {
     fn subject(&self) -> Uuid;
     /// The key, as it was when the draft was made.
     fn key(&self) -> &Key;
+    /// What it is signed for.
+    fn business(&self) -> Business {
+        Business::Ordinary
+    }
     /// Until when what is signed can be used, where it says so itself. Its idempotency key is kept at
     /// least as long.
     fn useful_until(&self) -> Option<OffsetDateTime> {
@@ -345,6 +360,11 @@ impl Signer {
         own.map_or(self.0.deadline, |own| own.min(self.0.deadline))
     }
 
+    /// Puts a leaf on record: it is durable when this returns.
+    pub async fn witness(&self, leaf: Leaf) -> Result<(), SigningError> {
+        self.0.group.witness(leaf).await
+    }
+
     /// Whether groups are still written: without that nothing is signed until a restart.
     pub fn is_alive(&self) -> bool {
         self.0.group.is_alive()
@@ -505,7 +525,11 @@ impl Signer {
     }
 }
 
-/// Whether a key with this state signs ordinary business.
-fn signs(state: KeyState) -> bool {
-    state == KeyState::Active
+/// Whether a key with this state signs for this.
+fn signs(state: KeyState, business: Business) -> bool {
+    use KeyState::{Active, Compromised, PreActivation, Retiring, Suspended};
+    match business {
+        Business::Ordinary => state == Active,
+        Business::Probe => matches!(state, PreActivation | Retiring | Suspended | Compromised),
+    }
 }

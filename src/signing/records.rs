@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::batch::LARGEST_BATCH;
-use super::group::Release;
+use super::group::{Intend, Release};
 use super::signatures::{By, Entry};
 use super::writer::Outcome;
-use super::{Jti, SigningError, signs};
+use super::{Business, Jti, SigningError, signs};
 use crate::audit::leaf;
 use crate::id::{IntentId, KeyId};
 use crate::keys::KeyState;
@@ -28,12 +28,13 @@ struct KeyStanding {
 }
 
 impl Standing {
-    /// Whether this key, in this epoch, may sign for this credential.
+    /// Whether this key, in this epoch, may sign this for this credential.
     pub(super) fn allows(
         &self,
         key: KeyId,
         epoch: i64,
         credential: Uuid,
+        business: Business,
     ) -> Result<(), SigningError> {
         let key = self
             .keys
@@ -41,15 +42,24 @@ impl Standing {
             .ok_or(SigningError::KeyNotActive("not on record"))?;
         if !self.live.contains(&credential) {
             Err(SigningError::CallerRevoked)
-        } else if !signs(key.state) {
+        } else if !signs(key.state, business) {
             Err(SigningError::KeyNotActive(key.state.name()))
         } else if key.epoch != epoch {
             Err(SigningError::KeyEpochChanged)
-        } else if key.expired {
+        } else if key.expired && business == Business::Ordinary {
             Err(SigningError::KeyExpired)
         } else {
             Ok(())
         }
+    }
+}
+
+impl Standing {
+    /// Whether an intent may be put on record.
+    pub(super) fn allow(&self, intend: &Intend) -> Result<(), SigningError> {
+        let draft = intend.permit.action();
+        let (key, credential) = (draft.key(), intend.caller.credential);
+        self.allows(key.id, key.epoch, credential, draft.business())
     }
 }
 

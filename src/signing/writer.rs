@@ -121,7 +121,7 @@ impl Writer {
             .await?;
         for job in jobs {
             match job {
-                Job::Note(leaf) => batch.add(leaf),
+                Job::Note(leaf, _) => batch.add(leaf),
                 Job::Sweep => {
                     for (intent, attempt) in records::abandon_overdue(batch.tx()).await? {
                         let reason = "lease-ran-out".to_owned();
@@ -176,8 +176,7 @@ impl Writer {
         let mut fresh: Vec<(usize, &Intend)> = Vec::new();
         for (at, job) in jobs.iter().enumerate() {
             let Job::Intend(intend) = job else { continue };
-            let key = intend.permit.action().key();
-            if let Err(refused) = standing.allows(key.id, key.epoch, intend.caller.credential) {
+            if let Err(refused) = standing.allow(intend) {
                 verdicts[at] = Verdict::Refused(refused);
             } else if !batches.cover(intend) {
                 verdicts[at] = Verdict::Refused(SigningError::KeyReused);
@@ -268,9 +267,7 @@ impl Writer {
         for job in jobs {
             let Job::Intend(intend) = job else { continue };
             let Some(whole) = &intend.batch else { continue };
-            let key = intend.permit.action().key();
-            let allowed = standing.allows(key.id, key.epoch, intend.caller.credential);
-            if allowed.is_err() {
+            if standing.allow(intend).is_err() {
                 continue; // and if that is all of them, the key stands for nothing
             }
             let until = intend.permit.action().useful_until();
@@ -316,7 +313,7 @@ impl Writer {
                 How::Abandoned(reason) => (Outcome::Abandoned(reason), Ended::AsAsked),
                 How::Released(release) => {
                     let late = release.before_ms.is_some_and(|limit| now_ms > limit);
-                    match standing.allows(end.key, end.key_epoch, end.credential) {
+                    match standing.allows(end.key, end.key_epoch, end.credential, end.business) {
                         Err(why) => (Outcome::Refused(why.reason()), Ended::Refused(why)),
                         Ok(()) if late => (Outcome::Abandoned("late"), Ended::Late),
                         Ok(()) => (Outcome::Released(release), Ended::AsAsked),
@@ -413,6 +410,7 @@ fn tell_all(jobs: impl IntoIterator<Item = Job>, verdicts: Vec<Verdict>, proof: 
                 drop(told.send(claim));
             }
             (Job::End(end), Verdict::Ended(ended)) => drop(end.told.send(Ok(ended))),
+            (Job::Note(_, Some(told)), _) => drop(told.send(Ok(()))),
             _ => {}
         }
     }
@@ -450,6 +448,7 @@ fn fail(job: Job, error: &LedgerError) {
     match job {
         Job::Intend(intend) => drop(intend.told.send(Err(error.again().into()))),
         Job::End(end) => drop(end.told.send(Err(error.again().into()))),
-        Job::Note(_) | Job::Sweep => {}
+        Job::Note(_, told) => drop(told.map(|told| told.send(Err(error.again().into())))),
+        Job::Sweep => {}
     }
 }

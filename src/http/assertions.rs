@@ -10,7 +10,7 @@ use super::problem::{Document, Problem};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::oauth::assertion::{AssertionDraft, IssuedAssertion};
+use crate::oauth::assertion::{AssertionDraft, Errand, IssuedAssertion};
 use crate::policy::Action;
 use crate::signing::Asked;
 
@@ -56,6 +56,7 @@ pub(super) async fn issue_assertion(
     let draft = Box::new(AssertionDraft {
         client,
         environment,
+        errand: Errand::HandOut,
     });
     let mut response = signed(app.signer.sign(&caller, draft, asked).await?);
     response

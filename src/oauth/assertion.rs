@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -17,7 +18,7 @@ use crate::custody::{Payload, PublicKey};
 use crate::id::IntentId;
 use crate::keys::Key;
 use crate::policy::{Action, Ask, Resource};
-use crate::signing::{Answer, Checked, Draft, Jti, Prepared};
+use crate::signing::{Answer, Business, Checked, Draft, Jti, Prepared, Signed};
 
 /// How far `iat` lies in the past, for servers whose clocks lag.
 const BACKDATE_S: i64 = 1;
@@ -34,6 +35,30 @@ pub struct AssertionDraft {
     pub client: Client,
     /// In which environment.
     pub environment: Environment,
+    /// What becomes of it.
+    pub errand: Errand,
+}
+
+/// What becomes of an assertion. Each errand is an action of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// The caller gets it.
+    HandOut,
+    /// It is exchanged here for a token with these scopes.
+    Exchange(Vec<String>),
+    /// It is exchanged here to see whether its key is registered; the token is dropped.
+    Probe,
+}
+
+impl Errand {
+    /// The word in the ledger.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::HandOut => "hand-out",
+            Self::Exchange(_) => "exchange",
+            Self::Probe => "probe",
+        }
+    }
 }
 
 /// The claims, in the order of the documentation.
@@ -81,11 +106,19 @@ pub struct IssuedAssertion<'a> {
 
 impl Ask for AssertionDraft {
     fn action(&self) -> Action {
-        Action::IssueAssertion
+        match self.errand {
+            Errand::HandOut => Action::IssueAssertion,
+            Errand::Exchange(_) => Action::IssueToken,
+            Errand::Probe => Action::ProbeKey,
+        }
     }
 
     fn resource(&self) -> Resource {
-        self.client.resource()
+        match &self.errand {
+            Errand::HandOut => self.client.resource(),
+            Errand::Exchange(scopes) => self.client.resource().with_scopes(scopes.clone()),
+            Errand::Probe => self.client.key.resource(),
+        }
     }
 }
 
@@ -100,6 +133,13 @@ impl Draft for AssertionDraft {
 
     fn key(&self) -> &Key {
         &self.client.key
+    }
+
+    fn business(&self) -> Business {
+        match self.errand {
+            Errand::HandOut | Errand::Exchange(_) => Business::Ordinary,
+            Errand::Probe => Business::Probe,
+        }
     }
 
     fn prepare(&self, now_ms: i64) -> Prepared {
@@ -132,7 +172,7 @@ impl Draft for AssertionDraft {
         Prepared {
             digest: Sha256::digest(&input).into(),
             payload: Payload::Message(input),
-            record: json!({ "header": header, "claims": claims }),
+            record: json!({ "errand": self.errand.name(), "header": header, "claims": claims }),
             order_hash: None,
             login: None,
             jti: Some(Jti {
@@ -170,6 +210,17 @@ impl Draft for AssertionDraft {
             is_secret: true,
         }
     }
+}
+
+/// The assertion in what the door gave, for an exchange.
+pub fn taken(signed: &Signed) -> SecretString {
+    #[derive(serde::Deserialize)]
+    struct Assertion {
+        client_assertion: SecretString,
+    }
+    let issued: Assertion =
+        serde_json::from_slice(&signed.body).expect("the answer of an assertion's draft");
+    issued.client_assertion
 }
 
 /// 128 random bits.

@@ -36,6 +36,12 @@ pub struct Environment {
     /// From `iat` to `exp`, 10 to 300 seconds.
     #[serde(default = "default_lifetime_s")]
     pub lifetime_s: Lifetime,
+    /// How a token is asked for.
+    #[serde(default)]
+    pub token_request: TokenRequest,
+    /// How long an exchange may take.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
 }
 
 fn default_typ() -> String {
@@ -44,6 +50,21 @@ fn default_typ() -> String {
 
 fn default_lifetime_s() -> Lifetime {
     Lifetime(60)
+}
+
+fn default_timeout_ms() -> u64 {
+    3_000
+}
+
+/// The body of a token request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenRequest {
+    /// Form-encoded, as in RFC 6749: every server takes it.
+    #[default]
+    Form,
+    /// JSON, as the Exchange API's documentation shows it.
+    Json,
 }
 
 /// What stands in `aud`: one string, never a list.

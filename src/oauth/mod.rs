@@ -8,3 +8,4 @@ pub mod assertion;
 pub mod clients;
 pub mod environment;
 pub mod scopes;
+pub mod exchange;

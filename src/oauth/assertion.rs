@@ -213,6 +213,9 @@ impl Draft for AssertionDraft {
 }
 
 /// The assertion in what the door gave, for an exchange.
+///
+/// # Panics
+/// When it is not the answer of an [`AssertionDraft`].
 pub fn taken(signed: &Signed) -> SecretString {
     #[derive(serde::Deserialize)]
     struct Assertion {

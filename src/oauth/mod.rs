@@ -7,5 +7,5 @@
 pub mod assertion;
 pub mod clients;
 pub mod environment;
-pub mod scopes;
 pub mod exchange;
+pub mod scopes;

@@ -12,6 +12,7 @@ grant select on all tables in schema public to chancery_service;
 
 -- Evidence: added, never changed or removed.
 grant insert on leaves, releases, jtis, key_transitions, credential_nonces to chancery_service;
+grant insert on rotation_steps, rotation_alarms to chancery_service;
 
 -- One row for each run; the commit that settles an unknown one moves seen_at.
 grant insert, update (seen_at) on writers to chancery_service;
@@ -31,6 +32,13 @@ grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 -- A key gets its public half once and moves along its edges; triggers see to both.
 grant insert, update (state, epoch, public_key, attributes) on keys to chancery_service;
 grant insert on wallets, clients to chancery_service;
+
+-- A rotation follows its steps, a client its rotation, a probe is settled once; triggers see to it.
+grant insert, update (state, seq, new_key_id, new_subject_id) on rotations to chancery_service;
+grant update (key_id) on clients to chancery_service;
+grant insert, update (intent_id, outcome, error, http_status, expires_in, settled_at)
+    on probes to chancery_service;
+
 grant insert on sealed_keys to chancery_service;
 
 -- An intent is ended, once.

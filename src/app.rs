@@ -25,6 +25,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
+use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, SealingKey};
 use crate::signing::{self, Signer};
 use crate::{approvals, idempotency};
@@ -61,6 +62,8 @@ pub struct Parts {
     stop: CancellationToken,
     /// The OAuth clients.
     pub clients: Clients,
+    /// How keys are replaced.
+    pub rotations: Rotations,
     /// The devices.
     pub vault: Arc<Vault>,
     /// The audit log.
@@ -214,6 +217,12 @@ impl App {
                 approvals.clone(),
                 clock.clone(),
             ),
+            rotations: Rotations::new(rotations::Parts {
+                log: log.clone(),
+                keys: keys.clone(),
+                approvals: approvals.clone(),
+                clock: clock.clone(),
+            }),
             approvals,
             keys,
             vault,

@@ -72,3 +72,11 @@ id!(
     /// One run of the service.
     BootId
 );
+id!(
+    /// A rotation of a key.
+    RotationId
+);
+id!(
+    /// A look whether the counterparty takes a key.
+    ProbeId
+);

@@ -162,6 +162,19 @@ impl Ledger {
         in_time(async { Ok(self.options.connect().await?) }).await
     }
 
+    /// Holds something that one replica does at a time, however long it takes and without a
+    /// transaction; `None`: somebody else holds it. It is free again when the handle is dropped or the
+    /// process dies.
+    pub(crate) async fn hold(&self, what: uuid::Uuid) -> Result<Option<Held>, LedgerError> {
+        let (high, low) = what.as_u64_pair();
+        let mut session = self.session().await?;
+        let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind((high ^ low).cast_signed())
+            .fetch_one(&mut session);
+        let held: bool = in_time(async { Ok(lock.await?) }).await?;
+        Ok(held.then_some(Held(session)))
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         sqlx::query("select 1").execute(&self.pool).await?;
@@ -223,6 +236,9 @@ impl Ledger {
             .collect::<Result<_, _>>()?)
     }
 }
+
+/// Something that is held: the connection that holds it.
+pub(crate) struct Held(#[expect(dead_code, reason = "it holds by being open")] PgConnection);
 
 /// A transaction's number, to ask for after a lost answer.
 #[derive(Clone, Debug)]

@@ -23,6 +23,9 @@ pub mod app;
 
 pub mod config;
 
+// How keys are replaced.
+pub mod rotations;
+
 // What is signed.
 pub mod clob;
 

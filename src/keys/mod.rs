@@ -223,22 +223,39 @@ impl Keys {
         new: &NewKey,
         actor: CallerId,
     ) -> Result<(KeyId, Generated), KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
-        let algorithm = match (new.purpose, new.algorithm) {
-            (Purpose::Wallet, None | Some(Algorithm::Secp256k1)) => Algorithm::Secp256k1,
-            (Purpose::Client, None) => Algorithm::Rsa2048,
-            (Purpose::Client, Some(rsa)) if rsa != Algorithm::Secp256k1 => rsa,
-            _ => return Err(KeyError::WrongAlgorithm),
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        let id = match self.plan(new, actor, &mut batch).await {
+            Ok(id) => id,
+            Err(error) => {
+                batch.abandon().await;
+                return Err(error);
+            }
         };
+        batch.commit().await?;
+        crate::fail_point!("key-on-record");
+
+        let device = self.vault.backend(&new.backend)?;
+        let made = device.generate(id, algorithm(new)?).await?;
+        crate::fail_point!("key-made");
+        Ok((id, made))
+    }
+
+    /// Puts a key on record that its device has not made yet.
+    pub async fn plan(
+        &self,
+        new: &NewKey,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<KeyId, KeyError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let algorithm = algorithm(new)?;
         let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
         if !(1..=new.purpose.longest_days()).contains(&days) {
             return Err(KeyError::Cryptoperiod(new.purpose.longest_days()));
         }
-        let device = self.vault.backend(&new.backend)?;
+        self.vault.backend(&new.backend)?;
         let id = KeyId::new();
         let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
-
-        let mut batch = self.log.begin(Gate::Shared).await?;
         records::insert(id, new, algorithm, ends_at, batch.tx())
             .await
             .map_err(name_taken)?;
@@ -256,12 +273,32 @@ impl Keys {
             &approval,
             &details,
         ));
-        batch.commit().await?;
-        crate::fail_point!("key-on-record");
+        Ok(id)
+    }
 
-        let made = device.generate(id, algorithm).await?;
-        crate::fail_point!("key-made");
-        Ok((id, made))
+    /// Has a planned key made by its device, unless the device has it already: whoever planned it may
+    /// have died since.
+    pub async fn made(&self, id: KeyId, planned: &NewKey) -> Result<Generated, KeyError> {
+        let device = self.vault.backend(&planned.backend)?;
+        let algorithm = algorithm(planned)?;
+        match device.inspect(id, algorithm).await {
+            Err(CustodyError::NotFound { found: 0, .. }) => {
+                Ok(device.generate(id, algorithm).await?)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// A key as a transaction sees it.
+    pub(crate) async fn within(&self, id: KeyId, batch: &mut Batch) -> Result<Key, KeyError> {
+        records::find_within(id, batch.tx())
+            .await?
+            .ok_or(KeyError::NotFound)
+    }
+
+    /// The keys with these ids.
+    pub async fn by_ids(&self, ids: &[KeyId]) -> Result<Vec<Key>, KeyError> {
+        Ok(records::find_all(ids, &self.ledger).await?)
     }
 
     /// Records what the device has made. The key is then in `pre-activation`.
@@ -326,6 +363,16 @@ impl Keys {
             now_ms, actor, "step-key", id, &approval, &details,
         ));
         Ok(moved)
+    }
+}
+
+/// The algorithm of a new key: what is asked for, or what its purpose is best served with.
+fn algorithm(new: &NewKey) -> Result<Algorithm, KeyError> {
+    match (new.purpose, new.algorithm) {
+        (Purpose::Wallet, None | Some(Algorithm::Secp256k1)) => Ok(Algorithm::Secp256k1),
+        (Purpose::Client, None) => Ok(Algorithm::Rsa2048),
+        (Purpose::Client, Some(rsa)) if rsa != Algorithm::Secp256k1 => Ok(rsa),
+        _ => Err(KeyError::WrongAlgorithm),
     }
 }
 

@@ -88,6 +88,33 @@ pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, Le
     row.map(Key::try_from).transpose()
 }
 
+pub(super) async fn find_within(id: KeyId, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys where id = $1",
+        id.uuid(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(Key::try_from).transpose()
+}
+
+pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys where id = any($1)",
+        &ids,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
 pub(super) async fn insert(
     id: KeyId,
     new: &NewKey,

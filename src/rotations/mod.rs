@@ -1,0 +1,414 @@
+//! Rotations: how a key is replaced, over days, by several people and a counterparty.
+//!
+//! A rotation is a row with a state, and each step is a row beside it: who, when, on whose approval,
+//! on which evidence. Steps are taken along [`state::EDGES`], which the database enforces too, each in
+//! one transaction with what it changes and with its leaf in the audit log. Nothing is kept in memory:
+//! after a crash on any line whoever asks next goes on, on any replica.
+//!
+//! It **trusts** people for what only they can see (that a bundle was sent, what a counterparty's
+//! letter says) and writes down who said so. Whether the counterparty takes a key it finds out by
+//! itself, with a probe.
+//!
+//! # Why the new key's id is recorded first
+//! A device may make a key and the process die before anybody knows. The id is on record before the
+//! device is asked, so that whoever goes on finds the key in the device and does not make another one.
+
+mod records;
+pub mod state;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::approvals::{self, Approval, ApprovalNeeded};
+use crate::audit::{Batch, Leaf, Log};
+use crate::clock::Clock;
+use crate::custody::Generated;
+use crate::fail_point;
+use crate::id::{CallerId, KeyId, RotationId};
+use crate::keys::{Key, KeyError, Keys, NewKey};
+use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::name::Name;
+pub use state::{Kind, NoSuchStep, State, Step};
+
+/// A rotation on record.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// Its id.
+    pub id: RotationId,
+    /// Of what.
+    pub kind: Kind,
+    /// The client, or the wallet that is replaced.
+    pub subject: Uuid,
+    /// The key's environment.
+    pub environment: Name,
+    /// The key that goes.
+    pub old_key: KeyId,
+    /// The key that comes, from the moment it is on record.
+    pub new_key: Option<KeyId>,
+    /// How it was ordered.
+    pub ordered: NewKey,
+    /// The wallet that takes the place of the old one.
+    pub new_subject: Option<Uuid>,
+    /// Whether the old key was taken out of service when the rotation was opened.
+    pub emergency: bool,
+    /// Where it stands.
+    pub state: State,
+    /// How many steps it has taken.
+    pub seq: i32,
+    /// When it is to be done.
+    pub target_at: OffsetDateTime,
+    /// When it was opened, by the database's clock.
+    pub opened_at: OffsetDateTime,
+}
+
+/// A step that was taken.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Of which rotation.
+    pub rotation: RotationId,
+    /// The how manieth, from 1.
+    pub seq: i32,
+    /// Which.
+    pub step: Step,
+    /// From where; `None`: it opened the rotation.
+    pub from: Option<State>,
+    /// To where.
+    pub to: State,
+    /// By whom.
+    pub actor: CallerId,
+    /// Their name.
+    pub actor_name: String,
+    /// Who agreed.
+    pub approval: String,
+    /// On what it stands.
+    pub evidence: serde_json::Value,
+    /// When, by the database's clock.
+    pub at: OffsetDateTime,
+}
+
+/// What is to be rotated.
+pub(crate) struct Subject {
+    /// Of which kind.
+    pub(crate) kind: Kind,
+    /// The client or wallet.
+    pub(crate) id: Uuid,
+    /// Its key.
+    pub(crate) key: Key,
+}
+
+/// How a rotation is wanted.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The new key.
+    pub key: NewKey,
+    /// When it is to be done.
+    pub target_at: OffsetDateTime,
+    /// Whether the old key goes out of service at once.
+    pub emergency: bool,
+}
+
+/// Why a rotation was not opened, found or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// There is none with this id.
+    #[error("no such rotation")]
+    NotFound,
+    /// Another one is open.
+    #[error("another rotation of it is open; go on with that one, or abandon it")]
+    AlreadyOpen,
+    /// It does not take this step where it stands.
+    #[error(transparent)]
+    NoSuchStep(#[from] NoSuchStep),
+    /// Somebody else took a step in the meantime.
+    #[error("the rotation took another step in the meantime")]
+    Changed,
+    /// Somebody else is having the key made.
+    #[error("the new key is being made")]
+    InFlight,
+    /// The date makes no sense.
+    #[error("target_at is in the future, by two years at most")]
+    Target,
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The rotations of this service. Cheap to clone.
+#[derive(Clone)]
+pub struct Rotations(Arc<Parts>);
+
+/// What [`Rotations`] works with.
+pub struct Parts {
+    /// Where evidence goes.
+    pub log: Log,
+    /// The keys.
+    pub keys: Keys,
+    /// Whether one operator may loosen alone.
+    pub approvals: approvals::Settings,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Rotations {
+    /// Rotations with these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.0.log.ledger()
+    }
+
+    /// All rotations, newest first.
+    pub async fn list(&self) -> Result<Vec<Rotation>, RotationError> {
+        Ok(records::list(self.ledger()).await?)
+    }
+
+    /// One rotation.
+    pub async fn show(&self, id: RotationId) -> Result<Rotation, RotationError> {
+        records::find(id, self.ledger())
+            .await?
+            .ok_or(RotationError::NotFound)
+    }
+
+    /// The steps of a rotation, in their order.
+    pub async fn steps(&self, id: RotationId) -> Result<Vec<Taken>, RotationError> {
+        Ok(records::steps(&[id], self.ledger()).await?)
+    }
+
+    /// A rotation as it stands; nobody else moves it before this batch has ended.
+    pub(crate) async fn lock(
+        &self,
+        id: RotationId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        records::lock(id, batch.tx())
+            .await?
+            .ok_or(RotationError::NotFound)
+    }
+
+    /// Opens a rotation. What stands against it is looked at by the kind's own code.
+    pub(crate) async fn begin(
+        &self,
+        subject: &Subject,
+        order: Order,
+        evidence: &impl Serialize,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let now = self.0.clock.now();
+        if order.target_at <= now || order.target_at > now + time::Duration::days(2 * 365) {
+            return Err(RotationError::Target);
+        }
+        let mut rotation = Rotation {
+            id: RotationId::new(),
+            kind: subject.kind,
+            subject: subject.id,
+            environment: subject.key.environment.clone(),
+            old_key: subject.key.id,
+            new_key: None,
+            ordered: order.key,
+            new_subject: None,
+            emergency: order.emergency,
+            state: State::Requested,
+            seq: 0,
+            target_at: order.target_at,
+            opened_at: now,
+        };
+        let inserted = records::insert(&rotation, actor, batch.tx()).await;
+        rotation.opened_at = inserted.map_err(already_open)?;
+        self.record(
+            &rotation,
+            Step::Open,
+            None,
+            State::Requested,
+            evidence,
+            actor,
+            batch,
+        )
+        .await
+    }
+
+    /// Takes a step that is on the list, if the rotation is still where it was seen. What else changes
+    /// with it stands in the same batch.
+    pub(crate) async fn take(
+        &self,
+        rotation: &Rotation,
+        step: Step,
+        to: State,
+        evidence: &impl Serialize,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let mut targets = rotation.state.takes(rotation.kind, step)?;
+        if !targets.any(|target| target == to) {
+            let from = rotation.state;
+            return Err(NoSuchStep { step, from }.into());
+        }
+        let from = Some(rotation.state);
+        self.record(rotation, step, from, to, evidence, actor, batch)
+            .await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a step has so many parts")]
+    async fn record(
+        &self,
+        rotation: &Rotation,
+        step: Step,
+        from: Option<State>,
+        to: State,
+        evidence: &impl Serialize,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let approval = self.approval(step)?;
+        let evidence = serde_json::to_value(evidence).expect("plain data serializes");
+        let new = records::NewStep {
+            step,
+            from,
+            to,
+            actor,
+            approval: approval.to_string(),
+            evidence: &evidence,
+        };
+        if !records::take(rotation, &new, batch.tx()).await? {
+            return Err(RotationError::Changed);
+        }
+        let moved = Rotation {
+            state: to,
+            seq: rotation.seq + 1,
+            ..rotation.clone()
+        };
+        let details = serde_json::json!({
+            "kind": rotation.kind, "subject": rotation.subject, "seq": moved.seq,
+            "from": from, "to": to, "old_key": rotation.old_key, "new_key": moved.new_key,
+            "evidence": evidence,
+        });
+        let (now_ms, action) = (self.0.clock.unix_ms(), format!("rotation-{step}"));
+        let id = rotation.id.uuid();
+        batch.add(&Leaf::admin(
+            now_ms, actor, &action, id, &approval, &details,
+        ));
+        Ok(moved)
+    }
+
+    /// Who has to agree to a step: the one place where rotations ask.
+    fn approval(&self, step: Step) -> Result<Approval, ApprovalNeeded> {
+        if step.loosens() {
+            approvals::loosen(&self.0.approvals)
+        } else {
+            Ok(Approval::by_right())
+        }
+    }
+
+    /// Has the new key made, or finds it where it was made before. It is recorded with
+    /// [`generated`](Self::generated).
+    pub async fn generate(
+        &self,
+        id: RotationId,
+        actor: CallerId,
+    ) -> Result<(KeyId, Generated), RotationError> {
+        let Some(_held) = self.ledger().hold(id.uuid()).await? else {
+            return Err(RotationError::InFlight);
+        };
+        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        let planned = self.plan(id, actor, &mut batch).await;
+        let (key, ordered) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                batch.abandon().await;
+                return Err(error);
+            }
+        };
+        batch.commit().await?;
+        fail_point!("rotation-key-planned");
+        let made = self.0.keys.made(key, &ordered).await?;
+        fail_point!("rotation-key-made");
+        Ok((key, made))
+    }
+
+    /// Puts the new key on record, unless that has been done.
+    async fn plan(
+        &self,
+        id: RotationId,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<(KeyId, NewKey), RotationError> {
+        let rotation = self.lock(id, batch).await?;
+        drop(rotation.state.takes(rotation.kind, Step::Generate)?);
+        self.approval(Step::Generate)?;
+        if let Some(key) = rotation.new_key {
+            return Ok((key, rotation.ordered));
+        }
+        let key = self.0.keys.plan(&rotation.ordered, actor, batch).await?;
+        records::set_new_key(id, key, batch.tx()).await?;
+        Ok((key, rotation.ordered))
+    }
+
+    /// Records the new key that [`generate`](Self::generate) brought.
+    pub async fn generated(
+        &self,
+        id: RotationId,
+        made: &Generated,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let rotation = self.lock(id, batch).await?;
+        drop(rotation.state.takes(rotation.kind, Step::Generate)?);
+        let key = rotation.new_key.ok_or(RotationError::Changed)?;
+        let key = self.0.keys.record(key, made, actor, batch).await?;
+        let evidence = serde_json::json!({
+            "key": key.name, "fingerprint": hex::encode(made.public_key.fingerprint()),
+            "attributes": made.attributes,
+        });
+        self.take(
+            &rotation,
+            Step::Generate,
+            State::Generated,
+            &evidence,
+            actor,
+            batch,
+        )
+        .await
+    }
+
+    /// Notes the wallet that takes the old one's place.
+    pub(crate) async fn set_new_subject(
+        &self,
+        rotation: &Rotation,
+        subject: Uuid,
+        batch: &mut Batch,
+    ) -> Result<(), RotationError> {
+        Ok(records::set_new_subject(rotation.id, subject, batch.tx()).await?)
+    }
+
+    /// Gives up, before the new key is used.
+    pub async fn abandon(
+        &self,
+        id: RotationId,
+        evidence: &impl Serialize,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let rotation = self.lock(id, batch).await?;
+        let to = State::Abandoned;
+        self.take(&rotation, Step::Abandon, to, evidence, actor, batch)
+            .await
+    }
+}
+
+fn already_open(error: LedgerError) -> RotationError {
+    match error.constraint() {
+        Some("rotations_one_is_open") => RotationError::AlreadyOpen,
+        _ => error.into(),
+    }
+}

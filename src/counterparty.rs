@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Url};
+use time::macros::format_description;
 
 /// The most that is read of an answer. A book of thousands of levels fits.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -122,6 +123,16 @@ pub async fn send(request: RequestBuilder) -> Result<Reply, NoReply> {
 }
 
 impl Reply {
+    /// `Date`: the server's clock, in seconds since 1970.
+    pub fn date(&self) -> Option<i64> {
+        let form = format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        let date = time::PrimitiveDateTime::parse(text, form).ok()?;
+        Some(date.assume_utc().unix_timestamp())
+    }
+
     /// `Retry-After`, where it is a number of seconds.
     pub fn retry_after_s(&self) -> Option<u32> {
         let value = self.headers.get(RETRY_AFTER)?;

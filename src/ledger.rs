@@ -51,7 +51,7 @@ fn default_lock_timeout_ms() -> u64 {
 }
 
 /// What went wrong with Postgres, as far as callers can act on it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// Not reachable, not answering, or answering with an error of its own. Nothing was committed.
     #[error("the database is unavailable: {0}")]

@@ -51,6 +51,9 @@ pub enum Event {
     /// An operator changed something.
     #[n(5)]
     Admin(#[n(0)] Admin),
+    /// An access token is about to be handed to a caller.
+    #[n(6)]
+    Token(#[n(0)] Token),
 }
 
 /// What is about to be signed, for whom, under what.
@@ -159,6 +162,38 @@ pub struct Admin {
     pub details: String,
 }
 
+/// An access token for a caller, fetched for them or from memory. Never the token.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Token {
+    /// The intent of the assertion that was exchanged for it: the same for all who get this token.
+    #[cbor(n(0), with = "id")]
+    pub fetch: Uuid,
+    /// The client.
+    #[cbor(n(1), with = "id")]
+    pub client: Uuid,
+    /// The key that signed the assertion.
+    #[cbor(n(2), with = "id")]
+    pub key: Uuid,
+    /// Its epoch.
+    #[n(3)]
+    pub key_epoch: i64,
+    /// Who gets it.
+    #[cbor(n(4), with = "id")]
+    pub caller: Uuid,
+    /// With which of their tokens.
+    #[cbor(n(5), with = "id")]
+    pub credential: Uuid,
+    /// SHA-256 of the policy that allowed it.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub policy: [u8; 32],
+    /// What it may do, in order, with spaces between.
+    #[n(7)]
+    pub scopes: String,
+    /// When it ends, in milliseconds since 1970.
+    #[n(8)]
+    pub expires_at_ms: i64,
+}
+
 impl Leaf {
     /// An event, now, by this program.
     pub fn new(at_ms: i64, event: Event) -> Self {
@@ -213,6 +248,7 @@ impl Leaf {
             Event::Abandoned(_) => "abandoned",
             Event::Denied(_) => "denied",
             Event::Admin(_) => "admin",
+            Event::Token(_) => "token",
         }
     }
 
@@ -224,6 +260,7 @@ impl Leaf {
             Event::Refused(end) | Event::Abandoned(end) => end.intent,
             Event::Denied(denial) => denial.caller,
             Event::Admin(admin) => admin.subject,
+            Event::Token(token) => token.client,
         }
     }
 }

@@ -205,7 +205,7 @@ pub trait Custody: Send + Sync {
 }
 
 /// Why a device did not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CustodyError {
     /// The queue in front of the device is full.
     #[error("the device is busy")]

@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -212,18 +212,38 @@ impl Draft for AssertionDraft {
     }
 }
 
+/// What the door gave, for an exchange.
+#[derive(serde::Deserialize)]
+pub struct Issued {
+    /// The signature's id here.
+    pub id: IntentId,
+    /// The assertion.
+    pub client_assertion: SecretString,
+}
+
+impl Issued {
+    /// Reads it.
+    ///
+    /// # Panics
+    /// When it is not the answer of an [`AssertionDraft`].
+    pub fn of(signed: &Signed) -> Self {
+        serde_json::from_slice(&signed.body).expect("the answer of an assertion's draft")
+    }
+
+    /// The claims, which say nothing that could be spent.
+    pub fn claims(&self) -> serde_json::Value {
+        let payload = self.client_assertion.expose_secret().split('.').nth(1);
+        let claims = URL_SAFE_NO_PAD.decode(payload.unwrap_or_default());
+        serde_json::from_slice(&claims.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
 /// The assertion in what the door gave, for an exchange.
 ///
 /// # Panics
 /// When it is not the answer of an [`AssertionDraft`].
 pub fn taken(signed: &Signed) -> SecretString {
-    #[derive(serde::Deserialize)]
-    struct Assertion {
-        client_assertion: SecretString,
-    }
-    let issued: Assertion =
-        serde_json::from_slice(&signed.body).expect("the answer of an assertion's draft");
-    issued.client_assertion
+    Issued::of(signed).client_assertion
 }
 
 /// 128 random bits.

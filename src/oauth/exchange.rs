@@ -54,6 +54,8 @@ pub struct Refusal {
     pub code: String,
     /// `error_description`, cut.
     pub description: String,
+    /// The server's clock, in seconds since 1970.
+    pub server_time: Option<i64>,
 }
 
 fn described(text: &str) -> String {
@@ -112,6 +114,16 @@ impl ExchangeError {
     /// removed, or not yet registered.
     pub fn denies_key(&self) -> bool {
         matches!(self, Self::NotTaken(_))
+    }
+
+    /// The server's own words, where it said no in its own form.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::NotTaken(refusal) | Self::NotGranted(refusal) | Self::NotUnderstood(refusal) => {
+                Some(refusal)
+            }
+            _ => None,
+        }
     }
 
     /// Whether trying again, with a new assertion, may help by itself.
@@ -211,6 +223,7 @@ fn judge(reply: &Reply) -> Result<Granted, ExchangeError> {
             status,
             code: counterparty::quoted(&code),
             description: counterparty::quoted(&answer.error_description.unwrap_or_default()),
+            server_time: reply.date(),
         };
         return Err(match code.as_str() {
             "invalid_client" | "invalid_client_assertion" => ExchangeError::NotTaken(refusal),
@@ -273,6 +286,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", "7".parse().unwrap());
         headers.insert("x-ratelimit-remaining", "3".parse().unwrap());
+        let date = "Tue, 15 Nov 1994 08:12:31 GMT";
+        headers.insert("date", date.parse().unwrap());
         judge(&Reply {
             status,
             headers,
@@ -301,6 +316,8 @@ mod tests {
             let error = refused(status, code);
             assert!(matches!(error, ExchangeError::NotGranted(_)), "{error}");
         }
+        let unknown = refused(401, "invalid_client");
+        assert_eq!(unknown.refusal().unwrap().server_time, Some(784_887_151));
         let error = refused(400, "invalid_request");
         assert!(matches!(error, ExchangeError::NotUnderstood(_)), "{error}");
         let throttled = refused(429, "too_many_requests");

@@ -19,6 +19,7 @@ use crate::callers::Caller;
 use crate::fail_point;
 use crate::id::{IntentId, KeyId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
+use crate::keys::Key;
 use crate::policy::Permit;
 
 /// How often intents are looked for whose lease has run out.
@@ -113,9 +114,19 @@ pub(super) type Told<T> = oneshot::Sender<Result<T, SigningError>>;
 pub(super) enum Job {
     Intend(Box<Intend>),
     End(Box<End>),
+    HandOut(Box<HandOut>),
     /// A leaf, and who waits for it, if anybody does.
     Note(Box<Leaf>, Option<Told<()>>),
     Sweep,
+}
+
+/// Something that was signed for earlier, on its way to a caller.
+pub(super) struct HandOut {
+    pub(super) key: KeyId,
+    pub(super) key_epoch: i64,
+    pub(super) credential: Uuid,
+    pub(super) leaf: Leaf,
+    pub(super) told: Told<()>,
 }
 
 pub(super) struct Intend {
@@ -243,6 +254,27 @@ impl Group {
     /// Adds a leaf with the next group. A full queue drops it.
     pub(super) fn note(&self, leaf: Leaf) {
         drop(self.0.try_send(Entry::One(Job::Note(Box::new(leaf), None))));
+    }
+
+    /// Adds the leaf of something that is handed out, if key and caller still stand.
+    pub(super) async fn hand_out(
+        &self,
+        caller: &Caller,
+        key: &Key,
+        leaf: Leaf,
+    ) -> Result<(), SigningError> {
+        let (told, answer) = oneshot::channel();
+        let job = HandOut {
+            key: key.id,
+            key_epoch: key.epoch,
+            credential: caller.credential,
+            leaf,
+            told,
+        };
+        self.0
+            .try_send(Entry::One(Job::HandOut(Box::new(job))))
+            .map_err(|_| SigningError::Busy)?;
+        answer.await.map_err(|_| SigningError::Busy)?
     }
 
     /// Adds a leaf with the next group, and waits for it.

@@ -176,7 +176,7 @@ pub struct Asked {
 }
 
 /// Why nothing was signed, or nothing is answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum SigningError {
     /// The policy.
     #[error(transparent)]
@@ -363,6 +363,28 @@ impl Signer {
     /// Puts a leaf on record: it is durable when this returns.
     pub async fn witness(&self, leaf: Leaf) -> Result<(), SigningError> {
         self.0.group.witness(leaf).await
+    }
+
+    /// Puts on record that a caller gets what was signed for earlier with this key, unless the key or
+    /// the caller has lost their right to it meanwhile: asked behind the gate, as for a release.
+    pub async fn hand_out(
+        &self,
+        caller: &Caller,
+        key: &Key,
+        leaf: Leaf,
+    ) -> Result<(), SigningError> {
+        self.0.group.hand_out(caller, key, leaf).await
+    }
+
+    /// SHA-256 of the policy that decides, as leaves have it.
+    pub fn policy_digest(&self) -> [u8; 32] {
+        self.0.parts.policy.digest()
+    }
+
+    /// Whether the policy lets a caller do this. Where a denial is no refusal, and stays off the record.
+    pub fn would(&self, caller: &Caller, action: Action, resource: &Resource) -> bool {
+        let decided = self.0.parts.policy.decide(caller, action, resource);
+        decided.is_ok()
     }
 
     /// Whether groups are still written: without that nothing is signed until a restart.

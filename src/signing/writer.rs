@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::group::{Claim, Ended, Entry, How, Intend, Job, Release};
 use super::records::{self, Standing};
-use super::{Draft, Intent, Parts, Prepared, Settings, SigningError};
+use super::{Business, Draft, Intent, Parts, Prepared, Settings, SigningError};
 use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
@@ -119,9 +119,16 @@ impl Writer {
         self.end(jobs, verdicts, &standing, now_ms, batch).await?;
         self.intend(jobs, verdicts, &standing, now_ms, batch)
             .await?;
-        for job in jobs {
+        for (at, job) in jobs.iter().enumerate() {
             match job {
                 Job::Note(leaf, _) => batch.add(leaf),
+                Job::HandOut(out) => {
+                    let (key, epoch) = (out.key, out.key_epoch);
+                    match standing.allows(key, epoch, out.credential, Business::Ordinary) {
+                        Ok(()) => batch.add(&out.leaf),
+                        Err(why) => verdicts[at] = Verdict::Refused(why),
+                    }
+                }
                 Job::Sweep => {
                     for (intent, attempt) in records::abandon_overdue(batch.tx()).await? {
                         let reason = "lease-ran-out".to_owned();
@@ -152,6 +159,10 @@ impl Writer {
                 Job::End(end) if matches!(end.how, How::Released(_)) => {
                     keys.insert(end.key);
                     credentials.insert(end.credential);
+                }
+                Job::HandOut(out) => {
+                    keys.insert(out.key);
+                    credentials.insert(out.credential);
                 }
                 _ => {}
             }
@@ -410,6 +421,8 @@ fn tell_all(jobs: impl IntoIterator<Item = Job>, verdicts: Vec<Verdict>, proof: 
                 drop(told.send(claim));
             }
             (Job::End(end), Verdict::Ended(ended)) => drop(end.told.send(Ok(ended))),
+            (Job::HandOut(out), Verdict::Refused(why)) => drop(out.told.send(Err(why))),
+            (Job::HandOut(out), _) => drop(out.told.send(Ok(()))),
             (Job::Note(_, Some(told)), _) => drop(told.send(Ok(()))),
             _ => {}
         }
@@ -448,6 +461,7 @@ fn fail(job: Job, error: &LedgerError) {
     match job {
         Job::Intend(intend) => drop(intend.told.send(Err(error.again().into()))),
         Job::End(end) => drop(end.told.send(Err(error.again().into()))),
+        Job::HandOut(out) => drop(out.told.send(Err(error.again().into()))),
         Job::Note(_, told) => drop(told.map(|told| told.send(Err(error.again().into())))),
         Job::Sweep => {}
     }

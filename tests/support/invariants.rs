@@ -149,6 +149,11 @@ async fn leaves(database: &Database) -> Leaves {
                 }
                 assert!(found.ends.insert(subject, end).is_none(), "{subject}");
             }
+            Event::Token(token) => {
+                let fetch = found.ends.get(&token.fetch);
+                let released = matches!(fetch, Some(Event::Released(_)));
+                assert!(released, "a token for an assertion that never left");
+            }
             Event::Denied(_) | Event::Admin(_) => {}
         }
     }

@@ -20,6 +20,13 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Show a client's public keys as a JSON Web Key Set
+    Jwks {
+        /// The client's name.
+        name: String,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Put a client id of an authorization server together with a key
     Create {
         /// A name that no other client has.
@@ -47,6 +54,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 .get(&format!("/v1/clients/{name}"))
                 .await?,
         ),
+        Command::Jwks { name, service } => {
+            let path = format!("/v1/clients/{name}/jwks.json");
+            print_json(&service.client()?.get(&path).await?)
+        }
         Command::Create {
             name,
             key,

@@ -1,10 +1,11 @@
 //! `chancery keys`
 
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
-use super::print_json;
+use super::{print_json, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -45,6 +46,16 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Show a key's public half in all the forms that a counterparty may ask for
+    Bundle {
+        /// The key's name.
+        name: String,
+        /// Only the PEM file, byte for byte as it is to be sent.
+        #[arg(long)]
+        pem: bool,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Move a key to another state: active, suspended, deactivated, compromised, …
     Step {
         /// The key's name.
@@ -80,6 +91,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
             });
             print_json(&service.client()?.post("/v1/keys", &body).await?)
+        }
+        Command::Bundle { name, pem, service } => {
+            let path = format!("/v1/keys/{name}/bundle");
+            let bundle = service.client()?.get(&path).await?;
+            if !pem {
+                return print_json(&bundle);
+            }
+            let text = bundle["pem"].as_str().context("the bundle has no PEM")?;
+            print_line(text.trim_end_matches('\n'));
+            Ok(())
         }
         Command::Step {
             name,

@@ -9,10 +9,12 @@ mod clients;
 mod credentials;
 pub mod dev;
 mod doctor;
+mod exchange;
 mod explain;
 mod keys;
 mod migrate;
 mod serve;
+mod table;
 mod wallets;
 
 use std::path::PathBuf;
@@ -62,6 +64,9 @@ enum Command {
     /// Make, list and show OAuth clients
     #[command(subcommand)]
     Clients(clients::Command),
+    /// Scopes, endpoints and tokens of the Exchange API
+    #[command(subcommand)]
+    Exchange(exchange::Command),
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
@@ -127,6 +132,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Wallets(command) => wallets::run(command).await,
         Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,
+        Command::Exchange(command) => exchange::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Openapi => print_json(&crate::http::openapi()),

@@ -46,7 +46,22 @@ impl FromRequestParts<App> for EitherWay {
     }
 }
 
-fn missing() -> Problem {
+/// A caller, or nobody where there is no credential at all.
+pub(super) struct Perhaps(pub(super) Option<Caller>);
+
+impl FromRequestParts<App> for Perhaps {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        Ok(Self(Some(caller)))
+    }
+}
+
+pub(super) fn missing() -> Problem {
     Problem::new(&problem::NOT_AUTHENTICATED, "there is no bearer token")
 }
 

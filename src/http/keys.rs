@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
-use crate::keys::{Key, KeyState, NewKey, Purpose, Reason};
+use crate::keys::{Bundle, Key, KeyState, NewKey, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -118,6 +118,43 @@ pub(super) async fn show_key(
     Named(name): Named,
 ) -> Result<Json<KeyView>, Problem> {
     Ok(Json(KeyView::from(&visible(&app, &caller, &name).await?)))
+}
+
+/// A public key for a counterparty, and who it proves there.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct BundleView {
+    #[serde(flatten)]
+    bundle: Bundle,
+    /// The clients that it signs for, by the authorization server's name for them.
+    client_ids: Vec<String>,
+}
+
+/// Show a key's public half as a bundle
+///
+/// All that a counterparty needs to register it, in the forms in which both sides can compare it.
+#[utoipa::path(get, path = "/v1/keys/{key}/bundle", tag = "keys",
+    params(("key" = String, Path, description = "The key's name")),
+    responses(
+    (status = 200, description = "The public key", body = BundleView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_bundle(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<BundleView>, Problem> {
+    let key = visible(&app, &caller, &name).await?;
+    let bundle = Bundle::of(&key).ok_or_else(|| Problem::not_found("public key"))?;
+    let clients = app.clients.of_key(key.id).await?;
+    let seen = clients.into_iter().filter(|client| {
+        app.policy
+            .decide(&caller, Action::View, &client.resource())
+            .is_ok()
+    });
+    Ok(Json(BundleView {
+        bundle,
+        client_ids: seen.map(|client| client.client_id).collect(),
+    }))
 }
 
 /// Create a key

@@ -12,9 +12,11 @@ mod caller;
 mod callers;
 mod clients;
 mod credentials;
+mod exchange;
 mod explain;
 mod headers;
 mod health;
+mod jwks;
 mod keys;
 mod nonces;
 mod orders;
@@ -42,6 +44,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::signing::Signed;
 use body::{BodyLimit, BodyTimes};
+use jwks::PublicJwks;
 use problem::Problem;
 pub use serve::{ListenError, listen, serve};
 
@@ -63,6 +66,8 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How long a shutdown waits for what is under way.
     pub shutdown_timeout_ms: u64,
+    /// Whether a client's key set is shown without a token: for a counterparty who fetches it.
+    pub public_jwks: bool,
 }
 
 impl Default for Settings {
@@ -75,6 +80,7 @@ impl Default for Settings {
             idle_timeout_ms: 30_000,
             request_timeout_ms: 15_000,
             shutdown_timeout_ms: 15_000,
+            public_jwks: false,
         }
     }
 }
@@ -148,8 +154,13 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(nonces::step_search))
         .routes(routes!(clients::list_clients, clients::create_client))
         .routes(routes!(clients::show_client))
+        .routes(routes!(jwks::show_jwks))
+        .routes(routes!(exchange::list_scopes))
+        .routes(routes!(exchange::find_endpoints))
+        .routes(routes!(exchange::read_token_scopes))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::show_key))
+        .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))
         .routes(routes!(callers::list_callers, callers::create_caller))
         .routes(routes!(callers::show_caller))
@@ -193,6 +204,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
         )
         .route("/problems/{name}", axum::routing::get(show_problem))
         .layer(Extension(BodyLimit(settings.body_limit_bytes)))
+        .layer(Extension(PublicJwks(settings.public_jwks)))
         .layer(limits)
         .merge(health)
         .fallback(async || Problem::not_found("resource"))

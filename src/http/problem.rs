@@ -27,6 +27,7 @@ use crate::custody::CustodyError;
 use crate::keys::KeyError;
 use crate::ledger::LedgerError;
 use crate::oauth::clients::ClientError;
+use crate::oauth::scopes::UnknownEndpoint;
 use crate::policy::Denied;
 use crate::signing::SigningError;
 
@@ -71,6 +72,8 @@ kinds! {
         "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
     NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
         "Check the name; if it is right, ask an operator for the right to see it.";
+    UNKNOWN_ENDPOINT "unknown-endpoint" 404 "The Exchange API documents no such endpoint"
+        "Compare it with those that the detail names; GET /v1/exchange/endpoints lists all of them.";
     METHOD_NOT_ALLOWED "method-not-allowed" 405 "This resource does not take that method"
         "/openapi.json lists the methods.";
     NAME_TAKEN "name-taken" 409 "Something has this name already"
@@ -504,6 +507,12 @@ impl From<ClientError> for Problem {
             ClientError::ApprovalNeeded(needed) => needed.into(),
             ClientError::Ledger(error) => error.into(),
         }
+    }
+}
+
+impl From<UnknownEndpoint> for Problem {
+    fn from(unknown: UnknownEndpoint) -> Self {
+        Self::new(&UNKNOWN_ENDPOINT, unknown)
     }
 }
 

@@ -8,6 +8,7 @@
 //! It **trusts** the `keys` table for which public key is meant. Who can change that column, against
 //! the trigger that guards it, can point a wallet at another key of the same device.
 
+mod bundle;
 pub mod reason;
 pub(crate) mod records;
 pub mod state;
@@ -24,6 +25,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
+pub use bundle::Bundle;
 pub use reason::Reason;
 pub use state::{KeyState, NotAStep};
 

@@ -17,6 +17,7 @@ mod builder_sdk;
 mod builders;
 mod credentials;
 mod documents;
+mod exchange;
 mod explain;
 mod grants;
 mod l2;

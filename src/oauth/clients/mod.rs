@@ -11,7 +11,7 @@ use super::environment::{Environment, Settings};
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
-use crate::id::{CallerId, ClientId};
+use crate::id::{CallerId, ClientId, KeyId};
 use crate::keys::{Key, KeyError, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -121,6 +121,11 @@ impl Clients {
         }
     }
 
+    /// The configured environments.
+    pub fn environments(&self) -> &BTreeMap<Name, Environment> {
+        &self.environments
+    }
+
     /// The environment of a client.
     pub fn environment(&self, client: &Client) -> Result<&Environment, ClientError> {
         let unknown = || ClientError::UnknownEnvironment(client.environment.clone());
@@ -144,6 +149,12 @@ impl Clients {
     /// The client with this id, if there is one.
     pub async fn by_id(&self, id: ClientId) -> Result<Option<Client>, ClientError> {
         Ok(records::find_by_id(id, &self.ledger).await?)
+    }
+
+    /// The clients that this key signs for.
+    pub async fn of_key(&self, key: KeyId) -> Result<Vec<Client>, ClientError> {
+        let all = records::list(&self.ledger).await?;
+        Ok(all.into_iter().filter(|it| it.key.id == key).collect())
     }
 
     /// Puts a client on record.

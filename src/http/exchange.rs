@@ -1,0 +1,259 @@
+//! `/v1/exchange`: what the Exchange API's documentation says of scopes, and what a token opens.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use time::OffsetDateTime;
+
+use super::body::{Asked, Body};
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::name::Name;
+use crate::oauth::environment::Environment;
+use crate::oauth::scopes::{
+    Endpoint, Match, Method, Scope, Table, TokenClaims, Wanted, documented_name,
+};
+
+/// As many calls are looked up at a time.
+const WANTED_LIMIT: usize = 100;
+
+/// An endpoint, and where it is in an environment.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct EndpointView {
+    #[serde(flatten)]
+    endpoint: Endpoint,
+    /// What stands in your path where this one has braces.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    parameters: BTreeMap<String, String>,
+    /// Whether the environment that you named has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<bool>,
+    /// Where it is in that environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+}
+
+impl EndpointView {
+    fn of(endpoint: &Endpoint, at: Option<(&Name, &Environment)>) -> Self {
+        let place = at.map(|(name, environment)| {
+            let api = environment.token_audience.as_str();
+            let documented = documented_name(name, api);
+            let host = match endpoint.method {
+                Method::Grpc => Table::exchange().grpc_host(documented),
+                _ => api.to_owned(),
+            };
+            (endpoint.is_in(documented), host)
+        });
+        Self {
+            endpoint: endpoint.clone(),
+            parameters: BTreeMap::new(),
+            available: place.as_ref().map(|(available, _)| *available),
+            host: place.map(|(_, host)| host),
+        }
+    }
+
+    fn matched(found: Match<'_>, at: Option<(&Name, &Environment)>) -> Self {
+        Self {
+            parameters: found.parameters,
+            ..Self::of(found.endpoint, at)
+        }
+    }
+}
+
+/// List scopes
+///
+/// As the Exchange API documents them.
+#[utoipa::path(get, path = "/v1/exchange/scopes", tag = "exchange", responses(
+    (status = 200, description = "The scopes", body = Vec<Scope>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_scopes(_: Caller) -> Json<&'static [Scope]> {
+    Json(&Table::exchange().scopes)
+}
+
+/// Which endpoints.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Search {
+    /// Called like this.
+    method: Option<Method>,
+    /// This one: a path, a URL, or the name of a gRPC call. All of them unless you give it.
+    path: Option<String>,
+    /// As they are in this environment of the service.
+    #[param(value_type = Option<String>)]
+    environment: Option<Name>,
+}
+
+/// Find endpoints
+///
+/// Says which scope a call of the Exchange API needs, as it is documented. A call that is not
+/// documented is refused with those that are near it.
+#[utoipa::path(get, path = "/v1/exchange/endpoints", tag = "exchange", params(Search), responses(
+    (status = 200, description = "The endpoints", body = Vec<EndpointView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn find_endpoints(
+    State(app): State<App>,
+    _: Caller,
+    Asked(search): Asked<Search>,
+) -> Result<Json<Vec<EndpointView>>, Problem> {
+    let table = Table::exchange();
+    let at = placed(&app, search.environment.as_ref())?;
+    let Some(path) = search.path else {
+        let all = table.endpoints.iter();
+        let all = all.filter(|it| search.method.is_none_or(|method| method == it.method));
+        return Ok(Json(all.map(|it| EndpointView::of(it, at)).collect()));
+    };
+    let wanted = Wanted {
+        method: search.method,
+        path,
+    };
+    let found = table.find(&wanted)?;
+    let views = found.into_iter().map(|it| EndpointView::matched(it, at));
+    Ok(Json(views.collect()))
+}
+
+/// A token to be looked into, and what it is wanted for.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenQuestion {
+    /// An access token. It is neither kept nor logged.
+    token: String,
+    /// Calls that it should be good for: at most 100.
+    #[serde(default)]
+    wanted: Vec<Wanted>,
+}
+
+/// What a token says. Nobody has checked its signature.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct TokenScopes {
+    /// Never true: only the API can tell whether a token is good.
+    verified: bool,
+    /// The scopes that it carries and that are documented.
+    granted: Vec<String>,
+    /// Those that it carries and that are not documented.
+    undocumented: Vec<String>,
+    /// The documented endpoints that they open.
+    opens: Vec<EndpointView>,
+    /// Wanted calls that it is not enough for.
+    missing: Vec<Missing>,
+    /// The environment of this service whose API it is for.
+    #[schema(value_type = Option<String>)]
+    environment: Option<Name>,
+    /// Whom it is for, as it says.
+    audiences: Vec<String>,
+    /// Whom it was issued to, as it says.
+    client_id: Option<String>,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    /// Whether that is past.
+    expired: Option<bool>,
+}
+
+/// A wanted call, and why the token is not enough for it.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+struct Missing {
+    /// The call as you wrote it.
+    path: String,
+    /// The scope that it needs; null where the call is not documented or the environment has it not.
+    scope: Option<String>,
+    /// The same in words.
+    detail: String,
+}
+
+/// Read a token's scopes
+///
+/// Decodes an access token: what it grants, which endpoints that opens, and what is missing for the
+/// calls that you want. Its signature is **not** checked.
+#[utoipa::path(post, path = "/v1/exchange/token-scopes", tag = "exchange",
+    request_body = TokenQuestion,
+    responses(
+    (status = 200, description = "What it says", body = TokenScopes),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn read_token_scopes(
+    State(app): State<App>,
+    _: Caller,
+    Body(question, _): Body<TokenQuestion>,
+) -> Result<Json<TokenScopes>, Problem> {
+    let invalid = |why: String| Problem::new(&problem::INVALID_FIELD, why);
+    let token = zeroize::Zeroizing::new(question.token);
+    let claims = TokenClaims::read(&token).map_err(|error| invalid(format!("token: {error}")))?;
+    if question.wanted.len() > WANTED_LIMIT {
+        return Err(invalid(format!("wanted: at most {WANTED_LIMIT} calls")));
+    }
+    let table = Table::exchange();
+    let at = app.clients.environments().iter().find(|(_, environment)| {
+        let api = &environment.token_audience;
+        claims.audiences.contains(api)
+    });
+    let missing = question
+        .wanted
+        .iter()
+        .flat_map(|wanted| missing(wanted, &claims.scopes, at))
+        .collect();
+    let opens = table.opened_by(&claims.scopes);
+    let opens = opens.map(|it| EndpointView::of(it, at)).collect();
+    let expires_at = claims
+        .expires_at
+        .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let (granted, undocumented) = claims
+        .scopes
+        .into_iter()
+        .partition(|it| table.scope(it).is_some());
+    Ok(Json(TokenScopes {
+        verified: false,
+        granted,
+        undocumented,
+        opens,
+        missing,
+        environment: at.map(|(name, _)| name.clone()),
+        audiences: claims.audiences,
+        client_id: claims.client_id,
+        expires_at,
+        expired: claims.expires_at.map(|at| at <= app.clock.unix_s()),
+    }))
+}
+
+/// What stands between these scopes and a call.
+fn missing(wanted: &Wanted, granted: &[String], at: Option<(&Name, &Environment)>) -> Vec<Missing> {
+    let say = |scope: Option<String>, detail: String| Missing {
+        path: wanted.path.clone(),
+        scope,
+        detail,
+    };
+    let found = match Table::exchange().find(wanted) {
+        Ok(found) => found,
+        Err(unknown) => return vec![say(None, unknown.to_string())],
+    };
+    let lacking = |it: Match<'_>| {
+        let endpoint = it.endpoint;
+        let call = format!("{} {}", endpoint.method.name(), endpoint.endpoint);
+        if let Some((name, environment)) = at
+            && !endpoint.is_in(documented_name(name, &environment.token_audience))
+        {
+            return Some(say(None, format!("{name} does not have {call}")));
+        }
+        let scope = endpoint.required_scope.clone()?;
+        let detail = format!("{call} needs {scope}");
+        (!endpoint.is_opened_by(granted)).then(|| say(Some(scope), detail))
+    };
+    found.into_iter().filter_map(lacking).collect()
+}
+
+/// An environment that a caller names.
+fn placed<'a>(
+    app: &'a App,
+    name: Option<&Name>,
+) -> Result<Option<(&'a Name, &'a Environment)>, Problem> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let missing = || Problem::not_found("environment");
+    let found = app.clients.environments().get_key_value(name);
+    found.map(Some).ok_or_else(missing)
+}

@@ -1,0 +1,73 @@
+//! `GET /v1/clients/{client}/jwks.json`.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::body::Named;
+use super::caller::{Perhaps, missing};
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::custody::PublicKey;
+use crate::keys::{Key, KeyState};
+use crate::oauth::clients::Client;
+use crate::policy::Action;
+
+/// `[http] public_jwks`
+#[derive(Clone, Copy)]
+pub(super) struct PublicJwks(pub(super) bool);
+
+/// A JSON Web Key Set (RFC 7517).
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct KeySet {
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<serde_json::Value>,
+}
+
+/// Show a client's key set
+///
+/// The public keys that may prove the client at its authorization server.
+#[utoipa::path(get, path = "/v1/clients/{client}/jwks.json", tag = "clients",
+    params(("client" = String, Path, description = "The client's name")),
+    responses(
+    (status = 200, description = "The key set", body = KeySet),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_jwks(
+    State(app): State<App>,
+    Extension(PublicJwks(public)): Extension<PublicJwks>,
+    Perhaps(caller): Perhaps,
+    Named(name): Named,
+) -> Result<Response, Problem> {
+    if caller.is_none() && !public {
+        return Err(missing());
+    }
+    let client = app.clients.show(&name).await?;
+    if let Some(caller) = &caller {
+        app.policy
+            .decide(caller, Action::View, &client.resource())
+            .map_err(|_| Problem::not_found("client"))?;
+    }
+    let keys = published(&app, client).await?;
+    let keys = keys.iter().filter_map(|key| key.public_key.as_ref());
+    let keys = keys.map(PublicKey::jwk).collect();
+    let mut response = Json(KeySet { keys }).into_response();
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=60"),
+    );
+    Ok(response)
+}
+
+/// The keys that a counterparty may take for the client's. One that others may hold is never among
+/// them.
+#[expect(
+    clippy::unused_async,
+    reason = "keys of open rotations will be looked up"
+)]
+async fn published(_app: &App, client: Client) -> Result<Vec<Key>, Problem> {
+    let mut keys = vec![client.key];
+    keys.retain(|key| !matches!(key.state, KeyState::Compromised | KeyState::Destroyed));
+    Ok(keys)
+}

@@ -10,7 +10,7 @@ use super::problem::{Document, Problem};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::oauth::assertion::{AssertionDraft, Errand, IssuedAssertion};
+use crate::oauth::assertion::{Errand, IssuedAssertion};
 use crate::policy::Action;
 use crate::signing::Asked;
 
@@ -47,17 +47,12 @@ pub(super) async fn issue_assertion(
     app.policy
         .decide(&caller, Action::View, &client.resource())
         .map_err(|_| Problem::not_found("client"))?;
-    let environment = app.clients.environment(&client)?.clone();
     let asked = Asked {
         digest,
         idempotency: key,
         deadline,
     };
-    let draft = Box::new(AssertionDraft {
-        client,
-        environment,
-        errand: Errand::HandOut,
-    });
+    let draft = Box::new(app.clients.draft(client, Errand::HandOut)?);
     let mut response = signed(app.signer.sign(&caller, draft, asked).await?);
     response
         .headers_mut()

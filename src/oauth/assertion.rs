@@ -29,14 +29,23 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// The longest life that has to be left when an assertion is released, in seconds.
 const LEFT_AT_RELEASE_S: i64 = 20;
 
-/// An assertion to be made for a client.
+/// An assertion to be made for a client. [`Clients::draft`](super::clients::Clients::draft) makes it,
+/// so that the environment is the client's and nobody else's.
 pub struct AssertionDraft {
-    /// For whom.
-    pub client: Client,
-    /// In which environment.
-    pub environment: Environment,
-    /// What becomes of it.
-    pub errand: Errand,
+    client: Client,
+    environment: Environment,
+    errand: Errand,
+}
+
+impl AssertionDraft {
+    /// `environment` is the client's and its key's.
+    pub(super) fn new(client: Client, environment: Environment, errand: Errand) -> Self {
+        Self {
+            client,
+            environment,
+            errand,
+        }
+    }
 }
 
 /// What becomes of an assertion. Each errand is an action of its own.

@@ -12,9 +12,8 @@ use chancery::audit::Logged;
 use chancery::clock::Clock;
 use chancery::config::Config;
 use chancery::custody::{
-    self, Algorithm, Custody, CustodyError, Generated, RawSignature, Sign, Vault,
+    self, Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Vault, Wanted,
 };
-use chancery::id::KeyId;
 use chancery::policy::Permit;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
@@ -417,16 +416,16 @@ impl Custody for Slow {
         self.device.sign(permit).await
     }
 
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device.generate(id, algorithm).await
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        self.device.generate(wanted).await
     }
 
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device.inspect(id, algorithm).await
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.device.inspect(key).await
     }
 
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
-        self.device.destroy(id, algorithm).await
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        self.device.destroy(key).await
     }
 
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {

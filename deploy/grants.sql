@@ -24,13 +24,18 @@ grant insert, update (outcome, settled_at) on logins to chancery_service;
 grant insert, update (state, state_at, version, sealed_in, sealed_secret, sealed_passphrase)
     on credentials to chancery_service;
 
+-- Places of the token cache and what was fetched for them; both are forgotten when they are old.
+grant insert, delete, update (generation, forced_at, lease_holder, lease_until, granted, granted_at, touched_at)
+    on token_slots to chancery_service;
+grant insert, delete on token_fetches to chancery_service;
+
 grant insert, update (next, found, stepped_at) on nonce_searches to chancery_service;
 
 -- Callers and tokens are revoked, never removed.
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 
 -- A key gets its public half once and moves along its edges; triggers see to both.
-grant insert, update (state, epoch, public_key, attributes, device_ref) on keys to chancery_service;
+grant insert, update (state, epoch, public_key, attributes) on keys to chancery_service;
 grant insert on wallets, clients to chancery_service;
 
 -- A rotation follows its steps, a client its rotation, a probe is settled once; triggers see to it.

@@ -19,10 +19,12 @@ use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::counterparty::BadCounterparty;
 use crate::custody::{self, Vault};
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
+use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
 use crate::rotations::{self, Rotations};
@@ -62,6 +64,8 @@ pub struct Parts {
     stop: CancellationToken,
     /// The OAuth clients.
     pub clients: Clients,
+    /// Their access tokens.
+    pub tokens: Broker,
     /// How keys are replaced.
     pub rotations: Rotations,
     /// The devices.
@@ -99,6 +103,9 @@ pub enum StartError {
     /// A venue.
     #[error(transparent)]
     Venue(#[from] BadVenue),
+    /// An environment's token endpoint.
+    #[error("[oauth.environments] token_endpoint = {0}")]
+    TokenEndpoint(#[from] BadCounterparty),
     /// A device.
     #[error("[custody.{0}] {1}")]
     Custody(Name, custody::CustodyError),
@@ -193,6 +200,24 @@ impl App {
             approvals.clone(),
             clock.clone(),
         );
+        let clients = Clients::new(
+            &config.oauth,
+            ledger.clone(),
+            keys.clone(),
+            approvals.clone(),
+            clock.clone(),
+        );
+        let tokens = Broker::open(
+            &config.oauth,
+            broker::Parts {
+                signer: signer.clone(),
+                clients: clients.clone(),
+                log: log.clone(),
+                clock: clock.clone(),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+            },
+        )?;
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
@@ -210,13 +235,8 @@ impl App {
                 clock: clock.clone(),
             },
             l2: config.l2.clone(),
-            clients: Clients::new(
-                &config.oauth,
-                ledger.clone(),
-                keys.clone(),
-                approvals.clone(),
-                clock.clone(),
-            ),
+            clients,
+            tokens,
             rotations: Rotations::new(rotations::Parts {
                 log: log.clone(),
                 keys: keys.clone(),

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
-use super::print_json;
+use super::{print_json, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -24,6 +24,22 @@ pub(super) enum Command {
     Jwks {
         /// The client's name.
         name: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Get an access token of the Exchange API
+    Token {
+        /// The client's name.
+        name: String,
+        /// A scope that it is to have; several times for several. All that you may have, without it.
+        #[arg(long)]
+        scope: Vec<String>,
+        /// Print nothing but an Authorization header, for curl -H.
+        #[arg(long)]
+        header: bool,
+        /// Not the one that is remembered: after the application was granted more.
+        #[arg(long)]
+        refresh: bool,
         #[command(flatten)]
         service: Service,
     },
@@ -57,6 +73,27 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Jwks { name, service } => {
             let path = format!("/v1/clients/{name}/jwks.json");
             print_json(&service.client()?.get(&path).await?)
+        }
+        Command::Token {
+            name,
+            scope,
+            header,
+            refresh,
+            service,
+        } => {
+            let mut body = json!({ "refresh": refresh });
+            if !scope.is_empty() {
+                body["scope"] = scope.join(" ").into();
+            }
+            let path = format!("/v1/clients/{name}/tokens");
+            let token = service.client()?.post(&path, &body).await?;
+            if header {
+                let text = token["access_token"].as_str().unwrap_or_default();
+                print_line(&format!("Authorization: Bearer {text}"));
+                Ok(())
+            } else {
+                print_json(&token)
+            }
         }
         Command::Create {
             name,

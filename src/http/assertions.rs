@@ -10,7 +10,7 @@ use super::problem::{Document, Problem};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::oauth::assertion::{Errand, IssuedAssertion};
+use crate::oauth::assertion::{self, IssuedAssertion};
 use crate::policy::Action;
 use crate::signing::Asked;
 
@@ -52,8 +52,8 @@ pub(super) async fn issue_assertion(
         idempotency: key,
         deadline,
     };
-    let draft = Box::new(app.clients.draft(client, Errand::HandOut)?);
-    let mut response = signed(app.signer.sign(&caller, draft, asked).await?);
+    let issued = assertion::issue(&app.signer, &app.clients, &caller, client, &asked).await?;
+    let mut response = signed(issued?);
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -46,6 +46,14 @@ impl FromRequestParts<App> for EitherWay {
     }
 }
 
+/// The user of Basic authentication, where there is one.
+pub(super) fn basic_user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = credential(headers).ok()??;
+    let pair = Zeroizing::new(STANDARD.decode(value).ok()?);
+    let (user, _) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    (scheme.eq_ignore_ascii_case("basic") && !user.is_empty()).then(|| user.to_owned())
+}
+
 /// A caller, or nobody where there is no credential at all.
 pub(super) struct Perhaps(pub(super) Option<Caller>);
 

@@ -19,11 +19,13 @@ mod health;
 mod jwks;
 mod keys;
 mod nonces;
+mod oauth;
 mod orders;
 pub mod problem;
 mod rpc;
 mod serve;
 mod signatures;
+mod tokens;
 mod wallets;
 
 use std::net::SocketAddr;
@@ -134,6 +136,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(explain::explain_order))
         .routes(routes!(rpc::call_rpc))
         .routes(routes!(assertions::issue_assertion))
+        .routes(routes!(tokens::get_token))
+        .routes(routes!(tokens::invalidate_token))
+        .routes(routes!(oauth::exchange_token))
         .routes(routes!(signatures::show_signature))
         .routes(routes!(signatures::find_signatures))
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
@@ -215,6 +220,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
             )
         })
         .layer(middleware::from_fn(rpc::translate))
+        .layer(middleware::from_fn(oauth::translate))
         .layer(middleware::from_fn(observe))
         .with_state(app)
 }

@@ -26,7 +26,9 @@ use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::keys::KeyError;
 use crate::ledger::LedgerError;
+use crate::oauth::broker::{Diagnosis, FetchError, Rejected, TokenError};
 use crate::oauth::clients::ClientError;
+use crate::oauth::exchange::ExchangeError;
 use crate::oauth::scopes::UnknownEndpoint;
 use crate::policy::Denied;
 use crate::signing::SigningError;
@@ -66,6 +68,10 @@ kinds! {
         "Send a header Idempotency-Key with a fresh value for each new request, and the same value when you repeat one.";
     NOT_AUTHENTICATED "not-authenticated" 401 "Who is calling is not known"
         "Send a header Authorization: Bearer with a token that was neither revoked nor has expired.";
+    SCOPE_DENIED "scope-denied" 403 "The policy does not permit a token with this scope"
+        "Ask for less, or ask an operator for the right to the scopes that the detail names.";
+    SCOPE_NOT_GRANTED "scope-not-granted" 403 "The authorization server does not grant the application this scope or audience"
+        "Ask for less; if the application needs it, have whoever runs the client ask the Exchange for the grant, then ask with refresh = true.";
     DENIED "denied" 403 "The policy does not permit this"
         "Ask an operator for the right, naming the action in the detail.";
     APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
@@ -100,8 +106,6 @@ kinds! {
         "Derive or create another one, and use that.";
     WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
         "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
-    DEVICE_REFUSES_KEY "device-refuses-key" 409 "The device holds the key and does not sign with it"
-        "The detail says why. Have an operator enable the key in its device, take its deletion back, or rotate it; nothing was signed.";
     IN_FLIGHT "in-flight" 409 "The same request is being worked on"
         "Repeat it with the same Idempotency-Key after Retry-After seconds.";
     IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
@@ -126,10 +130,12 @@ kinds! {
         "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
     RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
         "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
-    DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
-        "Use a device that can; the detail says what is meant.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
         "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
+    INVALID_SCOPE "invalid-scope" 422 "What was asked for are no scopes"
+        "Send scope as names with one space between them; GET /v1/exchange/scopes lists those that are documented.";
+    TOKEN_REFRESHED "token-refreshed" 429 "The token was replaced moments ago"
+        "Repeat after Retry-After seconds. A new token that is refused as well is not the cause: POST /v1/exchange/explain tells the API's refusals apart.";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
         "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
     INTERNAL "internal" 500 "The service made a mistake"
@@ -148,16 +154,28 @@ kinds! {
         "Repeat with the same Idempotency-Key; if it lasts, the CLOB has changed: tell an operator.";
     VENUE_VERSION "venue-version" 502 "The CLOB takes orders of a version that is not followed"
         "Name a version if you know that it still takes that one; otherwise have an operator upgrade the service.";
+    CLIENT_REJECTED "client-rejected" 502 "The authorization server does not accept the client's key (invalid_client)"
+        "Compare the key with what the Exchange has registered (GET /v1/clients/{client}): not registered, not enabled, removed or expired; or its server takes another aud. The member exchange has what was sent. It is tried again after Retry-After seconds.";
+    ASSERTION_REJECTED "assertion-rejected" 502 "The authorization server does not accept the assertion (invalid_client_assertion)"
+        "Compare the claims and the clocks in the member exchange with the environment's configuration: assertion_aud, client_id, lifetime_s. It is tried again after Retry-After seconds.";
+    TOKEN_REQUEST_REFUSED "token-request-refused" 502 "The authorization server does not understand the token request"
+        "An operator has to look: token_endpoint and token_request of the environment, or the server has changed.";
+    TOKEN_ENDPOINT_ANSWER "token-endpoint-answer" 502 "The token endpoint's answer is not a token"
+        "Something in front of the server answered, or it has changed. Repeat after Retry-After seconds; if it lasts, tell an operator.";
+    TOKEN_ENDPOINT_REDIRECT "token-endpoint-redirect" 502 "The token endpoint answered with a redirect, which is not followed"
+        "An operator has to look at once: the environment's token_endpoint is wrong, or somebody wants the assertions elsewhere.";
     BUSY "busy" 503 "Too much is waiting already"
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
-    DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
-        "Nothing was signed. Repeat after Retry-After seconds; if it lasts, have an operator raise the device's quota.";
     CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
         "Repeat with the same Idempotency-Key: the nonce is on record, and what it made is found by deriving.";
     VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"
         "Repeat with the same Idempotency-Key after Retry-After seconds. Where the CLOB may have acted, the answer says what it did.";
+    TOKEN_ENDPOINT_THROTTLED "token-endpoint-throttled" 503 "The authorization server asks for fewer requests"
+        "Repeat after Retry-After seconds, not before: the quota is the application's, and everybody shares it.";
+    TOKEN_ENDPOINT_UNAVAILABLE "token-endpoint-unavailable" 503 "The token endpoint cannot be reached, or does not answer"
+        "Repeat after Retry-After seconds; if it lasts, tell an operator.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
@@ -175,6 +193,7 @@ pub struct Problem {
     detail: String,
     retry_after_s: Option<u32>,
     with_error: bool,
+    exchange: Option<Arc<Rejected>>,
 }
 
 /// The document (RFC 9457, section 3).
@@ -194,6 +213,9 @@ pub struct Document<'a> {
     /// The detail once more, for clients of the remote builder-signing protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
+    /// What was sent to the authorization server, where that refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<&'a Diagnosis>,
 }
 
 impl Problem {
@@ -203,6 +225,7 @@ impl Problem {
             detail: detail.to_string(),
             retry_after_s: None,
             with_error: false,
+            exchange: None,
         }
     }
 
@@ -243,6 +266,7 @@ impl Problem {
             detail: &self.detail,
             action: self.kind.action,
             error: self.with_error.then_some(self.detail.as_str()),
+            exchange: self.exchange.as_ref().map(|it| &it.diagnosis),
         }
     }
 }
@@ -342,25 +366,12 @@ impl From<CustodyError> for Problem {
         match error {
             CustodyError::Busy => Self::new(&BUSY, "the device's queue is full").retry_after(1),
             CustodyError::TimedOut => Self::new(&DEVICE_TIMED_OUT, error),
-            CustodyError::Throttled { retry_after } => {
-                let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
-                Self::new(&DEVICE_THROTTLED, error)
-                    .retry_after(u32::try_from(seconds).unwrap_or(60))
-            }
-            CustodyError::Disabled(_)
-            | CustodyError::PendingDeletion(_)
-            | CustodyError::WrongUsage(_) => {
-                tracing::error!(%error, "a device does not sign with a key that is on record");
-                Self::new(&DEVICE_REFUSES_KEY, error)
-            }
-            CustodyError::Unsupported(_) => Self::new(&DEVICE_CANNOT, error),
             CustodyError::Unavailable(_) => {
                 tracing::warn!(%error, "a device is unavailable");
                 Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)
             }
             CustodyError::NotFound { .. }
             | CustodyError::PinRefused
-            | CustodyError::AccessDenied(_)
             | CustodyError::Refused(_)
             | CustodyError::Nonsense(_)
             | CustodyError::DoesNotOpen
@@ -525,6 +536,67 @@ impl From<ClientError> for Problem {
             ClientError::Key(error) => error.into(),
             ClientError::ApprovalNeeded(needed) => needed.into(),
             ClientError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Client(error) => error.into(),
+            TokenError::Scopes(error) => Self::new(&INVALID_SCOPE, error),
+            TokenError::Denied(denied) => denied.into(),
+            TokenError::ScopeDenied { .. } => Self::new(&SCOPE_DENIED, error),
+            TokenError::NothingGranted { .. } => Self::new(&SCOPE_NOT_GRANTED, error),
+            TokenError::Fetch { error, retry_after } => {
+                let problem = Self::from(error);
+                match retry_after {
+                    // A rest of a second is over in a second, not at once.
+                    Some(rest) => {
+                        problem.retry_after(u32::try_from(rest.as_secs() + 1).unwrap_or(u32::MAX))
+                    }
+                    None => problem,
+                }
+            }
+            TokenError::Signing(error) => error.into(),
+            TokenError::UnknownToken => Self::not_found("token"),
+            TokenError::TooSoon { retry_after_s } => {
+                Self::new(&TOKEN_REFRESHED, error).retry_after(retry_after_s)
+            }
+            TokenError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Signing(error) => error.into(),
+            FetchError::Exchange(rejected) => {
+                let kind = match &rejected.error {
+                    ExchangeError::NotTaken(refusal)
+                        if refusal.code == "invalid_client_assertion" =>
+                    {
+                        &ASSERTION_REJECTED
+                    }
+                    ExchangeError::NotTaken(_) => &CLIENT_REJECTED,
+                    ExchangeError::NotGranted(_) => &SCOPE_NOT_GRANTED,
+                    ExchangeError::NotUnderstood(_) => &TOKEN_REQUEST_REFUSED,
+                    ExchangeError::Edge(_) | ExchangeError::Nonsense(_) => &TOKEN_ENDPOINT_ANSWER,
+                    ExchangeError::Redirected(_) => &TOKEN_ENDPOINT_REDIRECT,
+                    ExchangeError::Throttled { .. } => &TOKEN_ENDPOINT_THROTTLED,
+                    ExchangeError::Unreachable
+                    | ExchangeError::NoAnswer
+                    | ExchangeError::Down(_) => &TOKEN_ENDPOINT_UNAVAILABLE,
+                };
+                Self {
+                    exchange: Some(rejected.clone()),
+                    ..Self::new(kind, &rejected.error)
+                }
+            }
+            FetchError::Excess(_) => Self::new(&TOKEN_ENDPOINT_ANSWER, error),
+            FetchError::Elsewhere => Self::new(&TOKEN_ENDPOINT_UNAVAILABLE, error).retry_after(1),
+            FetchError::Ledger(error) => error.into(),
         }
     }
 }

@@ -12,13 +12,16 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::clients::Client;
+use super::clients::{Client, ClientError, Clients};
 use super::environment::{Environment, Kid};
+use crate::callers::Caller;
 use crate::custody::{Payload, PublicKey};
 use crate::id::IntentId;
 use crate::keys::Key;
 use crate::policy::{Action, Ask, Resource};
-use crate::signing::{Answer, Business, Checked, Draft, Jti, Prepared, Signed};
+use crate::signing::{
+    Answer, Asked, Business, Checked, Draft, Jti, Prepared, Signed, Signer, SigningError,
+};
 
 /// How far `iat` lies in the past, for servers whose clocks lag.
 const BACKDATE_S: i64 = 1;
@@ -29,23 +32,14 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// The longest life that has to be left when an assertion is released, in seconds.
 const LEFT_AT_RELEASE_S: i64 = 20;
 
-/// An assertion to be made for a client. [`Clients::draft`](super::clients::Clients::draft) makes it,
-/// so that the environment is the client's and nobody else's.
+/// An assertion to be made for a client.
 pub struct AssertionDraft {
-    client: Client,
-    environment: Environment,
-    errand: Errand,
-}
-
-impl AssertionDraft {
-    /// `environment` is the client's and its key's.
-    pub(super) fn new(client: Client, environment: Environment, errand: Errand) -> Self {
-        Self {
-            client,
-            environment,
-            errand,
-        }
-    }
+    /// For whom.
+    pub client: Client,
+    /// In which environment.
+    pub environment: Environment,
+    /// What becomes of it.
+    pub errand: Errand,
 }
 
 /// What becomes of an assertion. Each errand is an action of its own.
@@ -217,6 +211,38 @@ impl Draft for AssertionDraft {
         Answer {
             body,
             is_secret: true,
+        }
+    }
+}
+
+/// How often an assertion is begun anew because its client got another key meanwhile.
+const KEYS_AT_MOST: u32 = 4;
+
+/// Issues an assertion to a caller. Where the client gets another key meanwhile, it is made once more
+/// with that: nothing has left under the old one, and the caller does not notice.
+pub async fn issue(
+    signer: &Signer,
+    clients: &Clients,
+    caller: &Caller,
+    mut client: Client,
+    asked: &Asked,
+) -> Result<Result<Signed, SigningError>, ClientError> {
+    let mut keys = 1;
+    loop {
+        let draft = AssertionDraft {
+            environment: clients.environment(&client)?.clone(),
+            client: client.clone(),
+            errand: Errand::HandOut,
+        };
+        match signer.sign(caller, Box::new(draft), asked.clone()).await {
+            Err(error) if error.is_about_the_key() && keys < KEYS_AT_MOST => {
+                let Some(now) = clients.rekeyed(&client).await? else {
+                    return Ok(Err(error));
+                };
+                client = now;
+                keys += 1;
+            }
+            done => return Ok(done),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! never from a caller, so a key of one environment cannot be made to speak to another's server.
 
 pub mod assertion;
+pub mod broker;
 pub mod clients;
 pub mod environment;
 pub mod exchange;

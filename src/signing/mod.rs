@@ -228,6 +228,14 @@ pub enum SigningError {
     Ledger(#[from] LedgerError),
 }
 
+impl SigningError {
+    /// Whether the key that was meant does not sign any more: its wallet or client may have another
+    /// one by now.
+    pub fn is_about_the_key(&self) -> bool {
+        matches!(self, Self::KeyNotActive(_) | Self::KeyEpochChanged)
+    }
+}
+
 /// Signs. Cheap to clone.
 #[derive(Clone)]
 pub struct Signer(Arc<Inner>);
@@ -427,7 +435,7 @@ impl Signer {
         let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
             Ok(Ok(checked)) => checked,
             Ok(Err(bad)) => {
-                tracing::error!(key.id = %sign.key.place.id, intent.id = %intent.id, error = %bad,
+                tracing::error!(key.id = %sign.key.id, intent.id = %intent.id, error = %bad,
                     "a device's signature does not verify under the key on record");
                 self.end(&intent, How::Refused("bad-signature")).await;
                 return Err(bad.into());

@@ -66,7 +66,8 @@ fn the_document_is_openapi_3_1_and_names_its_handlers() {
             assert_eq!(operation["security"].is_array(), open, "{id}");
             let refusals = &operation["responses"]["default"]["content"];
             let form = match path.as_str() {
-                "/rpc" => "application/json", // a JSON-RPC error, with the problem in it
+                // In the caller's protocol, with the problem in it or a way to it.
+                "/rpc" | "/oauth/token" => "application/json",
                 _ => "application/problem+json",
             };
             assert!(open || refusals[form].is_object(), "{id} can be refused");

@@ -33,4 +33,5 @@ mod rpc_clients;
 mod rpc_protocol;
 mod signing;
 mod stand;
+mod tokens;
 mod wallet_profiles;

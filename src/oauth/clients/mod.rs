@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Settings};
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
 use crate::id::{CallerId, ClientId, KeyId};
-use crate::keys::{Key, KeyError, Keys, Purpose};
+use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
@@ -76,8 +75,8 @@ pub enum ClientError {
     /// The client id is no client id.
     #[error("a client_id has 1 to 64 visible ASCII characters")]
     ClientIdMalformed,
-    /// The key is for something else, for another environment, or was never made.
-    #[error("the key is not a client key of this environment that its device has made")]
+    /// The key is for something else, or was never made.
+    #[error("the key is not a client key that its device has made")]
     WrongKey,
     /// The key's environment is not configured.
     #[error("the environment {0} has no [oauth.environments.{0}] section")]
@@ -135,15 +134,6 @@ impl Clients {
             .ok_or_else(unknown)
     }
 
-    /// An assertion for a client, in the client's environment.
-    pub fn draft(&self, client: Client, errand: Errand) -> Result<AssertionDraft, ClientError> {
-        if client.key.environment != client.environment {
-            return Err(ClientError::WrongKey); // the database refuses such a client too
-        }
-        let environment = self.environment(&client)?.clone();
-        Ok(AssertionDraft::new(client, environment, errand))
-    }
-
     /// All clients, by name.
     pub async fn list(&self) -> Result<Vec<Client>, ClientError> {
         Ok(records::list(&self.ledger).await?)
@@ -165,6 +155,16 @@ impl Clients {
     pub async fn of_key(&self, key: KeyId) -> Result<Vec<Client>, ClientError> {
         let all = records::list(&self.ledger).await?;
         Ok(all.into_iter().filter(|it| it.key.id == key).collect())
+    }
+
+    /// The client with the key that it has now, where that is another one than it had, or in another
+    /// epoch, and signs.
+    pub async fn rekeyed(&self, client: &Client) -> Result<Option<Client>, ClientError> {
+        let now = self.by_id(client.id).await?;
+        Ok(now.filter(|now| {
+            let is_other = (now.key.id, now.key.epoch) != (client.key.id, client.key.epoch);
+            is_other && now.key.state == KeyState::Active
+        }))
     }
 
     /// Puts a client on record.

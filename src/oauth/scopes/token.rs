@@ -20,6 +20,8 @@ pub struct TokenClaims {
     pub issuer: Option<String>,
     /// `azp`, or `client_id`: the client that it was made for.
     pub client_id: Option<String>,
+    /// `iat`, in seconds since 1970.
+    pub issued_at: Option<i64>,
     /// `exp`, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
@@ -70,6 +72,7 @@ impl TokenClaims {
             audiences,
             issuer: text("iss"),
             client_id: text("azp").or_else(|| text("client_id")),
+            issued_at: claims.get("iat").and_then(Value::as_i64),
             expires_at: claims.get("exp").and_then(Value::as_i64),
         })
     }

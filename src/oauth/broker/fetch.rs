@@ -1,0 +1,286 @@
+//! One fetch: the lease, an assertion for each attempt, the exchange.
+//!
+//! An assertion is spent by its first delivery, whatever comes back, so no attempt sends what another
+//! one has sent.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use super::failure::{Diagnosis, FetchError, Rejected};
+use super::life::Life;
+use super::place::Place;
+use super::records::{self, Fetched};
+use super::scope_set::ScopeSet;
+use super::{Broker, Held, dice};
+use crate::callers::Caller;
+use crate::fail_point;
+use crate::idempotency::RequestDigest;
+use crate::oauth::assertion::{AssertionDraft, Errand, Issued};
+use crate::oauth::environment::AssertionAud;
+use crate::oauth::exchange::{ExchangeError, Granted};
+use crate::oauth::scopes::TokenClaims;
+use crate::signing::Asked;
+
+/// How long a fetch may hold its lease. It stops sooner by itself.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// How long it works under the lease.
+const WORK: Duration = Duration::from_secs(15);
+
+/// How long it waits for the lease.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often it looks whether the lease is free, in milliseconds: from, and so much more at most.
+const LOOK_MS: (u64, u64) = (40, 40);
+
+/// How many assertions are tried.
+const ATTEMPTS: u32 = 3;
+
+/// The longest pause before the second attempt; then it doubles.
+const PAUSE_MS: u64 = 250;
+
+/// The longest life that is believed.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
+
+/// A token to be fetched.
+pub(super) struct Fetch {
+    pub(super) broker: Broker,
+    pub(super) place: Place,
+    /// For whom the assertion is signed.
+    pub(super) caller: Caller,
+    /// What the caller may have: the scopes that the policy decides on.
+    pub(super) permitted: ScopeSet,
+    pub(super) request: RequestDigest,
+}
+
+impl Fetch {
+    /// Fetches a token while nobody else does, on any replica. The generation is that of the lease.
+    pub(super) async fn run(&self) -> (i64, Result<Arc<Held>, FetchError>) {
+        let ledger = self.broker.0.log.ledger();
+        let holder = Uuid::now_v7();
+        let (generation, end) = match self.lease(holder).await {
+            Ok(leased) => leased,
+            Err(error) => return (0, Err(error)),
+        };
+        fail_point!("token-leased");
+        let done = self.attempts(generation, end).await;
+        fail_point!("token-fetched");
+        let settled = match &done {
+            Ok(held) => {
+                let fetched = Fetched {
+                    id: held.id,
+                    generation,
+                    granted: held.granted.as_ref(),
+                    lives: held.life.left(Instant::now()),
+                };
+                if dice() < 8 {
+                    drop(records::forget_old(ledger).await); // now and then is often enough
+                }
+                records::keep(&self.place, holder, &fetched, ledger).await
+            }
+            Err(error) => {
+                if error.ends_with_generation() {
+                    drop(records::forget_granted(self.place.client.id, ledger).await);
+                }
+                records::give_back(&self.place, holder, ledger).await
+            }
+        };
+        if let Err(error) = settled {
+            tracing::warn!(%error, "a fetch of a token was not put on record; its lease runs out");
+        }
+        (generation, done)
+    }
+
+    async fn lease(&self, holder: Uuid) -> Result<(i64, Instant), FetchError> {
+        let inner = &self.broker.0;
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let end = Instant::now() + WORK;
+            let leased = records::claim(&self.place, holder, LEASE, inner.log.ledger()).await?;
+            if let Some(generation) = leased {
+                return Ok((generation, end));
+            }
+            let pause = LOOK_MS.0 + LOOK_MS.1 * u64::from(dice()) / 255;
+            if Instant::now() >= patience || !self.rest(Duration::from_millis(pause)).await {
+                return Err(FetchError::Elsewhere);
+            }
+        }
+    }
+
+    /// Waits, unless the service stops.
+    async fn rest(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.broker.0.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    async fn attempts(&self, generation: i64, end: Instant) -> Result<Arc<Held>, FetchError> {
+        let mut attempts = 0;
+        let mut uncertain = false;
+        loop {
+            attempts += 1;
+            let error = match self.attempt(generation, attempts, end).await? {
+                Ok(held) => return Ok(held),
+                Err(rejected) => rejected,
+            };
+            let longest = PAUSE_MS << (attempts - 1);
+            let pause = match &error.error {
+                // The server may have seen the assertion before it seemed to be lost.
+                ExchangeError::NotTaken(_) if uncertain => Duration::ZERO,
+                error if error.passes() => Duration::from_millis(longest * u64::from(dice()) / 255),
+                _ => return Err(FetchError::Exchange(Arc::new(error))),
+            };
+            uncertain = !matches!(
+                error.error,
+                ExchangeError::NotTaken(_) | ExchangeError::Unreachable
+            );
+            let exchange = Duration::from_millis(self.place.environment.timeout_ms);
+            let fits = Instant::now() + pause + exchange < end;
+            if attempts == ATTEMPTS || !fits || !self.rest(pause).await {
+                return Err(FetchError::Exchange(Arc::new(error)));
+            }
+            tracing::info!(error = %error.error, attempts, client = %self.place.client.name,
+                "an exchange is tried again with a new assertion");
+        }
+    }
+
+    /// One assertion, sent once.
+    async fn attempt(
+        &self,
+        generation: i64,
+        attempts: u32,
+        end: Instant,
+    ) -> Result<Result<Arc<Held>, Rejected>, FetchError> {
+        let (inner, place) = (&self.broker.0, &self.place);
+        let scopes = place.scopes.as_ref();
+        let draft = AssertionDraft {
+            client: place.client.clone(),
+            environment: place.environment.clone(),
+            errand: Errand::Exchange(scopes.unwrap_or(&self.permitted).to_vec()),
+        };
+        let asked = Asked {
+            digest: self.request,
+            idempotency: None,
+            deadline: Some(end.saturating_duration_since(Instant::now())),
+        };
+        let signed = inner
+            .signer
+            .sign(&self.caller, Box::new(draft), asked)
+            .await?;
+        let issued = Issued::of(&signed);
+        let endpoint = self.broker.endpoint(&place.client.environment)?;
+        fail_point!("token-signed");
+
+        let asked_at = Instant::now();
+        let scope = scopes.map(ScopeSet::to_vec).unwrap_or_default();
+        let answer = endpoint
+            .exchange(&place.client.client_id, &issued.client_assertion, &scope)
+            .await;
+        let duration_ms = asked_at.elapsed().as_millis();
+        let granted = match answer {
+            Ok(granted) => granted,
+            Err(error) => return Ok(Err(self.rejected(error, &issued, attempts))),
+        };
+        tracing::info!(
+            intent.id = %issued.id, client = %place.client.name, environment = %place.client.environment,
+            duration_ms, attempts,
+            quota.remaining = granted.quota.remaining, quota.reset = granted.quota.reset,
+            quota.client = granted.quota.client, "a token was fetched"
+        );
+        match self.held(granted, &issued, asked_at, generation) {
+            Ok(held) => {
+                let more = match (&held.granted, scopes) {
+                    (Some(granted), Some(asked)) => granted.without(asked),
+                    _ => ScopeSet::default(),
+                };
+                if more.is_empty() {
+                    Ok(Ok(Arc::new(held)))
+                } else {
+                    Err(FetchError::Excess(more))
+                }
+            }
+            Err(error) => Ok(Err(self.rejected(error, &issued, attempts))),
+        }
+    }
+
+    /// A token with its life and its scopes: as the token itself says, which is what the API goes by,
+    /// else as the answer says. RFC 6749: an answer without scopes grants those that were asked for.
+    fn held(
+        &self,
+        granted: Granted,
+        issued: &Issued,
+        asked_at: Instant,
+        generation: i64,
+    ) -> Result<Held, ExchangeError> {
+        let claims = TokenClaims::read(granted.access_token.expose_secret());
+        let claims = claims.unwrap_or_default(); // a token need not be a JWT
+        let own = match (claims.issued_at, claims.expires_at) {
+            (Some(from), Some(to)) => u64::try_from(to.saturating_sub(from)).ok(),
+            _ => None,
+        };
+        let stated = granted.expires_in.map(u64::from);
+        let lives = match (stated, own) {
+            (Some(stated), Some(own)) => Some(stated.min(own)),
+            (one, other) => one.or(other),
+        };
+        let lives = lives.ok_or(ExchangeError::Nonsense("it does not say how long it lives"))?;
+        let lives = Duration::from_secs(lives).min(LONGEST_LIFE);
+        let scopes = match claims.scopes {
+            none if none.is_empty() => granted.scope.as_deref().map(ScopeSet::granted),
+            own => Some(own.into_iter().collect()),
+        };
+        let life = Life::new(asked_at, lives, dice());
+        if life.left(Instant::now()) < Duration::from_secs(1) {
+            return Err(ExchangeError::Nonsense("it is over on arrival"));
+        }
+        Ok(Held {
+            id: issued.id,
+            token: granted.access_token,
+            life,
+            granted: scopes.or_else(|| self.place.scopes.clone()),
+            generation,
+        })
+    }
+
+    /// Says what went wrong, as loud as it is bad: `left` is whether there is a token to go on with.
+    pub(super) fn complain(&self, error: &FetchError, left: bool) {
+        let (client, environment) = (&self.place.client.name, &self.place.client.environment);
+        let attempts = match error {
+            FetchError::Exchange(rejected) => rejected.diagnosis.attempts,
+            _ => 0,
+        };
+        if error.needs_somebody(left) {
+            tracing::error!(%client, %environment, %error, attempts, left, "no token was fetched");
+        } else {
+            tracing::warn!(%client, %environment, %error, attempts, left, "no token was fetched");
+        }
+    }
+
+    fn rejected(&self, error: ExchangeError, issued: &Issued, attempts: u32) -> Rejected {
+        let (client, environment) = (&self.place.client, &self.place.environment);
+        let refusal = error.refusal();
+        let server_s = refusal.and_then(|it| it.server_time);
+        let public = client.key.public_key.as_ref();
+        let diagnosis = Diagnosis {
+            environment: client.environment.to_string(),
+            token_endpoint: environment.token_endpoint.clone(),
+            assertion_aud: match &environment.assertion_aud {
+                AssertionAud::TokenEndpoint => "token-endpoint",
+                AssertionAud::Issuer => "issuer",
+                AssertionAud::Literal(_) => "literal",
+            },
+            signature: issued.id.to_string(),
+            claims: issued.claims(),
+            key_fingerprint: public.map(|key| hex::encode(key.fingerprint())),
+            clock_ahead_s: server_s.map(|it| self.broker.0.clock.unix_s().saturating_sub(it)),
+            attempts,
+            server_error: refusal.map(|it| it.code.clone()),
+            server_status: refusal.map(|it| it.status),
+        };
+        Rejected { error, diagnosis }
+    }
+}

@@ -45,6 +45,9 @@ pub const API_KEY_POINTS: [&str; 13] = [
     "search-tried",
 ];
 
+/// The points of a token's fetch, which passes those of the signing path between the first two.
+pub const TOKEN_POINTS: [&str; 3] = ["token-leased", "token-signed", "token-fetched"];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

@@ -34,4 +34,5 @@ mod rpc_protocol;
 mod signing;
 mod stand;
 mod tokens;
+mod tokens_faults;
 mod wallet_profiles;

@@ -33,6 +33,13 @@ impl Breaker {
         Ok(())
     }
 
+    /// One fetch may go at once: somebody thinks that the cause is gone.
+    pub(super) fn let_one(&mut self, now: Instant) {
+        if let Some(open) = &mut self.0 {
+            open.until = now;
+        }
+    }
+
     /// How long nobody tries.
     pub(super) fn rests(&self, now: Instant) -> Option<Duration> {
         let open = self.0.as_ref()?;

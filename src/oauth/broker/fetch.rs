@@ -24,10 +24,14 @@ use crate::oauth::exchange::{ExchangeError, Granted};
 use crate::oauth::scopes::TokenClaims;
 use crate::signing::Asked;
 
-/// How long a fetch may hold its lease. It stops sooner by itself.
-const LEASE: Duration = Duration::from_secs(20);
+/// How long the lease of a fetch lasts that is not heard of: others wait for that long after a replica
+/// died.
+const LEASE: Duration = Duration::from_secs(6);
 
-/// How long it works under the lease.
+/// How often it is renewed.
+const RENEW: Duration = Duration::from_secs(2);
+
+/// How long a fetch tries.
 const WORK: Duration = Duration::from_secs(15);
 
 /// How long it waits for the lease.
@@ -66,7 +70,9 @@ impl Fetch {
             Err(error) => return (0, Err(error)),
         };
         fail_point!("token-leased");
-        let done = self.attempts(generation, end).await;
+        let done = self
+            .under_lease(holder, self.attempts(generation, end))
+            .await;
         fail_point!("token-fetched");
         let settled = match &done {
             Ok(held) => {
@@ -106,6 +112,28 @@ impl Fetch {
             let pause = LOOK_MS.0 + LOOK_MS.1 * u64::from(dice()) / 255;
             if Instant::now() >= patience || !self.rest(Duration::from_millis(pause)).await {
                 return Err(FetchError::Elsewhere);
+            }
+        }
+    }
+
+    /// Works while the lease is ours. One that was lost, to whoever thought that we had died, ends it.
+    async fn under_lease<T>(
+        &self,
+        holder: Uuid,
+        work: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(RENEW) => {
+                    let ledger = self.broker.0.log.ledger();
+                    match records::renew(&self.place, holder, LEASE, ledger).await {
+                        Ok(true) => {}
+                        Ok(false) => return Err(FetchError::Elsewhere),
+                        Err(error) => tracing::debug!(%error, "a lease was not renewed"),
+                    }
+                }
             }
         }
     }
@@ -172,12 +200,12 @@ impl Fetch {
             .sign(&self.caller, Box::new(draft), asked)
             .await?;
         let issued = Issued::of(&signed);
-        let endpoint = self.broker.endpoint(&place.client.environment)?;
         fail_point!("token-signed");
 
         let asked_at = Instant::now();
         let scope = scopes.map(ScopeSet::to_vec).unwrap_or_default();
-        let answer = endpoint
+        let answer = place
+            .endpoint
             .exchange(&place.client.client_id, &issued.client_assertion, &scope)
             .await;
         let duration_ms = asked_at.elapsed().as_millis();
@@ -260,7 +288,16 @@ impl Fetch {
         }
     }
 
-    fn rejected(&self, error: ExchangeError, issued: &Issued, attempts: u32) -> Rejected {
+    fn rejected(&self, mut error: ExchangeError, issued: &Issued, attempts: u32) -> Rejected {
+        if let ExchangeError::Throttled {
+            retry_after_s: retry @ None,
+            quota,
+        } = &mut error
+        {
+            let now = self.broker.0.clock.unix_s();
+            let wait = quota.reset.map(|reset| reset.saturating_sub(now).max(1));
+            *retry = wait.and_then(|it| u32::try_from(it).ok());
+        }
         let (client, environment) = (&self.place.client, &self.place.environment);
         let refusal = error.refusal();
         let server_s = refusal.and_then(|it| it.server_time);

@@ -25,6 +25,8 @@ mod place;
 mod records;
 mod scope_set;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +39,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::clients::{Client, Clients};
+use super::clients::{Client, ClientError, Clients};
 use super::environment::Settings;
 use super::exchange::TokenEndpoint;
 use super::scopes::Table;
@@ -183,12 +185,6 @@ impl Broker {
         })))
     }
 
-    /// The token endpoint of an environment.
-    fn endpoint(&self, environment: &Name) -> Result<&TokenEndpoint, SigningError> {
-        // A client without its environment gets no further than its look-up.
-        self.0.endpoints.get(environment).ok_or(SigningError::Busy)
-    }
-
     /// Gets a token for a caller, from memory or from the server.
     pub async fn token(&self, wish: &Wish) -> Result<HandedOut, TokenError> {
         let patience = self.0.signer.deadline(wish.deadline);
@@ -225,9 +221,13 @@ impl Broker {
     ) -> Result<HandedOut, TokenError> {
         let environment = self.0.clients.environment(client)?;
         let permitted = self.permitted(&wish.caller, client, wish.scopes.as_ref())?;
+        let endpoint = self.0.endpoints.get(&client.environment);
+        let unknown = || ClientError::UnknownEnvironment(client.environment.clone());
+        let endpoint = endpoint.ok_or_else(unknown)?;
         let place = |scopes: Option<ScopeSet>| Place {
             client: client.clone(),
             environment: environment.clone(),
+            endpoint: endpoint.clone(),
             scopes,
         };
         let held = match &wish.scopes {
@@ -334,8 +334,10 @@ impl Broker {
             let forced = records::force_place(place, batch.tx()).await;
             let scopes = place.scopes.as_ref().map(ToString::to_string);
             let details = serde_json::json!({ "scope": scopes });
-            self.emptied(forced, &wish.caller, place.client.id, &details, batch)
-                .await?;
+            let emptied = self.emptied(forced, &wish.caller, place.client.id, &details, batch);
+            if emptied.await? {
+                lock(&self.breaker(place)).let_one(Instant::now());
+            }
         }
         Ok(records::find(place, self.0.log.ledger()).await?)
     }

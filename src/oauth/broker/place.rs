@@ -6,6 +6,7 @@ use super::scope_set::ScopeSet;
 use crate::id::{ClientId, KeyId};
 use crate::oauth::clients::Client;
 use crate::oauth::environment::Environment;
+use crate::oauth::exchange::TokenEndpoint;
 
 /// A token for this client, with these scopes, fetched with this key. Another key, or the same after
 /// its state has changed, is another place: what was there before is not found again.
@@ -13,6 +14,7 @@ use crate::oauth::environment::Environment;
 pub(super) struct Place {
     pub(super) client: Client,
     pub(super) environment: Environment,
+    pub(super) endpoint: TokenEndpoint,
     /// None: all that the application is granted.
     pub(super) scopes: Option<ScopeSet>,
 }

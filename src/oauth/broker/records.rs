@@ -66,6 +66,26 @@ pub(super) async fn claim(
     Ok(generation)
 }
 
+/// Keeps a lease. Whether it was still held.
+pub(super) async fn renew(
+    place: &Place,
+    holder: Uuid,
+    lease: Duration,
+    ledger: &Ledger,
+) -> Result<bool, LedgerError> {
+    let slot = place.hash();
+    let renewed = sqlx::query!(
+        "update token_slots set lease_until = now() + make_interval(secs => $3)
+         where slot = $1 and lease_holder = $2",
+        slot.as_slice(),
+        holder,
+        lease.as_secs_f64(),
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(renewed.rows_affected() > 0)
+}
+
 /// A token that was fetched.
 pub(super) struct Fetched<'a> {
     pub(super) id: IntentId,

@@ -11,8 +11,9 @@ grant usage on schema public to chancery_service;
 grant select on all tables in schema public to chancery_service;
 
 -- Evidence: added, never changed or removed.
-grant insert on leaves, releases, jtis, key_transitions, credential_nonces to chancery_service;
 grant insert on rotation_steps, rotation_alarms to chancery_service;
+grant insert on leaves, releases, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
+    to chancery_service;
 
 -- One row for each run; the commit that settles an unknown one moves seen_at.
 grant insert, update (seen_at) on writers to chancery_service;
@@ -35,7 +36,7 @@ grant insert, update (next, found, stepped_at) on nonce_searches to chancery_ser
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 
 -- A key gets its public half once and moves along its edges; triggers see to both.
-grant insert, update (state, epoch, public_key, attributes) on keys to chancery_service;
+grant insert, update (state, epoch, public_key, attributes, cryptoperiod_ends_at) on keys to chancery_service;
 grant insert on wallets, clients to chancery_service;
 
 -- A rotation follows its steps, a client its rotation, a probe is settled once; triggers see to it.
@@ -44,7 +45,14 @@ grant update (key_id) on clients to chancery_service;
 grant insert, update (intent_id, outcome, error, http_status, expires_in, settled_at)
     on probes to chancery_service;
 
+-- A wallet names its successor, and is closed.
+grant update (successor_id, closed_at) on wallets to chancery_service;
+
 grant insert on sealed_keys to chancery_service;
+
+-- A destruction is begun, and ends; triggers see to the order. A sealed key goes with it.
+grant insert, update (begun_at, ended_at, outcome, trouble, certificate) on destructions to chancery_service;
+grant delete on sealed_keys to chancery_service;
 
 -- An intent is ended, once.
 grant insert, update (outcome, reason, ended_at, attempt) on intents to chancery_service;

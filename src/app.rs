@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
@@ -20,7 +21,9 @@ use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::counterparty::BadCounterparty;
+use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
+use crate::destruction::Destructions;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -46,6 +49,12 @@ pub struct Parts {
     pub signer: Signer,
     /// The keys.
     pub keys: Keys,
+    /// Their time.
+    pub cryptoperiods: Cryptoperiods,
+    /// Their end.
+    pub destructions: Destructions,
+    /// How often both are looked after.
+    look_after: cryptoperiods::Settings,
     /// The wallets.
     pub wallets: Wallets,
     /// The builders' API keys.
@@ -243,6 +252,21 @@ impl App {
                 approvals: approvals.clone(),
                 clock: clock.clone(),
             }),
+            cryptoperiods: Cryptoperiods::new(
+                log.clone(),
+                keys.clone(),
+                vault.clone(),
+                clock.clone(),
+            ),
+            destructions: Destructions::new(
+                &config.destruction,
+                log.clone(),
+                keys.clone(),
+                vault.clone(),
+                approvals.clone(),
+                clock.clone(),
+            ),
+            look_after: config.cryptoperiods.clone(),
             approvals,
             keys,
             vault,
@@ -267,8 +291,37 @@ impl App {
         Ok(Vault::new(backends, &config.secrets))
     }
 
+    /// Does what the service does by itself, until it stops: reminders, the ends of periods,
+    /// destructions that are due. Any replica may do each.
+    pub fn look_after_keys(&self) {
+        let every = Duration::from_secs(self.look_after.look_every_s.get().into());
+        let app = self.clone();
+        self.tasks.spawn(async move {
+            let pause = || app.stop.run_until_cancelled(tokio::time::sleep(every));
+            loop {
+                app.look_once().await;
+                if pause().await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn look_once(&self) {
+        // Each by itself: what stops one is no reason not to do the others.
+        if let Err(error) = self.cryptoperiods.remind().await {
+            tracing::warn!(%error, "reminders are not raised");
+        }
+        if let Err(error) = self.cryptoperiods.end().await {
+            tracing::warn!(%error, "keys at their end are not deactivated");
+        }
+        if let Err(error) = self.destructions.carry_out().await {
+            tracing::warn!(%error, "keys are not destroyed");
+        }
+    }
+
     /// Lets what is under way come to its end, at most for `patience`.
-    pub async fn shut_down(self, patience: std::time::Duration) {
+    pub async fn shut_down(self, patience: Duration) {
         let tasks = self.tasks.clone();
         tasks.close();
         self.stop.cancel();

@@ -28,6 +28,11 @@ impl Approval {
         Self("not needed (by right)")
     }
 
+    /// For what the service does by itself, as it was settled when somebody agreed to it.
+    pub fn automatic() -> Self {
+        Self("not needed (automatic)")
+    }
+
     /// For the first operator, whom nobody could approve.
     pub fn bootstrap() -> Self {
         Self("none (bootstrap)")

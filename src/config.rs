@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::name::Name;
-use crate::{approvals, clob, custody, http, idempotency, ledger, oauth, policy, sealing, signing};
+use crate::{
+    approvals, clob, cryptoperiods, custody, destruction, http, idempotency, ledger, oauth, policy,
+    sealing, signing,
+};
 
 /// Everything that can be set. Unknown names are refused.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -36,6 +39,12 @@ pub struct Config {
     /// `[signing]`
     #[serde(default)]
     pub signing: signing::Settings,
+    /// `[cryptoperiods]`
+    #[serde(default)]
+    pub cryptoperiods: cryptoperiods::Settings,
+    /// `[destruction]`
+    #[serde(default)]
+    pub destruction: destruction::Settings,
     /// `[clob]`
     #[serde(default)]
     pub clob: clob::venue::Settings,

@@ -47,6 +47,12 @@ pub const API_KEY_POINTS: [&str; 13] = [
 
 /// The points of a token's fetch, which passes those of the signing path between the first two.
 pub const TOKEN_POINTS: [&str; 3] = ["token-leased", "token-signed", "token-fetched"];
+/// The points between the steps of a key's end.
+pub const END_OF_KEY_POINTS: [&str; 3] = [
+    "reminder-before-commit",
+    "destruction-begun",
+    "destruction-done",
+];
 
 /// Passes a point.
 #[cfg(debug_assertions)]

@@ -80,3 +80,8 @@ id!(
     /// A look whether the counterparty takes a key.
     ProbeId
 );
+
+impl CallerId {
+    /// The service itself, in the audit log: what it does by itself, nobody asked for.
+    pub const SERVICE: Self = Self(uuid::Uuid::nil());
+}

@@ -23,8 +23,12 @@ pub mod app;
 
 pub mod config;
 
-// How keys are replaced.
+// How keys are replaced, and end.
 pub mod rotations;
+
+pub mod destruction;
+
+pub mod cryptoperiods;
 
 // What is signed.
 pub mod clob;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Service;
 use super::{print_json, print_line};
@@ -56,6 +56,49 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Change when a key's cryptoperiod ends; later takes a second person
+    Cryptoperiod {
+        /// The key's name.
+        name: String,
+        /// When it ends, such as 2027-03-01T00:00:00Z.
+        #[arg(long)]
+        ends_at: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Have a key destroyed in its device, after a waiting period; refused while something depends on it
+    Destroy {
+        /// The key's name.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        /// What may stand in the way all the same: open-orders, registered. The reason says why.
+        #[arg(long)]
+        accept: Vec<String>,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Say what depends on a key, and how far its destruction is
+    Destruction {
+        /// The key's name.
+        name: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Take a key back from its destruction, which has not begun yet
+    CancelDestruction {
+        /// The key's name.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Move a key to another state: active, suspended, deactivated, compromised, …
     Step {
         /// The key's name.
@@ -102,6 +145,36 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             print_line(text.trim_end_matches('\n'));
             Ok(())
         }
+        Command::Cryptoperiod {
+            name,
+            ends_at,
+            reason,
+            service,
+        } => {
+            let body = json!({ "ends_at": ends_at, "reason": reason });
+            post(&service, &name, "cryptoperiod", &body).await
+        }
+        Command::Destroy {
+            name,
+            reason,
+            accept,
+            service,
+        } => {
+            let body = json!({ "reason": reason, "accept": accept });
+            post(&service, &name, "destruction", &body).await
+        }
+        Command::Destruction { name, service } => {
+            let path = format!("/v1/keys/{name}/destruction");
+            print_json(&service.client()?.get(&path).await?)
+        }
+        Command::CancelDestruction {
+            name,
+            reason,
+            service,
+        } => {
+            let body = json!({ "reason": reason });
+            post(&service, &name, "destruction/cancel", &body).await
+        }
         Command::Step {
             name,
             to,
@@ -109,12 +182,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let body = json!({ "to": to, "reason": reason });
-            print_json(
-                &service
-                    .client()?
-                    .post(&format!("/v1/keys/{name}/steps"), &body)
-                    .await?,
-            )
+            post(&service, &name, "steps", &body).await
         }
     }
+}
+
+/// Asks for something to be done with a key.
+async fn post(service: &Service, name: &str, what: &str, body: &Value) -> anyhow::Result<()> {
+    let path = format!("/v1/keys/{name}/{what}");
+    print_json(&service.client()?.post(&path, body).await?)
 }

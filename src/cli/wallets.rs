@@ -51,6 +51,16 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Say that nothing is left of a wallet: no balance, position or allowance
+    Close {
+        /// The wallet's name.
+        name: String,
+        /// Who looked, and where.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -84,6 +94,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 eprintln!("warning: {}", warning["text"].as_str().unwrap_or_default());
             }
             print_json(&wallet)
+        }
+        Command::Close {
+            name,
+            reason,
+            service,
+        } => {
+            let path = format!("/v1/wallets/{name}/close");
+            let body = json!({ "reason": reason });
+            print_json(&service.client()?.post(&path, &body).await?)
         }
     }
 }

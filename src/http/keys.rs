@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
-use crate::keys::{Bundle, Key, KeyState, NewKey, Purpose, Reason};
+use crate::keys::{Bundle, Key, KeyError, KeyState, NewKey, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -218,20 +218,33 @@ pub(super) async fn step_key(
     Body(step, request): Body<Step>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::StepKey, &seen.resource())?;
     let write = Write {
         app: &app,
         caller: &caller,
         key: &key,
         request,
     };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    may_step(&app, &caller, &seen, step.to)?;
+    if matches!(step.to, KeyState::DestroyPending | KeyState::Destroyed) {
+        seen.state.step(step.to).map_err(KeyError::from)?;
+        let detail = format!(
+            "a key becomes {} by way of POST /v1/keys/{{key}}/destruction",
+            step.to.name()
+        );
+        return Err(Problem::new(&problem::NOT_A_STEP, detail));
+    }
     let moved = write
-        .run(Gate::Exclusive, async |batch| {
-            let moved = app
-                .keys
-                .step(&seen, step.to, &step.reason, caller.id, batch)
-                .await?;
+        .conclude(Gate::Exclusive, async |batch| {
+            let (to, reason) = (step.to, &step.reason);
+            let moved = if seen.state == KeyState::DestroyPending {
+                let back = app.destructions.cancel(&seen, to, reason, caller.id, batch);
+                back.await?
+            } else {
+                app.keys.step(&seen, to, reason, caller.id, batch).await?
+            };
             Ok(KeyView::from(&moved))
         })
         .await;
@@ -239,7 +252,18 @@ pub(super) async fn step_key(
     moved
 }
 
-async fn visible(app: &App, caller: &Caller, name: &crate::name::Name) -> Result<Key, Problem> {
+/// Whether a caller may take this step of a key.
+pub(super) fn may_step(app: &App, caller: &Caller, key: &Key, to: KeyState) -> Result<(), Problem> {
+    let step = key.resource().with_step(key.state.name(), to.name());
+    Ok(app.policy.decide(caller, Action::StepKey, &step)?)
+}
+
+/// The key, if the caller may see it.
+pub(super) async fn visible(
+    app: &App,
+    caller: &Caller,
+    name: &crate::name::Name,
+) -> Result<Key, Problem> {
     let key = app.keys.show(name).await?;
     match app.policy.decide(caller, Action::View, &key.resource()) {
         Ok(()) => Ok(key),

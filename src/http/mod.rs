@@ -12,6 +12,8 @@ mod caller;
 mod callers;
 mod clients;
 mod credentials;
+mod destruction;
+mod due;
 mod exchange;
 mod explain;
 mod headers;
@@ -143,6 +145,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(signatures::find_signatures))
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
         .routes(routes!(wallets::show_wallet))
+        .routes(routes!(wallets::close_wallet))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential
@@ -167,6 +170,13 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))
+        .routes(routes!(
+            destruction::show_destruction,
+            destruction::destroy_key
+        ))
+        .routes(routes!(destruction::cancel_destruction))
+        .routes(routes!(destruction::set_cryptoperiod))
+        .routes(routes!(due::list_due))
         .routes(routes!(callers::list_callers, callers::create_caller))
         .routes(routes!(callers::show_caller))
         .routes(routes!(callers::issue_token))

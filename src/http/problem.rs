@@ -24,7 +24,8 @@ use crate::clob::venue::VenueError;
 use crate::clob::wallets::{FunderError, WalletError};
 use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
-use crate::keys::KeyError;
+use crate::destruction::DestructionError;
+use crate::keys::{BadPeriod, KeyError};
 use crate::ledger::LedgerError;
 use crate::oauth::broker::{Diagnosis, FetchError, Rejected, TokenError};
 use crate::oauth::clients::ClientError;
@@ -94,6 +95,12 @@ kinds! {
         "Look at the key again, and repeat the request if it still makes sense.";
     NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
         "Look at the key's state; the detail names both.";
+    KEY_IN_USE "key-in-use" 409 "Something still depends on the key"
+        "The detail lists what, and GET /v1/keys/{key}/destruction says what to do about each. What only you can know, you may accept.";
+    DESTRUCTION_BEGUN "destruction-begun" 409 "The key's destruction has begun"
+        "Nothing stops it any more. GET /v1/keys/{key}/destruction says how far it is.";
+    WALLET_IN_USE "wallet-in-use" 409 "The wallet is not over"
+        "Rotate it, or drain it and deactivate its key; then close it.";
     NO_CREDENTIAL "no-credential" 409 "There is no API key to make headers with"
         "Have an operator make or derive the wallet's API key, or give its builder's API key; the detail says which.";
     NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
@@ -495,6 +502,12 @@ impl From<KeyError> for Problem {
             KeyError::NotFound => Self::not_found("key"),
             KeyError::WrongAlgorithm => Self::new(&INVALID_FIELD, format!("algorithm: {error}")),
             KeyError::Cryptoperiod(_) => Self::new(&INVALID_FIELD, error),
+            KeyError::BadPeriod(bad) => match bad {
+                BadPeriod::State(_) | BadPeriod::Over => Self::new(&KEY_EXPIRED, bad),
+                BadPeriod::Past | BadPeriod::Same | BadPeriod::TooLong(_) => {
+                    Self::new(&INVALID_FIELD, bad)
+                }
+            },
             KeyError::NotAStep(_) | KeyError::NeverMade => Self::new(&NOT_A_STEP, error),
             KeyError::Changed => Self::new(&KEY_CHANGED, error),
             KeyError::ApprovalNeeded(needed) => needed.into(),
@@ -504,11 +517,27 @@ impl From<KeyError> for Problem {
     }
 }
 
+impl From<DestructionError> for Problem {
+    fn from(error: DestructionError) -> Self {
+        match error {
+            DestructionError::InTheWay(_) => Self::new(&KEY_IN_USE, error),
+            DestructionError::NotAcceptable(_) => Self::new(&INVALID_FIELD, error),
+            DestructionError::Begun => Self::new(&DESTRUCTION_BEGUN, error),
+            DestructionError::NotPending(_) => Self::new(&NOT_A_STEP, error),
+            DestructionError::Key(error) => error.into(),
+            DestructionError::ApprovalNeeded(needed) => needed.into(),
+            DestructionError::Custody(error) => error.into(),
+            DestructionError::Ledger(error) => error.into(),
+        }
+    }
+}
+
 impl From<WalletError> for Problem {
     fn from(error: WalletError) -> Self {
         match error {
             WalletError::NameTaken => Self::new(&NAME_TAKEN, error),
             WalletError::NotFound => Self::not_found("wallet"),
+            WalletError::NotOver(_) | WalletError::Closed => Self::new(&WALLET_IN_USE, error),
             WalletError::WrongKey => Self::new(&INVALID_FIELD, format!("key: {error}")),
             WalletError::Profile(error) => Self::new(&INVALID_FIELD, error),
             WalletError::Funder(error) => match error {

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::admin::Write;
 use super::body::{Body, Named};
 use super::caller::Required;
+use super::headers::visible;
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
@@ -17,7 +18,7 @@ use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::id::WalletId;
-use crate::keys::KeyState;
+use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -57,6 +58,11 @@ pub(super) struct WalletView {
     pem: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    /// The wallet that takes its orders.
+    successor: Option<String>,
+    /// Since when nothing is left of it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    closed_at: Option<OffsetDateTime>,
 }
 
 impl From<&Wallet> for WalletView {
@@ -80,6 +86,8 @@ impl From<&Wallet> for WalletView {
             warnings: wallet.warnings(),
             pem: wallet.key.public_key.as_ref().map(PublicKey::to_pem),
             created_at: wallet.created_at,
+            successor: wallet.successor.as_ref().map(ToString::to_string),
+            closed_at: wallet.closed_at,
         }
     }
 }
@@ -152,6 +160,55 @@ pub(super) async fn create_wallet(
         .run(Gate::Shared, async |batch| {
             let wallet = app.wallets.create(&new, caller.id, batch).await?;
             Ok(WalletView::from(&wallet))
+        })
+        .await
+}
+
+/// That nothing is left of a wallet.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Closing {
+    /// Who looked, and where: 1 to 500 characters.
+    #[schema(value_type = String, example = "no balance, position or allowance on chain 137, looked up by ann")]
+    reason: Reason,
+}
+
+/// Close a wallet
+///
+/// Puts on record that it holds nothing any more: no balance, position or allowance, which the service
+/// cannot see. Its key is deactivated or compromised by then; afterwards it can be destroyed.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/close", tag = "wallets",
+    params(
+        ("wallet" = String, Path, description = "The wallet's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = Closing,
+    responses(
+    (status = 201, description = "The wallet", body = WalletView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn close_wallet(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(closing, request): Body<Closing>,
+) -> Result<Response, Problem> {
+    let wallet = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::CloseWallet, &wallet.resource())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Shared, async |batch| {
+            let closed = app
+                .wallets
+                .close(&wallet, &closing.reason, caller.id, batch);
+            Ok(WalletView::from(&closed.await?))
         })
         .await
 }

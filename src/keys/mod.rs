@@ -9,6 +9,7 @@
 //! the trigger that guards it, can point a wallet at another key of the same device.
 
 mod bundle;
+pub mod cryptoperiod;
 pub mod reason;
 pub(crate) mod records;
 pub mod state;
@@ -26,6 +27,7 @@ use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
 pub use bundle::Bundle;
+pub use cryptoperiod::BadPeriod;
 pub use reason::Reason;
 pub use state::{KeyState, NotAStep};
 
@@ -50,20 +52,11 @@ impl Purpose {
         }
     }
 
-    /// How long such a key is in use unless it is said otherwise: within SP 800-57's 1 to 3 years
-    /// for a signature key, 1 to 2 for an authentication key.
-    fn default_days(self) -> u16 {
-        match self {
-            Self::Wallet => 3 * 365,
-            Self::Client => 180,
-        }
-    }
-
-    fn longest_days(self) -> u16 {
-        match self {
-            Self::Wallet => 3 * 365,
-            Self::Client => 2 * 365,
-        }
+    /// The purpose with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Wallet, Self::Client]
+            .into_iter()
+            .find(|purpose| purpose.name() == name)
     }
 }
 
@@ -158,6 +151,9 @@ pub enum KeyError {
     /// The cryptoperiod is too long, or nothing.
     #[error("cryptoperiod_days is 1 to {0} for such a key")]
     Cryptoperiod(u16),
+    /// The cryptoperiod is not changed so.
+    #[error(transparent)]
+    BadPeriod(#[from] BadPeriod),
     /// The step does not exist.
     #[error(transparent)]
     NotAStep(#[from] NotAStep),
@@ -215,6 +211,11 @@ impl Keys {
         records::find(name, &self.ledger)
             .await?
             .ok_or(KeyError::NotFound)
+    }
+
+    /// The key with this id, if there is one.
+    pub async fn by_id(&self, id: KeyId) -> Result<Option<Key>, KeyError> {
+        Ok(self.by_ids(&[id]).await?.pop())
     }
 
     /// Puts a key on record and has its device make it. The rest, its public half, is recorded with
@@ -349,7 +350,33 @@ impl Keys {
         } else {
             approvals::loosen(&self.approvals)?
         };
-        if !records::step(key, to, actor, &approval, reason.as_str(), batch.tx()).await? {
+        self.walk(key, to, reason.as_str(), Some(actor), &approval, batch)
+            .await
+    }
+
+    /// Moves a key as the service does by itself: at the end of its period, or of its destruction.
+    pub async fn step_by_itself(
+        &self,
+        key: &Key,
+        to: KeyState,
+        why: &str,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        key.state.step(to)?;
+        let approval = Approval::automatic();
+        self.walk(key, to, why, None, &approval, batch).await
+    }
+
+    async fn walk(
+        &self,
+        key: &Key,
+        to: KeyState,
+        reason: &str,
+        actor: Option<CallerId>,
+        approval: &Approval,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        if !records::step(key, to, actor, approval, reason, batch.tx()).await? {
             return Err(KeyError::Changed);
         }
         let moved = Key {
@@ -361,11 +388,58 @@ impl Keys {
             "name": key.name, "from": key.state, "to": to, "epoch": moved.epoch, "reason": reason,
         });
         let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
+        let actor = actor.unwrap_or(CallerId::SERVICE);
         batch.add(&Leaf::admin(
-            now_ms, actor, "step-key", id, &approval, &details,
+            now_ms, actor, "step-key", id, approval, &details,
         ));
         Ok(moved)
     }
+
+    /// Changes when a key's cryptoperiod ends. Later loosens. Once the batch is committed, which must
+    /// stand at the exclusive gate, nothing is signed after the new end.
+    pub async fn set_cryptoperiod(
+        &self,
+        key: &Key,
+        ends_at: OffsetDateTime,
+        reason: &Reason,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        // As Postgres keeps it.
+        let ends_at = ends_at.replace_nanosecond(0).unwrap_or(ends_at);
+        let approval = if cryptoperiod::change(key, ends_at, self.clock.now())? {
+            approvals::loosen(&self.approvals)?
+        } else {
+            Approval::not_needed()
+        };
+        let text = reason.as_str();
+        if !records::set_cryptoperiod(key, ends_at, actor, &approval, text, batch.tx()).await? {
+            return Err(KeyError::Changed);
+        }
+        let details = serde_json::json!({
+            "name": key.name, "was": timestamp(key.cryptoperiod_ends_at),
+            "ends_at": timestamp(ends_at), "reason": reason,
+        });
+        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "set-cryptoperiod",
+            id,
+            &approval,
+            &details,
+        ));
+        Ok(Key {
+            cryptoperiod_ends_at: ends_at,
+            ..key.clone()
+        })
+    }
+}
+
+/// A time as leaves have it: RFC 3339.
+pub fn timestamp(at: OffsetDateTime) -> String {
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_else(|_| at.to_string())
 }
 
 /// The algorithm of a new key: what is asked for, or what its purpose is best served with.

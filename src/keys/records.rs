@@ -1,4 +1,4 @@
-//! `keys` and `key_transitions`.
+//! `keys`, `key_transitions` and `key_cryptoperiods`.
 
 use time::OffsetDateTime;
 
@@ -38,11 +38,7 @@ impl TryFrom<Row> for Key {
             .map_err(|_| corrupt("public_key"))?;
         Ok(Self {
             id: row.id.into(),
-            purpose: match row.purpose.as_str() {
-                "wallet" => Purpose::Wallet,
-                "client" => Purpose::Client,
-                _ => return Err(corrupt("purpose")),
-            },
+            purpose: Purpose::from_name(&row.purpose).ok_or_else(|| corrupt("purpose"))?,
             algorithm: Algorithm::from_name(&row.algorithm).ok_or_else(|| corrupt("algorithm"))?,
             state: KeyState::from_name(&row.state).ok_or_else(|| corrupt("state"))?,
             attributes: row
@@ -115,6 +111,40 @@ pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>,
     rows.into_iter().map(Key::try_from).collect()
 }
 
+/// Changes a key's cryptoperiod if it is still what was seen.
+pub(super) async fn set_cryptoperiod(
+    key: &Key,
+    ends_at: OffsetDateTime,
+    actor: CallerId,
+    approval: &Approval,
+    reason: &str,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    sqlx::query!(
+        "insert into key_cryptoperiods (key_id, was, ends_at, actor_id, approval, reason)
+         values ($1, $2, $3, $4, $5, $6)",
+        key.id.uuid(),
+        key.cryptoperiod_ends_at,
+        ends_at,
+        actor.uuid(),
+        approval.to_string(),
+        reason,
+    )
+    .execute(tx.connection())
+    .await?;
+    let changed = sqlx::query!(
+        "update keys set cryptoperiod_ends_at = $3
+         where id = $1 and cryptoperiod_ends_at = $2 and epoch = $4 and cryptoperiod_ends_at > now()",
+        key.id.uuid(),
+        key.cryptoperiod_ends_at,
+        ends_at,
+        key.epoch,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
 pub(super) async fn insert(
     id: KeyId,
     new: &NewKey,
@@ -159,11 +189,11 @@ pub(super) async fn set_public_key(
     row.try_into()
 }
 
-/// Takes the step if the key is still where it was seen.
+/// Takes the step if the key is still where it was seen. Without an actor it is the service's own.
 pub(super) async fn step(
     key: &Key,
     to: KeyState,
-    actor: CallerId,
+    actor: Option<CallerId>,
     approval: &Approval,
     reason: &str,
     tx: &mut Tx,
@@ -176,7 +206,7 @@ pub(super) async fn step(
         key.epoch + 1,
         key.state.name(),
         to.name(),
-        actor.uuid(),
+        actor.map(CallerId::uuid),
         approval.to_string(),
         reason,
     )

@@ -96,13 +96,17 @@ pub enum Action {
     CreateClient,
     /// Move a key to another state.
     StepKey,
+    /// Change when a key's cryptoperiod ends.
+    SetCryptoperiod,
+    /// Say that nothing is left of a wallet.
+    CloseWallet,
     /// Make and revoke callers and tokens.
     ManageCallers,
 }
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -124,6 +128,8 @@ impl Action {
         Self::CreateWallet,
         Self::CreateClient,
         Self::StepKey,
+        Self::SetCryptoperiod,
+        Self::CloseWallet,
         Self::ManageCallers,
     ];
 
@@ -151,6 +157,8 @@ impl Action {
             Self::CreateWallet => "create_wallet",
             Self::CreateClient => "create_client",
             Self::StepKey => "step_key",
+            Self::SetCryptoperiod => "set_cryptoperiod",
+            Self::CloseWallet => "close_wallet",
             Self::ManageCallers => "manage_callers",
         }
     }
@@ -162,8 +170,18 @@ pub struct Resource {
     kind: &'static str,
     name: String,
     attributes: Vec<(&'static str, String)>,
-    /// For actions that have scopes.
-    scopes: Option<Vec<String>>,
+    circumstance: Circumstance,
+}
+
+/// What of the request itself policies look at: `context`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Circumstance {
+    Nothing,
+    Scopes(Vec<String>),
+    Step {
+        from: &'static str,
+        to: &'static str,
+    },
 }
 
 impl Resource {
@@ -173,7 +191,7 @@ impl Resource {
             kind: "Service",
             name: "chancery".into(),
             attributes: Vec::new(),
-            scopes: None,
+            circumstance: Circumstance::Nothing,
         }
     }
 
@@ -194,14 +212,21 @@ impl Resource {
             kind,
             name,
             attributes,
-            scopes: None,
+            circumstance: Circumstance::Nothing,
         }
     }
 
     /// With the scopes that an access token is to have: `context.scopes`.
     #[must_use]
     pub fn with_scopes(mut self, scopes: Vec<String>) -> Self {
-        self.scopes = Some(scopes);
+        self.circumstance = Circumstance::Scopes(scopes);
+        self
+    }
+
+    /// With the step that a key is to take: `context.from` and `context.to`, states by their names.
+    #[must_use]
+    pub fn with_step(mut self, from: &'static str, to: &'static str) -> Self {
+        self.circumstance = Circumstance::Step { from, to };
         self
     }
 
@@ -374,12 +399,17 @@ impl Policy {
         ];
         let entities = Entities::from_entities(entities, None).ok()?;
         let what = self.words.actions.get(action.name())?.clone();
-        let context = match &resource.scopes {
-            None => Context::empty(),
-            Some(scopes) => {
+        let context = match &resource.circumstance {
+            Circumstance::Nothing => Context::empty(),
+            Circumstance::Scopes(scopes) => {
                 let scopes = scopes.iter().map(|scope| text(scope.clone()));
                 let scopes = RestrictedExpression::new_set(scopes);
                 Context::from_pairs([("scopes".to_owned(), scopes)]).ok()?
+            }
+            Circumstance::Step { from, to } => {
+                let step = [("from", from), ("to", to)];
+                let step = step.map(|(name, state)| (name.to_owned(), text((*state).to_owned())));
+                Context::from_pairs(step).ok()?
             }
         };
         let request = Request::new(principal, what, on, context, Some(&self.schema)).ok()?;
@@ -454,12 +484,14 @@ mod tests {
         assert!(!allowed(&neighbour, Action::View, &wallet));
 
         let operator = caller("desk-1", &["operator"]);
-        assert!(allowed(&operator, Action::StepKey, &key));
+        let step = key.clone().with_step("active", "suspended");
+        assert!(allowed(&operator, Action::StepKey, &step));
+        assert!(!allowed(&operator, Action::StepKey, &key), "no step named");
         assert!(!allowed(&operator, Action::SignOrder, &wallet));
 
         let auditor = caller("audit", &["auditor"]);
         assert!(allowed(&auditor, Action::ViewSignatures, &wallet));
-        assert!(!allowed(&auditor, Action::StepKey, &key));
+        assert!(!allowed(&auditor, Action::StepKey, &step));
 
         let nobody = caller("desk-1", &["unheard-of"]);
         for action in [Action::SignOrder, Action::View, Action::ViewSignatures] {

@@ -117,12 +117,9 @@ async fn a_key_goes_along_its_edges_and_signs_in_one_state_only() {
         ("destroy-pending", false),
         ("deactivated", true),
         ("active", false),
-        ("destroy-pending", true),
-        ("deactivated", true),
         ("compromised", true),
         ("active", false),
         ("deactivated", false),
-        ("destroy-pending", true),
     ] {
         let order = stand.trader.post("/v1/wallets/w/orders", &order()).await;
         if state == "active" {

@@ -30,6 +30,7 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     }
 
     let deployment = Deployment::new(&of("chancery_service"));
+    deployment.configure("[cryptoperiods]\nlook_every_s = 1");
     let token = deployment.run(&["callers", "bootstrap"]).unwrap();
     deployment.run(&["doctor"]).unwrap();
     let server = deployment.serve(&[]).await;
@@ -46,6 +47,24 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     let token = serde_json::json!({ "token_days": 1 });
     let issued = operator.post("/v1/callers/d-trader/tokens", &token).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
+    for name in ["k", "reminded"] {
+        let key = serde_json::json!({
+            "name": name, "purpose": "wallet", "backend": "soft", "environment": "dev01",
+            "owner": "d", "cryptoperiod_days": 50,
+        });
+        let made = operator.post("/v1/keys", &key).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    let reason = serde_json::json!({ "reason": "test" });
+    let asked = operator.post("/v1/keys/k/destruction", &reason).await;
+    assert_eq!(asked.status, 201, "{}", asked.text);
+    let over = "update destructions set not_before = now() - interval '1 second'";
+    sqlx::query(over).execute(&pool).await.unwrap();
+    let destroyed = "select count(*) from keys where name = 'k' and state = 'destroyed'";
+    database.becomes(destroyed, 1).await;
+    let reminded = "select count(*) from key_alarms a join keys k on k.id = a.key_id
+                    where k.name = 'reminded'";
+    database.becomes(reminded, 1).await;
     let suspend = serde_json::json!({ "to": "suspended", "reason": "test" });
     let suspended = operator.post("/v1/keys/d-wk/steps", &suspend).await;
     assert_eq!(suspended.status, 201, "{}", suspended.text);
@@ -58,13 +77,16 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
         "releases",
         "jtis",
         "key_transitions",
+        "key_cryptoperiods",
+        "key_alarms",
         "credential_nonces",
     ] {
         let column = match table {
             "leaves" => "writer",
             "releases" => "intent_id",
             "jtis" => "jti",
-            "key_transitions" => "reason",
+            "key_transitions" | "key_cryptoperiods" => "reason",
+            "key_alarms" => "hours_left",
             _ => "recorded_by",
         };
         for sql in [

@@ -12,7 +12,7 @@ use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
 use crate::ethereum::Address;
 use crate::id::{CallerId, WalletId};
-use crate::keys::{Key, KeyError, Keys, Purpose};
+use crate::keys::{Key, KeyError, KeyState, Keys, Purpose, Reason};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
@@ -37,6 +37,10 @@ pub struct Wallet {
     pub allow_replace: bool,
     /// When it was put on record.
     pub created_at: OffsetDateTime,
+    /// The wallet that takes its orders.
+    pub successor: Option<Name>,
+    /// Since when nothing is left of it.
+    pub closed_at: Option<OffsetDateTime>,
 }
 
 impl Wallet {
@@ -107,6 +111,14 @@ pub enum WalletError {
     /// No wallet has this name.
     #[error("no such wallet")]
     NotFound,
+    /// It may be in use still.
+    #[error(
+        "the wallet's key is {0}; a wallet is closed when its key is deactivated or compromised"
+    )]
+    NotOver(&'static str),
+    /// It was closed before.
+    #[error("the wallet is closed")]
+    Closed,
     /// The key is for something else, or was never made.
     #[error("the key is not a wallet key that its device has made")]
     WrongKey,
@@ -197,6 +209,8 @@ impl Wallets {
             funder_unverified,
             allow_replace: new.allow_replace,
             created_at: self.clock.now(),
+            successor: None,
+            closed_at: None,
         };
         records::insert(&wallet, batch.tx())
             .await
@@ -220,5 +234,40 @@ impl Wallets {
             &details,
         ));
         Ok(wallet)
+    }
+    /// Puts on record that nothing is left of a wallet: no order, balance, position or allowance. What
+    /// is on chain the service cannot see, so `reason` says who looked.
+    pub async fn close(
+        &self,
+        wallet: &Wallet,
+        reason: &Reason,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Wallet, WalletError> {
+        let state = wallet.key.state;
+        if matches!(
+            state,
+            KeyState::PreActivation | KeyState::Active | KeyState::Retiring | KeyState::Suspended
+        ) {
+            return Err(WalletError::NotOver(state.name()));
+        }
+        let approval = approvals::loosen(&self.approvals)?;
+        if !records::close(wallet.id, batch.tx()).await? {
+            return Err(WalletError::Closed);
+        }
+        let details = serde_json::json!({ "name": wallet.name, "reason": reason });
+        let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "close-wallet",
+            id,
+            &approval,
+            &details,
+        ));
+        Ok(Wallet {
+            closed_at: Some(self.clock.now()),
+            ..wallet.clone()
+        })
     }
 }

@@ -23,6 +23,8 @@ struct Row {
     funder_unverified: bool,
     allow_replace: bool,
     created_at: time::OffsetDateTime,
+    successor: Option<String>,
+    closed_at: Option<time::OffsetDateTime>,
     key_id: Uuid,
     key_name: String,
     key_purpose: String,
@@ -43,7 +45,9 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select w.id, w.name, w.owner, w.chain_id, w.signature_type, w.funder, w.session_key,
-                    w.funder_unverified, w.allow_replace, w.created_at, k.id as key_id, k.name as key_name, k.purpose as key_purpose,
+                    w.funder_unverified, w.allow_replace, w.created_at, w.closed_at,
+                    (select s.name from wallets s where s.id = w.successor_id) as successor,
+                    k.id as key_id, k.name as key_name, k.purpose as key_purpose,
                     k.algorithm as key_algorithm, k.backend as key_backend,
                     k.environment as key_environment, k.owner as key_owner, k.state as key_state,
                     k.epoch as key_epoch, k.public_key as key_public_key,
@@ -108,6 +112,11 @@ impl TryFrom<Row> for Wallet {
             funder_unverified: row.funder_unverified,
             allow_replace: row.allow_replace,
             created_at: row.created_at,
+            successor: row
+                .successor
+                .map(|name| Name::from_record("wallets", name))
+                .transpose()?,
+            closed_at: row.closed_at,
         })
     }
 }
@@ -155,4 +164,15 @@ pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerErr
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Puts on record that nothing is left of a wallet. `false`: that was said before.
+pub(super) async fn close(id: WalletId, tx: &mut Tx) -> Result<bool, LedgerError> {
+    let closed = sqlx::query!(
+        "update wallets set closed_at = now() where id = $1 and closed_at is null",
+        id.uuid(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(closed.rows_affected() == 1)
 }

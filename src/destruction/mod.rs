@@ -1,0 +1,353 @@
+//! How a key is destroyed: asked for, waited for, looked at once more, and then done in its device.
+//!
+//! It promises that no key is destroyed that something still depends on, unless it was accepted in so
+//! many words; that until the waiting period is over anybody who may can stop it; and that of every
+//! key that was destroyed there is a certificate in the audit log. That it is going to be done is on
+//! record before the device is asked: after a crash, at whatever line, it is done to its end.
+//!
+//! It **trusts** the device for having destroyed what it says it has. It cannot see balances,
+//! positions and allowances on chain: who closes a wallet says that there are none.
+//!
+//! # Why
+//! A wallet's key is the wallet: an order that rests at the CLOB is cancelled, and what it holds is
+//! moved, with nothing else. So what NIST does at once, destroying at the end of the period, waits
+//! here until nothing is left (a `deactivated` key signs nothing either).
+
+mod obstacles;
+mod records;
+
+use std::sync::Arc;
+
+use serde_json::json;
+use time::Duration;
+
+use crate::approvals::{self, Approval, ApprovalNeeded};
+use crate::audit::{Batch, Leaf, Log};
+use crate::clock::Clock;
+use crate::custody::{CustodyError, PublicKey, Vault};
+use crate::fail_point;
+use crate::id::CallerId;
+use crate::keys::{Key, KeyError, KeyState, Keys, Reason, timestamp};
+use crate::ledger::{Gate, Ledger, LedgerError};
+pub use obstacles::{Obstacle, ObstacleKind};
+pub use records::Destruction;
+
+/// `[destruction]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long a key that is to be destroyed waits for an objection, in hours.
+    pub wait_hours: std::num::NonZeroU16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            wait_hours: std::num::NonZeroU16::new(72).expect("72 is not zero"),
+        }
+    }
+}
+
+/// Why a key is not destroyed, or not left alone.
+#[derive(Debug, thiserror::Error)]
+pub enum DestructionError {
+    /// Something depends on the key.
+    #[error("the key cannot be destroyed yet: {}", listed(.0))]
+    InTheWay(Vec<Obstacle>),
+    /// What was to be accepted cannot be.
+    #[error("accept: {} has to be dealt with and cannot be accepted", .0.name())]
+    NotAcceptable(ObstacleKind),
+    /// The device has been asked already.
+    #[error("the destruction has begun, and there is no way back")]
+    Begun,
+    /// The key is not about to be destroyed.
+    #[error("the key is {0}, not destroy-pending")]
+    NotPending(&'static str),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+fn listed(obstacles: &[Obstacle]) -> String {
+    let all: Vec<_> = obstacles.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
+/// Somebody's wish to have a key destroyed.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Why, for the record: 1 to 500 characters. Where something is accepted, why that too.
+    #[schema(value_type = String, example = "desk 1 was closed; its orders lapsed with the market")]
+    pub reason: Reason,
+    /// What may stand in the way all the same.
+    #[serde(default)]
+    pub accept: Vec<ObstacleKind>,
+}
+
+/// Destroys keys.
+#[derive(Clone)]
+pub struct Destructions {
+    ledger: Ledger,
+    log: Log,
+    keys: Keys,
+    vault: Arc<Vault>,
+    approvals: approvals::Settings,
+    clock: Clock,
+    wait: Duration,
+}
+
+impl Destructions {
+    /// Destructions of these keys, in these devices.
+    pub fn new(
+        settings: &Settings,
+        log: Log,
+        keys: Keys,
+        vault: Arc<Vault>,
+        approvals: approvals::Settings,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            ledger: log.ledger().clone(),
+            log,
+            keys,
+            vault,
+            approvals,
+            clock,
+            wait: Duration::hours(i64::from(settings.wait_hours.get())),
+        }
+    }
+
+    /// What depends on a key. Empty: it can be destroyed, if its state allows that.
+    pub async fn obstacles(&self, key: &Key) -> Result<Vec<Obstacle>, LedgerError> {
+        let address = key.public_key.as_ref().and_then(PublicKey::address);
+        records::obstacles(key, address.as_ref(), self.clock.unix_s(), &self.ledger).await
+    }
+
+    /// The latest destruction of a key that was asked for.
+    pub async fn of(&self, key: &Key) -> Result<Option<Destruction>, LedgerError> {
+        records::latest(key.id, &self.ledger).await
+    }
+
+    /// Puts a key on its way to be destroyed. `obstacles` were looked for a moment ago: in the states
+    /// that such a key is in it signs nothing, so there are no more of them now.
+    pub async fn request(
+        &self,
+        key: &Key,
+        request: &Request,
+        obstacles: Vec<Obstacle>,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Destruction, DestructionError> {
+        if let Some(kind) = request.accept.iter().find(|kind| !kind.is_acceptable()) {
+            return Err(DestructionError::NotAcceptable(*kind));
+        }
+        key.state
+            .step(KeyState::DestroyPending)
+            .map_err(KeyError::from)?;
+        let left = unaccepted(obstacles, &request.accept);
+        if !left.is_empty() {
+            return Err(DestructionError::InTheWay(left));
+        }
+        let approval = approvals::loosen(&self.approvals)?;
+        let to = KeyState::DestroyPending;
+        let moved = self
+            .keys
+            .step(key, to, &request.reason, actor, batch)
+            .await?;
+        let not_before = self.clock.now() + self.wait;
+        records::insert(&moved, request, not_before, actor, &approval, batch.tx()).await?;
+        let details = json!({
+            "name": key.name, "not_before": timestamp(not_before), "accepted": request.accept,
+            "reason": request.reason,
+        });
+        self.leaf(
+            actor,
+            "request-destruction",
+            key,
+            &approval,
+            &details,
+            batch,
+        );
+        Ok(records::of_epoch(key.id, moved.epoch, batch.tx()).await?)
+    }
+
+    /// Takes a key back from its way to be destroyed. Nobody has to agree.
+    pub async fn cancel(
+        &self,
+        key: &Key,
+        to: KeyState,
+        reason: &Reason,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, DestructionError> {
+        if key.state != KeyState::DestroyPending {
+            return Err(DestructionError::NotPending(key.state.name()));
+        }
+        match records::cancel(key, batch.tx()).await? {
+            // A compromised key is called that whatever its device is doing.
+            Some(false) if to != KeyState::Compromised => return Err(DestructionError::Begun),
+            _ => {}
+        }
+        Ok(self.keys.step(key, to, reason, actor, batch).await?)
+    }
+
+    /// Carries out what has waited long enough, and what was begun and not ended. For every replica:
+    /// who comes second finds it done.
+    pub async fn carry_out(&self) -> Result<(), DestructionError> {
+        for due in records::due(self.clock.now(), &self.ledger).await? {
+            if let Err(error) = self.destroy(&due).await {
+                let text = error.to_string();
+                let fresh = records::set_trouble(&due, &text, &self.ledger).await?;
+                if fresh {
+                    tracing::error!(key.id = %due.key, %error, "a key is not destroyed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn destroy(&self, due: &Destruction) -> Result<(), DestructionError> {
+        let Some(key) = self.keys.by_id(due.key).await? else {
+            return Err(KeyError::NotFound.into());
+        };
+        if key.state != KeyState::DestroyPending || key.epoch != due.epoch {
+            return Ok(()); // somebody was faster
+        }
+        let device = self.vault.backend(&key.backend)?;
+        if due.begun_at.is_none() {
+            let left = unaccepted(self.obstacles(&key).await?, &due.accepted);
+            if !left.is_empty() {
+                return Err(DestructionError::InTheWay(left));
+            }
+            // It is this key that the device would destroy, and it is there to be destroyed.
+            match (device.inspect(key.id, key.algorithm).await, &key.public_key) {
+                (Ok(found), Some(known)) if found.public_key == *known => {}
+                (Ok(_), Some(_)) => {
+                    let why = "the device has another key under this id".to_owned();
+                    return Err(CustodyError::Nonsense(why).into());
+                }
+                // One that nobody recorded may have been made all the same, or not.
+                (Ok(_) | Err(CustodyError::NotFound { .. }), None) => {}
+                (Err(error), _) => return Err(error.into()),
+            }
+            let mut batch = self.log.begin(Gate::Shared).await?;
+            if !records::begin(due, batch.tx()).await? {
+                batch.abandon().await;
+                return Ok(()); // cancelled meanwhile, or begun by another replica, which goes on
+            }
+            let details = json!({ "name": key.name, "backend": key.backend });
+            let approval = Approval::automatic();
+            let by = CallerId::SERVICE;
+            self.leaf(
+                by,
+                "begin-destruction",
+                &key,
+                &approval,
+                &details,
+                &mut batch,
+            );
+            batch.commit().await?;
+            fail_point!("destruction-begun");
+        }
+        let answer = match device.destroy(key.id, key.algorithm).await {
+            Ok(()) => "destroyed",
+            // It was there when this began, so an earlier attempt got as far as this.
+            Err(CustodyError::NotFound { .. }) => "not there any more",
+            Err(error) => return Err(error.into()),
+        };
+        fail_point!("destruction-done");
+        let found_afterwards = device.inspect(key.id, key.algorithm).await.is_ok();
+        let certificate = self.certificate(&key, due, answer, found_afterwards);
+        let mut batch = self.log.begin(Gate::Exclusive).await?;
+        let done = self.certify(&key, due, &certificate, &mut batch).await;
+        if let Err(error) = done {
+            batch.abandon().await;
+            return match error {
+                DestructionError::Key(KeyError::Changed) => Ok(()),
+                error => Err(error),
+            };
+        }
+        batch.commit().await?;
+        tracing::warn!(key.id = %key.id, key.name = %key.name, "a key was destroyed");
+        Ok(())
+    }
+
+    async fn certify(
+        &self,
+        key: &Key,
+        due: &Destruction,
+        certificate: &serde_json::Value,
+        batch: &mut Batch,
+    ) -> Result<(), DestructionError> {
+        let why = "its device destroyed it";
+        let to = KeyState::Destroyed;
+        self.keys.step_by_itself(key, to, why, batch).await?;
+        if !records::finish(due, certificate, batch.tx()).await? {
+            return Err(KeyError::Changed.into());
+        }
+        let (by, approval) = (CallerId::SERVICE, Approval::automatic());
+        self.leaf(
+            by,
+            "certify-destruction",
+            key,
+            &approval,
+            certificate,
+            batch,
+        );
+        Ok(())
+    }
+
+    fn certificate(
+        &self,
+        key: &Key,
+        due: &Destruction,
+        answer: &str,
+        found_afterwards: bool,
+    ) -> serde_json::Value {
+        let public = key.public_key.as_ref();
+        json!({
+            "key": key.id, "name": key.name, "purpose": key.purpose, "algorithm": key.algorithm,
+            "environment": key.environment, "owner": key.owner,
+            "fingerprint": public.map(|it| hex::encode(it.fingerprint())),
+            "address": public.and_then(PublicKey::address),
+            "was_compromised": due.was_compromised,
+            "requested": {
+                "by": due.requested_by, "at": timestamp(due.requested_at), "reason": due.reason,
+                "approval": due.approval, "accepted": due.accepted,
+            },
+            "device": {
+                "backend": key.backend, "answer": answer, "found_afterwards": found_afterwards,
+                "at": timestamp(self.clock.now()),
+            },
+        })
+    }
+
+    fn leaf(
+        &self,
+        actor: CallerId,
+        action: &str,
+        key: &Key,
+        approval: &Approval,
+        details: &serde_json::Value,
+        batch: &mut Batch,
+    ) {
+        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
+        batch.add(&Leaf::admin(now_ms, actor, action, id, approval, details));
+    }
+}
+
+fn unaccepted(obstacles: Vec<Obstacle>, accepted: &[ObstacleKind]) -> Vec<Obstacle> {
+    let mut obstacles = obstacles;
+    obstacles.retain(|it| !accepted.contains(&it.kind));
+    obstacles
+}

@@ -1,0 +1,118 @@
+//! What can stand in the way of destroying a key.
+
+/// What kind of thing.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObstacleKind {
+    /// Something is being signed, or was and nobody ended it.
+    UnderWay,
+    /// Orders that may rest at the venue. A version 1 order with an expiration ends there; every other
+    /// counts until the venue was seen to have none.
+    OpenOrders,
+    /// An API key of the address that may be live, or a login that may make one.
+    LiveCredentials,
+    /// A wallet or a client that is not closed.
+    InUse,
+    /// The counterparty may still have its public half registered.
+    Registered,
+}
+
+impl ObstacleKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::UnderWay,
+        Self::OpenOrders,
+        Self::LiveCredentials,
+        Self::InUse,
+        Self::Registered,
+    ];
+
+    /// The word in the ledger and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnderWay => "under-way",
+            Self::OpenOrders => "open-orders",
+            Self::LiveCredentials => "live-credentials",
+            Self::InUse => "in-use",
+            Self::Registered => "registered",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether people may say that it is nothing, and why. The rest the service knows for itself.
+    pub fn is_acceptable(self) -> bool {
+        matches!(self, Self::OpenOrders | Self::Registered)
+    }
+}
+
+/// Something that depends on a key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Obstacle {
+    /// What kind of thing.
+    pub kind: ObstacleKind,
+    /// Which.
+    pub detail: String,
+    /// What to do about it.
+    pub action: &'static str,
+    /// Whether it can be accepted instead.
+    pub acceptable: bool,
+}
+
+impl Obstacle {
+    pub(super) fn new(kind: ObstacleKind, detail: String) -> Self {
+        let action = match kind {
+            ObstacleKind::UnderWay => "Wait; a replica ends it after its lease.",
+            ObstacleKind::OpenOrders => {
+                "Drain the wallet: chancery wallets drain. Or accept it and say why."
+            }
+            ObstacleKind::LiveCredentials => {
+                "Delete it, or derive the nonce: chancery credentials delete, derive."
+            }
+            ObstacleKind::InUse => {
+                "Rotate the client or the wallet, or close the wallet: chancery rotations open, chancery wallets close."
+            }
+            ObstacleKind::Registered => {
+                "Have it removed and proved by a rotation. Or accept it and say why."
+            }
+        };
+        let acceptable = kind.is_acceptable();
+        Self {
+            kind,
+            detail,
+            action,
+            acceptable,
+        }
+    }
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.kind.name(), self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_and_only_what_the_service_cannot_see_is_accepted() {
+        for kind in ObstacleKind::ALL {
+            assert_eq!(ObstacleKind::from_name(kind.name()), Some(kind));
+            let json = serde_json::to_value(kind).unwrap();
+            assert_eq!(json, kind.name());
+        }
+        let known = [
+            ObstacleKind::UnderWay,
+            ObstacleKind::LiveCredentials,
+            ObstacleKind::InUse,
+        ];
+        assert!(known.into_iter().all(|kind| !kind.is_acceptable()));
+    }
+}

@@ -1,0 +1,363 @@
+//! `destructions`, and what of other tables depends on a key.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Obstacle, ObstacleKind, Request};
+use crate::approvals::Approval;
+use crate::ethereum::Address;
+use crate::id::{CallerId, KeyId};
+use crate::keys::{Key, Purpose};
+use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// A destruction on record.
+#[derive(Clone, Debug)]
+pub struct Destruction {
+    /// Of which key.
+    pub key: KeyId,
+    /// The key's epoch while it waits.
+    pub epoch: i64,
+    /// Who asked for it.
+    pub requested_by: CallerId,
+    /// When.
+    pub requested_at: OffsetDateTime,
+    /// Why.
+    pub reason: String,
+    /// Who agreed.
+    pub approval: String,
+    /// What stood in the way and was accepted.
+    pub accepted: Vec<ObstacleKind>,
+    /// Until then it can be cancelled.
+    pub not_before: OffsetDateTime,
+    /// Since when there is no way back.
+    pub begun_at: Option<OffsetDateTime>,
+    /// When it was over.
+    pub ended_at: Option<OffsetDateTime>,
+    /// `destroyed` or `cancelled`.
+    pub outcome: Option<String>,
+    /// Why the last attempt did not come to its end.
+    pub trouble: Option<String>,
+    /// What was certified.
+    pub certificate: Option<serde_json::Value>,
+    /// Whether the key was compromised before.
+    pub was_compromised: bool,
+}
+
+struct Row {
+    key_id: Uuid,
+    epoch: i64,
+    requested_by: Uuid,
+    requested_at: OffsetDateTime,
+    reason: String,
+    approval: String,
+    accepted: Vec<String>,
+    not_before: OffsetDateTime,
+    begun_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    outcome: Option<String>,
+    trouble: Option<String>,
+    certificate: Option<serde_json::Value>,
+    was_compromised: bool,
+}
+
+macro_rules! select {
+    ($which:literal, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select key_id, epoch, requested_by, requested_at, reason, approval, accepted, not_before,
+                      begun_at, ended_at, outcome, trouble, certificate,
+                      exists (select from key_transitions t
+                              where t.key_id = d.key_id and t.to_state = 'compromised') as "was_compromised!"
+               from destructions d "# + $which,
+            $($argument),*
+        )
+    };
+}
+
+impl TryFrom<Row> for Destruction {
+    type Error = LedgerError;
+
+    fn try_from(row: Row) -> Result<Self, LedgerError> {
+        let corrupt =
+            || LedgerError::Corrupt("destructions", format!("accepted of {}", row.key_id));
+        let accepted = row.accepted.iter().map(|it| ObstacleKind::from_name(it));
+        Ok(Self {
+            accepted: accepted.collect::<Option<_>>().ok_or_else(corrupt)?,
+            key: row.key_id.into(),
+            epoch: row.epoch,
+            requested_by: row.requested_by.into(),
+            requested_at: row.requested_at,
+            reason: row.reason,
+            approval: row.approval,
+            not_before: row.not_before,
+            begun_at: row.begun_at,
+            ended_at: row.ended_at,
+            outcome: row.outcome,
+            trouble: row.trouble,
+            certificate: row.certificate,
+            was_compromised: row.was_compromised,
+        })
+    }
+}
+
+/// The latest of a key.
+pub(super) async fn latest(
+    key: KeyId,
+    ledger: &Ledger,
+) -> Result<Option<Destruction>, LedgerError> {
+    let row = select!("where key_id = $1 order by epoch desc limit 1", key.uuid())
+        .fetch_optional(ledger.pool())
+        .await?;
+    row.map(Destruction::try_from).transpose()
+}
+
+/// The one that the transaction has just put on record.
+pub(super) async fn of_epoch(
+    key: KeyId,
+    epoch: i64,
+    tx: &mut Tx,
+) -> Result<Destruction, LedgerError> {
+    select!("where key_id = $1 and epoch = $2", key.uuid(), epoch)
+        .fetch_one(tx.connection())
+        .await?
+        .try_into()
+}
+
+/// Those that have waited long enough by this clock and by the database's, and those that were begun.
+pub(super) async fn due(
+    now: OffsetDateTime,
+    ledger: &Ledger,
+) -> Result<Vec<Destruction>, LedgerError> {
+    let rows = select!(
+        "where ended_at is null and (begun_at is not null or not_before <= least($1, now()))
+         order by not_before limit 100",
+        now
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter().map(Destruction::try_from).collect()
+}
+
+pub(super) async fn insert(
+    moved: &Key,
+    request: &Request,
+    not_before: OffsetDateTime,
+    by: CallerId,
+    approval: &Approval,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    let accepted: Vec<_> = request.accept.iter().map(|it| it.name().into()).collect();
+    sqlx::query!(
+        "insert into destructions (key_id, epoch, requested_by, reason, approval, accepted, not_before)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        moved.id.uuid(),
+        moved.epoch,
+        by.uuid(),
+        request.reason.as_str(),
+        approval.to_string(),
+        &accepted as &[String],
+        not_before,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends the one that a key waits for. `Some(false)`: it has begun and goes on. `None`: there is none.
+pub(super) async fn cancel(key: &Key, tx: &mut Tx) -> Result<Option<bool>, LedgerError> {
+    let begun = sqlx::query_scalar!(
+        r#"select begun_at is not null as "begun!" from destructions
+           where key_id = $1 and epoch = $2 and ended_at is null for update"#,
+        key.id.uuid(),
+        key.epoch,
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    if begun == Some(false) {
+        sqlx::query!(
+            "update destructions set outcome = 'cancelled', ended_at = now()
+             where key_id = $1 and epoch = $2",
+            key.id.uuid(),
+            key.epoch,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(begun.map(|begun| !begun))
+}
+
+/// Puts on record that the device is going to be asked. `false`: it is not to be, or no more by us.
+pub(super) async fn begin(due: &Destruction, tx: &mut Tx) -> Result<bool, LedgerError> {
+    let begun = sqlx::query!(
+        "update destructions d set begun_at = now(), trouble = null
+         where key_id = $1 and epoch = $2 and begun_at is null and ended_at is null
+           and exists (select from keys k where k.id = d.key_id and k.epoch = d.epoch)",
+        due.key.uuid(),
+        due.epoch,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(begun.rows_affected() == 1)
+}
+
+/// Puts the end on record. `false`: somebody else did.
+pub(super) async fn finish(
+    due: &Destruction,
+    certificate: &serde_json::Value,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let ended = sqlx::query!(
+        "update destructions set outcome = 'destroyed', ended_at = now(), trouble = null, certificate = $3
+         where key_id = $1 and epoch = $2 and begun_at is not null and ended_at is null",
+        due.key.uuid(),
+        due.epoch,
+        certificate,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+/// Puts on record why it did not come to its end; says whether that is news.
+pub(super) async fn set_trouble(
+    due: &Destruction,
+    trouble: &str,
+    ledger: &Ledger,
+) -> Result<bool, LedgerError> {
+    let news = sqlx::query!(
+        "update destructions set trouble = $3
+         where key_id = $1 and epoch = $2 and ended_at is null and trouble is distinct from $3",
+        due.key.uuid(),
+        due.epoch,
+        trouble,
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(news.rows_affected() == 1)
+}
+
+/// Everything that depends on a key.
+pub(super) async fn obstacles(
+    key: &Key,
+    address: Option<&Address>,
+    now_s: i64,
+    ledger: &Ledger,
+) -> Result<Vec<Obstacle>, LedgerError> {
+    let mut found = Vec::new();
+    let open = sqlx::query_scalar!(
+        r#"select count(*) as "open!" from intents where key_id = $1 and outcome is null"#,
+        key.id.uuid(),
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    if open > 0 {
+        let detail = format!("{open} signatures without an end");
+        found.push(Obstacle::new(ObstacleKind::UnderWay, detail));
+    }
+    found.extend(open_orders(key, now_s, ledger).await?);
+    if let Some(address) = address {
+        found.extend(credentials(address, ledger).await?);
+    }
+    found.extend(users(key, ledger).await?);
+    if key.purpose == Purpose::Client {
+        found.extend(registration(key, ledger).await?);
+    }
+    Ok(found)
+}
+
+/// Orders that may rest at the venue, by the wallet that they were signed for. A minute is left for
+/// clocks that lag.
+async fn open_orders(key: &Key, now_s: i64, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select w.name, count(*) as "orders!", max(r.released_at) as "last!"
+           from intents i
+           join releases r on r.intent_id = i.id
+           join wallets w on w.id = i.subject_id
+           where i.key_id = $1 and i.operation = 'order'
+             and not coalesce(
+                 i.record #>> '{domain,version}' = '1'
+                 and (i.record #>> '{struct,expiration}')::numeric between 1
+                     and least($2::bigint, extract(epoch from now())::bigint) - 60, false)
+           group by w.name order by w.name"#,
+        key.id.uuid(),
+        now_s,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let obstacle = |name: String, orders: i64, last: OffsetDateTime| {
+        let last = crate::keys::timestamp(last);
+        let detail = format!("{orders} of wallet {name}, the last signed at {last}");
+        Obstacle::new(ObstacleKind::OpenOrders, detail)
+    };
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|it| obstacle(it.name, it.orders, it.last))
+        .collect())
+}
+
+async fn credentials(address: &Address, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select a.chain_id as "chain_id!", c.api_key as "what!", c.state as "state!"
+           from credentials c join accounts a on a.id = c.account_id
+           where a.address = $1 and c.kind = 'trading' and c.state in ('live', 'unproven')
+           union all
+           select a.chain_id, l.nonce::text, 'login'
+           from logins l join accounts a on a.id = l.account_id
+           where a.address = $1 and l.outcome is null"#,
+        address.0.as_slice(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let (chain, what) = (row.chain_id, row.what);
+        let detail = match row.state.as_str() {
+            "login" => format!("what nonce {what} did on chain {chain} is not known"),
+            state => format!("API key {what} on chain {chain} is {state}"),
+        };
+        Obstacle::new(ObstacleKind::LiveCredentials, detail)
+    });
+    Ok(rows.collect())
+}
+
+async fn users(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select 'wallet' as "kind!", name as "name!" from wallets where key_id = $1 and closed_at is null
+           union all
+           select 'client', name from clients where key_id = $1
+           order by 1, 2"#,
+        key.id.uuid(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let detail = format!("{} {}", row.kind, row.name);
+        Obstacle::new(ObstacleKind::InUse, detail)
+    });
+    Ok(rows.collect())
+}
+
+/// A client key that was in use, or handed in, is registered with the counterparty until a rotation has
+/// proved that it is not any more.
+async fn registration(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
+    let registered = sqlx::query_scalar!(
+        r#"with steps as (
+               select r.old_key_id, r.new_key_id, r.state, s.step
+               from rotations r join rotation_steps s on s.rotation_id = r.id
+               where $1 in (r.old_key_id, r.new_key_id))
+           select (exists (select from key_transitions where key_id = $1 and to_state = 'active')
+                   or exists (select from steps where new_key_id = $1 and step = 'submit'))
+              and not exists (
+                   select from steps
+                   where step = 'prove-removal'
+                     and case when state in ('abandoned', 'rolled-back') then new_key_id else old_key_id end = $1)
+              as "is!""#,
+        key.id.uuid(),
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    let registered = registered.then(|| {
+        let detail = "its removal at the counterparty is not proved".to_owned();
+        Obstacle::new(ObstacleKind::Registered, detail)
+    });
+    Ok(registered.into_iter().collect())
+}

@@ -1,0 +1,248 @@
+//! `/v1/keys/{key}/destruction` and `/cryptoperiod`: how a key ends.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::admin::Write;
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::keys::{KeyView, may_step, visible};
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::destruction::{Destruction, Obstacle, ObstacleKind, Request};
+use crate::id::CallerId;
+use crate::keys::{KeyState, Reason};
+use crate::ledger::Gate;
+use crate::policy::Action;
+
+/// What stands in the way of destroying a key, and how far its destruction is.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct DestructionStatus {
+    /// The key's state.
+    state: KeyState,
+    /// What depends on the key.
+    obstacles: Vec<Obstacle>,
+    /// The latest destruction that was asked for.
+    destruction: Option<DestructionView>,
+}
+
+/// A destruction that was asked for.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct DestructionView {
+    /// Who asked for it.
+    #[schema(value_type = String)]
+    requested_by: CallerId,
+    #[serde(with = "time::serde::rfc3339")]
+    requested_at: OffsetDateTime,
+    reason: String,
+    /// Who agreed.
+    approval: String,
+    /// What stood in the way and was accepted.
+    accepted: Vec<ObstacleKind>,
+    /// Until then it can be cancelled.
+    #[serde(with = "time::serde::rfc3339")]
+    not_before: OffsetDateTime,
+    /// Since when there is no way back.
+    #[serde(with = "time::serde::rfc3339::option")]
+    begun_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    ended_at: Option<OffsetDateTime>,
+    /// `destroyed` or `cancelled`.
+    outcome: Option<String>,
+    /// Why the last attempt did not come to its end.
+    trouble: Option<String>,
+    /// As it stands in the audit log.
+    #[schema(value_type = Option<Object>)]
+    certificate: Option<serde_json::Value>,
+}
+
+impl From<Destruction> for DestructionView {
+    fn from(it: Destruction) -> Self {
+        Self {
+            requested_by: it.requested_by,
+            requested_at: it.requested_at,
+            reason: it.reason,
+            approval: it.approval,
+            accepted: it.accepted,
+            not_before: it.not_before,
+            begun_at: it.begun_at,
+            ended_at: it.ended_at,
+            outcome: it.outcome,
+            trouble: it.trouble,
+            certificate: it.certificate,
+        }
+    }
+}
+
+/// Show a key's destruction
+///
+/// What depends on the key, with what to do about each, and the latest destruction that was asked for,
+/// with its certificate once the key is gone.
+#[utoipa::path(get, path = "/v1/keys/{key}/destruction", tag = "keys",
+    params(("key" = String, Path, description = "The key's name")),
+    responses(
+    (status = 200, description = "How far it is", body = DestructionStatus),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_destruction(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<DestructionStatus>, Problem> {
+    let key = visible(&app, &caller, &name).await?;
+    let destruction = app.destructions.of(&key).await?;
+    Ok(Json(DestructionStatus {
+        state: key.state,
+        obstacles: app.destructions.obstacles(&key).await?,
+        destruction: destruction.map(DestructionView::from),
+    }))
+}
+
+/// Have a key destroyed
+///
+/// The key goes to `destroy-pending`. After the waiting period it is looked at once more and destroyed
+/// in its device; until then it can be cancelled. Refused while something depends on it.
+#[utoipa::path(post, path = "/v1/keys/{key}/destruction", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = Request,
+    responses(
+    (status = 201, description = "What is going to be done, and when", body = DestructionView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn destroy_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(wish, request): Body<Request>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    may_step(&app, &caller, &seen, KeyState::DestroyPending)?;
+    let obstacles = app.destructions.obstacles(&seen).await?;
+    write
+        .conclude(Gate::Exclusive, async |batch| {
+            let asked = app
+                .destructions
+                .request(&seen, &wish, obstacles, caller.id, batch);
+            Ok(DestructionView::from(asked.await?))
+        })
+        .await
+}
+
+/// Why a key is not destroyed after all.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Objection {
+    /// 1 to 500 characters, for the record.
+    #[schema(value_type = String, example = "the auditors want to see it")]
+    reason: Reason,
+}
+
+/// Cancel a key's destruction
+///
+/// The key goes back to `deactivated`. Nobody has to agree. Not once its device has been asked.
+#[utoipa::path(post, path = "/v1/keys/{key}/destruction/cancel", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = Objection,
+    responses(
+    (status = 201, description = "The key", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn cancel_destruction(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(objection, request): Body<Objection>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    let to = KeyState::Deactivated;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    may_step(&app, &caller, &seen, to)?;
+    write
+        .conclude(Gate::Exclusive, async |batch| {
+            let reason = &objection.reason;
+            let back = app.destructions.cancel(&seen, to, reason, caller.id, batch);
+            Ok(KeyView::from(&back.await?))
+        })
+        .await
+}
+
+/// Another end of a key's cryptoperiod.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Period {
+    /// When it ends, in whole seconds. Later than now, and within the maximum for such a key, which
+    /// counts from its creation.
+    #[serde(with = "time::serde::rfc3339")]
+    ends_at: OffsetDateTime,
+    /// Why, for the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "the counterparty is closed in August")]
+    reason: Reason,
+}
+
+/// Change a key's cryptoperiod
+///
+/// Earlier takes nobody else; later loosens.
+#[utoipa::path(post, path = "/v1/keys/{key}/cryptoperiod", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = Period,
+    responses(
+    (status = 201, description = "The key", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn set_cryptoperiod(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(period, request): Body<Period>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::SetCryptoperiod, &seen.resource())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    write
+        .run(Gate::Exclusive, async |batch| {
+            let (ends_at, reason) = (period.ends_at, &period.reason);
+            let changed = app
+                .keys
+                .set_cryptoperiod(&seen, ends_at, reason, caller.id, batch);
+            Ok(KeyView::from(&changed.await?))
+        })
+        .await
+}

@@ -1,0 +1,179 @@
+//! `GET /v1/rotations/due`: what ends when, and what to type.
+
+use axum::Json;
+use axum::extract::State;
+use time::{Duration, OffsetDateTime};
+
+use super::body::Asked;
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::wallets::Wallet;
+use crate::credentials::Account;
+use crate::cryptoperiods::{CredentialAge, Period};
+use crate::keys::{Key, KeyState, Purpose};
+use crate::policy::{Action, Resource};
+
+/// How far ahead to look.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ahead {
+    /// Days from now, 90 unless it is said; at most 4,000.
+    #[serde(default = "default_days")]
+    within_days: u16,
+}
+
+fn default_days() -> u16 {
+    90
+}
+
+/// What kind of thing ends.
+#[derive(Clone, Copy, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DueKind {
+    /// A key's cryptoperiod: nothing is signed after it.
+    Key,
+    /// An API key of the CLOB, due to be replaced.
+    Credential,
+    /// A caller's token.
+    Token,
+}
+
+/// Something that ends, or is due to be replaced.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct DueView {
+    kind: DueKind,
+    /// The key's name, the API key, or the caller's name.
+    name: String,
+    owner: String,
+    environment: Option<String>,
+    /// The key's state.
+    state: Option<KeyState>,
+    /// The wallets and clients that depend on it.
+    used_by: Vec<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    ends_at: OffsetDateTime,
+    /// Whole days that are left; negative when it is over.
+    days_left: i64,
+    /// The last reminder that is on record, as hours before the end.
+    reminded: Option<i32>,
+    /// What to type next.
+    next: String,
+}
+
+/// List what is due
+///
+/// Keys by the end of their cryptoperiod, API keys of the CLOB by their age, callers' last tokens by
+/// their expiry: those that you may see, the most urgent first.
+#[utoipa::path(get, path = "/v1/rotations/due", tag = "rotations",
+    params(Ahead),
+    responses(
+    (status = 200, description = "What ends within that time, or has ended", body = Vec<DueView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_due(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(ahead): Asked<Ahead>,
+) -> Result<Json<Vec<DueView>>, Problem> {
+    if ahead.within_days > 4_000 {
+        let detail = "within_days: at most 4000";
+        return Err(Problem::new(&problem::MALFORMED_QUERY, detail));
+    }
+    let within = Duration::days(i64::from(ahead.within_days));
+    let due = app.cryptoperiods.due(within).await?;
+    let may = |action, on: &Resource| app.policy.decide(&caller, action, on).is_ok();
+    let now = app.clock.now();
+
+    let keys = app.keys.list().await?;
+    let mut views: Vec<DueView> = due
+        .keys
+        .iter()
+        .filter_map(|period| Some((keys.iter().find(|key| key.id == period.key)?, period)))
+        .filter(|(key, _)| may(Action::View, &key.resource()))
+        .map(|(key, period)| of_key(key, period, now))
+        .collect();
+    if !due.credentials.is_empty() {
+        let wallets = app.wallets.list().await?;
+        let seen = due.credentials.iter().filter_map(|it| {
+            let account = Account {
+                chain_id: it.chain_id,
+                address: it.address,
+            };
+            let of_account = |wallet: &&Wallet| {
+                wallet.account() == account && may(Action::ViewCredentials, &wallet.resource())
+            };
+            Some((wallets.iter().find(of_account)?, it))
+        });
+        views.extend(seen.map(|(wallet, it)| of_credential(wallet, it, now)));
+    }
+    if may(Action::ViewCallers, &Resource::service()) {
+        views.extend(due.tokens.into_iter().map(|it| DueView {
+            kind: DueKind::Token,
+            next: format!("chancery callers token {}", it.caller),
+            name: it.caller,
+            owner: it.owner,
+            environment: None,
+            state: None,
+            used_by: Vec::new(),
+            ends_at: it.ends_at,
+            days_left: (it.ends_at - now).whole_days(),
+            reminded: None,
+        }));
+    }
+    views.sort_by_key(|view| view.ends_at);
+    Ok(Json(views))
+}
+
+fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
+    let name = &key.name;
+    let used = |kind: &str| {
+        let mut names = period.used_by.iter();
+        names.find_map(|it| it.strip_prefix(kind)?.strip_prefix(' '))
+    };
+    let next = match (key.state, used("client"), used("wallet")) {
+        (KeyState::PreActivation, None, None) => {
+            format!("chancery keys destroy {name} --reason …")
+        }
+        (_, Some(client), _) => format!("chancery rotations open --client {client}"),
+        (_, _, Some(wallet)) => format!("chancery rotations open --wallet {wallet}"),
+        _ => match key.purpose {
+            Purpose::Wallet | Purpose::Client => {
+                format!("chancery keys step {name} deactivated --reason …")
+            }
+        },
+    };
+    DueView {
+        kind: DueKind::Key,
+        name: name.to_string(),
+        owner: key.owner.to_string(),
+        environment: Some(key.environment.to_string()),
+        state: Some(key.state),
+        used_by: period.used_by.clone(),
+        ends_at: period.ends_at,
+        days_left: (period.ends_at - now).whole_days(),
+        reminded: period.reminded,
+        next,
+    }
+}
+
+fn of_credential(wallet: &Wallet, credential: &CredentialAge, now: OffsetDateTime) -> DueView {
+    let CredentialAge {
+        api_key, ends_at, ..
+    } = credential;
+    DueView {
+        kind: DueKind::Credential,
+        name: api_key.clone(),
+        owner: wallet.owner.to_string(),
+        environment: Some(wallet.key.environment.to_string()),
+        state: None,
+        used_by: vec![format!("wallet {}", wallet.name)],
+        ends_at: *ends_at,
+        days_left: (*ends_at - now).whole_days(),
+        reminded: None,
+        next: format!(
+            "chancery credentials create --wallet {} --nonce … --replaces {api_key}",
+            wallet.name
+        ),
+    }
+}

@@ -1,0 +1,176 @@
+//! How long a key is in use: within SP 800-57's 1 to 3 years for a signature key, 1 to 2 for an
+//! authentication key. A period may be shortened by anybody who may, and lengthened, which loosens,
+//! up to a maximum that counts from the key's creation.
+
+use time::{Duration, OffsetDateTime};
+
+use super::{Key, KeyState, Purpose};
+
+impl Purpose {
+    /// How long such a key is in use unless it is said otherwise.
+    pub(super) fn default_days(self) -> u16 {
+        match self {
+            Self::Wallet => 3 * 365,
+            Self::Client => 180,
+        }
+    }
+
+    /// The longest period, counted from the key's creation.
+    pub fn longest_days(self) -> u16 {
+        match self {
+            Self::Wallet => 3 * 365,
+            Self::Client => 2 * 365,
+        }
+    }
+
+    /// How many days before the end somebody is reminded.
+    pub fn reminders(self) -> &'static [u16] {
+        match self {
+            Self::Wallet => &[90, 60, 30, 14, 7, 1],
+            Self::Client => &[60, 30, 14, 7, 3, 1],
+        }
+    }
+
+    /// The reminder that is due for a period with this end, as hours before it: the last threshold that
+    /// was passed, or after the end how many hours ago that was, as a number that is not positive.
+    pub fn reminder_due(self, ends_at: OffsetDateTime, now: OffsetDateTime) -> Option<i32> {
+        let left = ends_at - now;
+        if left <= Duration::ZERO {
+            return i32::try_from(left.whole_hours()).ok();
+        }
+        let mut passed = self
+            .reminders()
+            .iter()
+            .filter(|days| left <= Duration::days(i64::from(**days)));
+        passed.next_back().map(|days| i32::from(*days) * 24)
+    }
+}
+
+/// Why a cryptoperiod stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPeriod {
+    /// The state has no period any more.
+    #[error("the key is {0}, and its period is over for good")]
+    State(&'static str),
+    /// It has ended already.
+    #[error("the period is over; a key is replaced then, not brought back")]
+    Over,
+    /// The new end has passed. To stop a key at once there are states.
+    #[error("ends_at lies in the past; to stop a key now, suspend it")]
+    Past,
+    /// Nothing would change.
+    #[error("the period ends at that time already")]
+    Same,
+    /// Longer than such a key may live.
+    #[error("ends_at is later than {0} days after the key's creation")]
+    TooLong(u16),
+}
+
+/// Whether a period may be changed so, and whether that loosens.
+pub(super) fn change(
+    key: &Key,
+    ends_at: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<bool, BadPeriod> {
+    let in_use = matches!(
+        key.state,
+        KeyState::PreActivation | KeyState::Active | KeyState::Retiring | KeyState::Suspended
+    );
+    let longest = key.purpose.longest_days();
+    if !in_use {
+        Err(BadPeriod::State(key.state.name()))
+    } else if key.cryptoperiod_ends_at <= now {
+        Err(BadPeriod::Over)
+    } else if ends_at <= now {
+        Err(BadPeriod::Past)
+    } else if ends_at == key.cryptoperiod_ends_at {
+        Err(BadPeriod::Same)
+    } else if ends_at > key.created_at + Duration::days(i64::from(longest)) {
+        Err(BadPeriod::TooLong(longest))
+    } else {
+        Ok(ends_at > key.cryptoperiod_ends_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::custody::Algorithm;
+    use crate::id::KeyId;
+
+    const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn at(days: i64) -> OffsetDateTime {
+        START + Duration::days(days)
+    }
+
+    fn key(state: KeyState) -> Key {
+        let name = || "k".parse().unwrap();
+        Key {
+            id: KeyId::new(),
+            name: name(),
+            purpose: Purpose::Client,
+            algorithm: Algorithm::Rsa2048,
+            backend: name(),
+            environment: name(),
+            owner: name(),
+            state,
+            epoch: 1,
+            public_key: None,
+            attributes: BTreeMap::default(),
+            created_at: START,
+            cryptoperiod_ends_at: at(180),
+        }
+    }
+
+    #[test]
+    fn each_threshold_is_due_until_the_next_and_then_every_hour() {
+        let due = |purpose: Purpose, left: Duration| purpose.reminder_due(START + left, START);
+        for (left, hours) in [
+            (Duration::days(61), None),
+            (Duration::days(60), Some(60 * 24)),
+            (Duration::days(31), Some(60 * 24)),
+            (Duration::days(30), Some(30 * 24)),
+            (Duration::hours(25), Some(3 * 24)),
+            (Duration::hours(24), Some(24)),
+            (Duration::seconds(1), Some(24)),
+            (Duration::ZERO, Some(0)),
+            (Duration::minutes(-59), Some(0)),
+            (Duration::hours(-1), Some(-1)),
+            (Duration::days(-2), Some(-48)),
+        ] {
+            assert_eq!(due(Purpose::Client, left), hours, "{left}");
+        }
+        assert_eq!(due(Purpose::Wallet, Duration::days(91)), None);
+        assert_eq!(due(Purpose::Wallet, Duration::days(90)), Some(90 * 24));
+        assert_eq!(due(Purpose::Wallet, Duration::days(3)), Some(7 * 24));
+    }
+
+    #[test]
+    fn a_period_never_passes_its_maximum_and_never_comes_back() {
+        let active = key(KeyState::Active);
+        assert_eq!(change(&active, at(90), at(1)), Ok(false));
+        assert_eq!(change(&active, at(730), at(1)), Ok(true));
+        let second = Duration::seconds(1);
+        for (ends_at, now, why) in [
+            (at(730) + second, at(1), BadPeriod::TooLong(730)),
+            (at(1), at(1), BadPeriod::Past),
+            (at(180), at(1), BadPeriod::Same),
+            (at(200), at(180), BadPeriod::Over),
+        ] {
+            assert_eq!(change(&active, ends_at, now), Err(why));
+        }
+        for state in KeyState::ALL {
+            let alive = ["pre-activation", "active", "retiring", "suspended"];
+            let changed = change(&key(state), at(90), at(1));
+            assert_eq!(
+                changed.is_ok(),
+                alive.contains(&state.name()),
+                "{}",
+                state.name()
+            );
+        }
+    }
+}

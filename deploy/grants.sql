@@ -36,7 +36,8 @@ grant insert, update (next, found, stepped_at) on nonce_searches to chancery_ser
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 
 -- A key gets its public half once and moves along its edges; triggers see to both.
-grant insert, update (state, epoch, public_key, attributes, cryptoperiod_ends_at) on keys to chancery_service;
+grant insert, update (state, epoch, public_key, attributes, device_ref, cryptoperiod_ends_at)
+    on keys to chancery_service;
 grant insert on wallets, clients to chancery_service;
 
 -- A rotation follows its steps, a client its rotation, a probe is settled once; triggers see to it.

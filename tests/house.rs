@@ -54,6 +54,8 @@ fn a_library_stays_where_it_belongs() {
             ("axum", file.starts_with("http/")),
             ("sqlx", sql),
             ("cryptoki", file.starts_with("custody/pkcs11/")),
+            ("aws_config", file.starts_with("custody/aws_kms/")),
+            ("aws_sdk_kms", file.starts_with("custody/aws_kms/")),
         ] {
             let used = text.contains(&format!("{library}::"));
             if used && !allowed {
@@ -65,6 +67,39 @@ fn a_library_stays_where_it_belongs() {
     for (file, _) in SQLX {
         let text = std::fs::read_to_string(root().join("src").join(file)).unwrap();
         assert!(text.contains("sqlx::"), "{file} needs no exception");
+    }
+}
+
+#[test]
+fn there_is_one_tls_stack() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--quiet"])
+        .args([
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{tree:?}");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let packages: BTreeSet<&str> = tree.lines().filter_map(|l| l.split(" (").next()).collect();
+    for (library, versions) in [("rustls", 1), ("hyper", 1), ("aws-lc-rs", 1), ("ring", 0)] {
+        let name = |package: &&&str| package.split(' ').next() == Some(library);
+        let found: Vec<_> = packages.iter().filter(name).collect();
+        assert_eq!(found.len(), versions, "{found:?}");
+    }
+}
+
+#[test]
+fn features_are_a_matter_of_custody() {
+    for (file, text) in sources() {
+        let used = text.contains("cfg(feature") || text.contains("cfg(not(feature");
+        assert!(!used || file == "custody/mod.rs", "{file}");
     }
 }
 

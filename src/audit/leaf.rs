@@ -112,6 +112,9 @@ pub struct Release {
     /// SHA-256 of the body that is answered.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub answer_hash: [u8; 32],
+    /// How often the device was asked, where that was more than once.
+    #[n(4)]
+    pub tries: Option<u32>,
 }
 
 /// An intent that ended without a signature.
@@ -126,6 +129,9 @@ pub struct End {
     /// Why, as a stable word.
     #[n(2)]
     pub reason: String,
+    /// How often the device was asked, where that was more than once.
+    #[n(3)]
+    pub tries: Option<u32>,
 }
 
 /// A request that the policy denied.
@@ -302,6 +308,7 @@ mod tests {
             intent: Uuid::from_u128(7),
             attempt: 2,
             reason: "late".into(),
+            tries: None,
         };
         let mut leaf = Leaf::new(1_700_000_000_000, Event::Abandoned(end));
         leaf.software = "chancery 0.1.0".into();
@@ -323,6 +330,19 @@ mod tests {
         let mut prefixed = vec![0];
         prefixed.extend(example().to_bytes());
         assert_eq!(hash, hex::encode(Sha256::digest(prefixed)));
+    }
+
+    #[test]
+    fn a_count_of_tries_is_added_at_the_end_and_only_where_there_is_one() {
+        let mut leaf = example();
+        let Event::Abandoned(end) = &mut leaf.event else {
+            unreachable!("the example was abandoned")
+        };
+        end.tries = Some(3);
+        let (bytes, once) = (leaf.to_bytes(), example().to_bytes());
+        assert_eq!(Leaf::from_bytes(&bytes), Some(leaf));
+        assert_eq!(bytes.len(), once.len() + 1);
+        assert_eq!(bytes.last(), Some(&3));
     }
 
     #[test]

@@ -194,7 +194,7 @@ async fn check_devices(
         let verdict = match (&key.public_key, vault.backend(&key.backend)) {
             (None, _) => Err("on record, but its device never made it: the name can be forgotten, or the object under its id looked for".to_owned()),
             (_, Err(error)) => Err(text(error)),
-            (Some(recorded), Ok(device)) => match device.inspect(key.id, key.algorithm).await {
+            (Some(recorded), Ok(device)) => match device.inspect(&key.place()).await {
                 Ok(found) if found.public_key == *recorded && found.attributes == key.attributes => {
                     Ok(format!("{}, as recorded", key.state.name()))
                 }

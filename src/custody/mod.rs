@@ -10,18 +10,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::audit::Logged;
-use crate::id::KeyId;
+use crate::id::{CallerId, KeyId};
 use crate::ledger::Ledger;
 use crate::name::Name;
 use crate::policy::Permit;
 use crate::sealing::SealingKey;
 use opening::Opening;
 
+mod device_ref;
 pub mod hmac;
 mod opening;
 pub mod pkcs11;
@@ -29,6 +33,7 @@ pub mod public_key;
 pub mod sealed;
 mod vault;
 
+pub use device_ref::{DeviceRef, NotADeviceRef};
 pub use hmac::{Passphrase, Sealed, SealedSecret};
 pub use public_key::PublicKey;
 pub use vault::Vault;
@@ -71,15 +76,36 @@ impl Algorithm {
     }
 }
 
-/// Where a key is: enough to find exactly one object in exactly one device.
-#[derive(Clone, Debug)]
-pub struct KeyRef {
-    /// The key's id; a device stores its 16 bytes as `CKA_ID`.
+/// Where a key is: enough to find exactly one object in its device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The key's id; a token stores its 16 bytes as `CKA_ID`, KMS as a tag.
     pub id: KeyId,
     /// What kind of key.
     pub algorithm: Algorithm,
+    /// What the device calls it, where it does not go by our id.
+    pub device_ref: Option<DeviceRef>,
+}
+
+/// A key, to be signed with.
+#[derive(Clone, Debug)]
+pub struct KeyRef {
+    /// Where it is.
+    pub place: Place,
     /// The public key on record.
     pub public_key: PublicKey,
+}
+
+/// A key pair that a device is to make.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its id, which is on record already.
+    pub id: KeyId,
+    /// What kind of key.
+    pub algorithm: Algorithm,
+    /// What those who look at the device with other tools are to be told: owner, purpose, environment.
+    /// A device without a place for it leaves it out.
+    pub labels: BTreeMap<&'static str, String>,
 }
 
 /// What may be signed: a 32-byte digest (ECDSA), a message that is hashed with SHA-256 in the
@@ -120,6 +146,26 @@ pub struct Sign {
     pub key: KeyRef,
     /// What.
     pub payload: Payload,
+    /// For whom: a device that is shared is shared fairly among callers.
+    pub caller: CallerId,
+    /// How often the device was asked for it. The count is put on record with the outcome.
+    pub tries: Tries,
+}
+
+/// How often a device was asked for one signature. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Tries(Arc<AtomicU32>);
+
+impl Tries {
+    /// Counts one more.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was asked, where that was more than once.
+    pub fn repeated(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|tries| *tries > 1)
+    }
 }
 
 /// A signature as a device gave it, not yet checked.
@@ -138,13 +184,24 @@ pub enum RawSignature {
     },
 }
 
-/// A key that a device has just made.
+/// A key as its device shows it: just made, or looked at again.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// Read back from the device.
     pub public_key: PublicKey,
     /// The private key's attributes, read back: `sensitive`, `never-extractable`, ….
     pub attributes: Attributes,
+    /// What the device calls it, where it does not go by our id.
+    pub device_ref: Option<DeviceRef>,
+}
+
+/// What became of a key that was to be destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destruction {
+    /// It is gone.
+    Done,
+    /// It does not sign any more, and is gone by then. Until then it can be brought back.
+    Due(OffsetDateTime),
 }
 
 /// Attributes of a private key as its device states them, by their PKCS#11 names in kebab case
@@ -185,13 +242,38 @@ pub trait Custody: Send + Sync {
 
     /// Makes a key pair in the device, sensitive, never extractable, for signing only. The id is on
     /// record before this is called, so that a key made by a process that then died can be found.
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError>;
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError>;
 
-    /// Reads a key's public half and private attributes back from the device.
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError>;
+    /// Reads a key's public half and private attributes back from the device. Where the device has its
+    /// own names and none is known, it looks for the key's id, which may take long.
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError>;
 
-    /// Destroys a key pair. It cannot be brought back.
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError>;
+    /// Reads a key that is not ours yet, by what the device calls it.
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+        Err(CustodyError::Unsupported(format!(
+            "adopting {device_ref}: this kind of device holds only keys that were made through it"
+        )))
+    }
+
+    /// Destroys a key pair, at once or after the time that the device insists on. Asking again changes
+    /// nothing.
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError>;
+
+    /// Takes back a destruction that is [due](Destruction::Due).
+    async fn restore(&self, key: &Place) -> Result<(), CustodyError> {
+        let id = key.id;
+        Err(CustodyError::Unsupported(format!(
+            "bringing key {id} back: this kind of device destroys at once"
+        )))
+    }
+
+    /// Lets the device itself sign with a key or not, besides what our record says of it.
+    async fn enable(&self, key: &Place, enabled: bool) -> Result<(), CustodyError> {
+        let (id, what) = (key.id, if enabled { "enabling" } else { "disabling" });
+        Err(CustodyError::Unsupported(format!(
+            "{what} key {id}: this kind of device has no such switch"
+        )))
+    }
 
     /// Seals a secret under a key of the device, made when it is first needed, and binds it to `aad`:
     /// with other associated data it does not open.
@@ -224,6 +306,27 @@ pub enum CustodyError {
         /// How many objects answered to it.
         found: usize,
     },
+    /// More is asked of the device than it may be asked for; it will take more after a while.
+    #[error("the device is asked for more than its share allows")]
+    Throttled {
+        /// After how long.
+        retry_after: Duration,
+    },
+    /// The device holds the key and was told not to use it.
+    #[error("the device keeps key {0} disabled")]
+    Disabled(KeyId),
+    /// The device is about to destroy the key, or has to be given it first.
+    #[error("the device does not use key {0}: its deletion is scheduled, or it is not whole")]
+    PendingDeletion(KeyId),
+    /// The device holds the key for another use or another algorithm.
+    #[error("the device holds key {0} for another use")]
+    WrongUsage(KeyId),
+    /// The service's own credentials at the device are not good, or not enough.
+    #[error("the device does not let this service do it: {0}")]
+    AccessDenied(String),
+    /// This kind of device cannot do it.
+    #[error("not with this device: {0}")]
+    Unsupported(String),
     /// The device refused the PIN. It is not tried again: a token that counts would lock.
     #[error("the device refused the PIN")]
     PinRefused,

@@ -9,9 +9,8 @@ use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
-use super::{Algorithm, Custody, CustodyError, Generated, RawSignature, Sign};
+use super::{Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Wanted};
 use crate::audit::Logged;
-use crate::id::KeyId;
 use crate::policy::Permit;
 
 /// How long an absent device is left alone after it was tried.
@@ -81,16 +80,16 @@ impl Custody for Opening {
         self.device().await?.sign(permit).await
     }
 
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device().await?.generate(id, algorithm).await
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        self.device().await?.generate(wanted).await
     }
 
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device().await?.inspect(id, algorithm).await
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.device().await?.inspect(key).await
     }
 
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
-        self.device().await?.destroy(id, algorithm).await
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        self.device().await?.destroy(key).await
     }
 
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {

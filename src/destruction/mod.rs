@@ -24,7 +24,7 @@ use time::Duration;
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
 use crate::clock::Clock;
-use crate::custody::{CustodyError, PublicKey, Vault};
+use crate::custody::{self, CustodyError, PublicKey, Vault};
 use crate::fail_point;
 use crate::id::CallerId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Reason, timestamp};
@@ -230,7 +230,7 @@ impl Destructions {
                 return Err(DestructionError::InTheWay(left));
             }
             // It is this key that the device would destroy, and it is there to be destroyed.
-            match (device.inspect(key.id, key.algorithm).await, &key.public_key) {
+            match (device.inspect(&key.place()).await, &key.public_key) {
                 (Ok(found), Some(known)) if found.public_key == *known => {}
                 (Ok(_), Some(_)) => {
                     let why = "the device has another key under this id".to_owned();
@@ -259,14 +259,17 @@ impl Destructions {
             batch.commit().await?;
             fail_point!("destruction-begun");
         }
-        let answer = match device.destroy(key.id, key.algorithm).await {
-            Ok(()) => "destroyed",
+        let answer = match device.destroy(&key.place()).await {
+            Ok(custody::Destruction::Done) => "destroyed",
+            Ok(custody::Destruction::Due(_)) => {
+                "out of use, and destroyed after the device's own wait"
+            }
             // It was there when this began, so an earlier attempt got as far as this.
             Err(CustodyError::NotFound { .. }) => "not there any more",
             Err(error) => return Err(error.into()),
         };
         fail_point!("destruction-done");
-        let found_afterwards = device.inspect(key.id, key.algorithm).await.is_ok();
+        let found_afterwards = device.inspect(&key.place()).await.is_ok();
         let certificate = self.certificate(&key, due, answer, found_afterwards);
         let mut batch = self.log.begin(Gate::Exclusive).await?;
         let done = self.certify(&key, due, &certificate, &mut batch).await;

@@ -38,7 +38,7 @@ pub(super) struct EndpointView {
 impl EndpointView {
     fn of(endpoint: &Endpoint, at: Option<(&Name, &Environment)>) -> Self {
         let place = at.map(|(name, environment)| {
-            let api = environment.token_audience.as_str();
+            let api = environment.api_url.as_str();
             let documented = documented_name(name, api);
             let host = match endpoint.method {
                 Method::Grpc => Table::exchange().grpc_host(documented),
@@ -234,7 +234,7 @@ fn missing(wanted: &Wanted, granted: &[String], at: Option<(&Name, &Environment)
         let endpoint = it.endpoint;
         let call = format!("{} {}", endpoint.method.name(), endpoint.endpoint);
         if let Some((name, environment)) = at
-            && !endpoint.is_in(documented_name(name, &environment.token_audience))
+            && !endpoint.is_in(documented_name(name, &environment.api_url))
         {
             return Some(say(None, format!("{name} does not have {call}")));
         }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
-use crate::keys::{Bundle, Key, KeyError, KeyState, NewKey, Purpose, Reason};
+use crate::keys::{Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -28,6 +28,10 @@ pub(super) struct KeyView {
     algorithm: Algorithm,
     /// The `[custody.NAME]` section of its device.
     backend: String,
+    /// What its device calls it, where it does not go by the id: an ARN.
+    device_ref: Option<String>,
+    /// Where it comes from.
+    origin: Origin,
     environment: String,
     owner: String,
     state: KeyState,
@@ -59,6 +63,8 @@ impl From<&Key> for KeyView {
             purpose: key.purpose,
             algorithm: key.algorithm,
             backend: key.backend.to_string(),
+            device_ref: key.device_ref.as_ref().map(ToString::to_string),
+            origin: key.origin,
             environment: key.environment.to_string(),
             owner: key.owner.to_string(),
             state: key.state,

@@ -113,6 +113,8 @@ kinds! {
         "Derive or create another one, and use that.";
     WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
         "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
+    DEVICE_REFUSES_KEY "device-refuses-key" 409 "The device holds the key and does not sign with it"
+        "The detail says why. Have an operator enable the key in its device, take its deletion back, or rotate it; nothing was signed.";
     IN_FLIGHT "in-flight" 409 "The same request is being worked on"
         "Repeat it with the same Idempotency-Key after Retry-After seconds.";
     IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
@@ -137,6 +139,8 @@ kinds! {
         "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
     RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
         "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
+    DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
+        "Use a device that can; the detail says what is meant.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
         "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
     INVALID_SCOPE "invalid-scope" 422 "What was asked for are no scopes"
@@ -175,6 +179,8 @@ kinds! {
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
+        "Nothing was signed. Repeat after Retry-After seconds; if it lasts, have an operator raise the device's quota.";
     CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
         "Repeat with the same Idempotency-Key: the nonce is on record, and what it made is found by deriving.";
     VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"
@@ -373,12 +379,25 @@ impl From<CustodyError> for Problem {
         match error {
             CustodyError::Busy => Self::new(&BUSY, "the device's queue is full").retry_after(1),
             CustodyError::TimedOut => Self::new(&DEVICE_TIMED_OUT, error),
+            CustodyError::Throttled { retry_after } => {
+                let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
+                Self::new(&DEVICE_THROTTLED, error)
+                    .retry_after(u32::try_from(seconds).unwrap_or(60))
+            }
+            CustodyError::Disabled(_)
+            | CustodyError::PendingDeletion(_)
+            | CustodyError::WrongUsage(_) => {
+                tracing::error!(%error, "a device does not sign with a key that is on record");
+                Self::new(&DEVICE_REFUSES_KEY, error)
+            }
+            CustodyError::Unsupported(_) => Self::new(&DEVICE_CANNOT, error),
             CustodyError::Unavailable(_) => {
                 tracing::warn!(%error, "a device is unavailable");
                 Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)
             }
             CustodyError::NotFound { .. }
             | CustodyError::PinRefused
+            | CustodyError::AccessDenied(_)
             | CustodyError::Refused(_)
             | CustodyError::Nonsense(_)
             | CustodyError::DoesNotOpen

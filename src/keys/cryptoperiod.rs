@@ -120,6 +120,8 @@ mod tests {
             epoch: 1,
             public_key: None,
             attributes: BTreeMap::default(),
+            origin: crate::keys::Origin::Created,
+            device_ref: None,
             created_at: START,
             cryptoperiod_ends_at: at(180),
         }

@@ -21,7 +21,10 @@ use time::OffsetDateTime;
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
 use crate::clock::Clock;
-use crate::custody::{Algorithm, Attributes, CustodyError, Generated, KeyRef, PublicKey, Vault};
+use crate::custody::{
+    Algorithm, Attributes, CustodyError, DeviceRef, Generated, KeyRef, Place, PublicKey, Vault,
+    Wanted,
+};
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
@@ -60,6 +63,38 @@ impl Purpose {
     }
 }
 
+/// Where a key comes from. It never changes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Its device made it for us.
+    Created,
+    /// Its device made it before we knew it.
+    Adopted,
+    /// It existed outside a device.
+    Imported,
+}
+
+impl Origin {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Created, Self::Adopted, Self::Imported];
+
+    /// The word that the ledger uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Adopted => "adopted",
+            Self::Imported => "imported",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.name() == name)
+    }
+}
+
 /// A key on record.
 #[derive(Clone, Debug)]
 pub struct Key {
@@ -73,6 +108,10 @@ pub struct Key {
     pub algorithm: Algorithm,
     /// Which device holds it: the name of a `[custody.NAME]` section.
     pub backend: Name,
+    /// What its device calls it, where it does not go by our id.
+    pub device_ref: Option<DeviceRef>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Where it is used: `prod`, `preprod`, …. Never in two places.
     pub environment: Name,
     /// The desk or team.
@@ -99,13 +138,19 @@ impl Key {
     }
 
     /// Where to find it in its device.
-    pub fn reference(&self) -> Option<KeyRef> {
-        let public_key = self.public_key.clone()?;
-        Some(KeyRef {
+    pub fn place(&self) -> Place {
+        Place {
             id: self.id,
             algorithm: self.algorithm,
-            public_key,
-        })
+            device_ref: self.device_ref.clone(),
+        }
+    }
+
+    /// The same, to sign with it.
+    pub fn reference(&self) -> Option<KeyRef> {
+        let public_key = self.public_key.clone()?;
+        let place = self.place();
+        Some(KeyRef { place, public_key })
     }
 }
 
@@ -238,7 +283,7 @@ impl Keys {
         crate::fail_point!("key-on-record");
 
         let device = self.vault.backend(&new.backend)?;
-        let made = device.generate(id, algorithm(new)?).await?;
+        let made = device.generate(&wanted(id, new, algorithm(new)?)).await?;
         crate::fail_point!("key-made");
         Ok((id, made))
     }
@@ -284,9 +329,14 @@ impl Keys {
     pub async fn made(&self, id: KeyId, planned: &NewKey) -> Result<Generated, KeyError> {
         let device = self.vault.backend(&planned.backend)?;
         let algorithm = algorithm(planned)?;
-        match device.inspect(id, algorithm).await {
+        let place = Place {
+            id,
+            algorithm,
+            device_ref: None,
+        };
+        match device.inspect(&place).await {
             Err(CustodyError::NotFound { found: 0, .. }) => {
-                Ok(device.generate(id, algorithm).await?)
+                Ok(device.generate(&wanted(id, planned, algorithm)).await?)
             }
             found => Ok(found?),
         }
@@ -316,6 +366,7 @@ impl Keys {
         let details = serde_json::json!({
             "fingerprint": hex::encode(made.public_key.fingerprint()),
             "attributes": made.attributes,
+            "device_ref": made.device_ref,
         });
         let approval = approvals::loosen(&self.approvals)?;
         let now_ms = self.clock.unix_ms();
@@ -449,6 +500,21 @@ fn algorithm(new: &NewKey) -> Result<Algorithm, KeyError> {
         (Purpose::Client, None) => Ok(Algorithm::Rsa2048),
         (Purpose::Client, Some(rsa)) if rsa != Algorithm::Secp256k1 => Ok(rsa),
         _ => Err(KeyError::WrongAlgorithm),
+    }
+}
+
+/// What a device is told of a new key.
+fn wanted(id: KeyId, new: &NewKey, algorithm: Algorithm) -> Wanted {
+    let labels = [
+        ("name", new.name.to_string()),
+        ("owner", new.owner.to_string()),
+        ("purpose", new.purpose.name().to_owned()),
+        ("environment", new.environment.to_string()),
+    ];
+    Wanted {
+        id,
+        algorithm,
+        labels: labels.into(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use time::OffsetDateTime;
 
-use super::{Key, KeyState, NewKey, Purpose};
+use super::{Key, KeyState, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
-use crate::custody::{Algorithm, Generated, PublicKey};
+use crate::custody::{Algorithm, DeviceRef, Generated, PublicKey};
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) purpose: String,
     pub(crate) algorithm: String,
     pub(crate) backend: String,
+    pub(crate) device_ref: Option<String>,
+    pub(crate) origin: String,
     pub(crate) environment: String,
     pub(crate) owner: String,
     pub(crate) state: String,
@@ -51,6 +53,12 @@ impl TryFrom<Row> for Key {
             backend: Name::from_record("keys", row.backend)?,
             environment: Name::from_record("keys", row.environment)?,
             owner: Name::from_record("keys", row.owner)?,
+            device_ref: row
+                .device_ref
+                .map(DeviceRef::try_from)
+                .transpose()
+                .map_err(|_| corrupt("device_ref"))?,
+            origin: Origin::from_name(&row.origin).ok_or_else(|| corrupt("origin"))?,
             epoch: row.epoch,
             public_key,
             created_at: row.created_at,
@@ -62,7 +70,7 @@ impl TryFrom<Row> for Key {
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
                 public_key, attributes, created_at, cryptoperiod_ends_at
          from keys order by name"
     )
@@ -74,7 +82,7 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
 pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
                 public_key, attributes, created_at, cryptoperiod_ends_at
          from keys where name = $1",
         name.as_str(),
@@ -87,7 +95,7 @@ pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, Le
 pub(super) async fn find_within(id: KeyId, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
                 public_key, attributes, created_at, cryptoperiod_ends_at
          from keys where id = $1",
         id.uuid(),
@@ -101,7 +109,7 @@ pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>,
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
                 public_key, attributes, created_at, cryptoperiod_ends_at
          from keys where id = any($1)",
         &ids,
@@ -177,12 +185,13 @@ pub(super) async fn set_public_key(
 ) -> Result<Key, LedgerError> {
     let row = sqlx::query_as!(
         Row,
-        "update keys set public_key = $2, attributes = $3 where id = $1
-         returning id, name, purpose, algorithm, backend, environment, owner, state, epoch,
+        "update keys set public_key = $2, attributes = $3, device_ref = $4 where id = $1
+         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
                    public_key, attributes, created_at, cryptoperiod_ends_at",
         id.uuid(),
         made.public_key.to_spki_der(),
         serde_json::json!(made.attributes),
+        made.device_ref.as_ref().map(DeviceRef::as_str),
     )
     .fetch_one(tx.connection())
     .await?;

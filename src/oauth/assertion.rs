@@ -32,14 +32,23 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// The longest life that has to be left when an assertion is released, in seconds.
 const LEFT_AT_RELEASE_S: i64 = 20;
 
-/// An assertion to be made for a client.
+/// An assertion to be made for a client. [`Clients::draft`](super::clients::Clients::draft) makes it,
+/// so that the environment is the client's and nobody else's.
 pub struct AssertionDraft {
-    /// For whom.
-    pub client: Client,
-    /// In which environment.
-    pub environment: Environment,
-    /// What becomes of it.
-    pub errand: Errand,
+    client: Client,
+    environment: Environment,
+    errand: Errand,
+}
+
+impl AssertionDraft {
+    /// `environment` is the client's and its key's.
+    pub(super) fn new(client: Client, environment: Environment, errand: Errand) -> Self {
+        Self {
+            client,
+            environment,
+            errand,
+        }
+    }
 }
 
 /// What becomes of an assertion. Each errand is an action of its own.
@@ -229,11 +238,7 @@ pub async fn issue(
 ) -> Result<Result<Signed, SigningError>, ClientError> {
     let mut keys = 1;
     loop {
-        let draft = AssertionDraft {
-            environment: clients.environment(&client)?.clone(),
-            client: client.clone(),
-            errand: Errand::HandOut,
-        };
+        let draft = clients.draft(client.clone(), Errand::HandOut)?;
         match signer.sign(caller, Box::new(draft), asked.clone()).await {
             Err(error) if error.is_about_the_key() && keys < KEYS_AT_MOST => {
                 let Some(now) = clients.rekeyed(&client).await? else {

@@ -185,6 +185,8 @@ pub(super) struct End {
     pub(super) credential: Uuid,
     pub(super) business: Business,
     pub(super) how: How,
+    /// How often the device was asked, where that was more than once.
+    pub(super) tries: Option<u32>,
     pub(super) told: Told<Ended>,
 }
 
@@ -236,6 +238,7 @@ impl Group {
             credential: intent.credential,
             business: intent.draft.business(),
             how,
+            tries: intent.permit.get().action().tries.repeated(),
             told,
         };
         self.0

@@ -435,7 +435,7 @@ impl Signer {
         let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
             Ok(Ok(checked)) => checked,
             Ok(Err(bad)) => {
-                tracing::error!(key.id = %sign.key.id, intent.id = %intent.id, error = %bad,
+                tracing::error!(key.id = %sign.key.place.id, intent.id = %intent.id, error = %bad,
                     "a device's signature does not verify under the key on record");
                 self.end(&intent, How::Refused("bad-signature")).await;
                 return Err(bad.into());

@@ -11,7 +11,7 @@ use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials;
-use crate::custody::Sign;
+use crate::custody::{Sign, Tries};
 use crate::fail_point;
 use crate::id::{CallerId, IntentId};
 use crate::idempotency::{self, RequestDigest};
@@ -136,6 +136,7 @@ impl Writer {
                             intent: intent.uuid(),
                             attempt,
                             reason,
+                            tries: None, // whoever counted them is gone
                         };
                         batch.add(&Leaf::new(now_ms, Event::Abandoned(end)));
                     }
@@ -350,10 +351,15 @@ impl Writer {
                 continue;
             }
             let intent = id.uuid();
+            let tries = match &jobs[*at] {
+                Job::End(end) => end.tries,
+                _ => None,
+            };
             let end = |reason: &str| leaf::End {
                 intent,
                 attempt: ATTEMPT,
                 reason: reason.into(),
+                tries,
             };
             let event = match outcome {
                 Outcome::Refused(reason) => Event::Refused(end(reason)),
@@ -365,6 +371,7 @@ impl Writer {
                         attempt: ATTEMPT,
                         signature_hash: release.signature_hash,
                         answer_hash: release.answer_hash,
+                        tries,
                     })
                 }
             };
@@ -442,6 +449,8 @@ fn intent(
             .reference()
             .expect("a key that signs has a public key"),
         payload: prepared.payload.clone(),
+        caller: caller.id,
+        tries: Tries::default(),
     });
     let permit = Logged::new(permit, proof);
     Intent {

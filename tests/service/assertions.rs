@@ -12,9 +12,8 @@ use chancery::audit::Logged;
 use chancery::clock::Clock;
 use chancery::config::Config;
 use chancery::custody::{
-    self, Algorithm, Custody, CustodyError, Generated, RawSignature, Sign, Vault,
+    self, Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Vault, Wanted,
 };
-use chancery::id::KeyId;
 use chancery::policy::Permit;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
@@ -114,21 +113,26 @@ async fn an_assertion_says_exactly_what_the_documentation_asks_for() {
 
 #[tokio::test]
 async fn a_server_takes_an_assertion_once() {
-    let Some(server) = OAuthServer::start() else {
+    let (Some(endpoint), Some(issuer)) = (OAuthServer::start(), OAuthServer::start()) else {
         return;
     };
-    let environment = |name: &str, more: &str| {
+    let section = |name: &str, server: &OAuthServer, more: &str| {
         format!(
-            "[oauth.environments.{name}]\nissuer = \"{}\"\ntoken_endpoint = \"{}\"\ntoken_audience = \"{AUDIENCE}\"\n{more}\n",
+            "[oauth.environments.{name}]\nissuer = \"{}\"\ntoken_endpoint = \"{}\"\ntoken_audience = \"https://api.{name}\"\n{more}\n",
             server.issuer, server.token_endpoint
         )
     };
-    let both = environment("endpoint", "")
-        + &environment("issuer", "assertion_aud = \"issuer\"\nkid = \"thumbprint\"");
+    let both = section("endpoint", &endpoint, "")
+        + &section(
+            "issuer",
+            &issuer,
+            "assertion_aud = \"issuer\"\nkid = \"thumbprint\"",
+        );
     let Some(stand) = Stand::new(&both).await else {
         return;
     };
-    for name in ["endpoint", "issuer"] {
+    let aud_policy = json!({ "aud_policy": "issuer" });
+    for (name, server) in [("endpoint", &endpoint), ("issuer", &issuer)] {
         client(&stand.operator, name).await;
         let shown = stand
             .trader
@@ -136,7 +140,8 @@ async fn a_server_takes_an_assertion_once() {
             .await
             .json;
         let registration = json!({
-            "grants": { AUDIENCE: ["read:orders"] }, "keys": [{ "pem": shown["pem"] }],
+            "grants": { format!("https://api.{name}"): ["read:orders"] },
+            "keys": [{ "pem": shown["pem"] }],
         });
         let path = format!("clients/{}", shown["client_id"].as_str().unwrap());
         let registered = server
@@ -144,6 +149,9 @@ async fn a_server_takes_an_assertion_once() {
             .await;
         assert_eq!(registered["keys"][0]["kid"], shown["jwk"]["kid"]);
     }
+    issuer
+        .admin(reqwest::Method::PATCH, "settings", &aud_policy)
+        .await;
     let issue = async |name: &str| {
         let path = format!("/v1/clients/{name}-c/assertions");
         let issued = stand.trader.post(&path, &json!({})).await;
@@ -152,22 +160,81 @@ async fn a_server_takes_an_assertion_once() {
     };
 
     let assertion = issue("endpoint").await;
-    let (status, token) = server.exchange(&assertion).await;
+    let (status, token) = endpoint.exchange(&assertion).await;
     assert_eq!(status, 200, "{token}");
     assert!(token["access_token"].is_string());
-    let (status, answer) = server.exchange(&assertion).await;
+    let (status, answer) = endpoint.exchange(&assertion).await;
     assert_eq!(status, 401, "a second delivery: {answer}");
-    let (status, answer) = server.exchange(&issue("endpoint").await).await;
+    let (status, answer) = endpoint.exchange(&issue("endpoint").await).await;
     assert_eq!(status, 200, "a new one: {answer}");
-
-    let policy = json!({ "aud_policy": "issuer" });
-    server
-        .admin(reqwest::Method::PATCH, "settings", &policy)
-        .await;
-    let (status, answer) = server.exchange(&issue("endpoint").await).await;
-    assert_eq!(status, 401, "an `aud` that is no longer taken: {answer}");
-    let (status, answer) = server.exchange(&issue("issuer").await).await;
+    let (status, answer) = issuer.exchange(&issue("issuer").await).await;
     assert_eq!(status, 200, "{answer}");
+
+    endpoint
+        .admin(reqwest::Method::PATCH, "settings", &aud_policy)
+        .await;
+    let (status, answer) = endpoint.exchange(&issue("endpoint").await).await;
+    assert_eq!(status, 401, "an `aud` that is no longer taken: {answer}");
+}
+
+/// Two servers that know the same client under the same key; only what the assertion says keeps what
+/// is meant for one from the other.
+#[tokio::test]
+async fn a_key_of_one_environment_signs_for_no_other() {
+    let (Some(dev), Some(prod)) = (OAuthServer::start(), OAuthServer::start()) else {
+        return;
+    };
+    let section = |name: &str, server: &OAuthServer| {
+        format!(
+            "[oauth.environments.{name}]\nissuer = \"{}\"\ntoken_endpoint = \"{}\"\ntoken_audience = \"https://api.{name}\"\n",
+            server.issuer, server.token_endpoint
+        )
+    };
+    let Some(stand) = Stand::new(&(section("dev", &dev) + &section("prod", &prod))).await else {
+        return;
+    };
+    client(&stand.operator, "dev").await;
+    let shown = stand.trader.get("/v1/clients/dev-c").await.json;
+    for (server, audience) in [(&dev, "https://api.dev"), (&prod, "https://api.prod")] {
+        let registration =
+            json!({ "grants": { audience: ["read:orders"] }, "keys": [{ "pem": shown["pem"] }] });
+        server
+            .admin(reqwest::Method::PUT, "clients/dev-client", &registration)
+            .await;
+    }
+    let issue = async || {
+        let issued = stand
+            .trader
+            .post("/v1/clients/dev-c/assertions", &json!({}))
+            .await;
+        assert_eq!(issued.status, 200, "{}", issued.text);
+        issued.json
+    };
+    let mut issued = issue().await;
+    issued["token_endpoint"] = prod.token_endpoint.clone().into();
+    issued["audience"] = "https://api.prod".into();
+    let (status, answer) = prod.exchange(&issued).await;
+    assert_eq!(status, 401, "{answer}");
+    let (status, answer) = dev.exchange(&issue().await).await;
+    assert_eq!(status, 200, "{answer}");
+
+    // Nobody can say otherwise: not with a new client, and not in the database.
+    let new = json!({
+        "name": "x", "owner": "d", "key": "dev-k", "client_id": "x", "environment": "prod",
+    });
+    let answer = stand.operator.post("/v1/clients", &new).await;
+    refused("environment", &answer, 422, "invalid-field", "environment");
+    for sql in [
+        "update clients set environment = 'prod' where name = 'dev-c'",
+        "update keys set environment = 'prod' where name = 'dev-k'",
+    ] {
+        let error = sqlx::raw_sql(sql)
+            .execute(&stand.database.pool)
+            .await
+            .unwrap_err();
+        let constraint = error.as_database_error().unwrap().constraint();
+        assert_eq!(constraint, Some("clients_key_is_of_their_environment"));
+    }
 }
 
 /// One key, one answer; but a credential is not handed out when it is worth nothing any more.
@@ -349,16 +416,16 @@ impl Custody for Slow {
         self.device.sign(permit).await
     }
 
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device.generate(id, algorithm).await
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        self.device.generate(wanted).await
     }
 
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.device.inspect(id, algorithm).await
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.device.inspect(key).await
     }
 
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
-        self.device.destroy(id, algorithm).await
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        self.device.destroy(key).await
     }
 
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {

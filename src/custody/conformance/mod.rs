@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::sealed::Keystore;
 use super::{
-    Algorithm, Custody, CustodyError, Generated, KeyRef, Payload, PublicKey, RawSignature, Sign,
+    Algorithm, Custody, CustodyError, Destruction, Generated, KeyRef, Payload, Place, PublicKey,
+    RawSignature, Sign, Tries, Wanted,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
-use crate::id::KeyId;
+use crate::id::{CallerId, KeyId};
 use crate::policy::Permit;
 use crate::sealing::SealingKey;
 
@@ -76,14 +77,23 @@ async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u32) {
     let high = many_digests_are_signed_at_once(&custody, &wallet).await;
     the_wrong_kind_of_payload_is_refused(&*custody, &wallet, &client).await;
     an_id_is_used_once(&*custody, &wallet).await;
-    let inspected = custody.inspect(wallet.id, wallet.algorithm).await.unwrap();
+    let inspected = custody.inspect(&wallet.place).await.unwrap();
 
     for key in [wallet, client] {
-        custody.destroy(key.id, key.algorithm).await.unwrap();
-        let payload = payload(key.algorithm, 0);
-        absent(&custody.sign(&permit(&key, payload)).await, key.id);
-        absent(&custody.inspect(key.id, key.algorithm).await, key.id);
-        absent(&custody.destroy(key.id, key.algorithm).await, key.id);
+        let payload = payload(key.place.algorithm, 0);
+        match custody.destroy(&key.place).await.unwrap() {
+            Destruction::Done => {
+                absent(&custody.sign(&permit(&key, payload)).await, key.place.id);
+                absent(&custody.inspect(&key.place).await, key.place.id);
+                absent(&custody.destroy(&key.place).await, key.place.id);
+            }
+            due @ Destruction::Due(_) => {
+                let refused = custody.sign(&permit(&key, payload)).await;
+                let pending = matches!(refused, Err(CustodyError::PendingDeletion(_)));
+                assert!(pending, "{refused:?}");
+                assert_eq!(custody.destroy(&key.place).await.unwrap(), due);
+            }
+        }
     }
     custody.health().await.unwrap();
     (inspected.attributes, high)
@@ -135,22 +145,30 @@ async fn does_not_open(custody: &dyn Custody, aad: &[u8], sealed: &[u8]) {
 }
 
 async fn a_pair_reads_back_and_signs(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {
-    let id = KeyId::new();
-    absent(&custody.inspect(id, algorithm).await, id);
+    let wanted = wanted(algorithm);
+    let mut place = Place {
+        id: wanted.id,
+        algorithm,
+        device_ref: None,
+    };
+    absent(&custody.inspect(&place).await, place.id);
     let Generated {
         public_key,
         attributes,
-    } = custody.generate(id, algorithm).await.unwrap();
+        device_ref,
+    } = custody.generate(&wanted).await.unwrap();
     assert_eq!(public_key.algorithm(), Some(algorithm));
-    let inspected = custody.inspect(id, algorithm).await.unwrap();
-    assert_eq!(inspected.public_key, public_key);
-    assert_eq!(inspected.attributes, attributes);
+    // With the device's own name for it, and as one that died before it was written down.
+    for known in [device_ref.clone(), None] {
+        place.device_ref = known;
+        let inspected = custody.inspect(&place).await.unwrap();
+        assert_eq!(inspected.public_key, public_key);
+        assert_eq!(inspected.attributes, attributes);
+        assert_eq!(inspected.device_ref, device_ref);
+    }
 
-    let key = KeyRef {
-        id,
-        algorithm,
-        public_key,
-    };
+    place.device_ref = device_ref;
+    let key = KeyRef { place, public_key };
     let payload = payload(algorithm, 0);
     let raw = custody.sign(&permit(&key, payload.clone())).await.unwrap();
     assert!(verifies(&key, &payload, &raw));
@@ -165,7 +183,7 @@ async fn many_digests_are_signed_at_once(custody: &Arc<dyn Custody>, key: &KeyRe
         tasks.spawn(async move {
             let mut high = 0;
             for number in 0..8 {
-                let payload = payload(key.algorithm, task * 8 + number);
+                let payload = payload(key.place.algorithm, task * 8 + number);
                 let raw = custody.sign(&permit(&key, payload.clone())).await.unwrap();
                 assert!(verifies(&key, &payload, &raw));
                 high += u32::from(matches!(raw, RawSignature::Ecdsa(raw) if raw[32] >= 0x80));
@@ -182,16 +200,18 @@ async fn the_wrong_kind_of_payload_is_refused(
     client: &KeyRef,
 ) {
     for (key, other) in [(wallet, client), (client, wallet)] {
-        let payload = payload(other.algorithm, 0);
+        let payload = payload(other.place.algorithm, 0);
         let refused = custody.sign(&permit(key, payload)).await;
-        assert!(matches!(refused, Err(CustodyError::WrongPayload(a)) if a == key.algorithm));
+        assert!(matches!(refused, Err(CustodyError::WrongPayload(a)) if a == key.place.algorithm));
     }
 }
 
 async fn an_id_is_used_once(custody: &dyn Custody, key: &KeyRef) {
-    let again = custody.generate(key.id, key.algorithm).await;
+    let mut wanted = wanted(key.place.algorithm);
+    wanted.id = key.place.id;
+    let again = custody.generate(&wanted).await;
     assert!(matches!(again, Err(CustodyError::Refused(_))), "{again:?}");
-    let still = custody.inspect(key.id, key.algorithm).await.unwrap();
+    let still = custody.inspect(&key.place).await.unwrap();
     assert_eq!(still.public_key, key.public_key);
 }
 
@@ -204,8 +224,44 @@ fn absent<T: std::fmt::Debug>(answer: &Result<T, CustodyError>, key: KeyId) {
 
 /// The permit to sign `payload`.
 pub(crate) fn permit(key: &KeyRef, payload: Payload) -> Logged<Permit<Sign>> {
-    let key = key.clone();
-    Logged::for_test(Permit::for_test(Sign { key, payload }))
+    permit_for(CallerId::new(), key, payload)
+}
+
+/// The same, for this caller.
+pub(crate) fn permit_for(caller: CallerId, key: &KeyRef, payload: Payload) -> Logged<Permit<Sign>> {
+    Logged::for_test(Permit::for_test(Sign {
+        key: key.clone(),
+        payload,
+        caller,
+        tries: Tries::default(),
+    }))
+}
+
+/// A key pair that nobody has asked for yet.
+pub(crate) fn wanted(algorithm: Algorithm) -> Wanted {
+    let labels = [
+        ("owner", "desk 1".to_owned()),
+        ("purpose", "test".to_owned()),
+    ];
+    Wanted {
+        id: KeyId::new(),
+        algorithm,
+        labels: labels.into(),
+    }
+}
+
+/// A key pair that the device has just made.
+pub(crate) async fn made(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {
+    let wanted = wanted(algorithm);
+    let made = custody.generate(&wanted).await.unwrap();
+    KeyRef {
+        place: Place {
+            id: wanted.id,
+            algorithm,
+            device_ref: made.device_ref,
+        },
+        public_key: made.public_key,
+    }
 }
 
 /// Something that a key of this kind signs.
@@ -260,16 +316,16 @@ impl Custody for Counting {
         self.0.sign(permit).await
     }
 
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.0.generate(id, algorithm).await
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        self.0.generate(wanted).await
     }
 
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        self.0.inspect(id, algorithm).await
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.0.inspect(key).await
     }
 
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
-        self.0.destroy(id, algorithm).await
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        self.0.destroy(key).await
     }
 
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {

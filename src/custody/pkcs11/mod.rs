@@ -26,9 +26,8 @@ use self::module::Module;
 use self::recovery::brief;
 use self::token::Token;
 use self::worker::Workers;
-use super::{Algorithm, Custody, CustodyError, Generated, RawSignature, Sign};
+use super::{Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Wanted};
 use crate::audit::Logged;
-use crate::id::KeyId;
 use crate::policy::Permit;
 
 mod attributes;
@@ -138,16 +137,17 @@ impl Pkcs11 {
 impl Custody for Pkcs11 {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
-        let Sign { key, payload } = permit.get().action();
-        payload.fits(key.algorithm)?;
-        let (id, payload) = (key.id, payload.clone());
+        let Sign { key, payload, .. } = permit.get().action();
+        payload.fits(key.place.algorithm)?;
+        let (id, payload) = (key.place.id, payload.clone());
         self.workers
             .run(move |desk| object::sign(desk, id, &payload))
             .await
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        let (id, algorithm) = (wanted.id, wanted.algorithm);
         let alone = self.alone().await?;
         self.workers
             .run_within(GENERATION, move |desk| {
@@ -157,18 +157,21 @@ impl Custody for Pkcs11 {
             .await
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        let (id, algorithm) = (key.id, key.algorithm);
         self.workers
             .run(move |desk| object::inspect(desk, id, algorithm))
             .await
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %id))]
-    async fn destroy(&self, id: KeyId, _algorithm: Algorithm) -> Result<(), CustodyError> {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        let id = key.id;
         self.workers
             .run(move |desk| object::destroy(desk, id))
-            .await
+            .await?;
+        Ok(Destruction::Done)
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]

@@ -217,6 +217,7 @@ fn read(
         Some(public_key) if public_key.algorithm() == Some(algorithm) => Ok(Generated {
             public_key,
             attributes,
+            device_ref: None,
         }),
         _ => Err(CustodyError::Nonsense(format!("its public key is not of {algorithm:?}")).into()),
     }

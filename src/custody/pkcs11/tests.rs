@@ -3,22 +3,17 @@
 use std::sync::{Mutex, mpsc};
 
 use super::*;
-use crate::custody::KeyRef;
 use crate::custody::conformance::softhsm::{self, SoftHsm};
-use crate::custody::conformance::{payload, permit, verifies};
+use crate::custody::conformance::{made, payload, permit, verifies};
+use crate::custody::{Algorithm, KeyRef};
+use crate::id::KeyId;
 
 async fn wallet(token: &Pkcs11) -> KeyRef {
-    let (id, algorithm) = (KeyId::new(), Algorithm::Secp256k1);
-    let public_key = token.generate(id, algorithm).await.unwrap().public_key;
-    KeyRef {
-        id,
-        algorithm,
-        public_key,
-    }
+    made(token, Algorithm::Secp256k1).await
 }
 
 async fn signs(token: &Pkcs11, key: &KeyRef) -> Result<(), CustodyError> {
-    let payload = payload(key.algorithm, 1);
+    let payload = payload(key.place.algorithm, 1);
     let raw = token.sign(&permit(key, payload.clone())).await?;
     assert!(verifies(key, &payload, &raw));
     Ok(())
@@ -42,7 +37,7 @@ fn a_token_that_was_away_signs_again_and_is_never_taken_for_empty() {
                 matches!(gone, Err(CustodyError::Unavailable(_))),
                 "{gone:?}"
             );
-            let gone = token.inspect(key.id, key.algorithm).await;
+            let gone = token.inspect(&key.place).await;
             assert!(
                 matches!(gone, Err(CustodyError::Unavailable(_))),
                 "{gone:?}"
@@ -163,7 +158,7 @@ fn a_session_is_thrown_away_after_an_error_and_another_signs() {
         let session = || token.workers.run(|desk| Ok(desk.seat.session.handle()));
         let before = session().await.unwrap();
         // A search left open: every other one in that session fails until it is closed.
-        let id = key.id;
+        let id = key.place.id;
         let (open, closed) = (Arc::new(Mutex::new(false)), before);
         let found = token.workers.run(move |desk| {
             let search = desk.seat.session.iter_objects(&[]);
@@ -322,11 +317,12 @@ fn a_token_that_does_not_hash_signs_the_same() {
             desk.seat.hashes_rsa = false;
             let (id, algorithm) = (KeyId::new(), Algorithm::Rsa2048);
             let public_key = object::generate(desk, id, algorithm)?.public_key;
-            let key = KeyRef {
+            let place = Place {
                 id,
                 algorithm,
-                public_key,
+                device_ref: None,
             };
+            let key = KeyRef { place, public_key };
             let payload = payload(algorithm, 1);
             let signature = object::sign(desk, id, &payload)?;
             desk.seat.hashes_rsa = true;

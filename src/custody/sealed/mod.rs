@@ -26,7 +26,8 @@ use zeroize::Zeroizing;
 
 use self::records::SealedKey;
 use super::{
-    Algorithm, Attributes, Custody, CustodyError, Generated, Payload, PublicKey, RawSignature, Sign,
+    Algorithm, Attributes, Custody, CustodyError, Destruction, Generated, Payload, Place,
+    PublicKey, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -111,9 +112,10 @@ impl Keystore {
 impl Custody for Keystore {
     #[tracing::instrument(skip_all)]
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
-        let Sign { key, payload } = permit.get().action();
-        payload.fits(key.algorithm)?;
-        let opened = self.opened(key.id, key.algorithm).await?;
+        let Sign { key, payload, .. } = permit.get().action();
+        let Place { id, algorithm, .. } = key.place;
+        payload.fits(algorithm)?;
+        let opened = self.opened(id, algorithm).await?;
         match (&*opened, payload) {
             (PrivateKey::Secp256k1(signer), Payload::Digest(digest)) => {
                 let signature: Result<k256::ecdsa::Signature, _> = signer.sign_prehash(digest);
@@ -124,12 +126,13 @@ impl Custody for Keystore {
                 let message = message.clone();
                 blocking(move || opened.sign_rsa(&message)).await
             }
-            _ => Err(CustodyError::WrongPayload(key.algorithm)),
+            _ => Err(CustodyError::WrongPayload(algorithm)),
         }
     }
 
-    #[tracing::instrument(skip_all, fields(key.id = %id))]
-    async fn generate(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
+    #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
+    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
+        let (id, algorithm) = (wanted.id, wanted.algorithm);
         let (der, public_key) = blocking(move || make(algorithm)).await?;
         let key = SealedKey {
             sealed: self.master.seal(&aad(id, algorithm), &der),
@@ -144,27 +147,30 @@ impl Custody for Keystore {
         Ok(Generated {
             public_key,
             attributes,
+            device_ref: None,
         })
     }
 
-    #[tracing::instrument(skip_all, fields(key.id = %id))]
-    async fn inspect(&self, id: KeyId, algorithm: Algorithm) -> Result<Generated, CustodyError> {
-        let found = self.found(id, algorithm).await?;
+    #[tracing::instrument(skip_all, fields(key.id = %key.id))]
+    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+        let found = self.found(key.id, key.algorithm).await?;
         let public_key = PublicKey::from_spki_der(&found.public_key)
             .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
         let attributes = attributes();
         Ok(Generated {
             public_key,
             attributes,
+            device_ref: None,
         })
     }
 
-    #[tracing::instrument(skip_all, fields(key.id = %id))]
-    async fn destroy(&self, id: KeyId, algorithm: Algorithm) -> Result<(), CustodyError> {
+    #[tracing::instrument(skip_all, fields(key.id = %key.id))]
+    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
+        let (id, algorithm) = (key.id, key.algorithm);
         let destroyed = records::delete(id, algorithm, &self.ledger).await;
         self.open.invalidate(&(id, algorithm)).await;
         if destroyed.map_err(|e| unavailable(&e))? {
-            Ok(())
+            Ok(Destruction::Done)
         } else {
             Err(CustodyError::NotFound { id, found: 0 })
         }

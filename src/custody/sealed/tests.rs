@@ -1,8 +1,7 @@
 //! What only a table can do wrong: be written by somebody else.
 
 use super::*;
-use crate::custody::KeyRef;
-use crate::custody::conformance::{payload, permit, postgres};
+use crate::custody::conformance::{made, payload, permit, postgres};
 
 fn master() -> SealingKey {
     let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
@@ -15,13 +14,8 @@ fn master() -> SealingKey {
 fn a_key_signs_the_same_twice_and_not_in_another_row_or_under_another_master() {
     postgres::run(async |ledger| {
         let keystore = Keystore::new(ledger.clone(), master());
-        let (id, algorithm) = (KeyId::new(), Algorithm::Secp256k1);
-        let public_key = keystore.generate(id, algorithm).await.unwrap().public_key;
-        let mut key = KeyRef {
-            id,
-            algorithm,
-            public_key,
-        };
+        let algorithm = Algorithm::Secp256k1;
+        let mut key = made(&keystore, algorithm).await;
         let payload = payload(algorithm, 1);
         let first = keystore.sign(&permit(&key, payload.clone())).await;
         let again = keystore.sign(&permit(&key, payload.clone())).await;
@@ -31,9 +25,9 @@ fn a_key_signs_the_same_twice_and_not_in_another_row_or_under_another_master() {
         let refused = stranger.sign(&permit(&key, payload.clone())).await;
         assert!(matches!(refused, Err(CustodyError::Nonsense(_))));
 
-        key.id = KeyId::new();
+        key.place.id = KeyId::new();
         sqlx::query("update sealed_keys set key_id = $1")
-            .bind(key.id)
+            .bind(key.place.id)
             .execute(ledger.pool())
             .await
             .unwrap();

@@ -185,11 +185,9 @@ impl Fetch {
     ) -> Result<Result<Arc<Held>, Rejected>, FetchError> {
         let (inner, place) = (&self.broker.0, &self.place);
         let scopes = place.scopes.as_ref();
-        let draft = AssertionDraft {
-            client: place.client.clone(),
-            environment: place.environment.clone(),
-            errand: Errand::Exchange(scopes.unwrap_or(&self.permitted).to_vec()),
-        };
+        let errand = Errand::Exchange(scopes.unwrap_or(&self.permitted).to_vec());
+        let (client, environment) = (place.client.clone(), place.environment.clone());
+        let draft = AssertionDraft::new(client, environment, errand);
         let asked = Asked {
             digest: self.request,
             idempotency: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Settings};
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
@@ -75,8 +76,8 @@ pub enum ClientError {
     /// The client id is no client id.
     #[error("a client_id has 1 to 64 visible ASCII characters")]
     ClientIdMalformed,
-    /// The key is for something else, or was never made.
-    #[error("the key is not a client key that its device has made")]
+    /// The key is for something else, for another environment, or was never made.
+    #[error("the key is not a client key of this environment that its device has made")]
     WrongKey,
     /// The key's environment is not configured.
     #[error("the environment {0} has no [oauth.environments.{0}] section")]
@@ -132,6 +133,15 @@ impl Clients {
         self.environments
             .get(&client.environment)
             .ok_or_else(unknown)
+    }
+
+    /// An assertion for a client, in the client's environment.
+    pub fn draft(&self, client: Client, errand: Errand) -> Result<AssertionDraft, ClientError> {
+        if client.key.environment != client.environment {
+            return Err(ClientError::WrongKey); // the database refuses such a client too
+        }
+        let environment = self.environment(&client)?.clone();
+        Ok(AssertionDraft::new(client, environment, errand))
     }
 
     /// All clients, by name.

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::admin::{self, uncached};
 use super::body::{self, BodyLimit};
@@ -46,6 +46,32 @@ pub(super) struct OAuthTokenRequest {
     environment: Option<String>,
 }
 
+/// An access token in OAuth's form.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct OAuthToken<'a> {
+    /// The token.
+    access_token: &'a str,
+    /// `Bearer`.
+    token_type: &'a str,
+    /// How many seconds it lives from now on.
+    expires_in: u64,
+    /// Its scopes; absent where neither the token nor the server says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+/// An error in OAuth's form.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct OAuthError<'a> {
+    /// A word of RFC 6749.
+    error: &'a str,
+    /// What is wrong with this request.
+    error_description: String,
+    /// A reference to the problem's description, relative to the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_uri: Option<&'a str>,
+}
+
 /// Get an access token the OAuth way
 ///
 /// The client credentials grant (RFC 6749), form-encoded or JSON. Authenticate with your own token, as
@@ -58,8 +84,8 @@ pub(super) struct OAuthTokenRequest {
         (OAuthTokenRequest = "application/json"),
     )),
     responses(
-        (status = 200, description = "The token: access_token, token_type, expires_in, scope", body = Object),
-        (status = "default", description = "An OAuth error", body = Object),
+        (status = 200, description = "The token", body = OAuthToken<'_>),
+        (status = "default", description = "An error", body = OAuthError<'_>),
     ),
 )]
 pub(super) async fn exchange_token(
@@ -102,15 +128,7 @@ pub(super) async fn exchange_token(
         deadline: None,
     };
     let token = app.tokens.token(&wish).await?;
-    #[derive(serde::Serialize)]
-    struct Answer<'a> {
-        access_token: &'a str,
-        token_type: &'a str,
-        expires_in: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        scope: Option<String>,
-    }
-    let answer = Answer {
+    let answer = OAuthToken {
         access_token: token.token().expose_secret(),
         token_type: "Bearer",
         expires_in: token.expires_in,
@@ -248,11 +266,11 @@ fn error(status: StatusCode, code: &str, what: &str, about: Option<&str>) -> Res
             '\''
         }
     };
-    let what: String = what.chars().map(plain).collect();
-    let mut body = json!({ "error": code, "error_description": what });
-    if let Some(about) = about {
-        body["error_uri"] = about.into();
-    }
+    let body = OAuthError {
+        error: code,
+        error_description: what.chars().map(plain).collect(),
+        error_uri: about,
+    };
     let body = serde_json::to_vec(&body).expect("plain data serializes");
     uncached(admin::json(status, body)).into_response()
 }

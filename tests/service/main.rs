@@ -38,4 +38,5 @@ mod signing;
 mod stand;
 mod tokens;
 mod tokens_faults;
+mod tokens_keys;
 mod wallet_profiles;

@@ -143,13 +143,13 @@ async fn a_token_is_what_the_api_takes_and_is_remembered() {
         .server
         .token_endpoint
         .replace("/oauth/token", "/v1/trading/orders/open");
-    let taken = reqwest::Client::new()
+    let api_says = reqwest::Client::new()
         .get(api)
         .bearer_auth(token)
         .send()
         .await
         .unwrap();
-    assert_eq!(taken.status().as_u16(), 200);
+    assert_eq!(api_says.status().as_u16(), 200);
 
     // The order of scopes does not count, and who asks for others gets others.
     let again = exchange

@@ -81,7 +81,7 @@ pub enum TokenError {
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The policy permits the caller tokens of the client, but not with all of these scopes.
-    #[error("{}", refused(.scopes, .together, .denied))]
+    #[error("{}", refused(.scopes, *.together, .denied))]
     ScopeDenied {
         /// Those that are in the way.
         scopes: ScopeSet,
@@ -123,8 +123,8 @@ pub enum TokenError {
     Ledger(#[from] LedgerError),
 }
 
-fn refused(scopes: &ScopeSet, together: &bool, denied: &Denied) -> String {
-    let together = if *together { " together" } else { "" };
+fn refused(scopes: &ScopeSet, together: bool, denied: &Denied) -> String {
+    let together = if together { " together" } else { "" };
     format!("{denied}: scope {scopes}{together}")
 }
 
@@ -156,8 +156,8 @@ impl FetchError {
         match self {
             Self::Exchange(rejected) => match rejected.error {
                 ExchangeError::Redirected(_) | ExchangeError::NotUnderstood(_) => true,
-                ExchangeError::NotGranted(_) => false, // the caller's and their desk's concern
-                ExchangeError::NotTaken(_) => false,   // said once, by the breaker
+                // The desk's concern; said once by the breaker.
+                ExchangeError::NotGranted(_) | ExchangeError::NotTaken(_) => false,
                 _ => !left,
             },
             Self::Excess(_) => true,
@@ -201,6 +201,6 @@ impl FetchError {
             ) => doubled(500, 8_000),
             Self::Signing(_) | Self::Elsewhere | Self::Ledger(_) => Duration::ZERO,
         };
-        longest - longest / 2 * u32::from(dice) / 255
+        longest.saturating_sub(longest / 2 * u32::from(dice) / 255)
     }
 }

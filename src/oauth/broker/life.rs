@@ -17,9 +17,9 @@ const JITTER: Duration = Duration::from_secs(10);
 /// From one moment to another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
-    refresh_at: Instant,
-    closes_at: Instant,
-    ends_at: Instant,
+    refresh: Instant,
+    close: Instant,
+    end: Instant,
 }
 
 /// How far a life has come.
@@ -38,14 +38,13 @@ pub(super) enum Age {
 impl Life {
     /// Of this length, from when it was asked for. `jitter` is 0 to 255 parts of the longest.
     pub(super) fn new(asked_at: Instant, length: Duration, jitter: u8) -> Self {
-        let ends_at = asked_at + length;
         let buffer = BUFFER.min(length / 4);
         let earlier = JITTER.min(length / 18) * u32::from(jitter) / 255;
         let ahead = AHEAD.min(length / 3) + earlier;
         Self {
-            refresh_at: ends_at - ahead.min(length),
-            closes_at: ends_at - buffer,
-            ends_at,
+            refresh: asked_at + length.saturating_sub(ahead),
+            close: asked_at + length.saturating_sub(buffer),
+            end: asked_at + length,
         }
     }
 
@@ -53,9 +52,9 @@ impl Life {
     pub(super) fn age(&self, now: Instant) -> Age {
         if self.left(now) < Duration::from_secs(1) {
             Age::Over
-        } else if now >= self.closes_at {
+        } else if now >= self.close {
             Age::Closing
-        } else if now >= self.refresh_at {
+        } else if now >= self.refresh {
             Age::Ripe
         } else {
             Age::Fresh
@@ -64,7 +63,7 @@ impl Life {
 
     /// What is left of it.
     pub(super) fn left(&self, now: Instant) -> Duration {
-        self.ends_at.saturating_duration_since(now)
+        self.end.saturating_duration_since(now)
     }
 }
 

@@ -20,9 +20,12 @@
 mod breaker;
 mod failure;
 mod fetch;
+mod flight;
 mod life;
 mod place;
 mod records;
+mod report;
+mod rights;
 mod scope_set;
 mod slot;
 #[cfg(test)]
@@ -35,33 +38,26 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 use secrecy::SecretString;
 use time::OffsetDateTime;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clients::{Client, ClientError, Clients};
 use super::environment::Settings;
 use super::exchange::TokenEndpoint;
-use super::scopes::Table;
-use crate::approvals::Approval;
-use crate::audit::{Batch, Event, Leaf, Log, leaf};
+use crate::audit::{Event, Leaf, Log, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::counterparty::BadCounterparty;
 use crate::id::{ClientId, IntentId, KeyId};
 use crate::idempotency::RequestDigest;
-use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Denied};
 use crate::signing::{Signer, SigningError};
 use breaker::Breaker;
 pub use failure::{Diagnosis, FetchError, Rejected, TokenError};
-use fetch::Fetch;
-use life::Life;
+use life::{Age, Life};
 use place::Place;
-use records::Forced;
 pub use scope_set::{NotScopes, ScopeSet};
-use slot::{Look, Outcome, Slot};
+use slot::Slot;
 
 /// How many tokens are remembered. Whoever asks for many scope sets pushes out what was used least.
 const PLACES: u64 = 4_096;
@@ -219,238 +215,67 @@ impl Broker {
         client: &Client,
         afresh: bool,
     ) -> Result<HandedOut, TokenError> {
-        let environment = self.0.clients.environment(client)?;
         let permitted = self.permitted(&wish.caller, client, wish.scopes.as_ref())?;
-        let endpoint = self.0.endpoints.get(&client.environment);
         let unknown = || ClientError::UnknownEnvironment(client.environment.clone());
-        let endpoint = endpoint.ok_or_else(unknown)?;
-        let place = |scopes: Option<ScopeSet>| Place {
+        let endpoint = self.0.endpoints.get(&client.environment);
+        let place = Place {
+            environment: self.0.clients.environment(client)?.clone(),
+            endpoint: endpoint.ok_or_else(unknown)?.clone(),
             client: client.clone(),
-            environment: environment.clone(),
-            endpoint: endpoint.clone(),
-            scopes,
+            scopes: None,
         };
         let held = match &wish.scopes {
             Some(asked) => {
-                let place = place(Some(asked.clone()));
-                let row = self.row(&place, wish, afresh).await?;
-                self.held(wish, &place, row.generation, &permitted).await?
+                let place = place.with(asked.clone());
+                self.at(wish, &place, &permitted, afresh).await?
             }
-            None => {
-                let all = place(None);
-                let row = self.row(&all, wish, afresh).await?;
-                let granted = match row.granted {
-                    Some(granted) if !granted.is_within(&permitted) => Err(Some(granted)),
-                    _ => {
-                        let held = self.held(wish, &all, row.generation, &permitted).await?;
-                        match &held.granted {
-                            Some(granted) if granted.is_within(&permitted) => Ok(held),
-                            granted => Err(granted.clone()),
-                        }
-                    }
-                };
-                match granted {
-                    Ok(held) => held,
-                    Err(granted) => {
-                        // With more than the caller may have; it goes no further than this.
-                        let both = granted.as_ref().map(|it| it.and(&permitted));
-                        let both = both.unwrap_or_else(|| permitted.clone());
-                        if both.is_empty() {
-                            let granted = granted.unwrap_or_default();
-                            return Err(TokenError::NothingGranted { granted });
-                        }
-                        let place = place(Some(both));
-                        let row = self.row(&place, wish, afresh).await?;
-                        self.held(wish, &place, row.generation, &permitted).await?
-                    }
-                }
-            }
+            None => self.widest(wish, &place, &permitted, afresh).await?,
         };
         self.hand_out(wish, client, held).await
     }
 
-    /// The scopes that a caller may have: those that they ask for, or all that are documented and
-    /// permitted.
-    fn permitted(
+    /// A token with all scopes that are both granted and permitted.
+    async fn widest(
         &self,
-        caller: &Caller,
-        client: &Client,
-        asked: Option<&ScopeSet>,
-    ) -> Result<ScopeSet, TokenError> {
-        let signer = &self.0.signer;
-        let about = |scopes: &ScopeSet| client.resource().with_scopes(scopes.to_vec());
-        let alone = |scope: &str| {
-            let one = client.resource().with_scopes(vec![scope.to_owned()]);
-            signer.would(caller, Action::IssueToken, &one)
-        };
-        if let Some(asked) = asked {
-            let denied = match signer.may(caller, Action::IssueToken, &about(asked)) {
-                Ok(()) => return Ok(asked.clone()),
-                Err(denied) => denied,
-            };
-            let not_alone = asked.iter().filter(|it| !alone(it)).map(str::to_owned);
-            let not_alone: ScopeSet = not_alone.collect();
-            let together = not_alone.is_empty();
-            let scopes = if together { asked.clone() } else { not_alone };
-            return Err(TokenError::ScopeDenied {
-                scopes,
-                together,
-                denied,
-            });
-        }
-        let documented = Table::exchange().scopes.iter().map(|it| it.scope.clone());
-        let documented: ScopeSet = documented.collect();
-        if signer.would(caller, Action::IssueToken, &about(&documented)) {
-            return Ok(documented);
-        }
-        let permitted = documented.iter().filter(|it| alone(it)).map(str::to_owned);
-        let permitted: ScopeSet = permitted.collect();
-        let asked = if permitted.is_empty() {
-            &documented
-        } else {
-            &permitted
-        };
-        signer.may(caller, Action::IssueToken, &about(asked))?;
-        if permitted.is_empty() {
-            // Alone none, and yet all of them together: such a policy permits nothing in particular.
-            return Err(Denied {
-                action: Action::IssueToken,
-                rules: Vec::new(),
-            }
-            .into());
-        }
-        Ok(permitted)
-    }
-
-    /// How a place stands on all replicas; emptied first, where the caller wants a fresh token.
-    async fn row(
-        &self,
-        place: &Place,
         wish: &Wish,
+        all: &Place,
+        permitted: &ScopeSet,
         afresh: bool,
-    ) -> Result<records::Row, TokenError> {
-        if afresh {
-            let mut batch = self.0.log.begin(Gate::Shared).await?;
-            let forced = records::force_place(place, batch.tx()).await;
-            let scopes = place.scopes.as_ref().map(ToString::to_string);
-            let details = serde_json::json!({ "scope": scopes });
-            let emptied = self.emptied(forced, &wish.caller, place.client.id, &details, batch);
-            if emptied.await? {
-                lock(&self.breaker(place)).let_one(Instant::now());
-            }
-        }
-        Ok(records::find(place, self.0.log.ledger()).await?)
-    }
-
-    /// A token of this generation, or a later one: remembered, or fetched by whoever is first.
-    async fn held(
-        &self,
-        wish: &Wish,
-        place: &Place,
-        generation: i64,
-        permitted: &ScopeSet,
     ) -> Result<Arc<Held>, TokenError> {
-        let slot = self.0.slots.get_with(place.hash(), Arc::default);
-        loop {
-            let (mut flight, own) = {
-                let mut looked = lock(&slot);
-                let now = Instant::now();
-                match looked.look(now, generation) {
-                    Look::Serve(held) => return Ok(held),
-                    Look::Refresh(held) => {
-                        if lock(&self.breaker(place)).pass(now).is_ok() {
-                            let tell = looked.begin();
-                            self.launch(wish, place, permitted, slot.clone(), tell);
-                        }
-                        return Ok(held);
-                    }
-                    Look::Wait(flight) => (flight, false),
-                    Look::Rest(error, rest) => return Err(resting(error, rest)),
-                    Look::Fetch => {
-                        if let Err((error, rest)) = lock(&self.breaker(place)).pass(now) {
-                            let last = looked.last(now, generation);
-                            return last.ok_or_else(|| resting(error, rest));
-                        }
-                        let tell = looked.begin();
-                        let flight = tell.subscribe();
-                        self.launch(wish, place, permitted, slot.clone(), tell);
-                        (flight, true)
-                    }
-                }
-            };
-            let landed = flight.wait_for(Option::is_some).await;
-            let Some(landed) = landed.ok().and_then(|outcome| outcome.clone()) else {
-                continue; // the fetch died
-            };
-            let now = Instant::now();
-            match landed {
-                Ok(held)
-                    if held.generation >= generation && held.life.age(now) != life::Age::Over =>
-                {
-                    return Ok(held);
-                }
-                Ok(_) => {} // somebody reported it while it was on its way
-                Err(error) => {
-                    if let Some(last) = lock(&slot).last(now, generation) {
-                        return Ok(last);
-                    }
-                    if own || !error.is_the_leaders_own() {
-                        let rest = lock(&slot).rests(now);
-                        let rest = rest.or_else(|| lock(&self.breaker(place)).rests(now));
-                        return Err(TokenError::Fetch {
-                            error,
-                            retry_after: rest,
-                        });
-                    }
+        let row = self.row(all, wish, afresh).await?;
+        let granted = match row.granted {
+            Some(granted) if !granted.is_within(permitted) => Some(granted),
+            _ => {
+                let held = self.held(wish, all, row.generation, permitted).await?;
+                match &held.granted {
+                    Some(granted) if granted.is_within(permitted) => return Ok(held),
+                    granted => granted.clone(), // the token goes no further
                 }
             }
-        }
+        };
+        let scopes = match granted {
+            None => permitted.clone(),
+            Some(granted) => {
+                let both = granted.and(permitted);
+                if both.is_empty() {
+                    return Err(TokenError::NothingGranted { granted });
+                }
+                both
+            }
+        };
+        self.at(wish, &all.with(scopes), permitted, afresh).await
     }
 
-    fn breaker(&self, place: &Place) -> Arc<Mutex<Breaker>> {
-        self.0.breakers.get_with(place.presented(), Arc::default)
-    }
-
-    /// Fetches a token in a task of its own: who caused it may hang up, others wait for it.
-    fn launch(
+    /// The token of a place.
+    async fn at(
         &self,
         wish: &Wish,
         place: &Place,
         permitted: &ScopeSet,
-        slot: Arc<Mutex<Slot>>,
-        tell: watch::Sender<Outcome>,
-    ) {
-        let fetch = Fetch {
-            broker: self.clone(),
-            place: place.clone(),
-            caller: wish.caller.clone(),
-            permitted: permitted.clone(),
-            request: wish.request,
-        };
-        let breaker = self.breaker(place);
-        self.0.tasks.spawn(async move {
-            let (generation, done) = fetch.run().await;
-            let now = Instant::now();
-            match &done {
-                Ok(held) => {
-                    lock(&slot).filled(held);
-                    if lock(&breaker).close() {
-                        tracing::info!(client = %fetch.place.client.name, "the client is taken again");
-                    }
-                }
-                Err(error) => {
-                    lock(&slot).failed(now, error, generation, dice());
-                    let still = lock(&slot).last(now, generation).is_some();
-                    fetch.complain(error, still);
-                    if error.denies_client() && lock(&breaker).trip(now, error) {
-                        tracing::error!(client = %fetch.place.client.name,
-                            environment = %fetch.place.client.environment, %error,
-                            "the authorization server does not take a client: no new tokens for it");
-                    }
-                }
-            }
-            tell.send_replace(Some(done));
-        });
+        afresh: bool,
+    ) -> Result<Arc<Held>, TokenError> {
+        let row = self.row(place, wish, afresh).await?;
+        self.held(wish, place, row.generation, permitted).await
     }
 
     /// Puts on record that the caller gets the token; then they do.
@@ -478,7 +303,7 @@ impl Broker {
         let leaf = Leaf::new(now_ms, Event::Token(token));
         inner.signer.hand_out(&wish.caller, key, leaf).await?; // durable, or nobody sees it
         let now = Instant::now();
-        if held.life.age(now) == life::Age::Over {
+        if held.life.age(now) == Age::Over {
             return Err(SigningError::DeadlineExceeded.into());
         }
         let missing = match (&wish.scopes, &held.granted) {
@@ -496,84 +321,20 @@ impl Broker {
             held,
         })
     }
-
-    /// Somebody was refused with this token: it counts no more, on any replica. Whether it still did.
-    pub async fn invalidate(
-        &self,
-        caller: &Caller,
-        client: &Client,
-        id: IntentId,
-    ) -> Result<bool, TokenError> {
-        let ledger = self.0.log.ledger();
-        let scopes = records::fetched(id, client.id, ledger).await?;
-        let scopes = scopes.ok_or(TokenError::UnknownToken)?;
-        // Only who might have got it can have been refused with it.
-        self.permitted(caller, client, Some(&scopes))
-            .map_err(|_| TokenError::UnknownToken)?;
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let forced = records::force(id, batch.tx()).await;
-        let details = serde_json::json!({ "token": id });
-        self.emptied(forced, caller, client.id, &details, batch)
-            .await
-    }
-
-    /// Ends the transaction in which a place was to be emptied. Whether it was.
-    async fn emptied(
-        &self,
-        forced: Result<Forced, crate::ledger::LedgerError>,
-        caller: &Caller,
-        client: ClientId,
-        details: &serde_json::Value,
-        mut batch: Batch,
-    ) -> Result<bool, TokenError> {
-        match forced {
-            Ok(Forced::Emptied) => {
-                batch.add(&Leaf::admin(
-                    self.0.clock.unix_ms(),
-                    caller.id,
-                    "invalidate-token",
-                    client.uuid(),
-                    &Approval::not_needed(),
-                    details,
-                ));
-                batch.commit().await?;
-                Ok(true)
-            }
-            Ok(Forced::Already) => {
-                batch.abandon().await;
-                Ok(false)
-            }
-            Ok(Forced::TooSoon(retry_after_s)) => {
-                batch.abandon().await;
-                Err(TokenError::TooSoon { retry_after_s })
-            }
-            Err(error) => {
-                batch.abandon().await;
-                Err(error.into())
-            }
-        }
-    }
-}
-
-fn resting(error: FetchError, rest: Duration) -> TokenError {
-    TokenError::Fetch {
-        error,
-        retry_after: Some(rest),
-    }
 }
 
 impl TokenError {
     /// Whether it may be gone with the client's next key.
     fn is_about_the_key(&self) -> bool {
-        let signing = match self {
-            Self::Signing(error)
-            | Self::Fetch {
-                error: FetchError::Signing(error),
-                ..
-            } => error,
-            _ => return false,
+        let (Self::Signing(error)
+        | Self::Fetch {
+            error: FetchError::Signing(error),
+            ..
+        }) = self
+        else {
+            return false;
         };
-        signing.is_about_the_key()
+        error.is_about_the_key()
     }
 }
 

@@ -20,6 +20,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The same with these scopes.
+    pub(super) fn with(&self, scopes: ScopeSet) -> Self {
+        Self {
+            scopes: Some(scopes),
+            ..self.clone()
+        }
+    }
+
     /// The same for all replicas.
     pub(super) fn hash(&self) -> [u8; 32] {
         let client = &self.client;

@@ -227,6 +227,16 @@ impl App {
                 stop: stop.clone(),
             },
         )?;
+        let rotations = Rotations::new(rotations::Parts {
+            log: log.clone(),
+            keys: keys.clone(),
+            clients: clients.clone(),
+            signer: signer.clone(),
+            settings: config.rotations.clone(),
+            approvals: approvals.clone(),
+            clock: clock.clone(),
+        });
+        tasks.spawn(rotations.clone().watch(stop.clone()));
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
@@ -246,12 +256,6 @@ impl App {
             l2: config.l2.clone(),
             clients,
             tokens,
-            rotations: Rotations::new(rotations::Parts {
-                log: log.clone(),
-                keys: keys.clone(),
-                approvals: approvals.clone(),
-                clock: clock.clone(),
-            }),
             cryptoperiods: Cryptoperiods::new(
                 log.clone(),
                 keys.clone(),
@@ -267,6 +271,7 @@ impl App {
                 clock.clone(),
             ),
             look_after: config.cryptoperiods.clone(),
+            rotations,
             approvals,
             keys,
             vault,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::name::Name;
 use crate::{
     approvals, clob, cryptoperiods, custody, destruction, http, idempotency, ledger, oauth, policy,
-    sealing, signing,
+    rotations, sealing, signing,
 };
 
 /// Everything that can be set. Unknown names are refused.
@@ -54,6 +54,9 @@ pub struct Config {
     /// `[oauth]`
     #[serde(default)]
     pub oauth: oauth::environment::Settings,
+    /// `[rotations]`
+    #[serde(default)]
+    pub rotations: rotations::Settings,
 }
 
 /// Why there is no configuration.

@@ -13,6 +13,7 @@ mod exchange;
 mod explain;
 mod keys;
 mod migrate;
+mod rotations;
 mod serve;
 mod table;
 mod wallets;
@@ -67,6 +68,9 @@ enum Command {
     /// Scopes, endpoints and tokens of the Exchange API
     #[command(subcommand)]
     Exchange(exchange::Command),
+    /// Replace keys, step by step, and see where that stands
+    #[command(subcommand)]
+    Rotations(rotations::Command),
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
@@ -133,6 +137,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,
         Command::Exchange(command) => exchange::run(command).await,
+        Command::Rotations(command) => rotations::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Openapi => print_json(&crate::http::openapi()),

@@ -10,8 +10,6 @@ use super::caller::{Perhaps, missing};
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::custody::PublicKey;
-use crate::keys::{Key, KeyState};
-use crate::oauth::clients::Client;
 use crate::policy::Action;
 
 /// `[http] public_jwks`
@@ -49,7 +47,7 @@ pub(super) async fn show_jwks(
             .decide(caller, Action::View, &client.resource())
             .map_err(|_| Problem::not_found("client"))?;
     }
-    let keys = published(&app, client).await?;
+    let keys = app.rotations.published(&client).await?;
     let keys = keys.iter().filter_map(|key| key.public_key.as_ref());
     let keys = keys.map(PublicKey::jwk).collect();
     let mut response = Json(KeySet { keys }).into_response();
@@ -58,16 +56,4 @@ pub(super) async fn show_jwks(
         HeaderValue::from_static("max-age=60"),
     );
     Ok(response)
-}
-
-/// The keys that a counterparty may take for the client's. One that others may hold is never among
-/// them.
-#[expect(
-    clippy::unused_async,
-    reason = "keys of open rotations will be looked up"
-)]
-async fn published(_app: &App, client: Client) -> Result<Vec<Key>, Problem> {
-    let mut keys = vec![client.key];
-    keys.retain(|key| !matches!(key.state, KeyState::Compromised | KeyState::Destroyed));
-    Ok(keys)
 }

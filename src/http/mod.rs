@@ -24,6 +24,7 @@ mod nonces;
 mod oauth;
 mod orders;
 pub mod problem;
+mod rotations;
 mod rpc;
 mod serve;
 mod signatures;
@@ -166,6 +167,18 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(exchange::list_scopes))
         .routes(routes!(exchange::find_endpoints))
         .routes(routes!(exchange::read_token_scopes))
+        .routes(routes!(rotations::list_rotations, rotations::open_rotation))
+        .routes(routes!(rotations::show_rotation))
+        .routes(routes!(rotations::generate_key))
+        .routes(routes!(rotations::submit_key))
+        .routes(routes!(rotations::confirm_registration))
+        .routes(routes!(rotations::probe_key))
+        .routes(routes!(rotations::switch_key))
+        .routes(routes!(rotations::ask_removal))
+        .routes(routes!(rotations::prove_removal))
+        .routes(routes!(rotations::close_rotation))
+        .routes(routes!(rotations::abandon_rotation))
+        .routes(routes!(rotations::roll_back))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))

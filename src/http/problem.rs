@@ -32,6 +32,7 @@ use crate::oauth::clients::ClientError;
 use crate::oauth::exchange::ExchangeError;
 use crate::oauth::scopes::UnknownEndpoint;
 use crate::policy::Denied;
+use crate::rotations::RotationError;
 use crate::signing::SigningError;
 
 /// A kind of problem. Its document is served under `/problems/{name}`.
@@ -101,6 +102,16 @@ kinds! {
         "Nothing stops it any more. GET /v1/keys/{key}/destruction says how far it is.";
     WALLET_IN_USE "wallet-in-use" 409 "The wallet is not over"
         "Rotate it, or drain it and deactivate its key; then close it.";
+    ROTATION_OPEN "rotation-open" 409 "A rotation of it is open"
+        "Go on with that one (GET /v1/rotations?open=true), or abandon it.";
+    NO_SUCH_STEP "no-such-step" 409 "A rotation does not take this step where it stands"
+        "Look at the rotation: its status says what is next.";
+    ROTATION_NOT_READY "rotation-not-ready" 409 "Something is missing before the step can be taken"
+        "Do what the detail says; after Retry-After seconds, where there is one.";
+    ROTATION_CHANGED "rotation-changed" 409 "The rotation took another step meanwhile"
+        "Look at the rotation again, and repeat the request if it still makes sense.";
+    KEY_LEFT_BEHIND "key-left-behind" 409 "The counterparty may still have the key of a rotation that was given up"
+        "Have it removed: ask-removal, probe and prove-removal on the rotation that the detail names.";
     NO_CREDENTIAL "no-credential" 409 "There is no API key to make headers with"
         "Have an operator make or derive the wallet's API key, or give its builder's API key; the detail says which.";
     NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
@@ -127,6 +138,8 @@ kinds! {
         "Send Content-Type: application/json.";
     INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
         "Correct the field that the detail names.";
+    NOT_THE_KEY "not-the-key" 422 "What was quoted or sent belongs to another key"
+        "Stop. Compare with the new key's fingerprint, and find out which key the counterparty has. It is on record.";
     ORDER_REFUSED "order-refused" 422 "No such order can be signed"
         "Correct what the detail names; nothing was signed.";
     FUNDER_NOT_DERIVED "funder-not-derived" 422 "The funder is not the key's wallet of this signature type"
@@ -147,6 +160,8 @@ kinds! {
         "Send scope as names with one space between them; GET /v1/exchange/scopes lists those that are documented.";
     TOKEN_REFRESHED "token-refreshed" 429 "The token was replaced moments ago"
         "Repeat after Retry-After seconds. A new token that is refused as well is not the cause: POST /v1/exchange/explain tells the API's refusals apart.";
+    PROBED_LATELY "probed-lately" 429 "The key was probed a moment ago"
+        "Nothing was sent. Repeat after Retry-After seconds.";
     SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
         "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
     INTERNAL "internal" 500 "The service made a mistake"
@@ -652,6 +667,35 @@ impl From<FetchError> for Problem {
 impl From<UnknownEndpoint> for Problem {
     fn from(unknown: UnknownEndpoint) -> Self {
         Self::new(&UNKNOWN_ENDPOINT, unknown)
+    }
+}
+
+impl From<RotationError> for Problem {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::NotFound => Self::not_found("rotation"),
+            RotationError::AlreadyOpen => Self::new(&ROTATION_OPEN, error),
+            RotationError::NoSuchStep(_) => Self::new(&NO_SUCH_STEP, error),
+            RotationError::Changed => Self::new(&ROTATION_CHANGED, error),
+            RotationError::InFlight => Self::new(&IN_FLIGHT, error).retry_after(2),
+            RotationError::NotReady(_) => Self::new(&ROTATION_NOT_READY, error),
+            RotationError::Soaking { retry_after_s } => {
+                Self::new(&ROTATION_NOT_READY, error).retry_after(retry_after_s)
+            }
+            RotationError::LeftBehind(_) => Self::new(&KEY_LEFT_BEHIND, error),
+            RotationError::NotTheKey(_) => Self::new(&NOT_THE_KEY, error),
+            RotationError::ProbedLately { retry_after_s } => {
+                Self::new(&PROBED_LATELY, error).retry_after(retry_after_s)
+            }
+            RotationError::Target => Self::new(&INVALID_FIELD, error),
+            RotationError::Key(error) => error.into(),
+            RotationError::Client(error) => error.into(),
+            RotationError::Denied(denied) => denied.into(),
+            RotationError::Endpoint(_) => Self::new(&INTERNAL, error),
+            RotationError::Signing(error) => error.into(),
+            RotationError::ApprovalNeeded(needed) => needed.into(),
+            RotationError::Ledger(error) => error.into(),
+        }
     }
 }
 

@@ -296,12 +296,7 @@ impl Keys {
         batch: &mut Batch,
     ) -> Result<KeyId, KeyError> {
         let approval = approvals::loosen(&self.approvals)?;
-        let algorithm = algorithm(new)?;
-        let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
-        if !(1..=new.purpose.longest_days()).contains(&days) {
-            return Err(KeyError::Cryptoperiod(new.purpose.longest_days()));
-        }
-        self.vault.backend(&new.backend)?;
+        let (algorithm, days) = self.fits(new)?;
         let id = KeyId::new();
         let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
         records::insert(id, new, algorithm, ends_at, batch.tx())
@@ -322,6 +317,26 @@ impl Keys {
             &details,
         ));
         Ok(id)
+    }
+
+    /// Says what is wrong with a key that is to be made later.
+    pub async fn check(&self, new: &NewKey) -> Result<(), KeyError> {
+        self.fits(new)?;
+        match records::find(&new.name, &self.ledger).await? {
+            Some(_) => Err(KeyError::NameTaken),
+            None => Ok(()),
+        }
+    }
+
+    /// The algorithm and the days of a new key.
+    fn fits(&self, new: &NewKey) -> Result<(Algorithm, u16), KeyError> {
+        let algorithm = algorithm(new)?;
+        let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
+        if !(1..=new.purpose.longest_days()).contains(&days) {
+            return Err(KeyError::Cryptoperiod(new.purpose.longest_days()));
+        }
+        self.vault.backend(&new.backend)?;
+        Ok((algorithm, days))
     }
 
     /// Has a planned key made by its device, unless the device has it already: whoever planned it may

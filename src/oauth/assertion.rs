@@ -17,7 +17,7 @@ use super::environment::{Environment, Kid};
 use crate::callers::Caller;
 use crate::custody::{Payload, PublicKey};
 use crate::id::IntentId;
-use crate::keys::Key;
+use crate::keys::{Key, KeyState};
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{
     Answer, Asked, Business, Checked, Draft, Jti, Prepared, Signed, Signer, SigningError,
@@ -150,6 +150,8 @@ impl Draft for AssertionDraft {
     fn business(&self) -> Business {
         match self.errand {
             Errand::HandOut | Errand::Exchange(_) => Business::Ordinary,
+            // A key in use is probed as it is used.
+            Errand::Probe if self.client.key.state == KeyState::Active => Business::Ordinary,
             Errand::Probe => Business::Probe,
         }
     }
@@ -284,6 +286,20 @@ impl Issued {
 /// When it is not the answer of an [`AssertionDraft`].
 pub fn taken(signed: &Signed) -> SecretString {
     Issued::of(signed).client_assertion
+}
+
+/// The id of the assertion in what the door gave.
+///
+/// # Panics
+/// When it is not the answer of an [`AssertionDraft`].
+pub fn id_of(signed: &Signed) -> IntentId {
+    #[derive(serde::Deserialize)]
+    struct Assertion {
+        id: IntentId,
+    }
+    let issued: Assertion =
+        serde_json::from_slice(&signed.body).expect("the answer of an assertion's draft");
+    issued.id
 }
 
 /// 128 random bits.

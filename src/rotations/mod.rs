@@ -13,8 +13,13 @@
 //! A device may make a key and the process die before anybody knows. The id is on record before the
 //! device is asked, so that whoever goes on finds the key in the device and does not make another one.
 
+pub mod client;
+pub mod evidence;
+pub mod probe;
 mod records;
 pub mod state;
+pub mod status;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -25,13 +30,47 @@ use uuid::Uuid;
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
 use crate::clock::Clock;
+use crate::counterparty::BadCounterparty;
 use crate::custody::Generated;
 use crate::fail_point;
 use crate::id::{CallerId, KeyId, RotationId};
-use crate::keys::{Key, KeyError, Keys, NewKey};
+use crate::keys::{Key, KeyError, Keys, NewKey, Reason};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
+use crate::oauth::clients::{ClientError, Clients};
+use crate::policy::Denied;
+use crate::signing::{Signer, SigningError};
+use evidence::Ended;
 pub use state::{Kind, NoSuchStep, State, Step};
+
+/// `[rotations]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long a key that goes has to have signed no business before its removal is asked for, in
+    /// seconds; more where an assertion's and a token's life and a minute are more.
+    pub soak_s: u32,
+    /// How often a key may be probed, in seconds.
+    pub probe_every_s: u32,
+    /// After how many days without a registration alarms are raised.
+    pub submitted_alarm_days: Vec<u16>,
+    /// After how many days without the proof of a removal.
+    pub removal_alarm_days: Vec<u16>,
+    /// How often is looked for alarms that are due, in seconds.
+    pub watch_every_s: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            soak_s: 600,
+            probe_every_s: 10,
+            submitted_alarm_days: vec![3, 7],
+            removal_alarm_days: vec![7],
+            watch_every_s: 60,
+        }
+    }
+}
 
 /// A rotation on record.
 #[derive(Clone, Debug)]
@@ -128,12 +167,49 @@ pub enum RotationError {
     /// Somebody else is having the key made.
     #[error("the new key is being made")]
     InFlight,
+    /// Something is missing before the step can be taken.
+    #[error("{0}")]
+    NotReady(String),
+    /// The key that goes signed business a moment ago.
+    #[error(
+        "the key that goes signed for its client a moment ago, or its tokens still live; wait {retry_after_s} s"
+    )]
+    Soaking {
+        /// For how long still.
+        retry_after_s: u32,
+    },
+    /// A rotation that was given up may have left its key at the counterparty, which takes two.
+    #[error(
+        "rotation {0} was given up after its key was submitted, and nothing has proved that the key was removed: the counterparty takes two"
+    )]
+    LeftBehind(RotationId),
+    /// What the counterparty quotes, or what was sent, belongs to another key.
+    #[error("{0} is not that of the new key: stop, and find out which key they have")]
+    NotTheKey(&'static str),
+    /// The key was probed a moment ago.
+    #[error("the key was probed a moment ago; again in {retry_after_s} s")]
+    ProbedLately {
+        /// For how long not.
+        retry_after_s: u32,
+    },
     /// The date makes no sense.
     #[error("target_at is in the future, by two years at most")]
     Target,
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The policy.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The environment's token endpoint cannot be used as configured.
+    #[error("the token endpoint: {0}")]
+    Endpoint(#[from] BadCounterparty),
+    /// The door.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A second person is needed.
     #[error(transparent)]
     ApprovalNeeded(#[from] ApprovalNeeded),
@@ -152,10 +228,23 @@ pub struct Parts {
     pub log: Log,
     /// The keys.
     pub keys: Keys,
+    /// The clients.
+    pub clients: Clients,
+    /// The door, for probes.
+    pub signer: Signer,
+    /// How long is waited, and when alarms are raised.
+    pub settings: Settings,
     /// Whether one operator may loosen alone.
     pub approvals: approvals::Settings,
     /// The time.
     pub clock: Clock,
+}
+
+impl Rotation {
+    /// Refuses a step that is not on the list where the rotation stands.
+    pub(crate) fn takes(&self, step: Step) -> Result<(), NoSuchStep> {
+        self.state.takes(self.kind, step).map(drop)
+    }
 }
 
 impl Rotations {
@@ -178,6 +267,12 @@ impl Rotations {
         records::find(id, self.ledger())
             .await?
             .ok_or(RotationError::NotFound)
+    }
+
+    /// The key with this id.
+    async fn key(&self, id: KeyId) -> Result<Key, RotationError> {
+        let found = self.0.keys.by_ids(&[id]).await?.pop();
+        Ok(found.ok_or(KeyError::NotFound)?)
     }
 
     /// The steps of a rotation, in their order.
@@ -344,7 +439,7 @@ impl Rotations {
         batch: &mut Batch,
     ) -> Result<(KeyId, NewKey), RotationError> {
         let rotation = self.lock(id, batch).await?;
-        drop(rotation.state.takes(rotation.kind, Step::Generate)?);
+        rotation.takes(Step::Generate)?;
         self.approval(Step::Generate)?;
         if let Some(key) = rotation.new_key {
             return Ok((key, rotation.ordered));
@@ -363,7 +458,7 @@ impl Rotations {
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
         let rotation = self.lock(id, batch).await?;
-        drop(rotation.state.takes(rotation.kind, Step::Generate)?);
+        rotation.takes(Step::Generate)?;
         let key = rotation.new_key.ok_or(RotationError::Changed)?;
         let key = self.0.keys.record(key, made, actor, batch).await?;
         let evidence = serde_json::json!({
@@ -395,13 +490,13 @@ impl Rotations {
     pub async fn abandon(
         &self,
         id: RotationId,
-        evidence: &impl Serialize,
+        reason: Reason,
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
         let rotation = self.lock(id, batch).await?;
-        let to = State::Abandoned;
-        self.take(&rotation, Step::Abandon, to, evidence, actor, batch)
+        let (to, evidence) = (State::Abandoned, Ended { reason });
+        self.take(&rotation, Step::Abandon, to, &evidence, actor, batch)
             .await
     }
 }

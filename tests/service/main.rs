@@ -31,6 +31,7 @@ mod oauth_server;
 mod outages;
 mod query_data;
 mod reads;
+mod rotations;
 mod rpc;
 mod rpc_clients;
 mod rpc_protocol;

@@ -177,6 +177,52 @@ impl Clients {
         }))
     }
 
+    /// A client as a transaction sees it; nobody else changes it before that has ended.
+    pub(crate) async fn within(
+        &self,
+        id: ClientId,
+        batch: &mut Batch,
+    ) -> Result<Client, ClientError> {
+        records::lock(id, batch.tx())
+            .await?
+            .ok_or(ClientError::NotFound)
+    }
+
+    /// The names of the clients that a key signs for.
+    pub(crate) async fn with_key(
+        &self,
+        key: KeyId,
+        batch: &mut Batch,
+    ) -> Result<Vec<Name>, ClientError> {
+        Ok(records::with_key(key, batch.tx()).await?)
+    }
+
+    /// Gives a client another key. The batch stands at the exclusive gate and holds the step of the
+    /// rotation that this belongs to; the database asks for one.
+    pub(crate) async fn switch_key(
+        &self,
+        client: &Client,
+        to: KeyId,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<(), ClientError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        if !records::switch_key(client, to, batch.tx()).await? {
+            return Err(KeyError::Changed.into());
+        }
+        let details = serde_json::json!({ "name": client.name, "from": client.key.id, "to": to });
+        let (now_ms, id) = (self.clock.unix_ms(), client.id.uuid());
+        batch.add(&Leaf::admin(
+            now_ms,
+            actor,
+            "switch-client-key",
+            id,
+            &approval,
+            &details,
+        ));
+        Ok(())
+    }
+
     /// Puts a client on record.
     pub async fn create(
         &self,

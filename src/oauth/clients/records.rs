@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Client;
-use crate::id::ClientId;
+use crate::id::{ClientId, KeyId};
 use crate::keys::{self, Key};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -104,6 +104,43 @@ pub(super) async fn find_by_id(
         .fetch_optional(ledger.pool())
         .await?;
     row.map(Client::try_from).transpose()
+}
+
+/// A client that nobody else changes before this transaction has ended.
+pub(super) async fn lock(id: ClientId, tx: &mut Tx) -> Result<Option<Client>, LedgerError> {
+    let row = select!("where c.id = $1 for update of c", id.uuid())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.map(Client::try_from).transpose()
+}
+
+/// The names of the clients that a key signs for.
+pub(super) async fn with_key(key: KeyId, tx: &mut Tx) -> Result<Vec<Name>, LedgerError> {
+    let names = sqlx::query_scalar!(
+        "select name from clients where key_id = $1 order by name",
+        key.uuid()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let name = |name| Name::from_record("clients", name);
+    names.into_iter().map(name).collect()
+}
+
+/// Gives a client another key, if it still has the one that it was seen with.
+pub(super) async fn switch_key(
+    client: &Client,
+    to: KeyId,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let moved = sqlx::query!(
+        "update clients set key_id = $3 where id = $1 and key_id = $2",
+        client.id.uuid(),
+        client.key.id.uuid(),
+        to.uuid(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(moved.rows_affected() == 1)
 }
 
 pub(super) async fn insert(client: &Client, tx: &mut Tx) -> Result<(), LedgerError> {

@@ -1,0 +1,676 @@
+//! `/v1/rotations`.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::admin::Write;
+use super::body::{Asked, Body};
+use super::caller::Required;
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::custody::{Algorithm, PublicKey};
+use crate::id::{ClientId, KeyId, ProbeId, RotationId};
+use crate::idempotency::{Key as IdempotencyKey, RequestDigest};
+use crate::keys::{Key, KeyState, Reason};
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::policy::{Action, Resource};
+use crate::rotations::client::{
+    Confirmation, Emergency, NewClientRotation, RemovalRequest, Submission,
+};
+use crate::rotations::probe::{Outcome, Probe, Role};
+use crate::rotations::status::Status;
+use crate::rotations::watch::Whole;
+use crate::rotations::{self, Kind, Rotation, RotationError, Step, Taken};
+
+/// A rotation that is wanted.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRotation {
+    /// The client whose key is to be replaced.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "desk-1-prod")]
+    client: Option<Name>,
+    /// The name of the new key, which no other key has.
+    #[schema(value_type = String, example = "desk-1-prod-2027")]
+    new_key: Name,
+    /// The `[custody.NAME]` section of the device that makes it; the old key's unless it is given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    backend: Option<Name>,
+    /// rsa2048, rsa3072 or rsa4096; the old key's unless it is given.
+    #[serde(default)]
+    algorithm: Option<Algorithm>,
+    /// How many days it is in use: 180 unless it is given, 730 at most.
+    #[serde(default)]
+    cryptoperiod_days: Option<u16>,
+    /// When the rotation is to be done.
+    #[serde(with = "time::serde::rfc3339")]
+    target_at: OffsetDateTime,
+    /// Why, for the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "the period ends in January")]
+    reason: Reason,
+    /// The old key is in doubt (`suspended`) or known to be in other hands (`compromised`): it signs
+    /// nothing from the answer on.
+    #[serde(default)]
+    emergency: Option<Emergency>,
+}
+
+/// Nothing to say.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plain {}
+
+/// Why.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Because {
+    /// For the record: 1 to 500 characters.
+    #[schema(value_type = String)]
+    reason: Reason,
+}
+
+/// A probe that is wanted.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProbeRequest {
+    /// Of which of the two keys.
+    key: Role,
+}
+
+/// Which rotations are wanted.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Those that are open, or those that are not.
+    open: Option<bool>,
+    /// Those that are late, or those that are not.
+    overdue: Option<bool>,
+}
+
+/// Where a rotation is after a step.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Moved {
+    #[schema(value_type = String)]
+    id: RotationId,
+    state: rotations::State,
+    /// How many steps it has taken.
+    seq: i32,
+}
+
+impl From<&Rotation> for Moved {
+    fn from(rotation: &Rotation) -> Self {
+        Self {
+            id: rotation.id,
+            state: rotation.state,
+            seq: rotation.seq,
+        }
+    }
+}
+
+/// One of the two keys of a rotation.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct KeyPart {
+    #[schema(value_type = String)]
+    id: KeyId,
+    name: String,
+    state: KeyState,
+    /// SHA-256 of the public key's `SubjectPublicKeyInfo`.
+    fingerprint: Option<String>,
+    /// Its RFC 7638 thumbprint: `kid` at Auth0.
+    thumbprint: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    cryptoperiod_ends_at: OffsetDateTime,
+}
+
+impl From<&Key> for KeyPart {
+    fn from(key: &Key) -> Self {
+        let public = key.public_key.as_ref();
+        Self {
+            id: key.id,
+            name: key.name.to_string(),
+            state: key.state,
+            fingerprint: public.map(|key| hex::encode(key.fingerprint())),
+            thumbprint: public.map(PublicKey::thumbprint),
+            cryptoperiod_ends_at: key.cryptoperiod_ends_at,
+        }
+    }
+}
+
+/// A step that was taken.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct StepView {
+    seq: i32,
+    step: Step,
+    from: Option<rotations::State>,
+    to: rotations::State,
+    /// The name of whoever took it.
+    by: String,
+    /// Who agreed.
+    approval: String,
+    /// By the database's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// What it stands on.
+    #[schema(value_type = Object)]
+    evidence: serde_json::Value,
+}
+
+impl From<Taken> for StepView {
+    fn from(taken: Taken) -> Self {
+        Self {
+            seq: taken.seq,
+            step: taken.step,
+            from: taken.from,
+            to: taken.to,
+            by: taken.actor_name,
+            approval: taken.approval,
+            at: taken.at,
+            evidence: taken.evidence,
+        }
+    }
+}
+
+/// A probe. Its token was dropped.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ProbeView {
+    #[schema(value_type = String)]
+    id: ProbeId,
+    key: Role,
+    by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    begun_at: OffsetDateTime,
+    /// Null: under way, or the service died meanwhile; it shows nothing.
+    outcome: Option<Outcome>,
+    /// What kept it from succeeding.
+    error: Option<String>,
+    http_status: Option<i32>,
+    /// The assertion that was sent, at `GET /v1/signatures/{id}`.
+    signature: Option<String>,
+}
+
+impl From<Probe> for ProbeView {
+    fn from(probe: Probe) -> Self {
+        Self {
+            id: probe.id,
+            key: probe.role,
+            by: probe.actor_name,
+            begun_at: probe.begun_at,
+            outcome: probe.outcome,
+            error: probe.error,
+            http_status: probe.http_status,
+            signature: probe.intent.map(|id| id.to_string()),
+        }
+    }
+}
+
+/// An alarm that was raised.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct AlarmView {
+    alarm: String,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+}
+
+/// What a probe showed, and where the rotation is after it.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Probed {
+    probe: ProbeView,
+    rotation: Moved,
+}
+
+/// A rotation.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct RotationView {
+    #[schema(value_type = String)]
+    id: RotationId,
+    kind: Kind,
+    /// The client's name.
+    client: Option<String>,
+    /// What the authorization server calls it.
+    client_id: Option<String>,
+    environment: String,
+    state: rotations::State,
+    /// Whether the old key was taken out of service when the rotation was opened.
+    emergency: bool,
+    old_key: Option<KeyPart>,
+    new_key: Option<KeyPart>,
+    #[serde(with = "time::serde::rfc3339")]
+    opened_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    target_at: OffsetDateTime,
+    status: Status,
+    steps: Vec<StepView>,
+    probes: Vec<ProbeView>,
+}
+
+/// A rotation with its alarms.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct WholeView {
+    #[serde(flatten)]
+    rotation: RotationView,
+    /// The alarms that were raised.
+    alarms: Vec<AlarmView>,
+}
+
+/// The id in the path. What cannot be one is not there.
+pub(super) struct Identified(RotationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Identified {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let missing = || Problem::not_found("rotation");
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| missing())?;
+        text.parse().map(Self).map_err(|_| missing())
+    }
+}
+
+/// What a rotation is of, as policies see it, and what it is called.
+struct Subject {
+    resource: Resource,
+    client: Option<(String, String)>,
+}
+
+async fn subject(app: &App, rotation: &Rotation) -> Result<Option<Subject>, Problem> {
+    match rotation.kind {
+        Kind::Client => {
+            let client = app.clients.by_id(ClientId::from(rotation.subject)).await?;
+            Ok(client.map(|client| Subject {
+                resource: client.resource(),
+                client: Some((client.name.to_string(), client.client_id.clone())),
+            }))
+        }
+        Kind::Wallet => Ok(None),
+    }
+}
+
+/// A rotation that the caller may see.
+async fn visible(
+    app: &App,
+    caller: &Caller,
+    id: RotationId,
+) -> Result<(Rotation, Subject), Problem> {
+    let missing = || Problem::not_found("rotation");
+    let rotation = app.rotations.show(id).await?;
+    let subject = subject(app, &rotation).await?.ok_or_else(missing)?;
+    app.policy
+        .decide(caller, Action::View, &subject.resource)
+        .map_err(|_| missing())?;
+    Ok((rotation, subject))
+}
+
+/// A rotation that the caller may move.
+async fn movable(app: &App, caller: &Caller, id: RotationId) -> Result<Rotation, Problem> {
+    let (rotation, subject) = visible(app, caller, id).await?;
+    app.signer
+        .may(caller, Action::RotateKey, &subject.resource)?;
+    Ok(rotation)
+}
+
+async fn views(app: &App, found: Vec<(Rotation, Subject)>) -> Result<Vec<RotationView>, Problem> {
+    let (rotations, subjects): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let ids: Vec<_> = rotations
+        .iter()
+        .flat_map(|it| [Some(it.old_key), it.new_key])
+        .flatten()
+        .collect();
+    let keys = app.keys.by_ids(&ids).await?;
+    let part = |id: KeyId| keys.iter().find(|key| key.id == id).map(KeyPart::from);
+    let whole = app.rotations.whole(rotations).await?;
+    let view = |(whole, subject): (Whole, Subject)| {
+        let Whole {
+            rotation,
+            steps,
+            probes,
+            status,
+        } = whole;
+        let (client, client_id) = subject.client.unzip();
+        RotationView {
+            id: rotation.id,
+            kind: rotation.kind,
+            client,
+            client_id,
+            environment: rotation.environment.to_string(),
+            state: rotation.state,
+            emergency: rotation.emergency,
+            old_key: part(rotation.old_key),
+            new_key: rotation.new_key.and_then(part),
+            opened_at: rotation.opened_at,
+            target_at: rotation.target_at,
+            status,
+            steps: steps.into_iter().map(StepView::from).collect(),
+            probes: probes.into_iter().map(ProbeView::from).collect(),
+        }
+    };
+    Ok(whole.into_iter().zip(subjects).map(view).collect())
+}
+
+/// List rotations
+///
+/// Newest first.
+#[utoipa::path(get, path = "/v1/rotations", tag = "rotations", params(Wanted), responses(
+    (status = 200, description = "The rotations that you may see", body = Vec<RotationView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_rotations(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Vec<RotationView>>, Problem> {
+    let mut seen = Vec::new();
+    for rotation in app.rotations.list().await? {
+        if wanted
+            .open
+            .is_some_and(|open| open != rotation.state.is_open())
+        {
+            continue;
+        }
+        let Some(subject) = subject(&app, &rotation).await? else {
+            continue;
+        };
+        let decided = app.policy.decide(&caller, Action::View, &subject.resource);
+        if decided.is_ok() {
+            seen.push((rotation, subject));
+        }
+    }
+    let mut views = views(&app, seen).await?;
+    if let Some(overdue) = wanted.overdue {
+        views.retain(|it| it.status.overdue == overdue);
+    }
+    Ok(Json(views))
+}
+
+/// Show a rotation
+///
+/// Where it stands, what is next, who waits for whom, and every step with its evidence.
+#[utoipa::path(get, path = "/v1/rotations/{rotation}", tag = "rotations",
+    params(("rotation" = String, Path, description = "The rotation's id")),
+    responses(
+    (status = 200, description = "The rotation", body = WholeView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_rotation(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+) -> Result<Json<WholeView>, Problem> {
+    let found = visible(&app, &caller, id).await?;
+    let rotation = views(&app, vec![found]).await?.pop();
+    let rotation = rotation.ok_or_else(|| Problem::not_found("rotation"))?;
+    let alarms = app.rotations.alarms(id).await?;
+    let view = |(alarm, at)| AlarmView { alarm, at };
+    Ok(Json(WholeView {
+        rotation,
+        alarms: alarms.into_iter().map(view).collect(),
+    }))
+}
+
+/// Open a rotation
+///
+/// One at a time for a client. In an emergency the old key is taken out of service at once.
+#[utoipa::path(post, path = "/v1/rotations", tag = "rotations",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each rotation; the same to repeat a request")),
+    request_body = NewRotation,
+    responses(
+    (status = 201, description = "The rotation", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn open_rotation(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(new, request): Body<NewRotation>,
+) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("client");
+    let name = new
+        .client
+        .as_ref()
+        .ok_or_else(|| Problem::new(&problem::INVALID_FIELD, "client: say whose key is rotated"))?;
+    let client = app.clients.show(name).await.map_err(|_| missing())?;
+    app.policy
+        .decide(&caller, Action::View, &client.resource())
+        .map_err(|_| missing())?;
+    app.signer
+        .may(&caller, Action::RotateKey, &client.resource())?;
+    let gate = match new.emergency {
+        Some(_) => Gate::Exclusive,
+        None => Gate::Shared,
+    };
+    let wanted = NewClientRotation {
+        new_key: new.new_key,
+        backend: new.backend,
+        algorithm: new.algorithm,
+        cryptoperiod_days: new.cryptoperiod_days,
+        target_at: new.target_at,
+        reason: new.reason,
+        emergency: new.emergency,
+    };
+    let write = write(&app, &caller, &key, request);
+    write
+        .run(gate, async |batch| {
+            let rotations = &app.rotations;
+            let opened = rotations
+                .open_client(&client, wanted.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&opened))
+        })
+        .await
+}
+
+fn write<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    key: &'a IdempotencyKey,
+    request: RequestDigest,
+) -> Write<'a> {
+    Write {
+        app,
+        caller,
+        key,
+        request,
+    }
+}
+
+/// Have the new key made
+///
+/// Repeated after a lost answer or a crash it goes on where that was; a rotation has one new key.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/generate", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Plain,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn generate_key(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(Plain {}, request): Body<Plain>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    // A device may take minutes, and a caller less patience.
+    let tasks = app.tasks.clone();
+    let made = tasks.spawn(async move {
+        let write = write(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let (_, made) = app.rotations.generate(id, caller.id).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let rotations = &app.rotations;
+                let moved = rotations.generated(id, &made, caller.id, batch).await?;
+                Ok(Moved::from(&moved))
+            })
+            .await
+    });
+    made.await
+        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+}
+
+/// Probe a key
+///
+/// Exchanges an assertion of the key for a token, which is dropped, to see whether the counterparty
+/// takes the key. Once in ten seconds for a key.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/probes", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each probe; the same to repeat a request"),
+    ),
+    request_body = ProbeRequest,
+    responses(
+    (status = 201, description = "What it showed", body = Probed),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn probe_key(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(wanted, request): Body<ProbeRequest>,
+) -> Result<Response, Problem> {
+    visible(&app, &caller, id).await?;
+    // What was begun at the counterparty has to be put on record.
+    let tasks = app.tasks.clone();
+    let done = tasks.spawn(async move {
+        let write = write(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let rotations = &app.rotations;
+        let (probe, seen) = rotations.probe(id, wanted.key, &caller, request).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let (probe, moved) = rotations.probed(id, probe, &seen, caller.id, batch).await?;
+                Ok(Probed {
+                    probe: probe.into(),
+                    rotation: Moved::from(&moved),
+                })
+            })
+            .await
+    });
+    done.await
+        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+}
+
+/// Record what the counterparty confirmed
+///
+/// The fingerprint that they quote is compared with the new key's.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/confirm", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Confirmation,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn confirm_registration(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(confirmation, request): Body<Confirmation>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    app.rotations
+        .compare(id, &confirmation.fingerprint, caller.id)
+        .await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .confirm(id, confirmation.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Handlers of steps that are one transaction.
+macro_rules! steps {
+    ($(
+        $(#[doc = $doc:literal])+
+        $handler:ident, $path:literal, $body:ident, $gate:ident:
+            |$rotations:ident, $id:ident, $said:ident, $actor:ident, $batch:ident| $work:expr;
+    )*) => {$(
+        $(#[doc = $doc])+
+        #[utoipa::path(post, path = $path, tag = "rotations",
+            params(
+                ("rotation" = String, Path, description = "The rotation's id"),
+                ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+            ),
+            request_body = $body,
+            responses(
+            (status = 201, description = "Where the rotation is", body = Moved),
+            (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+        ))]
+        pub(super) async fn $handler(
+            State(app): State<App>,
+            caller: Caller,
+            Identified($id): Identified,
+            Required(key): Required,
+            Body($said, request): Body<$body>,
+        ) -> Result<Response, Problem> {
+            movable(&app, &caller, $id).await?;
+            write(&app, &caller, &key, request)
+                .run(Gate::$gate, async |$batch| {
+                    let ($rotations, $actor) = (&app.rotations, caller.id);
+                    let moved: Result<Rotation, RotationError> = $work.await;
+                    Ok(Moved::from(&moved?))
+                })
+                .await
+        }
+    )*};
+}
+
+steps! {
+    /// Record that the public half was sent
+    ///
+    /// To the counterparty, to be registered for the existing client.
+    submit_key, "/v1/rotations/{rotation}/submit", Submission, Shared:
+        |rotations, id, said, actor, batch| rotations.submit(id, said.clone(), actor, batch);
+    /// Let the new key sign
+    ///
+    /// In the place of the old one, on every replica, from the answer on.
+    switch_key, "/v1/rotations/{rotation}/switch", Because, Exclusive:
+        |rotations, id, said, actor, batch| rotations.switch(id, said.reason.clone(), actor, batch);
+    /// Record that the removal was asked for
+    ///
+    /// Of the old key; of the new one after a rotation was given up. Name both keys in the request.
+    ask_removal, "/v1/rotations/{rotation}/ask-removal", RemovalRequest, Shared:
+        |rotations, id, said, actor, batch| rotations.ask_removal(id, said.clone(), actor, batch);
+    /// Record that the removal is proved
+    ///
+    /// By probes: the key that goes is refused, and after that the one that stays works.
+    prove_removal, "/v1/rotations/{rotation}/prove-removal", Plain, Exclusive:
+        |rotations, id, _said, actor, batch| rotations.prove_removal(id, actor, batch);
+    /// Close a rotation
+    ///
+    /// The old key is deactivated.
+    close_rotation, "/v1/rotations/{rotation}/close", Because, Exclusive:
+        |rotations, id, said, actor, batch| rotations.close(id, said.reason.clone(), actor, batch);
+    /// Abandon a rotation
+    ///
+    /// Before the switch. A key that was submitted has to be removed by the counterparty all the same.
+    abandon_rotation, "/v1/rotations/{rotation}/abandon", Because, Shared:
+        |rotations, id, said, actor, batch| rotations.abandon(id, said.reason.clone(), actor, batch);
+    /// Roll a rotation back
+    ///
+    /// After the switch, while a probe shows that the counterparty still takes the old key.
+    roll_back, "/v1/rotations/{rotation}/roll-back", Because, Exclusive:
+        |rotations, id, said, actor, batch| rotations.roll_back(id, said.reason.clone(), actor, batch);
+}

@@ -125,6 +125,9 @@ mod tests {
         let mut with_defaults: Config = toml::from_str(&whole()).unwrap();
         assert!(whole().lines().filter(|line| line.contains(" = ")).count() > 40);
 
+        let kms = with_defaults.custody.remove(&"kms".parse().unwrap());
+        let kms = format!("{kms:?}");
+        assert!(kms.contains("ecc_per_second: 250"), "{kms}");
         let soft = with_defaults.custody.remove(&"soft".parse().unwrap());
         let soft = format!("{soft:?}");
         assert!(soft.contains("accept_keys_in_software: false"), "{soft}");

@@ -58,16 +58,22 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// A URL to which credentials may go.
+pub fn checked(url: &str) -> Result<Url, BadCounterparty> {
+    let wrong = || BadCounterparty::Url(url.to_owned());
+    let url: Url = url.parse().map_err(|_| wrong())?;
+    let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !plain || !(url.scheme() == "https" || (url.scheme() == "http" && local)) {
+        return Err(wrong());
+    }
+    Ok(url)
+}
+
 impl Counterparty {
     /// A client for the server at this URL, whose calls take no longer than `timeout`.
     pub fn open(url: &str, timeout: Duration) -> Result<Self, BadCounterparty> {
-        let wrong = || BadCounterparty::Url(url.to_owned());
-        let url: Url = url.parse().map_err(|_| wrong())?;
-        let local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        if !plain || !(url.scheme() == "https" || (url.scheme() == "http" && local)) {
-            return Err(wrong());
-        }
+        let url = checked(url)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
             .connect_timeout(timeout / 2)

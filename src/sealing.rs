@@ -118,7 +118,8 @@ impl SealingKey {
         Ok(Self::from_bytes(&key))
     }
 
-    fn from_bytes(key: &[u8; 32]) -> Self {
+    /// The key itself.
+    pub(crate) fn from_bytes(key: &[u8; 32]) -> Self {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("an AES-256 key has 32 bytes"))
     }
 }

@@ -25,6 +25,8 @@ use crate::policy::Permit;
 use crate::sealing::SealingKey;
 use opening::Opening;
 
+#[cfg(feature = "aws-kms")]
+pub mod aws_kms;
 mod device_ref;
 pub mod hmac;
 mod opening;
@@ -216,6 +218,9 @@ pub enum Settings {
     Pkcs11(pkcs11::Settings),
     /// The sealed software keystore.
     Sealed(sealed::Settings),
+    /// AWS KMS.
+    #[cfg(feature = "aws-kms")]
+    AwsKms(aws_kms::Settings),
 }
 
 /// Opens a device. A PKCS#11 token is opened when it is first asked, and again when it was absent.
@@ -230,6 +235,10 @@ pub fn open(
             let master = SealingKey::from_file(&settings.master_key_file)
                 .map_err(|error| CustodyError::Unavailable(error.to_string()))?;
             Arc::new(sealed::Keystore::new(ledger.clone(), master))
+        }
+        #[cfg(feature = "aws-kms")]
+        Settings::AwsKms(settings) => {
+            Arc::new(aws_kms::AwsKms::new(name.as_str(), settings.clone())?)
         }
     })
 }
@@ -324,6 +333,9 @@ pub enum CustodyError {
     /// The service's own credentials at the device are not good, or not enough.
     #[error("the device does not let this service do it: {0}")]
     AccessDenied(String),
+    /// The key is not one that is taken over.
+    #[error("not a key to adopt: {0}")]
+    NotAdoptable(String),
     /// This kind of device cannot do it.
     #[error("not with this device: {0}")]
     Unsupported(String),

@@ -152,6 +152,8 @@ kinds! {
         "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
     RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
         "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
+    NOT_ADOPTABLE "not-adoptable" 422 "This is not a key that is taken over"
+        "The detail says what is wrong with it. Name a key by its ARN, made for signing only, enabled, in this region, and on record nowhere else.";
     DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
         "Use a device that can; the detail says what is meant.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
@@ -406,6 +408,7 @@ impl From<CustodyError> for Problem {
                 Self::new(&DEVICE_REFUSES_KEY, error)
             }
             CustodyError::Unsupported(_) => Self::new(&DEVICE_CANNOT, error),
+            CustodyError::NotAdoptable(_) => Self::new(&NOT_ADOPTABLE, error),
             CustodyError::Unavailable(_) => {
                 tracing::warn!(%error, "a device is unavailable");
                 Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)

@@ -1,0 +1,359 @@
+//! So many signatures a second, and no caller's flood before another's single one.
+//!
+//! KMS counts an account's requests, ours and everybody else's, and refuses what is too much. Below
+//! that quota we wait for our turn: each caller has a line of their own, and the lines take turns. Who
+//! would not come to their turn in time is told at once, with the time that it takes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::custody::CustodyError;
+use crate::id::CallerId;
+
+/// The longest pause after KMS said that it was too much.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+type Told = oneshot::Sender<Result<(), CustodyError>>;
+type Turn = oneshot::Receiver<Result<(), CustodyError>>;
+
+/// The pace of one kind of key.
+pub(super) struct Pace {
+    interval: Duration,
+    /// How far ahead of its time a turn may come: a burst after a quiet while.
+    allowance: Duration,
+    queue: usize,
+    lines: Mutex<Lines>,
+    /// Held by the one among those who wait that watches the clock for all.
+    watch: tokio::sync::Mutex<()>,
+}
+
+struct Lines {
+    /// When the next turn is due.
+    next: Instant,
+    /// How often in a row KMS said that it was too much.
+    slowed: u32,
+    /// Everybody's line, and the callers in the order of their turns.
+    of: HashMap<CallerId, VecDeque<Told>>,
+    turns: VecDeque<CallerId>,
+    waiting: usize,
+}
+
+impl Pace {
+    pub(super) fn new(per_second: u32, queue: usize) -> Self {
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        Self {
+            interval,
+            allowance: interval * (per_second / 10),
+            queue,
+            lines: Mutex::new(Lines {
+                next: Instant::now(),
+                slowed: 0,
+                of: HashMap::new(),
+                turns: VecDeque::new(),
+                waiting: 0,
+            }),
+            watch: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Waits for a turn of this caller's, or says at once that there is none before `deadline`.
+    pub(super) async fn turn(
+        &self,
+        caller: CallerId,
+        deadline: Instant,
+    ) -> Result<(), CustodyError> {
+        let Some(mut told) = self.join(caller, deadline, Instant::now())? else {
+            return Ok(());
+        };
+        let throttled = || CustodyError::Throttled {
+            retry_after: LONGEST_PAUSE,
+        };
+        let wait = async {
+            let watching = tokio::select! {
+                biased;
+                turn = &mut told => return turn.unwrap_or_else(|_| Err(throttled())),
+                watching = self.watch.lock() => watching,
+            };
+            loop {
+                let next = self.advance(Instant::now());
+                if let Ok(turn) = told.try_recv() {
+                    drop(watching);
+                    return turn;
+                }
+                sleep_until(next).await;
+            }
+        };
+        timeout_at(deadline, wait).await.unwrap_or(Err(throttled()))
+    }
+
+    /// KMS says that it is too much: everybody waits a while.
+    pub(super) fn slow_down(&self) {
+        let mut lines = self.lock();
+        let pause = Duration::from_millis(50) * 2_u32.saturating_pow(lines.slowed.min(5));
+        lines.slowed += 1;
+        lines.next = lines.next.max(Instant::now()) + pause.min(LONGEST_PAUSE);
+    }
+
+    /// KMS takes what it is given.
+    pub(super) fn go_on(&self) {
+        self.lock().slowed = 0;
+    }
+
+    /// Joins the line, unless there is none. `None`: it is this one's turn already.
+    fn join(
+        &self,
+        caller: CallerId,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<Option<Turn>, CustodyError> {
+        let mut lines = self.lock();
+        if lines.waiting == 0 && self.take(&mut lines, now) {
+            return Ok(None);
+        }
+        if lines.waiting >= self.queue {
+            lines.forget_the_gone();
+        }
+        let ahead = lines.ahead_of(caller);
+        let wait = lines.next.saturating_duration_since(now)
+            + self.interval * u32::try_from(ahead).unwrap_or(u32::MAX);
+        let throttled = CustodyError::Throttled { retry_after: wait };
+        if now + wait > deadline || (lines.waiting >= self.queue && !lines.make_room_for(caller)) {
+            return Err(throttled);
+        }
+        let (tell, told) = oneshot::channel();
+        let line = lines.of.entry(caller).or_default();
+        line.push_back(tell);
+        let is_first = line.len() == 1;
+        if is_first {
+            lines.turns.push_back(caller);
+        }
+        lines.waiting += 1;
+        Ok(Some(told))
+    }
+
+    /// Gives out the turns that are due; says when the next one is.
+    fn advance(&self, now: Instant) -> Instant {
+        let mut lines = self.lock();
+        while lines.waiting > 0 && lines.next <= now {
+            if lines.tell_next() {
+                self.take(&mut lines, now);
+            }
+        }
+        lines.next
+    }
+
+    /// Takes a turn, if one is due.
+    fn take(&self, lines: &mut Lines, now: Instant) -> bool {
+        if lines.next > now {
+            return false;
+        }
+        let earliest = now.checked_sub(self.allowance).unwrap_or(now);
+        lines.next = lines.next.max(earliest) + self.interval;
+        true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    /// How many turns are given out before one more of this caller's.
+    fn ahead_of(&self, caller: CallerId) -> usize {
+        let own = self.of.get(&caller).map_or(0, VecDeque::len);
+        let others = self.of.iter().filter(|(who, _)| **who != caller);
+        own + others
+            .map(|(_, line)| line.len().min(own + 1))
+            .sum::<usize>()
+    }
+
+    /// Tells the next in turn. `false`: they are gone, and their turn is another's.
+    fn tell_next(&mut self) -> bool {
+        let Some(caller) = self.turns.pop_front() else {
+            self.waiting = 0;
+            return false;
+        };
+        let line = self.of.entry(caller).or_default();
+        let told = line.pop_front();
+        if line.is_empty() {
+            self.of.remove(&caller);
+        } else {
+            self.turns.push_back(caller);
+        }
+        self.waiting = self.waiting.saturating_sub(usize::from(told.is_some()));
+        told.is_some_and(|tell| tell.send(Ok(())).is_ok())
+    }
+
+    /// Sends away the last in the longest line, if this caller's is shorter even with one more.
+    fn make_room_for(&mut self, caller: CallerId) -> bool {
+        let own = self.of.get(&caller).map_or(0, VecDeque::len);
+        let longest = self.of.iter_mut().max_by_key(|(_, line)| line.len());
+        let Some((_, line)) = longest.filter(|(_, line)| line.len() > own + 1) else {
+            return false;
+        };
+        let Some(last) = line.pop_back() else {
+            return false;
+        };
+        let retry_after = LONGEST_PAUSE;
+        drop(last.send(Err(CustodyError::Throttled { retry_after })));
+        self.waiting -= 1;
+        true
+    }
+
+    /// Those who hung up or ran out of time do not take anybody's place.
+    fn forget_the_gone(&mut self) {
+        for line in self.of.values_mut() {
+            line.retain(|tell| !tell.is_closed());
+        }
+        self.of.retain(|_, line| !line.is_empty());
+        let of = &self.of;
+        self.turns.retain(|caller| of.contains_key(caller));
+        self.waiting = self.of.values().map(VecDeque::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(1);
+
+    /// A pace whose time is ours, and its beginning.
+    fn pace(per_second: u32, queue: usize) -> (Pace, Instant) {
+        let pace = Pace::new(per_second, queue);
+        let start = pace.lock().next;
+        (pace, start)
+    }
+
+    /// When each of these came to its turn, in milliseconds: the clock ticks from `start`.
+    fn served(pace: &Pace, start: Instant, turns: &mut [Option<Turn>]) -> Vec<Option<u64>> {
+        let mut at = vec![None; turns.len()];
+        for ms in 0..2_000 {
+            pace.advance(start + Duration::from_millis(ms));
+            for (turn, at) in turns.iter_mut().zip(&mut at) {
+                match turn.as_mut().map(oneshot::Receiver::try_recv) {
+                    None if at.is_none() => *at = Some(0), // it was its turn at once
+                    Some(Ok(Ok(()))) => *at = Some(ms),
+                    _ => {}
+                }
+            }
+        }
+        at
+    }
+
+    #[test]
+    fn turns_come_at_their_pace_after_a_burst() {
+        let (pace, start) = pace(100, 1_000);
+        let caller = CallerId::new();
+        let join = |now| pace.join(caller, now + SOON, now).unwrap();
+        let mut turns: Vec<_> = (0..60).map(|_| join(start)).collect();
+        let at = served(&pace, start, &mut turns);
+        assert_eq!((at[0], at[1], at[59]), (Some(0), Some(10), Some(590)));
+        let later = start + Duration::from_mins(1);
+        let at_once = (0..60).take_while(|_| join(later).is_none()).count();
+        assert_eq!(at_once, 11, "a tenth of a second's, and its own");
+    }
+
+    #[test]
+    fn a_flood_of_one_caller_does_not_delay_another() {
+        let (pace, start) = pace(100, 1_000);
+        let (flood, one) = (CallerId::new(), CallerId::new());
+        let join = |caller| pace.join(caller, start + SOON, start).unwrap();
+        let _floods: Vec<_> = (0..90).map(|_| join(flood)).collect();
+        let mut ones: Vec<_> = (0..5).map(|_| join(one)).collect();
+        let at = served(&pace, start, &mut ones);
+        assert_eq!(
+            at.last().unwrap().unwrap(),
+            100,
+            "every second turn is theirs"
+        );
+    }
+
+    #[test]
+    fn what_would_come_too_late_is_refused_at_once_and_says_when() {
+        let (pace, start) = pace(10, 1_000);
+        let caller = CallerId::new();
+        let join = || pace.join(caller, start + SOON, start);
+        let mut turns = vec![join().unwrap()];
+        let refused = loop {
+            match join() {
+                Ok(turn) => turns.push(turn),
+                Err(CustodyError::Throttled { retry_after }) => break retry_after,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert!(refused > SOON && refused < 2 * SOON, "{refused:?}");
+        let at = served(&pace, start, &mut turns);
+        let last = at.iter().map(|at| at.expect("it came in time")).max();
+        assert_eq!(last, Some(1_000));
+    }
+
+    #[test]
+    fn a_full_queue_takes_the_place_from_whom_has_most() {
+        let (pace, start) = pace(10, 4);
+        let (flood, one) = (CallerId::new(), CallerId::new());
+        let join = |caller| pace.join(caller, start + SOON, start);
+        let mut turns: Vec<_> = (0..5).map(|_| join(flood).unwrap()).collect();
+        assert!(join(flood).is_err(), "the queue is full");
+        let mut ones = [join(one).unwrap()];
+        assert!(served(&pace, start, &mut ones)[0].is_some());
+        let last = turns.last_mut().unwrap().as_mut().unwrap().try_recv();
+        assert!(
+            matches!(last, Ok(Err(CustodyError::Throttled { .. }))),
+            "{last:?}"
+        );
+    }
+
+    #[test]
+    fn who_hangs_up_takes_nobodys_turn() {
+        let (pace, start) = pace(10, 1_000);
+        let (gone, here) = (CallerId::new(), CallerId::new());
+        let join = |caller| pace.join(caller, start + SOON, start).unwrap();
+        join(here);
+        for _ in 0..5 {
+            drop(join(gone));
+        }
+        let at = served(&pace, start, &mut [join(here)]);
+        assert_eq!(at, [Some(100)]);
+        assert_eq!(pace.lock().waiting, 0);
+    }
+
+    #[test]
+    fn too_much_makes_all_wait_longer_each_time() {
+        let (pace, start) = pace(100, 1_000);
+        pace.slow_down();
+        let first = pace.lock().next - start;
+        pace.slow_down();
+        let second = pace.lock().next - start;
+        assert!(first >= Duration::from_millis(50) && second >= 3 * Duration::from_millis(50));
+        pace.go_on();
+        assert_eq!(pace.lock().slowed, 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_watch_the_clock_for_each_other() {
+        let pace = std::sync::Arc::new(Pace::new(1_000, 1_000));
+        let mut waiting = tokio::task::JoinSet::new();
+        for number in 0..200 {
+            let pace = pace.clone();
+            waiting.spawn(async move {
+                let turn = pace.turn(CallerId::new(), Instant::now() + 20 * SOON);
+                if number % 3 == 0 {
+                    // The one that watches may be one that hangs up.
+                    drop(tokio::time::timeout(Duration::from_millis(5), turn).await);
+                } else {
+                    turn.await.unwrap();
+                }
+            });
+        }
+        waiting.join_all().await;
+        assert!(
+            pace.join(CallerId::new(), Instant::now() + SOON, Instant::now())
+                .is_ok()
+        );
+    }
+}

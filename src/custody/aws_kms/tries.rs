@@ -1,0 +1,176 @@
+//! Calls: made, timed, and made again where that makes sense.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_kms::Client;
+use aws_sdk_kms::config::retry::RetryConfig;
+use aws_sdk_kms::config::timeout::TimeoutConfig;
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::{Instant, sleep};
+
+use super::pace::Pace;
+use super::trouble::{self, Trouble};
+use super::{AwsKms, Settings};
+use crate::custody::{CustodyError, Tries};
+use crate::id::{CallerId, KeyId};
+
+/// So many failures in a row, and KMS is left alone for a while: callers hear it at once.
+const FAILURES: u32 = 8;
+const REST: Duration = Duration::from_secs(1);
+
+/// The first pause before another attempt, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// A client for these settings, with the host's credentials.
+pub(super) async fn client(settings: &Settings) -> Client {
+    let mut host = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()));
+    if let Some(profile) = &settings.profile {
+        host = host.profile_name(profile);
+    }
+    client_of(&host.load().await, settings)
+}
+
+/// A client for these settings. It retries nothing by itself.
+pub(super) fn client_of(host: &SdkConfig, settings: &Settings) -> Client {
+    let attempt = Duration::from_millis(settings.attempt_timeout_ms);
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt)
+        .build();
+    let mut config = aws_sdk_kms::config::Builder::from(host)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(url) = &settings.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    Client::from_conf(config.build())
+}
+
+/// Remembers failures in a row.
+#[derive(Default)]
+pub(super) struct Breaker(Mutex<(u32, Option<Instant>)>);
+
+impl Breaker {
+    /// Lets a call through, or not: one at a time tries whether KMS is back.
+    fn pass(&self) -> Result<(), CustodyError> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match *state {
+            (failures, Some(until)) if failures >= FAILURES && now < until => Err(
+                CustodyError::Unavailable("KMS did not answer a moment ago".into()),
+            ),
+            (failures, _) if failures >= FAILURES => {
+                state.1 = Some(now + REST);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn worked(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (0, None);
+    }
+
+    fn failed(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = state.0.saturating_add(1);
+        if state.0 >= FAILURES {
+            state.1 = Some(Instant::now() + REST);
+        }
+    }
+}
+
+/// A random part of a pause, so that those who failed together do not come back together.
+fn some_of(pause: Duration) -> Duration {
+    let mut share = [0; 2];
+    // Without randomness it is the whole pause.
+    if aws_lc_rs::rand::fill(&mut share).is_err() {
+        return pause;
+    }
+    pause * u32::from(u16::from_be_bytes(share)) / 65_536
+}
+
+impl AwsKms {
+    /// Makes a call about a key, and makes it again where that makes sense and there is time. A
+    /// signature takes its turn before each attempt, and is counted.
+    pub(super) async fn again<T, E, R, F>(
+        &self,
+        id: KeyId,
+        turn: Option<(&Pace, CallerId, &Tries)>,
+        call: impl Fn() -> F,
+    ) -> Result<T, CustodyError>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+    {
+        let deadline = Instant::now() + self.timeout();
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.breaker.pass()?;
+            if let Some((pace, caller, tries)) = turn {
+                pace.turn(caller, deadline).await?;
+                tries.count();
+            }
+            let trouble = match self.once(id, &call).await {
+                Ok(answer) => {
+                    if let Some((pace, ..)) = turn {
+                        pace.go_on();
+                    }
+                    return Ok(answer);
+                }
+                Err(trouble) => trouble,
+            };
+            let error = match trouble {
+                Trouble::Final(error) => return Err(error),
+                Trouble::Throttled => {
+                    if let Some((pace, ..)) = turn {
+                        pace.slow_down();
+                    }
+                    let retry_after = LONGEST_PAUSE;
+                    CustodyError::Throttled { retry_after }
+                }
+                Trouble::KeyAway(error) | Trouble::Away(error) => error,
+            };
+            let wait = some_of(pause);
+            if attempt >= self.settings.attempts || Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            tracing::debug!(key.id = %id, attempt, %error, "KMS is asked again");
+            sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Makes a call once.
+    pub(super) async fn once<T, E, R, F>(
+        &self,
+        id: KeyId,
+        call: impl Fn() -> F,
+    ) -> Result<T, Trouble>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+    {
+        match call().await {
+            Ok(answer) => {
+                self.breaker.worked();
+                Ok(answer)
+            }
+            Err(error) => {
+                let trouble = trouble::read(id, &error);
+                match &trouble {
+                    Trouble::Away(_) => self.breaker.failed(),
+                    _ => self.breaker.worked(), // it answered
+                }
+                Err(trouble)
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What KMS's errors mean, one by one.
+
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+
+use crate::custody::CustodyError;
+use crate::id::KeyId;
+
+/// The most of KMS's own words that are kept, for the log.
+const WORDS: usize = 300;
+
+/// An error, and whether it makes sense to ask again.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Not by asking again.
+    Final(CustodyError),
+    /// It is too much. Nothing was done.
+    Throttled,
+    /// This key cannot be used now; others may.
+    KeyAway(CustodyError),
+    /// KMS cannot be used now. Whether it did something is unknown.
+    Away(CustodyError),
+}
+
+/// Reads an error that came of a call about this key.
+pub(super) fn read<E: ProvideErrorMetadata, R>(id: KeyId, error: &SdkError<E, R>) -> Trouble {
+    let service = match error {
+        SdkError::ServiceError(service) => service.err(),
+        SdkError::TimeoutError(_) => return Trouble::Away(CustodyError::TimedOut),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            return Trouble::Away(CustodyError::TimedOut);
+        }
+        SdkError::DispatchFailure(failure) => {
+            let why = failure
+                .as_connector_error()
+                .map_or_else(|| "no connection".to_owned(), |error| causes(error));
+            return Trouble::Away(CustodyError::Unavailable(why));
+        }
+        SdkError::ResponseError(_) => {
+            return Trouble::Away(CustodyError::Unavailable(
+                "its answer is none of KMS's".into(),
+            ));
+        }
+        error => {
+            return Trouble::Final(CustodyError::Refused(format!("the request: {error}")));
+        }
+    };
+    meant(
+        id,
+        service.code().unwrap_or("an error without a name"),
+        service.message().unwrap_or_default(),
+    )
+}
+
+/// What a code of KMS's means.
+fn meant(id: KeyId, code: &str, message: &str) -> Trouble {
+    let words = || {
+        let message: String = message.chars().take(WORDS).collect();
+        format!("{code}: {message}")
+    };
+    match code {
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => Trouble::Throttled,
+        "KeyUnavailableException" => Trouble::KeyAway(CustodyError::Unavailable(words())),
+        "DisabledException" => Trouble::Final(CustodyError::Disabled(id)),
+        // Scheduled for deletion, waiting for key material, or its store is away.
+        "KMSInvalidStateException" => Trouble::Final(CustodyError::PendingDeletion(id)),
+        "NotFoundException" => Trouble::Final(CustodyError::NotFound { id, found: 0 }),
+        "InvalidKeyUsageException" | "UnsupportedOperationException" => {
+            Trouble::Final(CustodyError::WrongUsage(id))
+        }
+        "InvalidCiphertextException" | "IncorrectKeyException" => {
+            Trouble::Final(CustodyError::DoesNotOpen)
+        }
+        // Who we are, and what we may. A clock that is off is among them: the signature has a time.
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "NotAuthorized"
+        | "OptInRequired" => Trouble::Final(CustodyError::AccessDenied(words())),
+        "KMSInternalException"
+        | "DependencyTimeoutException"
+        | "InternalFailure"
+        | "InternalError"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "RequestTimeout"
+        | "an error without a name" => Trouble::Away(CustodyError::Unavailable(words())),
+        _ => Trouble::Final(CustodyError::Refused(words())),
+    }
+}
+
+/// An error and what caused it: the outermost alone says little.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text.chars().take(WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_meaning() {
+        let id = KeyId::new();
+        let meant = |code| meant(id, code, "words");
+        for code in ["KMSInternalException", "DependencyTimeoutException"] {
+            assert!(
+                matches!(meant(code), Trouble::Away(CustodyError::Unavailable(_))),
+                "{code}"
+            );
+        }
+        assert!(matches!(meant("ThrottlingException"), Trouble::Throttled));
+        assert!(matches!(
+            meant("KeyUnavailableException"),
+            Trouble::KeyAway(_)
+        ));
+        let is = |code, wanted: fn(&CustodyError) -> bool| {
+            let trouble = meant(code);
+            assert!(
+                matches!(&trouble, Trouble::Final(error) if wanted(error)),
+                "{trouble:?}"
+            );
+        };
+        is("DisabledException", |e| {
+            matches!(e, CustodyError::Disabled(_))
+        });
+        is("KMSInvalidStateException", |e| {
+            matches!(e, CustodyError::PendingDeletion(_))
+        });
+        is("NotFoundException", |e| {
+            matches!(e, CustodyError::NotFound { found: 0, .. })
+        });
+        is("InvalidKeyUsageException", |e| {
+            matches!(e, CustodyError::WrongUsage(_))
+        });
+        is("AccessDeniedException", |e| {
+            matches!(e, CustodyError::AccessDenied(_))
+        });
+        is("ExpiredTokenException", |e| {
+            matches!(e, CustodyError::AccessDenied(_))
+        });
+        is("InvalidSignatureException", |e| {
+            matches!(e, CustodyError::AccessDenied(_))
+        });
+        is("LimitExceededException", |e| {
+            matches!(e, CustodyError::Refused(_))
+        });
+        is("InvalidCiphertextException", |e| {
+            matches!(e, CustodyError::DoesNotOpen)
+        });
+        is("ValidationException", |e| {
+            matches!(e, CustodyError::Refused(_))
+        });
+    }
+}

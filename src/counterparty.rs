@@ -131,12 +131,7 @@ pub async fn send(request: RequestBuilder) -> Result<Reply, NoReply> {
 impl Reply {
     /// `Date`: the server's clock, in seconds since 1970.
     pub fn date(&self) -> Option<i64> {
-        let form = format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        let text = self.headers.get(DATE)?.to_str().ok()?;
-        let date = time::PrimitiveDateTime::parse(text, form).ok()?;
-        Some(date.assume_utc().unix_timestamp())
+        date(self.headers.get(DATE)?.to_str().ok()?)
     }
 
     /// `Retry-After`, where it is a number of seconds.
@@ -144,6 +139,15 @@ impl Reply {
         let value = self.headers.get(RETRY_AFTER)?;
         value.to_str().ok()?.trim().parse().ok()
     }
+}
+
+/// A header's date (RFC 9110, section 5.6.7, the form that is written today), in seconds since 1970.
+pub fn date(text: &str) -> Option<i64> {
+    let form = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = time::PrimitiveDateTime::parse(text, form).ok()?;
+    Some(date.assume_utc().unix_timestamp())
 }
 
 /// What may be shown of a counterparty's text.

@@ -14,6 +14,7 @@ mod clients;
 mod credentials;
 mod destruction;
 mod due;
+mod environments;
 mod exchange;
 mod explain;
 mod headers;
@@ -24,6 +25,7 @@ mod nonces;
 mod oauth;
 mod orders;
 pub mod problem;
+mod refusals;
 mod rotations;
 mod rpc;
 mod serve;
@@ -179,6 +181,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(rotations::close_rotation))
         .routes(routes!(rotations::abandon_rotation))
         .routes(routes!(rotations::roll_back))
+        .routes(routes!(refusals::explain_refusal))
+        .routes(routes!(environments::list_environments))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))

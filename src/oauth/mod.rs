@@ -9,4 +9,5 @@ pub mod broker;
 pub mod clients;
 pub mod environment;
 pub mod exchange;
+pub mod explain;
 pub mod scopes;

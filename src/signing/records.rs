@@ -288,7 +288,7 @@ pub(super) async fn abandon_overdue(tx: &mut Tx) -> Result<Vec<(IntentId, i32)>,
 }
 
 pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
-    let (mut id, mut order_hash, mut caller) = (None, None, None);
+    let (mut id, mut jti, mut order_hash, mut caller) = (None, None, None, None);
     let (mut digests, mut r, mut keys) = (Vec::new(), None, Vec::new());
     match by {
         By::Id(it) => id = Some(it.uuid()),
@@ -296,6 +296,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         By::Digests(all) => digests = all.iter().map(|it| it.to_vec()).collect(),
         By::R(it) => r = Some(it.as_bytes()),
         By::OrderHash(it) => order_hash = Some(it.as_slice()),
+        By::Jti(it) => jti = Some(*it),
         By::IdempotencyKey(by, it) => {
             caller = Some(by.uuid());
             let items = (0..LARGEST_BATCH).map_while(|number| it.of_item(number).ok());
@@ -313,6 +314,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
              union all select intent_id from releases
                  where order_hash is not null and not answer_is_sealed
                    and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6
+             union all select intent_id from jtis where jti = $7
              -- Here, so that few rows are looked up however many the planner expects.
              order by id desc limit 100)
          select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
@@ -327,6 +329,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         caller,
         &keys,
         r,
+        jti,
     )
     .fetch_all(ledger.pool())
     .await?;

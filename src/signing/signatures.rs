@@ -51,6 +51,8 @@ pub enum By {
     Digests(Vec<[u8; 32]>),
     /// By the r of an order's signature, 64 hexadecimal digits in lower case.
     R(String),
+    /// By the `jti` of an assertion.
+    Jti(Uuid),
     /// By the idempotency key of this caller, of one request or of a batch.
     IdempotencyKey(CallerId, Key),
 }

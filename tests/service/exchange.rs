@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
 use crate::support::Answer;
 
@@ -265,4 +266,204 @@ async fn a_key_set_is_public_only_where_that_was_said() {
         let set = stand.trader.get("/v1/clients/d-c/jwks.json").await;
         assert_eq!(set.json, json!({ "keys": [] }), "others may hold it");
     }
+}
+
+/// The answers of a real authorization server and of the API that trusts it, explained.
+#[tokio::test]
+async fn a_refusal_is_told_apart_and_its_cause_is_found() {
+    let Some(server) = OAuthServer::start() else {
+        return;
+    };
+    let api = server.token_endpoint.replace("/oauth/token", "");
+    let more = format!(
+        "[oauth.environments.real]\nissuer = \"{}\"\ntoken_endpoint = \"{}\"\ntoken_audience = \"{api}\"\n",
+        server.issuer, server.token_endpoint
+    );
+    let Some(stand) = Stand::new(&more).await else {
+        return;
+    };
+    let key = json!({
+        "name": "rk", "purpose": "client", "backend": "soft", "environment": "real", "owner": "d",
+    });
+    let client = json!({ "name": "r", "owner": "d", "key": "rk", "client_id": "real-client" });
+    let step = json!({ "to": "active", "reason": "test" });
+    for (path, body) in [
+        ("/v1/keys", &key),
+        ("/v1/keys/rk/steps", &step),
+        ("/v1/clients", &client),
+    ] {
+        let made = stand.operator.post(path, body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    let pem = stand.trader.get("/v1/keys/rk/bundle").await.json["pem"].clone();
+    let registration = json!({ "grants": { &api: ["read:orders"] }, "keys": [{ "pem": pem }] });
+    let path = "clients/real-client";
+    server
+        .admin(reqwest::Method::PUT, path, &registration)
+        .await;
+
+    let issue = async || {
+        let issued = stand
+            .trader
+            .post("/v1/clients/r/assertions", &json!({}))
+            .await;
+        assert_eq!(issued.status, 200, "{}", issued.text);
+        issued.json
+    };
+    let explain = async |question: Value| -> Value {
+        let path = "/v1/exchange/explain";
+        let answer = stand.trader.post(path, &question).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json
+    };
+    let codes = |answer: &Value| -> Vec<String> {
+        let findings = answer["findings"].as_array().unwrap().iter();
+        findings
+            .map(|it| it["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+
+    // Spent: the server refuses the second delivery, and nothing in the claims is wrong.
+    let issued = issue().await;
+    let (status, token) = server.exchange(&issued).await;
+    assert_eq!(status, 200, "{token}");
+    let (status, body) = server.exchange(&issued).await;
+    let explained = explain(json!({
+        "assertion": issued["client_assertion"], "answer": { "status": status, "body": body },
+    }))
+    .await;
+    assert_eq!(codes(&explained), ["invalid-client-assertion"]);
+    let notes = explained["notes"].to_string();
+    assert!(notes.contains("one delivery"), "{notes}");
+    assert_eq!(explained["record"]["id"], issued["id"]);
+    assert_eq!(explained["expected"]["environment"], "real");
+    assert_eq!(explained["expected"]["keys"]["rk"]["state"], "active");
+
+    // The same by its id; and with other claims under its jti.
+    let by_id = explain(json!({ "id": issued["id"] })).await;
+    assert_eq!(by_id["verdict"], "nothing-wrong", "{by_id}");
+    let claims = &explained["record"]["record"]["claims"];
+    let mut other = claims.clone();
+    other["exp"] = json!(claims["exp"].as_i64().unwrap() + 600);
+    let reused = explain(json!({ "claims": other })).await;
+    assert_eq!(codes(&reused), ["lifetime-too-long", "jti-reused"]);
+
+    // The server went over to the issuer: the answer alone does not say so, the policy does.
+    let policy = json!({ "aud_policy": "issuer" });
+    server
+        .admin(reqwest::Method::PATCH, "settings", &policy)
+        .await;
+    let (status, body) = server.exchange(&issue().await).await;
+    let explained = explain(json!({
+        "environment": "real", "answer": { "status": status, "body": body },
+    }))
+    .await;
+    assert_eq!(codes(&explained), ["invalid-client-assertion"]);
+    let notes = explained["notes"].to_string();
+    assert!(notes.contains("assertion_aud = token-endpoint"), "{notes}");
+    let mut elsewhere = claims.clone();
+    elsewhere["aud"] = json!("https://pmx-dev01.us.auth0.com/oauth/token");
+    elsewhere["jti"] = json!("x");
+    let explained = explain(json!({ "claims": elsewhere })).await;
+    assert_eq!(codes(&explained), ["aud-elsewhere"]);
+
+    // The API's own refusals.
+    let http = reqwest::Client::new();
+    for (path, bearer, code) in [
+        (
+            "/v1/positions",
+            token["access_token"].as_str().unwrap(),
+            "scope-missing",
+        ),
+        ("/v1/trading/orders/open", "e30.e30.x", "token-not-taken"),
+    ] {
+        let call = http.get(format!("{api}{path}")).bearer_auth(bearer);
+        let answer = Answer::of(call).await.unwrap();
+        let explained = explain(json!({
+            "answer": { "status": answer.status, "body": answer.text }, "token": bearer,
+            "call": { "method": "GET", "path": path },
+        }))
+        .await;
+        assert_eq!(codes(&explained), [code], "{}", answer.text);
+    }
+
+    // Nobody sees more than they may: not the record, and not whose it is.
+    let other = stand.another("other", "e", "trader").await;
+    let question = json!({ "assertion": issued["client_assertion"] });
+    let seen = other.post("/v1/exchange/explain", &question).await.json;
+    assert_eq!(seen["record"], Value::Null);
+    assert_eq!(codes(&seen), ["client-unknown"]);
+    assert!(!seen.to_string().contains("rk"), "{seen}");
+    let answer = other
+        .post("/v1/exchange/explain", &json!({ "id": issued["id"] }))
+        .await;
+    refused("id", &answer, 404, "not-found", "not for you");
+
+    // Nothing of it is kept.
+    let assertion = issued["client_assertion"].as_str().unwrap();
+    let signature = assertion.rsplit('.').next().unwrap();
+    let log = stand.server.log();
+    assert!(!log.contains(signature) && !log.contains(token["access_token"].as_str().unwrap()));
+
+    for (question, status, problem, detail) in [
+        (json!({ "client": "nobody" }), 404, "not-found", "client"),
+        (
+            json!({ "environment": "nowhere" }),
+            404,
+            "not-found",
+            "environment",
+        ),
+        (
+            json!({ "environment": "dev01", "client": "r" }),
+            422,
+            "invalid-field",
+            "the client is of real",
+        ),
+        (json!({ "token": "x" }), 422, "invalid-field", "token"),
+        (
+            json!({ "claims": {}, "assertion": "a.b.c" }),
+            422,
+            "invalid-field",
+            "give one of",
+        ),
+        (json!({ "header": {} }), 422, "invalid-field", "give one of"),
+    ] {
+        let answer = stand.trader.post("/v1/exchange/explain", &question).await;
+        refused(&question.to_string(), &answer, status, problem, detail);
+    }
+}
+
+#[tokio::test]
+async fn the_environments_are_shown_as_they_are_configured() {
+    let Some(stand) = Stand::new(PREPROD).await else {
+        return;
+    };
+    let shown = stand.trader.get("/v1/environments").await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    let names = shown.json.as_array().unwrap().iter().map(|it| &it["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["dev01", "preprod"]);
+    let preprod = &shown.json[1];
+    for (member, value) in [
+        ("issuer", json!("https://pmx-preprod.us.auth0.com/")),
+        ("aud_policy", json!("token-endpoint")),
+        (
+            "assertion_aud",
+            json!("https://pmx-preprod.us.auth0.com/oauth/token"),
+        ),
+        (
+            "api_url",
+            json!("https://api.preprod.polymarketexchange.com"),
+        ),
+        (
+            "grpc_host",
+            json!("grpc-api.preprod.polymarketexchange.com:443"),
+        ),
+        ("kid", json!("omit")),
+        ("lifetime_s", json!(60)),
+        ("token_request", json!("form")),
+    ] {
+        assert_eq!(preprod[member], value, "{member}");
+    }
+    let nobody = stand.server.caller("nobody").get("/v1/environments").await;
+    refused("nobody", &nobody, 401, "not-authenticated", "");
 }

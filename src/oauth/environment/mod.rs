@@ -103,6 +103,7 @@ fn default_timeout_ms() -> u64 {
     utoipa::ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = TokenRequestBody)]
 pub enum TokenRequest {
     /// Form-encoded, as in RFC 6749: every server takes it.
     #[default]

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::KeyId;
-use crate::keys::{Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
+use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -203,6 +203,43 @@ pub(super) async fn create_key(
     });
     made.await
         .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+}
+
+/// Adopt a key
+///
+/// A key that its device made before this service knew it. It is looked at, and goes on record with its
+/// public half; compare address or fingerprint before it is activated. It signs nothing until then.
+#[utoipa::path(post, path = "/v1/keys/adopt", tag = "keys",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request")),
+    request_body = Adoption,
+    responses(
+    (status = 201, description = "The key, in pre-activation", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn adopt_key(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(adoption, request): Body<Adoption>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::AdoptKey, &Resource::service())?;
+    let write = Write {
+        app: &app,
+        caller: &caller,
+        key: &key,
+        request,
+    };
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    let found = app.keys.look_up(&adoption).await?;
+    write
+        .conclude(Gate::Shared, async |batch| {
+            let key = app.keys.adopt(&adoption, &found, caller.id, batch).await?;
+            Ok(KeyView::from(&key))
+        })
+        .await
 }
 
 /// Move a key to another state

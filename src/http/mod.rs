@@ -184,6 +184,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(refusals::explain_refusal))
         .routes(routes!(environments::list_environments))
         .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::adopt_key))
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))

@@ -536,6 +536,7 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::NameTaken => Self::new(&NAME_TAKEN, error),
+            KeyError::OnRecord => Self::new(&NOT_ADOPTABLE, error),
             KeyError::NotFound => Self::not_found("key"),
             KeyError::WrongAlgorithm => Self::new(&INVALID_FIELD, format!("algorithm: {error}")),
             KeyError::Cryptoperiod(_) => Self::new(&INVALID_FIELD, error),

@@ -8,6 +8,7 @@
 //! It **trusts** the `keys` table for which public key is meant. Who can change that column, against
 //! the trigger that guards it, can point a wallet at another key of the same device.
 
+mod adoption;
 mod bundle;
 pub mod cryptoperiod;
 pub mod reason;
@@ -29,6 +30,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
+pub use adoption::Adoption;
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
 pub use reason::Reason;
@@ -190,6 +192,9 @@ pub enum KeyError {
     /// No key has this name.
     #[error("no such key")]
     NotFound,
+    /// It is on record, under another name.
+    #[error("this key is on record already, under another name")]
+    OnRecord,
     /// The algorithm does not fit the purpose.
     #[error("a wallet key is secp256k1; a client key is rsa2048, rsa3072 or rsa4096")]
     WrongAlgorithm,

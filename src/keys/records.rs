@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Key, KeyState, NewKey, Origin, Purpose};
+use super::{Adoption, Key, KeyState, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
 use crate::custody::{Algorithm, DeviceRef, Generated, PublicKey};
 use crate::id::{CallerId, KeyId};
@@ -176,6 +176,38 @@ pub(super) async fn insert(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// The row of a key that its device has already.
+pub(super) async fn insert_adopted(
+    (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
+    adoption: &Adoption,
+    found: &Generated,
+    tx: &mut Tx,
+) -> Result<Key, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
+                           cryptoperiod_ends_at, public_key, attributes, device_ref)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner,
+                   state, epoch, public_key, attributes, created_at, cryptoperiod_ends_at",
+        id.uuid(),
+        adoption.name.as_str(),
+        adoption.purpose.name(),
+        algorithm.name(),
+        adoption.backend.as_str(),
+        adoption.environment.as_str(),
+        adoption.owner.as_str(),
+        origin.name(),
+        ends_at,
+        found.public_key.to_spki_der(),
+        serde_json::json!(found.attributes),
+        found.device_ref.as_ref().map(DeviceRef::as_str),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    row.try_into()
 }
 
 pub(super) async fn set_public_key(

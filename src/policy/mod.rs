@@ -90,6 +90,8 @@ pub enum Action {
     ViewCallers,
     /// Make a key.
     CreateKey,
+    /// Take over a key that is in a device already.
+    AdoptKey,
     /// Make a wallet.
     CreateWallet,
     /// Make a client.
@@ -106,7 +108,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -125,6 +127,7 @@ impl Action {
         Self::ViewSignatures,
         Self::ViewCallers,
         Self::CreateKey,
+        Self::AdoptKey,
         Self::CreateWallet,
         Self::CreateClient,
         Self::StepKey,
@@ -154,6 +157,7 @@ impl Action {
             Self::ViewSignatures => "view_signatures",
             Self::ViewCallers => "view_callers",
             Self::CreateKey => "create_key",
+            Self::AdoptKey => "adopt_key",
             Self::CreateWallet => "create_wallet",
             Self::CreateClient => "create_client",
             Self::StepKey => "step_key",

@@ -23,6 +23,9 @@ mod exchange;
 mod explain;
 mod grants;
 mod key_states;
+mod kms;
+#[path = "../support/kms.rs"]
+mod kms_server;
 mod l2;
 mod limits;
 mod market_orders;

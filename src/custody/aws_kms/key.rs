@@ -286,7 +286,11 @@ impl AwsKms {
 
     /// Orders a key's deletion, unless it is ordered already.
     pub(super) async fn schedule_deletion(&self, key: &Place) -> Result<Destruction, CustodyError> {
-        let arn = arn(key)?;
+        // One that was made and never recorded is found by its tag, not left behind.
+        let arn = match &key.device_ref {
+            Some(arn) => arn,
+            None => &self.find(key.id).await?,
+        };
         let known = self.describe(key.id, arn).await?;
         if known.key_state() == Some(&KeyState::PendingDeletion)
             && let Some(date) = known.deletion_date()

@@ -1,0 +1,425 @@
+//! Keys in AWS KMS, beside keys in another device.
+
+use chancery::audit::{Event, Leaf};
+use serde_json::{Value, json};
+
+use crate::kms_server::{Fault, MiniStack, Proxy, REGION};
+use crate::stand::refused;
+use crate::support::{Caller, Deployment, Postgres, Server, desk, order, skip};
+
+/// Who the service is at KMS.
+const CREDENTIALS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+];
+
+/// A service with a KMS and a software keystore: desk `k` in the one, desk `s` in the other.
+struct World {
+    kms: MiniStack,
+    proxy: Proxy,
+    server: Server,
+    operator: Caller,
+    in_kms: Caller,
+    in_software: Caller,
+    database: crate::support::Database,
+    _deployment: Deployment,
+    _postgres: std::sync::Arc<Postgres>,
+}
+
+impl World {
+    async fn open(more: &str) -> Option<Self> {
+        let kms = match MiniStack::start().await {
+            Ok(kms) => kms,
+            Err(why) => {
+                skip(&format!("no MiniStack: {why}"));
+                return None;
+            }
+        };
+        let proxy = Proxy::start(&kms.url).await;
+        let postgres = Postgres::shared()?;
+        let database = postgres.database().await;
+        let deployment = Deployment::new(&database.url);
+        let (url, sealing_key) = (&proxy.url, kms.sealing_key().await);
+        deployment.configure(&format!(
+            "[custody.kms]\nkind = \"aws-kms\"\nregion = \"{REGION}\"\nendpoint_url = \"{url}\"\n\
+             sealing_key = \"{sealing_key}\"\n{more}"
+        ));
+        let token = deployment.bootstrap();
+        let server = deployment.serve(&CREDENTIALS).await;
+        let operator = server.caller(&token);
+        let in_kms = server.caller(&desk(&operator, "k", "kms").await);
+        let in_software = server.caller(&desk(&operator, "s", "soft").await);
+        Some(Self {
+            kms,
+            proxy,
+            server,
+            operator,
+            in_kms,
+            in_software,
+            database,
+            _deployment: deployment,
+            _postgres: postgres,
+        })
+    }
+
+    async fn order(&self) -> crate::support::Answer {
+        self.in_kms.post("/v1/wallets/k-w/orders", &order()).await
+    }
+
+    /// What the last release or end of an intent says of how often the device was asked.
+    async fn tries(&self) -> Option<u32> {
+        let sql = "select leaf from leaves where kind in ('released', 'refused', 'abandoned')
+                   order by batch desc, position desc limit 1";
+        let leaf: Vec<u8> = sqlx::query_scalar(sql)
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap();
+        match Leaf::from_bytes(&leaf).unwrap().event {
+            Event::Released(release) => release.tries,
+            Event::Refused(end) | Event::Abandoned(end) => end.tries,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn orders_and_assertions_are_signed_in_kms() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    for number in 0..8 {
+        let mut order = order();
+        order["price"] = format!("0.{}", 20 + number).into();
+        let signed = world.in_kms.post("/v1/wallets/k-w/orders", &order).await;
+        assert_eq!(signed.status, 200, "{}", signed.text);
+        let issued = world
+            .in_kms
+            .post("/v1/clients/k-c/assertions", &json!({}))
+            .await;
+        assert_eq!(issued.status, 200, "{}", issued.text);
+    }
+    assert_eq!(world.tries().await, None);
+    let key = world.operator.get("/v1/keys/k-wk").await.json;
+    let arn = key["device_ref"].as_str().unwrap();
+    assert!(arn.starts_with("arn:aws:kms:us-east-1:"), "{arn}");
+    assert_eq!(
+        (&key["origin"], &key["attributes"]["local"]),
+        (&json!("created"), &json!(true))
+    );
+    let ready = world.operator.get("/readyz").await;
+    assert_eq!(ready.json["checks"]["custody.kms"], "ok", "{}", ready.text);
+
+    world
+        .proxy
+        .fail("Sign", 2, Fault::Error(400, "ThrottlingException"));
+    let signed = world.order().await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    assert_eq!(world.tries().await, Some(3));
+    let log = world.server.log();
+    assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
+}
+
+#[tokio::test]
+async fn a_kms_that_fails_says_how_and_leaves_the_other_device_serving() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    for (what, fault, status, problem, detail) in [
+        (
+            "throttled",
+            Fault::Error(400, "ThrottlingException"),
+            503,
+            "device-throttled",
+            "share",
+        ),
+        (
+            "away",
+            Fault::Reset,
+            503,
+            "device-unavailable",
+            "does not answer",
+        ),
+        (
+            "broken",
+            Fault::Error(500, "KMSInternalException"),
+            503,
+            "device-unavailable",
+            "does not answer",
+        ),
+        (
+            "denied",
+            Fault::Error(400, "AccessDeniedException"),
+            503,
+            "device-unavailable",
+            "operator",
+        ),
+        (
+            "disabled",
+            Fault::Error(400, "DisabledException"),
+            409,
+            "device-refuses-key",
+            "disabled",
+        ),
+        (
+            "pending",
+            Fault::Error(400, "KMSInvalidStateException"),
+            409,
+            "device-refuses-key",
+            "deletion",
+        ),
+        (
+            "misused",
+            Fault::Error(400, "InvalidKeyUsageException"),
+            409,
+            "device-refuses-key",
+            "another use",
+        ),
+    ] {
+        world.proxy.fail("Sign", usize::MAX, fault);
+        let answer = world.order().await;
+        refused(what, &answer, status, problem, detail);
+        assert_eq!(
+            answer.headers.contains_key("retry-after"),
+            status == 503,
+            "{what}"
+        );
+        assert!(!answer.text.contains("arn:"), "{}", answer.text);
+        let wanted = (status == 503 && what != "denied").then_some(3);
+        assert_eq!(world.tries().await, wanted, "{what}");
+        let signed = world
+            .in_software
+            .post("/v1/wallets/s-w/orders", &order())
+            .await;
+        assert_eq!(signed.status, 200, "{what}: {}", signed.text);
+        world.proxy.heal();
+        let signed = world.order().await;
+        assert_eq!(signed.status, 200, "{what}: {}", signed.text);
+    }
+    // Every intent has its one end.
+    let open = "select count(*) from intents where outcome is null";
+    assert_eq!(world.database.count(open).await, 0);
+}
+
+#[tokio::test]
+async fn a_signature_of_another_key_never_leaves() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    let spec = json!({ "KeySpec": "ECC_SECG_P256K1", "KeyUsage": "SIGN_VERIFY" });
+    let other = world.kms.create(&spec).await;
+    let key = world.operator.get("/v1/keys/k-wk").await.json;
+    let ours = key["device_ref"].as_str().unwrap().to_owned();
+    let ask = move |mut body: Value| {
+        body["KeyId"] = other.clone().into();
+        body
+    };
+    world
+        .proxy
+        .fail("Sign", 1, Fault::Ask(std::sync::Arc::new(ask)));
+    // KMS says which key it was; nobody has to believe the signature to notice.
+    refused(
+        "said",
+        &world.order().await,
+        503,
+        "device-unavailable",
+        "operator",
+    );
+    let digest = move |mut body: Value| {
+        assert_eq!(body["KeyId"], ours.as_str());
+        body["Message"] = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".into();
+        body
+    };
+    world
+        .proxy
+        .fail("Sign", 1, Fault::Ask(std::sync::Arc::new(digest)));
+    refused(
+        "unsaid",
+        &world.order().await,
+        500,
+        "signature-invalid",
+        "nothing was released",
+    );
+    assert!(
+        world
+            .server
+            .log()
+            .contains("does not verify under the key on record")
+    );
+    assert_eq!(world.order().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_that_is_in_kms_already_is_adopted_by_its_arn() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    let spec = |spec: &str| json!({ "KeySpec": spec, "KeyUsage": "SIGN_VERIFY" });
+    let arn = world.kms.create(&spec("ECC_SECG_P256K1")).await;
+    let rsa = world.kms.create(&spec("RSA_2048")).await;
+    let adoption = json!({
+        "name": "old", "purpose": "wallet", "backend": "kms", "device_ref": arn,
+        "environment": "dev01", "owner": "k",
+    });
+    let with = |member: &str, value: Value| {
+        let mut adoption = adoption.clone();
+        adoption[member] = value;
+        adoption
+    };
+    const PATH: &str = "/v1/keys/adopt";
+    let denied = world.in_kms.post(PATH, &adoption).await;
+    refused("a trader", &denied, 403, "denied", "adopt_key");
+    let alias = arn.split(":key/").next().unwrap().to_owned() + ":alias/x";
+    let zero = "0x0000000000000000000000000000000000000000";
+    for (what, body, status, problem, detail) in [
+        (
+            "alias",
+            with("device_ref", alias.into()),
+            422,
+            "not-adoptable",
+            "alias can be moved",
+        ),
+        (
+            "other",
+            with("expected", zero.into()),
+            422,
+            "not-adoptable",
+            "expected",
+        ),
+        (
+            "kind",
+            with("device_ref", rsa.into()),
+            422,
+            "invalid-field",
+            "secp256k1",
+        ),
+        (
+            "device",
+            with("backend", "soft".into()),
+            422,
+            "device-cannot",
+            "adopting",
+        ),
+        (
+            "blank",
+            with("device_ref", "a b".into()),
+            422,
+            "invalid-field",
+            "printable",
+        ),
+        (
+            "days",
+            with("cryptoperiod_days", 9_999.into()),
+            422,
+            "invalid-field",
+            "1095",
+        ),
+        (
+            "name",
+            with("name", "k-wk".into()),
+            409,
+            "name-taken",
+            "exists",
+        ),
+    ] {
+        refused(
+            what,
+            &world.operator.post(PATH, &body).await,
+            status,
+            problem,
+            detail,
+        );
+    }
+    let made = world.operator.get("/v1/keys/k-wk").await.json;
+    let ours = with("device_ref", made["device_ref"].clone());
+    let again = world.operator.post(PATH, &ours).await;
+    refused(
+        "on record",
+        &again,
+        422,
+        "not-adoptable",
+        "on record already",
+    );
+
+    let first = world
+        .operator
+        .post_as("once", PATH, &adoption)
+        .await
+        .unwrap();
+    assert_eq!(first.status, 201, "{}", first.text);
+    let second = world
+        .operator
+        .post_as("once", PATH, &adoption)
+        .await
+        .unwrap();
+    assert_eq!((second.status, &second.text), (201, &first.text));
+    let key = first.json;
+    assert_eq!(
+        (&key["origin"], &key["state"]),
+        (&json!("adopted"), &json!("pre-activation"))
+    );
+    assert_eq!(key["device_ref"], arn.as_str());
+    let leaves = "select count(*) from leaves where kind = 'admin'
+                  and position('adopt-key'::bytea in leaf) > 0";
+    assert_eq!(world.database.count(leaves).await, 1);
+
+    let step = json!({ "to": "active", "reason": "the address is ours" });
+    let active = world.operator.post("/v1/keys/old/steps", &step).await;
+    assert_eq!(active.status, 201, "{}", active.text);
+    let wallet = json!({ "name": "old-w", "owner": "k", "key": "old", "chainId": 80002 });
+    let wallet = world.operator.post("/v1/wallets", &wallet).await;
+    assert_eq!(wallet.status, 201, "{}", wallet.text);
+    let signed = world
+        .in_kms
+        .post("/v1/wallets/old-w/orders", &order())
+        .await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    assert_eq!(signed.json["order"]["signer"], key["address"]);
+
+    // Where a key comes from and where it is does not change, whoever holds the service's role.
+    for change in ["device_ref = 'x'", "origin = 'created'", "backend = 'soft'"] {
+        let sql = format!("update keys set {change} where name = 'old'");
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&world.database.pool)
+            .await;
+        assert!(refused.is_err(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_desk_leaves_another_its_turn() {
+    let Some(world) = World::open("ecc_per_second = 20\ntimeout_ms = 1500\nqueue = 32\n").await
+    else {
+        return;
+    };
+    let other = json!({ "name": "one", "owner": "k", "roles": ["trader"] });
+    let other = world.operator.post("/v1/callers", &other).await;
+    let other = world.server.caller(other.json["token"].as_str().unwrap());
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..120 {
+        let trader = world.in_kms.clone();
+        flood.spawn(async move { trader.post("/v1/wallets/k-w/orders", &order()).await });
+    }
+    while world.proxy.calls("Sign") < 4 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        let signed = other.post("/v1/wallets/k-w/orders", &order()).await;
+        assert_eq!(signed.status, 200, "{}", signed.text);
+    }
+    let (mut signed, mut throttled) = (0, 0);
+    for answer in flood.join_all().await {
+        match (answer.status, answer.problem()) {
+            (200, _) => signed += 1,
+            (503, "device-throttled") => {
+                assert!(answer.headers.contains_key("retry-after"));
+                throttled += 1;
+            }
+            _ => panic!("{}", answer.text),
+        }
+    }
+    assert!(
+        signed > 10 && throttled > 20,
+        "{signed} signed, {throttled} throttled"
+    );
+}

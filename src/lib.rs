@@ -1,4 +1,4 @@
-//! Chancery keeps wallet keys and RSA keys inside a PKCS#11 device or a sealed keystore, records
+//! Chancery keeps wallet keys and RSA keys inside a PKCS#11 device, AWS KMS or a sealed keystore, records
 //! every signature in Postgres before it leaves, and returns signed Polymarket CLOB orders and OAuth
 //! client assertions to the callers who may have them.
 //!

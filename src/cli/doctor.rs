@@ -9,12 +9,13 @@ use crate::app::App;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys;
+use crate::custody::CustodyError;
+use crate::keys::{self, KeyState};
 use crate::policy::Policy;
 use crate::sealing::SealingKey;
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
-const DEVICE: &str = "look at module, token_label and pin_file; SoftHSM2 also wants SOFTHSM2_CONF";
+const DEVICE: &str = "a token: look at module, token_label and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
 
 struct Report {
     wrong: usize,
@@ -190,10 +191,23 @@ async fn check_devices(
             return;
         }
     };
-    for key in keys {
+    // Of one that is destroyed there is nothing to be found.
+    for key in keys
+        .into_iter()
+        .filter(|key| key.state != KeyState::Destroyed)
+    {
         let verdict = match (&key.public_key, vault.backend(&key.backend)) {
-            (None, _) => Err("on record, but its device never made it: the name can be forgotten, or the object under its id looked for".to_owned()),
             (_, Err(error)) => Err(text(error)),
+            (None, Ok(device)) => match device.inspect(&key.place()).await {
+                Ok(found) => Err(match found.device_ref {
+                    Some(device_ref) => format!("made as {device_ref}, and never recorded: destroy it"),
+                    None => "made, and never recorded: destroy it".to_owned(),
+                }),
+                Err(CustodyError::NotFound { found: 0, .. }) => {
+                    Err("on record, and its device never made it: destroy it, which frees nothing but its record".to_owned())
+                }
+                Err(error) => Err(text(error)),
+            },
             (Some(recorded), Ok(device)) => match device.inspect(&key.place()).await {
                 Ok(found) if found.public_key == *recorded && found.attributes == key.attributes => {
                     Ok(format!("{}, as recorded", key.state.name()))

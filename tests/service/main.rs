@@ -43,4 +43,5 @@ mod stand;
 mod tokens;
 mod tokens_faults;
 mod tokens_keys;
+mod tokens_oauth;
 mod wallet_profiles;

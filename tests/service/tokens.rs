@@ -11,7 +11,7 @@ use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
 use crate::support::{Answer, Caller, invariants};
 
-pub(crate) const AUDIENCE: &str = "https://api.dev01.polymarketexchange.com";
+pub(crate) const AUDIENCE: &str = "https://api.ex.polymarketexchange.com";
 const TOKENS: &str = "/v1/clients/ex-c/tokens";
 
 /// A service, and the authorization server that its client `ex-c` is registered at.

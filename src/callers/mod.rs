@@ -142,14 +142,16 @@ impl Callers {
     pub async fn recognise(&self, presented: &str) -> Result<Caller, CallerError> {
         let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
         let hash = token.hash();
-        if let Some(caller) = self.recognised.get(&hash).await {
-            return Ok(caller);
-        }
-        let caller = records::find(&hash, &self.ledger)
-            .await?
-            .ok_or(CallerError::NotRecognised)?;
-        self.recognised.insert(hash, caller.clone()).await;
-        Ok(caller)
+        let look = async {
+            let found = records::find(&hash, &self.ledger).await?;
+            found.ok_or(CallerError::NotRecognised)
+        };
+        // One look for all who come at the same time.
+        let found = self.recognised.try_get_with(hash, look).await;
+        found.map_err(|error| match &*error {
+            CallerError::Ledger(error) => error.clone().into(),
+            _ => CallerError::NotRecognised,
+        })
     }
 
     /// All callers, by name.

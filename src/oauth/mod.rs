@@ -10,4 +10,5 @@ pub mod clients;
 pub mod environment;
 pub mod exchange;
 pub mod explain;
+mod joint;
 pub mod scopes;

@@ -44,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use super::clients::{Client, ClientError, Clients};
 use super::environment::Settings;
 use super::exchange::TokenEndpoint;
+use super::joint::Joint;
 use crate::audit::{Event, Leaf, Log, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
@@ -65,8 +66,8 @@ const PLACES: u64 = 4_096;
 /// A place where nobody looks is forgotten after this.
 const IDLE: Duration = Duration::from_hours(1);
 
-/// How often a request begins anew because its key changed under it.
-const KEYS_AT_MOST: u32 = 4;
+/// How often a request begins anew.
+const TRIES: u32 = 5;
 
 /// The broker. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +93,7 @@ struct Inner {
     parts: Parts,
     endpoints: BTreeMap<Name, TokenEndpoint>,
     slots: Cache<[u8; 32], Arc<Mutex<Slot>>>,
+    looks: Joint<[u8; 32], records::Row>,
     breakers: Cache<(ClientId, KeyId, i64), Arc<Mutex<Breaker>>>,
 }
 
@@ -174,6 +176,7 @@ impl Broker {
                 .max_capacity(PLACES)
                 .time_to_idle(IDLE)
                 .build(),
+            looks: Joint::new(),
             breakers: Cache::builder()
                 .max_capacity(PLACES)
                 .time_to_idle(IDLE)
@@ -190,23 +193,24 @@ impl Broker {
         }
     }
 
-    /// Begins anew where the client got another key meanwhile: its callers do not notice.
+    /// Begins anew where the client got another key meanwhile, or the token came to its end: callers do
+    /// not notice.
     async fn follow(&self, wish: &Wish) -> Result<HandedOut, TokenError> {
         let mut client = wish.client.clone();
         let mut afresh = wish.afresh;
-        for _ in 1..KEYS_AT_MOST {
+        for _ in 0..TRIES {
             match self.obtain(wish, &client, afresh).await {
+                Ok(Some(token)) => return Ok(token),
+                Ok(None) => {}
                 Err(error) if error.is_about_the_key() => {
-                    let Some(now) = self.0.clients.rekeyed(&client).await? else {
-                        return Err(error);
-                    };
-                    client = now;
-                    afresh = false; // under another key there is nothing old
+                    let now = self.0.clients.rekeyed(&client).await?;
+                    client = now.ok_or(error)?;
                 }
-                done => return done,
+                Err(error) => return Err(error),
             }
+            afresh = false; // it was, once
         }
-        self.obtain(wish, &client, afresh).await
+        Err(SigningError::DeadlineExceeded.into())
     }
 
     async fn obtain(
@@ -214,7 +218,7 @@ impl Broker {
         wish: &Wish,
         client: &Client,
         afresh: bool,
-    ) -> Result<HandedOut, TokenError> {
+    ) -> Result<Option<HandedOut>, TokenError> {
         let permitted = self.permitted(&wish.caller, client, wish.scopes.as_ref())?;
         let unknown = || ClientError::UnknownEnvironment(client.environment.clone());
         let endpoint = self.0.endpoints.get(&client.environment);
@@ -278,13 +282,13 @@ impl Broker {
         self.held(wish, place, row.generation, permitted).await
     }
 
-    /// Puts on record that the caller gets the token; then they do.
+    /// Puts on record that the caller gets the token; then they do, unless it has come to its end.
     async fn hand_out(
         &self,
         wish: &Wish,
         client: &Client,
         held: Arc<Held>,
-    ) -> Result<HandedOut, TokenError> {
+    ) -> Result<Option<HandedOut>, TokenError> {
         let (inner, key) = (&self.0, &client.key);
         let left = |now| i64::try_from(held.life.left(now).as_millis()).unwrap_or(i64::MAX);
         let now_ms = inner.clock.unix_ms();
@@ -304,14 +308,14 @@ impl Broker {
         inner.signer.hand_out(&wish.caller, key, leaf).await?; // durable, or nobody sees it
         let now = Instant::now();
         if held.life.age(now) == Age::Over {
-            return Err(SigningError::DeadlineExceeded.into());
+            return Ok(None);
         }
         let missing = match (&wish.scopes, &held.granted) {
             (Some(asked), Some(granted)) => asked.without(granted),
             _ => ScopeSet::default(),
         };
         let environment = inner.clients.environment(client)?;
-        Ok(HandedOut {
+        Ok(Some(HandedOut {
             granted: held.granted.clone(),
             missing,
             expires_in: held.life.left(now).as_secs(),
@@ -319,7 +323,7 @@ impl Broker {
             audience: environment.token_audience.clone(),
             environment: client.environment.clone(),
             held,
-        })
+        }))
     }
 }
 

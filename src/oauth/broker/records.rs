@@ -13,7 +13,7 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 pub(super) const FORCED_EVERY: Duration = Duration::from_secs(10);
 
 /// A place of the cache, as all replicas see it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Row {
     /// Tokens of earlier generations count no more.
     pub(super) generation: i64,

@@ -88,6 +88,7 @@ impl Broker {
                 lock(&self.breaker(place)).let_one(Instant::now());
             }
         }
-        Ok(records::find(place, self.0.log.ledger()).await?)
+        let look = async || records::find(place, self.0.log.ledger()).await;
+        Ok(self.0.looks.look(place.hash(), look).await?)
     }
 }

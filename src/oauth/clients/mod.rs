@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Settings};
+use super::joint::Joint;
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
@@ -101,6 +102,7 @@ pub struct Clients {
     environments: Arc<BTreeMap<Name, Environment>>,
     approvals: approvals::Settings,
     clock: Clock,
+    looks: Joint<Name, Option<Client>>,
 }
 
 impl Clients {
@@ -119,6 +121,7 @@ impl Clients {
             environments,
             approvals,
             clock,
+            looks: Joint::new(),
         }
     }
 
@@ -154,6 +157,13 @@ impl Clients {
         records::find(name, &self.ledger)
             .await?
             .ok_or(ClientError::NotFound)
+    }
+
+    /// The same for many who ask at once.
+    pub(crate) async fn shown_to_many(&self, name: &Name) -> Result<Client, ClientError> {
+        let look = async || records::find(name, &self.ledger).await;
+        let found = self.looks.look(name.clone(), look).await?;
+        found.ok_or(ClientError::NotFound)
     }
 
     /// The client with this id, if there is one.

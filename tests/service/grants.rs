@@ -72,6 +72,25 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     assert_eq!(revoked.status, 201, "{}", revoked.text);
 
     let service = PgPool::connect(&deployment.database_url).await.unwrap();
+    // What the token broker writes and forgets.
+    let place =
+        "insert into token_slots (slot, client_id, key_id, key_epoch, lease_holder, lease_until)
+                 select sha256('x'), id, key_id, 0, id, now() from clients limit 1";
+    let fetch = "insert into token_fetches (id, slot, generation, granted, expires_at)
+                 select gen_random_uuid(), slot, generation, granted, now() from token_slots";
+    let renew = "update token_slots set generation = 1, forced_at = now(), lease_holder = null,
+                 lease_until = null, granted = null, granted_at = null, touched_at = now()";
+    for sql in [
+        place,
+        fetch,
+        renew,
+        "delete from token_fetches",
+        fetch,
+        "delete from token_slots",
+    ] {
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&service);
+        assert_eq!(done.await.unwrap().rows_affected(), 1, "{sql}");
+    }
     for table in [
         "leaves",
         "releases",

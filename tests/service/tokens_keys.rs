@@ -300,3 +300,32 @@ async fn a_revoked_caller_gets_no_token_from_any_memory_and_spoils_nobody_s() {
     assert_eq!(other["scope"], "read:orders");
     exchange.check().await;
 }
+
+/// Others wait for the lease of a replica that died, and then go on without it.
+#[tokio::test]
+async fn a_replica_that_dies_in_a_fetch_leaves_nothing_but_a_lease() {
+    let Some(exchange) = Exchange::new(&["read:orders", "read:accounts", "read:reports"], "").await
+    else {
+        return;
+    };
+    let scopes = ["read:orders", "read:accounts", "read:reports"];
+    for (point, scope) in chancery::fail::TOKEN_POINTS.into_iter().zip(scopes) {
+        let armed = [("CHANCERY_FAIL_POINT", point)];
+        let mut dying = exchange.stand.deployment.serve(&armed).await;
+        let trader = dying.caller(&exchange.stand.trader.token);
+        let body = json!({ "scope": scope });
+        trader.post_as("k", TOKENS, &body).await.unwrap_err();
+        assert!(dying.wait_killed(), "{point}");
+        let held = "select count(*) from token_slots where lease_holder is not null";
+        assert_eq!(exchange.stand.database.count(held).await, 1, "{point}");
+        let answer = loop {
+            let answer = exchange.ask(&body).await;
+            if answer.status != 504 {
+                break answer;
+            }
+        };
+        assert_eq!(answer.status, 200, "{point}: {}", answer.text);
+        assert_eq!(exchange.stand.database.count(held).await, 0, "{point}");
+    }
+    exchange.check().await;
+}

@@ -54,6 +54,17 @@ pub const END_OF_KEY_POINTS: [&str; 3] = [
     "destruction-done",
 ];
 
+/// The points of a rotation's steps: those of every administrative write, and those around what stands
+/// outside of a transaction.
+pub const ROTATION_POINTS: [&str; 6] = [
+    "rotation-key-planned",
+    "rotation-key-made",
+    "rotation-probe-begun",
+    "rotation-probe-answered",
+    "write-before-commit",
+    "write-after-commit",
+];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

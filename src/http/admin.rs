@@ -9,6 +9,7 @@ use super::problem::{self, Problem};
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
+use crate::fail_point;
 use crate::idempotency::{Key, RequestDigest, records};
 use crate::ledger::{Gate, LedgerError};
 
@@ -78,7 +79,9 @@ impl Write<'_> {
             let twin = self.earlier().await?;
             return twin.ok_or_else(|| Problem::new(&problem::IN_FLIGHT, "repeat the request"));
         }
+        fail_point!("write-before-commit");
         batch.commit().await?;
+        fail_point!("write-after-commit");
         Ok(json(StatusCode::CREATED, body))
     }
 

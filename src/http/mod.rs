@@ -26,6 +26,7 @@ mod oauth;
 mod orders;
 pub mod problem;
 mod refusals;
+mod rotation_steps;
 mod rotations;
 mod rpc;
 mod serve;
@@ -172,8 +173,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(rotations::list_rotations, rotations::open_rotation))
         .routes(routes!(rotations::show_rotation))
         .routes(routes!(rotations::generate_key))
-        .routes(routes!(rotations::submit_key))
-        .routes(routes!(rotations::confirm_registration))
+        .routes(routes!(rotation_steps::submit_key))
+        .routes(routes!(rotation_steps::confirm_registration))
         .routes(routes!(rotations::probe_key))
         .routes(routes!(rotations::switch_key))
         .routes(routes!(rotations::ask_removal))
@@ -183,6 +184,12 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(rotations::roll_back))
         .routes(routes!(refusals::explain_refusal))
         .routes(routes!(environments::list_environments))
+        .routes(routes!(rotation_steps::switch_key))
+        .routes(routes!(rotation_steps::ask_removal))
+        .routes(routes!(rotation_steps::prove_removal))
+        .routes(routes!(rotation_steps::close_rotation))
+        .routes(routes!(rotation_steps::abandon_rotation))
+        .routes(routes!(rotation_steps::roll_back))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::adopt_key))
         .routes(routes!(keys::show_key))

@@ -19,13 +19,11 @@ use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Resource};
-use crate::rotations::client::{
-    Confirmation, Emergency, NewClientRotation, RemovalRequest, Submission,
-};
+use crate::rotations::client::{Emergency, NewClientRotation};
 use crate::rotations::probe::{Outcome, Probe, Role};
 use crate::rotations::status::Status;
 use crate::rotations::watch::Whole;
-use crate::rotations::{self, Kind, Rotation, RotationError, Step, Taken};
+use crate::rotations::{self, Kind, Rotation, Step, Taken};
 
 /// A rotation that is wanted.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -71,7 +69,7 @@ pub(super) struct Plain {}
 pub(super) struct Because {
     /// For the record: 1 to 500 characters.
     #[schema(value_type = String)]
-    reason: Reason,
+    pub(super) reason: Reason,
 }
 
 /// A probe that is wanted.
@@ -259,7 +257,7 @@ pub(super) struct WholeView {
 }
 
 /// The id in the path. What cannot be one is not there.
-pub(super) struct Identified(RotationId);
+pub(super) struct Identified(pub(super) RotationId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Identified {
     type Rejection = Problem;
@@ -308,7 +306,11 @@ async fn visible(
 }
 
 /// A rotation that the caller may move.
-async fn movable(app: &App, caller: &Caller, id: RotationId) -> Result<Rotation, Problem> {
+pub(super) async fn movable(
+    app: &App,
+    caller: &Caller,
+    id: RotationId,
+) -> Result<Rotation, Problem> {
     let (rotation, subject) = visible(app, caller, id).await?;
     app.signer
         .may(caller, Action::RotateKey, &subject.resource)?;
@@ -465,7 +467,7 @@ pub(super) async fn open_rotation(
         .await
 }
 
-fn write<'a>(
+pub(super) fn write<'a>(
     app: &'a App,
     caller: &'a Caller,
     key: &'a IdempotencyKey,
@@ -563,114 +565,4 @@ pub(super) async fn probe_key(
     });
     done.await
         .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
-}
-
-/// Record what the counterparty confirmed
-///
-/// The fingerprint that they quote is compared with the new key's.
-#[utoipa::path(post, path = "/v1/rotations/{rotation}/confirm", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Confirmation,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
-pub(super) async fn confirm_registration(
-    State(app): State<App>,
-    caller: Caller,
-    Identified(id): Identified,
-    Required(key): Required,
-    Body(confirmation, request): Body<Confirmation>,
-) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    app.rotations
-        .compare(id, &confirmation.fingerprint, caller.id)
-        .await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .confirm(id, confirmation.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
-}
-
-/// Handlers of steps that are one transaction.
-macro_rules! steps {
-    ($(
-        $(#[doc = $doc:literal])+
-        $handler:ident, $path:literal, $body:ident, $gate:ident:
-            |$rotations:ident, $id:ident, $said:ident, $actor:ident, $batch:ident| $work:expr;
-    )*) => {$(
-        $(#[doc = $doc])+
-        #[utoipa::path(post, path = $path, tag = "rotations",
-            params(
-                ("rotation" = String, Path, description = "The rotation's id"),
-                ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-            ),
-            request_body = $body,
-            responses(
-            (status = 201, description = "Where the rotation is", body = Moved),
-            (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-        ))]
-        pub(super) async fn $handler(
-            State(app): State<App>,
-            caller: Caller,
-            Identified($id): Identified,
-            Required(key): Required,
-            Body($said, request): Body<$body>,
-        ) -> Result<Response, Problem> {
-            movable(&app, &caller, $id).await?;
-            write(&app, &caller, &key, request)
-                .run(Gate::$gate, async |$batch| {
-                    let ($rotations, $actor) = (&app.rotations, caller.id);
-                    let moved: Result<Rotation, RotationError> = $work.await;
-                    Ok(Moved::from(&moved?))
-                })
-                .await
-        }
-    )*};
-}
-
-steps! {
-    /// Record that the public half was sent
-    ///
-    /// To the counterparty, to be registered for the existing client.
-    submit_key, "/v1/rotations/{rotation}/submit", Submission, Shared:
-        |rotations, id, said, actor, batch| rotations.submit(id, said.clone(), actor, batch);
-    /// Let the new key sign
-    ///
-    /// In the place of the old one, on every replica, from the answer on.
-    switch_key, "/v1/rotations/{rotation}/switch", Because, Exclusive:
-        |rotations, id, said, actor, batch| rotations.switch(id, said.reason.clone(), actor, batch);
-    /// Record that the removal was asked for
-    ///
-    /// Of the old key; of the new one after a rotation was given up. Name both keys in the request.
-    ask_removal, "/v1/rotations/{rotation}/ask-removal", RemovalRequest, Shared:
-        |rotations, id, said, actor, batch| rotations.ask_removal(id, said.clone(), actor, batch);
-    /// Record that the removal is proved
-    ///
-    /// By probes: the key that goes is refused, and after that the one that stays works.
-    prove_removal, "/v1/rotations/{rotation}/prove-removal", Plain, Exclusive:
-        |rotations, id, _said, actor, batch| rotations.prove_removal(id, actor, batch);
-    /// Close a rotation
-    ///
-    /// The old key is deactivated.
-    close_rotation, "/v1/rotations/{rotation}/close", Because, Exclusive:
-        |rotations, id, said, actor, batch| rotations.close(id, said.reason.clone(), actor, batch);
-    /// Abandon a rotation
-    ///
-    /// Before the switch. A key that was submitted has to be removed by the counterparty all the same.
-    abandon_rotation, "/v1/rotations/{rotation}/abandon", Because, Shared:
-        |rotations, id, said, actor, batch| rotations.abandon(id, said.reason.clone(), actor, batch);
-    /// Roll a rotation back
-    ///
-    /// After the switch, while a probe shows that the counterparty still takes the old key.
-    roll_back, "/v1/rotations/{rotation}/roll-back", Because, Exclusive:
-        |rotations, id, said, actor, batch| rotations.roll_back(id, said.reason.clone(), actor, batch);
 }

@@ -89,7 +89,7 @@ impl World {
     }
 
     /// Takes a step; its state afterwards.
-    async fn step(&self, id: &str, step: &str) -> String {
+    pub(crate) async fn step(&self, id: &str, step: &str) -> String {
         let body = match step {
             "generate" | "prove-removal" => json!({}),
             "submit" | "ask-removal" => json!({ "channel": "portal", "reference": "CASE-7" }),
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// What a probe showed.
-    async fn probe(&self, id: &str, key: &str) -> String {
+    pub(crate) async fn probe(&self, id: &str, key: &str) -> String {
         let probed = ok(self.ask(id, "probes", &json!({ "key": key })).await);
         let outcome = probed["probe"]["outcome"].as_str();
         outcome.unwrap().to_owned()
@@ -126,7 +126,7 @@ impl World {
             .await;
     }
 
-    async fn remove(&self, key: &str) {
+    pub(crate) async fn remove(&self, key: &str) {
         let kid = self.key(key).await["jwk"]["kid"].clone();
         let path = format!("clients/cid/keys/{}", kid.as_str().unwrap());
         self.server
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// A trader asks for an assertion, which the server takes; under which key.
-    async fn works(&self) -> String {
+    pub(crate) async fn works(&self) -> String {
         let path = "/v1/clients/c/assertions";
         let issued = self.stand.trader.post(path, &json!({})).await;
         assert_eq!(issued.status, 200, "{}", issued.text);
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Makes all business look an hour old.
-    async fn age(&self) {
+    pub(crate) async fn age(&self) {
         let sql = "update intents set created_at = created_at - interval '1 hour'";
         sqlx::query(sql)
             .execute(&self.stand.database.pool)
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// Up to the new key's registration.
-    async fn registered(&self, new_key: &str) -> String {
+    pub(crate) async fn registered(&self, new_key: &str) -> String {
         let id = self.begin(&order(new_key)).await;
         self.step(&id, "generate").await;
         self.step(&id, "submit").await;

@@ -1,0 +1,268 @@
+//! The steps of `/v1/rotations/{rotation}`, each one transaction.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::body::Body;
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use super::rotations::{Because, Identified, Moved, Plain, movable, write};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::ledger::Gate;
+use crate::rotations::client::{Confirmation, RemovalRequest, Submission};
+
+/// Record what the counterparty confirmed
+///
+/// The fingerprint that they quote is compared with the new key's.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/confirm", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Confirmation,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn confirm_registration(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(confirmation, request): Body<Confirmation>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    app.rotations
+        .compare(id, &confirmation.fingerprint, caller.id)
+        .await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .confirm(id, confirmation.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Record that the public half was sent
+///
+/// To the counterparty, to be registered for the existing client.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/submit", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Submission,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn submit_key(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<Submission>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations.submit(id, said.clone(), caller.id, batch).await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Let the new key sign
+///
+/// In the place of the old one, on every replica, from the answer on.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/switch", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn switch_key(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<Because>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Exclusive, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .switch(id, said.reason.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Record that the removal was asked for
+///
+/// Of the old key; of the new one after a rotation was given up. Name both keys in the request.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/ask-removal", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = RemovalRequest,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn ask_removal(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<RemovalRequest>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .ask_removal(id, said.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Record that the removal is proved
+///
+/// By probes: the key that goes is refused, and after that the one that stays works.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/prove-removal", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Plain,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn prove_removal(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(Plain {}, request): Body<Plain>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Exclusive, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations.prove_removal(id, caller.id, batch).await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Close a rotation
+///
+/// The old key is deactivated.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/close", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn close_rotation(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<Because>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Exclusive, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .close(id, said.reason.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Abandon a rotation
+///
+/// Before the switch. A key that was submitted has to be removed by the counterparty all the same.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/abandon", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn abandon_rotation(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<Because>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .abandon(id, said.reason.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}
+
+/// Roll a rotation back
+///
+/// After the switch, while a probe shows that the counterparty still takes the old key.
+#[utoipa::path(post, path = "/v1/rotations/{rotation}/roll-back", tag = "rotations",
+    params(
+        ("rotation" = String, Path, description = "The rotation's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "Where the rotation is", body = Moved),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn roll_back(
+    State(app): State<App>,
+    caller: Caller,
+    Identified(id): Identified,
+    Required(key): Required,
+    Body(said, request): Body<Because>,
+) -> Result<Response, Problem> {
+    movable(&app, &caller, id).await?;
+    write(&app, &caller, &key, request)
+        .run(Gate::Exclusive, async |batch| {
+            let rotations = &app.rotations;
+            let moved = rotations
+                .roll_back(id, said.reason.clone(), caller.id, batch)
+                .await?;
+            Ok(Moved::from(&moved))
+        })
+        .await
+}

@@ -10,7 +10,8 @@ use super::rotations::{Because, Identified, Moved, Plain, movable, write};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::ledger::Gate;
-use crate::rotations::client::{Confirmation, RemovalRequest, Submission};
+use crate::rotations::client::{Confirmation, Submission};
+use crate::rotations::removal::RemovalRequest;
 
 /// Record what the counterparty confirmed
 ///

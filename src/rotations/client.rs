@@ -1,36 +1,23 @@
-//! The rotation of a client's key: the documentation's five steps, and the proofs between them.
-//!
-//! # Why a removal needs two probes
-//! That the old key is refused may also mean that the server refuses everything, or that the wrong key
-//! was removed. Only a new key that works, seen after the refusal, tells these apart.
+//! The rotation of a client's key: the documentation's five steps, up to the switch and back.
+//! [`removal`](super::removal) has the rest.
 
 use time::{Duration, OffsetDateTime};
 
-use super::evidence::{
-    Confirmed, Ended, KeyNamed, Opened, Proved, RemovalAsked, RemovalProved, Submitted,
-};
-use super::probe::{Outcome, Probe, Role, latest};
-use super::{
-    Kind, Order, Rotation, RotationError, Rotations, State, Step, Subject, Taken, records,
-};
+use super::evidence::{Confirmed, KeyNamed, Opened, Proved, Submitted};
+use super::fingerprint::{is_of, plain_hex};
+use super::probe::{Outcome, Role, latest};
+use super::removal::{PROOF_LASTS, asked_at, left_behind, not_ready, works};
+use super::{Kind, Order, Rotation, RotationError, Rotations, State, Step, Subject, records};
 use crate::audit::Batch;
 use crate::counterparty::QUOTE_LIMIT;
-use crate::custody::{Algorithm, PublicKey};
+use crate::custody::Algorithm;
 use crate::id::{CallerId, ClientId, RotationId};
 use crate::keys::{Key, KeyState, NewKey, Purpose, Reason};
 use crate::name::Name;
 use crate::oauth::clients::Client;
 
-/// How old a probe may be on which the new key begins to sign, or a removal counts as proved.
-const PROOF_LASTS: Duration = Duration::hours(24);
-
 /// How old a probe may be on which a rotation is rolled back.
 const WAY_BACK_LASTS: Duration = Duration::minutes(10);
-
-/// What an access token of the Exchange API lives, where no probe has told, and what is added to be
-/// sure, in seconds.
-const TOKEN_S: i64 = 180;
-const MARGIN_S: i64 = 60;
 
 /// What it takes to open the rotation of a client's key.
 #[derive(Clone, Debug)]
@@ -100,114 +87,6 @@ pub struct Confirmation {
     /// When they let the key expire, where they said so.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-}
-
-/// That the counterparty was asked to remove a key.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RemovalRequest {
-    /// By which way.
-    #[schema(value_type = String)]
-    pub channel: Reason,
-    /// Their case or ticket.
-    #[schema(value_type = String)]
-    pub reference: Reason,
-}
-
-impl Rotation {
-    /// Which of the two keys is to leave the counterparty: the old one, or the new one where the
-    /// rotation was given up.
-    pub fn goes(&self) -> Role {
-        match self.state {
-            State::Abandoned | State::RolledBack => Role::New,
-            _ => Role::Old,
-        }
-    }
-}
-
-/// Whether a rotation that was given up may have left its new key at the counterparty.
-pub(super) fn left_behind(rotation: &Rotation, steps: &[Taken]) -> bool {
-    let given_up = matches!(rotation.state, State::Abandoned | State::RolledBack);
-    let took = |step| steps.iter().any(|it| it.step == step);
-    rotation.kind == Kind::Client && given_up && took(Step::Submit) && !took(Step::ProveRemoval)
-}
-
-/// When the removal was asked for of the key that is to go now.
-pub(super) fn asked_at(rotation: &Rotation, steps: &[Taken]) -> Option<OffsetDateTime> {
-    let of_this_key = |it: &&Taken| {
-        let given_up = matches!(it.to, State::Abandoned | State::RolledBack);
-        it.step == Step::AskRemoval && given_up == (rotation.goes() == Role::New)
-    };
-    let asked = steps.iter().find(of_this_key);
-    asked.map(|it| it.at)
-}
-
-fn not_ready(why: impl Into<String>) -> RotationError {
-    RotationError::NotReady(why.into())
-}
-
-/// The probe of a role that shows that its key works: its latest word, and no older than this.
-fn works(
-    probes: &[Probe],
-    role: Role,
-    lasts: Duration,
-    now: OffsetDateTime,
-) -> Result<&Probe, RotationError> {
-    let name = role.name();
-    let probe = latest(probes, role).ok_or_else(|| {
-        not_ready(format!(
-            "no probe of the {name} key has said anything yet: probe it"
-        ))
-    })?;
-    if probe.outcome != Some(Outcome::Succeeded) {
-        let why = format!(
-            "the counterparty refused the {name} key at {}",
-            probe.begun_at
-        );
-        return Err(not_ready(why));
-    }
-    if probe.begun_at < now - lasts {
-        let why =
-            format!("the last probe of the {name} key that worked is too old: probe it again");
-        return Err(not_ready(why));
-    }
-    Ok(probe)
-}
-
-/// The probes that show that a key was removed: a refusal after the removal was asked for, and after
-/// that the other key at work.
-pub(super) fn removal<'a>(
-    rotation: &Rotation,
-    steps: &[Taken],
-    probes: &'a [Probe],
-    now: OffsetDateTime,
-) -> Result<(&'a Probe, &'a Probe), RotationError> {
-    let (goes, stays) = match rotation.goes() {
-        Role::Old => (Role::Old, Role::New),
-        Role::New => (Role::New, Role::Old),
-    };
-    let asked = asked_at(rotation, steps)
-        .ok_or_else(|| not_ready("the removal has not been asked for (ask-removal)"))?;
-    let refused = latest(probes, goes).filter(|it| it.begun_at > asked);
-    let name = goes.name();
-    let refused = refused
-        .ok_or_else(|| not_ready(format!("probe the {name} key: it has to be refused now")))?;
-    if refused.outcome != Some(Outcome::Refused) {
-        let why = format!(
-            "the counterparty still took the {name} key at {}: it has not been removed",
-            refused.begun_at
-        );
-        return Err(not_ready(why));
-    }
-    let name = stays.name();
-    let works = works(probes, stays, PROOF_LASTS, now)?;
-    if works.begun_at < refused.begun_at {
-        let why = format!(
-            "probe the {name} key once more: that it works has to be seen after the other was refused, or they may have removed the wrong one"
-        );
-        return Err(not_ready(why));
-    }
-    Ok((refused, works))
 }
 
 impl Rotations {
@@ -470,108 +349,6 @@ impl Rotations {
         Ok(())
     }
 
-    /// Records that the counterparty was asked to remove the key that goes.
-    pub async fn ask_removal(
-        &self,
-        id: RotationId,
-        request: RemovalRequest,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::AskRemoval)?;
-        let steps = records::steps_in(id, batch.tx()).await?;
-        let (goes, stays) = self.going(&rotation, batch).await?;
-        let to = match rotation.state {
-            State::Switched | State::RemovalAsked => State::RemovalAsked,
-            State::Abandoned | State::RolledBack => {
-                if !left_behind(&rotation, &steps) {
-                    return Err(not_ready("the new key never left, or is removed already"));
-                }
-                rotation.state
-            }
-            early => {
-                if !out_of_service(&goes) {
-                    let why = "the old key still signs: before the switch its removal is asked for only once it is suspended or compromised";
-                    return Err(not_ready(why));
-                }
-                early
-            }
-        };
-        self.soaked(&rotation, &goes, batch).await?;
-        let evidence = RemovalAsked {
-            goes: KeyNamed::from(&goes),
-            stays: stays.as_ref().map(KeyNamed::from),
-            channel: request.channel,
-            reference: request.reference,
-        };
-        self.take(&rotation, Step::AskRemoval, to, &evidence, actor, batch)
-            .await
-    }
-
-    /// Records that the key that goes was removed: it is refused, and the other one works.
-    pub async fn prove_removal(
-        &self,
-        id: RotationId,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::ProveRemoval)?;
-        let steps = records::steps_in(id, batch.tx()).await?;
-        let given_up = rotation.goes() == Role::New;
-        if given_up && !left_behind(&rotation, &steps) {
-            return Err(not_ready("the new key never left, or is removed already"));
-        }
-        let now = records::now(batch.tx()).await?;
-        let probes = records::probes_in(id, batch.tx()).await?;
-        let (refused, works) = removal(&rotation, &steps, &probes, now)?;
-        let evidence = RemovalProved {
-            refused: refused.id,
-            works: works.id,
-        };
-        let to = if given_up {
-            rotation.state
-        } else {
-            State::RemovalProved
-        };
-        let moved = self
-            .take(&rotation, Step::ProveRemoval, to, &evidence, actor, batch)
-            .await?;
-        if rotation.state == State::RolledBack {
-            let (goes, _) = self.going(&rotation, batch).await?;
-            self.retire(&goes, &rotation, actor, batch).await?;
-        }
-        Ok(moved)
-    }
-
-    /// Finishes: the old key is deactivated.
-    pub async fn close(
-        &self,
-        id: RotationId,
-        reason: Reason,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Close)?;
-        let (old, _) = self.both(&rotation, batch).await?;
-        self.soaked(&rotation, &old, batch).await?;
-        let evidence = Ended { reason };
-        let moved = self
-            .take(
-                &rotation,
-                Step::Close,
-                State::Closed,
-                &evidence,
-                actor,
-                batch,
-            )
-            .await?;
-        self.retire(&old, &rotation, actor, batch).await?;
-        Ok(moved)
-    }
-
     /// Goes back to the old key, at the exclusive gate, while the counterparty still takes it.
     pub async fn roll_back(
         &self,
@@ -620,52 +397,17 @@ impl Rotations {
         Ok(moved)
     }
 
-    /// Takes a key that was removed out of use for good. A compromised one stays what it is.
-    async fn retire(
-        &self,
-        key: &Key,
-        rotation: &Rotation,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<(), RotationError> {
-        if key.state.step(KeyState::Deactivated).is_ok() {
-            let reason = format!("rotation {}", rotation.id);
-            let reason = Reason::try_from(reason).expect("an id is plain text");
-            let to = KeyState::Deactivated;
-            self.0.keys.step(key, to, &reason, actor, batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Refuses while a key that goes has signed business a moment ago: what it signed may still be on
-    /// its way, and whoever asked for it may not know of the switch.
-    async fn soaked(
+    pub(super) async fn new_key(
         &self,
         rotation: &Rotation,
-        goes: &Key,
         batch: &mut Batch,
-    ) -> Result<(), RotationError> {
-        if out_of_service(goes) {
-            return Ok(());
-        }
-        let client = self.client(rotation).await?;
-        let lifetime_s = self.0.clients.environment(&client)?.lifetime_s.seconds();
-        let token_s = records::token_life(rotation.id, batch.tx()).await?;
-        let needed_s = lifetime_s + token_s.map_or(TOKEN_S, i64::from) + MARGIN_S;
-        let soak_s = needed_s.max(i64::from(self.0.settings.soak_s));
-        match records::soaks_for(goes.id, soak_s, batch.tx()).await? {
-            None => Ok(()),
-            Some(retry_after_s) => Err(RotationError::Soaking { retry_after_s }),
-        }
-    }
-
-    async fn new_key(&self, rotation: &Rotation, batch: &mut Batch) -> Result<Key, RotationError> {
+    ) -> Result<Key, RotationError> {
         let id = rotation.new_key.ok_or(RotationError::Changed)?;
         Ok(self.0.keys.within(id, batch).await?)
     }
 
     /// The old and the new key.
-    async fn both(
+    pub(super) async fn both(
         &self,
         rotation: &Rotation,
         batch: &mut Batch,
@@ -673,129 +415,10 @@ impl Rotations {
         let old = self.0.keys.within(rotation.old_key, batch).await?;
         Ok((old, self.new_key(rotation, batch).await?))
     }
-
-    /// The key that goes and, if there is one, the key that stays.
-    async fn going(
-        &self,
-        rotation: &Rotation,
-        batch: &mut Batch,
-    ) -> Result<(Key, Option<Key>), RotationError> {
-        let old = self.0.keys.within(rotation.old_key, batch).await?;
-        let new = match rotation.new_key {
-            Some(_) => Some(self.new_key(rotation, batch).await?),
-            None => None,
-        };
-        let new = new.filter(|key| key.public_key.is_some());
-        match (rotation.goes(), new) {
-            (Role::New, Some(new)) => Ok((new, Some(old))),
-            (_, new) => Ok((old, new)),
-        }
-    }
-
-    /// The keys that a client's JWKS shows: the one that signs, the one that comes, and those that went
-    /// until their removal is proved. None that is out of service.
-    pub async fn published(&self, client: &Client) -> Result<Vec<Key>, RotationError> {
-        let mut ids = Vec::new();
-        for rotation in records::of_client(client.id, self.ledger()).await? {
-            let (old, new) = (rotation.old_key, rotation.new_key);
-            match rotation.state {
-                State::Requested | State::RemovalProved | State::Closed | State::Abandoned => {}
-                State::RolledBack => {
-                    let steps = records::steps(&[rotation.id], self.ledger()).await?;
-                    if left_behind(&rotation, &steps) {
-                        ids.extend(new);
-                    }
-                }
-                _ => ids.extend([old].into_iter().chain(new)),
-            }
-        }
-        ids.retain(|id| *id != client.key.id);
-        let mut keys = self.0.keys.by_ids(&ids).await?;
-        keys.insert(0, client.key.clone());
-        let shown = |key: &Key| {
-            let serves = matches!(
-                key.state,
-                KeyState::PreActivation | KeyState::Active | KeyState::Retiring
-            );
-            serves && key.public_key.is_some()
-        };
-        keys.retain(shown);
-        Ok(keys)
-    }
-}
-
-/// Whether a key was taken out of service for cause.
-fn out_of_service(key: &Key) -> bool {
-    matches!(key.state, KeyState::Suspended | KeyState::Compromised)
 }
 
 fn pem_sha256(key: &Key) -> Result<String, RotationError> {
     use sha2::{Digest, Sha256};
     let public = key.public_key.as_ref().ok_or(RotationError::Changed)?;
     Ok(hex::encode(Sha256::digest(public.to_pem())))
-}
-
-/// Hexadecimal digits without what people put between them.
-fn plain_hex(text: &str) -> String {
-    let text = text.trim().to_ascii_lowercase();
-    let text = text.strip_prefix("sha256:").unwrap_or(&text);
-    text.chars().filter(|c| !matches!(c, ':' | ' ')).collect()
-}
-
-/// Whether a quoted fingerprint is this key's, whole: no part of one counts.
-fn is_of(quoted: &str, key: &PublicKey) -> bool {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-    let fingerprint = key.fingerprint();
-    let text = quoted.trim();
-    let text = text.strip_prefix("SHA256:").unwrap_or(text);
-    let bare = text.trim_end_matches('=');
-    plain_hex(quoted) == hex::encode(fingerprint)
-        || bare == STANDARD_NO_PAD.encode(fingerprint)
-        || bare == URL_SAFE_NO_PAD.encode(fingerprint)
-        || bare == key.thumbprint()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_is_recognised_in_every_form_and_only_whole() {
-        let rsa = rsa::RsaPublicKey::new(
-            rsa::BigUint::from_bytes_be(&[0xc3; 256]),
-            rsa::BigUint::from(65_537_u32),
-        );
-        let key = PublicKey::Rsa(rsa.unwrap());
-        let hex = hex::encode(key.fingerprint());
-        let pairs: Vec<_> = hex.as_bytes().chunks(2).collect();
-        let colons = pairs
-            .iter()
-            .map(|pair| std::str::from_utf8(pair).unwrap().to_uppercase())
-            .collect::<Vec<_>>()
-            .join(":");
-        use base64::Engine as _;
-        let base64 = base64::engine::general_purpose::STANDARD.encode(key.fingerprint());
-        for good in [
-            &hex,
-            &hex.to_uppercase(),
-            &colons,
-            &format!("SHA256:{base64}"),
-            &base64,
-            &key.thumbprint(),
-            &format!(" {hex}\n"),
-        ] {
-            assert!(is_of(good, &key), "{good}");
-        }
-        for bad in [
-            "",
-            "sha256:",
-            &hex[..62],
-            &colons[..47],
-            &base64[..20],
-            "==",
-        ] {
-            assert!(!is_of(bad, &key), "{bad}");
-        }
-    }
 }

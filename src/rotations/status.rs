@@ -2,8 +2,8 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::client::{asked_at, left_behind, removal};
 use super::probe::{Outcome, Probe, Role, latest};
+use super::removal::{asked_at, left_behind, removal};
 use super::{Kind, Rotation, Settings, State, Step, Taken};
 
 /// Who has to move.

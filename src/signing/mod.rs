@@ -557,9 +557,12 @@ impl Signer {
 
 /// Whether a key with this state signs for this.
 fn signs(state: KeyState, business: Business) -> bool {
-    use KeyState::{Active, Compromised, PreActivation, Retiring, Suspended};
+    use KeyState::{Active, Compromised, Deactivated, PreActivation, Retiring, Suspended};
     match business {
         Business::Ordinary => state == Active,
-        Business::Probe => matches!(state, PreActivation | Retiring | Suspended | Compromised),
+        Business::Probe => matches!(
+            state,
+            PreActivation | Retiring | Suspended | Compromised | Deactivated
+        ),
     }
 }

@@ -639,6 +639,25 @@ async fn the_wrong_key_removed_is_noticed_and_the_way_back_is_open() {
 }
 
 #[tokio::test]
+async fn a_removal_is_proved_of_an_old_key_that_was_deactivated_meanwhile() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let id = world.registered("k2").await;
+    world.step(&id, "switch").await;
+    world.age().await;
+    world.step(&id, "ask-removal").await;
+    // By hand, or because its period is over.
+    let end = json!({ "to": "deactivated", "reason": "period" });
+    ok(world.stand.operator.post("/v1/keys/k1/steps", &end).await);
+    world.remove("k1").await;
+    assert_eq!(world.probe(&id, "old").await, "refused");
+    assert_eq!(world.probe(&id, "new").await, "succeeded");
+    assert_eq!(world.step(&id, "prove-removal").await, "removal-proved");
+    assert_eq!(world.step(&id, "close").await, "closed");
+}
+
+#[tokio::test]
 async fn in_an_emergency_the_old_key_stops_first_and_may_be_removed_first() {
     let Some(world) = World::open().await else {
         return;

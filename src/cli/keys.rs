@@ -1,7 +1,7 @@
 //! `chancery keys`
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Service;
@@ -47,33 +47,7 @@ pub(super) enum Command {
         service: Service,
     },
     /// Take over a key that is in a device already; it signs nothing before it is activated
-    Adopt {
-        /// A name that no other key has.
-        name: String,
-        /// wallet or client.
-        #[arg(long)]
-        purpose: String,
-        /// The [custody.NAME] section of the device.
-        #[arg(long)]
-        backend: String,
-        /// What the device calls the key: its ARN, never an alias.
-        #[arg(long, alias = "device-ref")]
-        arn: String,
-        /// Where the key is used, such as prod.
-        #[arg(long)]
-        environment: String,
-        /// The desk or team.
-        #[arg(long)]
-        owner: String,
-        /// How many days it is in use.
-        #[arg(long)]
-        cryptoperiod_days: Option<u16>,
-        /// The address or fingerprint that it has to have.
-        #[arg(long)]
-        expected: Option<String>,
-        #[command(flatten)]
-        service: Service,
-    },
+    Adopt(Adopt),
     /// Show a key's public half in all the forms that a counterparty may ask for
     Bundle {
         /// The key's name.
@@ -141,6 +115,68 @@ pub(super) enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Adopt {
+    /// A name that no other key has.
+    name: String,
+    /// wallet or client.
+    #[arg(long)]
+    purpose: String,
+    /// The [custody.NAME] section of the device.
+    #[arg(long)]
+    backend: String,
+    /// What the device calls the key: its ARN, never an alias.
+    #[arg(long, alias = "device-ref")]
+    arn: String,
+    /// Where the key is used, such as prod.
+    #[arg(long)]
+    environment: String,
+    /// The desk or team.
+    #[arg(long)]
+    owner: String,
+    /// How many days it is in use.
+    #[arg(long)]
+    cryptoperiod_days: Option<u16>,
+    /// The address or fingerprint that it has to have.
+    #[arg(long)]
+    expected: Option<String>,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl Adopt {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self {
+            name,
+            purpose,
+            backend,
+            arn,
+            environment,
+            owner,
+            cryptoperiod_days,
+            expected,
+            service,
+        } = self;
+        let body = json!({
+            "name": name, "purpose": purpose, "backend": backend, "device_ref": arn,
+            "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
+            "expected": expected,
+        });
+        let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
+        print_json(&adopted)?;
+        let member = if adopted["address"].is_null() {
+            "fingerprint"
+        } else {
+            "address"
+        };
+        let public = adopted[member].as_str().unwrap_or_default();
+        eprintln!(
+            "Compare its {member}, {public}, with what you expect; then: chancery keys step {name} active --reason …"
+        );
+        Ok(())
+    }
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { service } => print_json(&service.client()?.get("/v1/keys").await?),
@@ -203,35 +239,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({ "reason": reason });
             post(&service, &name, "destruction/cancel", &body).await
         }
-        Command::Adopt {
-            name,
-            purpose,
-            backend,
-            arn,
-            environment,
-            owner,
-            cryptoperiod_days,
-            expected,
-            service,
-        } => {
-            let body = json!({
-                "name": name, "purpose": purpose, "backend": backend, "device_ref": arn,
-                "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
-                "expected": expected,
-            });
-            let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
-            print_json(&adopted)?;
-            let member = if adopted["address"].is_null() {
-                "fingerprint"
-            } else {
-                "address"
-            };
-            let public = adopted[member].as_str().unwrap_or_default();
-            eprintln!(
-                "Compare its {member}, {public}, with what you expect; then: chancery keys step {name} active --reason …"
-            );
-            Ok(())
-        }
+        Command::Adopt(adopt) => adopt.run().await,
         Command::Step {
             name,
             to,

@@ -7,6 +7,8 @@ use crate::kms_server::{Fault, MiniStack, Proxy, REGION};
 use crate::stand::refused;
 use crate::support::{Caller, Deployment, Postgres, Server, desk, order, skip};
 
+const PATH: &str = "/v1/keys/adopt";
+
 /// Who the service is at KMS.
 const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "test"),
@@ -249,24 +251,28 @@ async fn a_signature_of_another_key_never_leaves() {
     assert_eq!(world.order().await.status, 200);
 }
 
+/// What is said to adopt a wallet's key.
+fn adoption(arn: &str) -> Value {
+    json!({
+        "name": "old", "purpose": "wallet", "backend": "kms", "device_ref": arn,
+        "environment": "dev01", "owner": "k",
+    })
+}
+
 #[tokio::test]
-async fn a_key_that_is_in_kms_already_is_adopted_by_its_arn() {
+async fn what_is_adopted_has_an_arn_fits_and_is_new() {
     let Some(world) = World::open("").await else {
         return;
     };
     let spec = |spec: &str| json!({ "KeySpec": spec, "KeyUsage": "SIGN_VERIFY" });
     let arn = world.kms.create(&spec("ECC_SECG_P256K1")).await;
     let rsa = world.kms.create(&spec("RSA_2048")).await;
-    let adoption = json!({
-        "name": "old", "purpose": "wallet", "backend": "kms", "device_ref": arn,
-        "environment": "dev01", "owner": "k",
-    });
+    let adoption = adoption(&arn);
     let with = |member: &str, value: Value| {
         let mut adoption = adoption.clone();
         adoption[member] = value;
         adoption
     };
-    const PATH: &str = "/v1/keys/adopt";
     let denied = world.in_kms.post(PATH, &adoption).await;
     refused("a trader", &denied, 403, "denied", "adopt_key");
     let alias = arn.split(":key/").next().unwrap().to_owned() + ":alias/x";
@@ -340,7 +346,16 @@ async fn a_key_that_is_in_kms_already_is_adopted_by_its_arn() {
         "not-adoptable",
         "on record already",
     );
+}
 
+#[tokio::test]
+async fn a_key_that_is_in_kms_already_is_adopted_by_its_arn() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    let spec = json!({ "KeySpec": "ECC_SECG_P256K1", "KeyUsage": "SIGN_VERIFY" });
+    let arn = world.kms.create(&spec).await;
+    let adoption = adoption(&arn);
     let first = world
         .operator
         .post_as("once", PATH, &adoption)

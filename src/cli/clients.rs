@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
+use super::exchange::{self, Asked};
 use super::{print_json, print_line};
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,13 @@ pub(super) enum Command {
         name: String,
         #[command(flatten)]
         service: Service,
+    },
+    /// Show what a client's tokens may do: granted scopes, permitted ones, endpoints
+    Scopes {
+        /// The client's name.
+        name: String,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Get an access token of the Exchange API
     Token {
@@ -73,6 +81,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Jwks { name, service } => {
             let path = format!("/v1/clients/{name}/jwks.json");
             print_json(&service.client()?.get(&path).await?)
+        }
+        Command::Scopes { name, asked } => {
+            let path = format!("/v1/clients/{name}/scopes");
+            let answer = asked.service.client()?.get(&path).await?;
+            asked.print(&answer, exchange::client_scopes)
         }
         Command::Token {
             name,

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::CustodyError;
 use crate::keys::{self, KeyState};
+use crate::oauth::discovery::{self, Undiscovered};
 use crate::policy::Policy;
 use crate::sealing::SealingKey;
 
@@ -37,6 +38,12 @@ impl Report {
             }
         }
     }
+}
+
+/// Prints what could not be found out, which may be all right.
+fn unknown(what: &str, detail: &str, advice: &str) {
+    print_line(&format!("?      {what}: {detail}"));
+    print_line(&format!("       {advice}"));
 }
 
 /// Checks everything that can be checked, even after something is wrong.
@@ -106,6 +113,7 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
         }
     }
     check_venues(&mut report, &config).await;
+    check_environments(&mut report, &config).await;
     if report.wrong > 0 {
         bail!("{} of the checks found something wrong", report.wrong);
     }
@@ -160,6 +168,36 @@ async fn check_venues(report: &mut Report, config: &Config) {
             verdict,
             ADVICE,
         );
+    }
+}
+
+/// What an authorization server says of itself is compared with the configuration, and never taken
+/// over; and its clock with ours, for assertions live a minute.
+async fn check_environments(report: &mut Report, config: &Config) {
+    const ADVICE: &str = "compare [oauth.environments] with the counterparty's documentation, let the host reach it, or synchronize the clock";
+    for (name, environment) in &config.oauth.environments {
+        let what = format!("environment {name}");
+        let verdict = match discovery::ask(environment).await {
+            Ok(found) => {
+                let ahead_s = found.server_time.map(|at| Clock::system().unix_s() - at);
+                let clock = ahead_s.map_or("it does not tell its time".to_owned(), |ahead_s| {
+                    format!("our clock is {ahead_s} s ahead of its")
+                });
+                let wrong = found.contradicts(environment);
+                if wrong.is_none() && ahead_s.is_none_or(|it| it.abs() <= 5) {
+                    Ok(format!("{}; {clock}", environment.token_endpoint))
+                } else {
+                    Err(wrong.unwrap_or(clock))
+                }
+            }
+            // A host that only signs assertions does not have to reach it.
+            Err(Undiscovered::NoReply(error)) => {
+                unknown(&what, &format!("{}: {error}", environment.issuer), ADVICE);
+                continue;
+            }
+            Err(error) => Err(format!("{}: {error}", environment.issuer)),
+        };
+        report.check(&what, verdict, ADVICE);
     }
 }
 

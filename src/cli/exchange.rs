@@ -30,6 +30,13 @@ pub(super) enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Say why the Exchange API, or its authorization server, refused
+    Explain(Refusal),
+    /// List the environments that the service is configured for
+    Environments {
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Look into an access token: what it grants and what that opens. Its signature is not checked
     Token {
         /// The file with the token; `-` is standard input.
@@ -41,6 +48,96 @@ pub(super) enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+}
+
+/// What was refused, as far as you know.
+#[derive(Debug, Args)]
+pub(super) struct Refusal {
+    /// The HTTP status of the answer.
+    #[arg(long)]
+    status: Option<u16>,
+    /// The gRPC status of the answer, as a number.
+    #[arg(long, allow_negative_numbers = true)]
+    grpc_status: Option<i64>,
+    /// The file with the answer's body; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// A header of the answer, such as "Date: …"; may be repeated.
+    #[arg(long, value_name = "HEADER")]
+    header: Vec<String>,
+    /// Who answered: api or token-endpoint.
+    #[arg(long)]
+    from: Option<String>,
+    /// What came instead of an answer: timeout, reset or unreachable.
+    #[arg(long)]
+    failure: Option<String>,
+    /// The call that was refused, such as "GET /v1/positions".
+    #[arg(long)]
+    call: Option<String>,
+    /// The environment.
+    #[arg(long)]
+    environment: Option<String>,
+    /// The client's name here.
+    #[arg(long)]
+    client: Option<String>,
+    /// The file with the assertion that was sent. Its signature is not looked at.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["claims", "id"])]
+    assertion: Option<PathBuf>,
+    /// The file with the assertion's claims, as JSON.
+    #[arg(long, value_name = "FILE", conflicts_with = "id")]
+    claims: Option<PathBuf>,
+    /// The assertion's id here.
+    #[arg(long)]
+    id: Option<String>,
+    /// The file with the access token that the call was made with.
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// When it was sent, in seconds since 1970.
+    #[arg(long)]
+    sent_at: Option<i64>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+impl Refusal {
+    fn question(&self) -> anyhow::Result<Value> {
+        let text = |file: &Option<PathBuf>| file.as_deref().map(read).transpose();
+        let mut question = serde_json::Map::new();
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                question.insert(name.to_owned(), value);
+            }
+        };
+        let body = text(&self.body)?;
+        if self.status.is_some() || self.grpc_status.is_some() || body.is_some() {
+            let headers: serde_json::Map<_, _> = self
+                .header
+                .iter()
+                .filter_map(|line| line.split_once(':'))
+                .map(|(name, value)| (name.trim().to_owned(), value.trim().into()))
+                .collect();
+            put(
+                "answer",
+                json!({
+                    "status": self.status, "grpc_status": self.grpc_status, "body": body,
+                    "from": self.from, "headers": headers,
+                }),
+            );
+        }
+        let claims = text(&self.claims)?;
+        let claims = claims.map(|it| serde_json::from_str::<Value>(&it));
+        let claims = claims.transpose().context("the claims are not JSON")?;
+        put("failure", json!(self.failure));
+        put("call", json!(self.call.as_deref().map(call)));
+        put("environment", json!(self.environment));
+        put("client", json!(self.client));
+        put("assertion", json!(text(&self.assertion)?));
+        put("claims", json!(claims));
+        put("id", json!(self.id));
+        put("token", json!(text(&self.token)?));
+        put("sent_at", json!(self.sent_at));
+        Ok(question.into())
+    }
 }
 
 /// Which service, and in which form the answer is printed.
@@ -96,6 +193,20 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let answer = asked.service.client()?.get(&path).await?;
             asked.print(&answer, endpoints)
         }
+        Command::Explain(refusal) => {
+            let question = refusal.question()?;
+            let client = refusal.asked.service.client()?;
+            let answer = client.post("/v1/exchange/explain", &question).await?;
+            refusal.asked.print(&answer, explained)
+        }
+        Command::Environments { asked } => {
+            let answer = asked.service.client()?.get("/v1/environments").await?;
+            asked.print(&answer, |answer| {
+                let members = ["name", "api_url", "assertion_aud", "kid", "lifetime_s"];
+                let rows = table::rows(answer, &members);
+                table::print(&["name", "api", "aud", "kid", "life (s)"], &rows);
+            })
+        }
         Command::Token {
             file,
             wanted,
@@ -122,6 +233,58 @@ fn endpoints(list: &Value) {
         }
     }
     table::print(&["method", "endpoint", "scope", "note"], &rows);
+}
+
+fn explained(answer: &Value) {
+    let findings = answer["findings"].as_array().into_iter().flatten();
+    for finding in findings {
+        let said = |member: &str| table::cell(&finding[member]);
+        print_line(&format!("{}: {}", said("code"), said("detail")));
+        print_line(&format!("    {}", said("action")));
+    }
+    match answer["verdict"].as_str() {
+        Some("nothing-wrong") => print_line("Nothing is wrong that can be seen here."),
+        Some("none-of-these") => print_line("It is none of the things that are known."),
+        _ => {}
+    }
+    let notes = answer["notes"].as_array().into_iter().flatten();
+    for note in notes {
+        print_line(&format!("note: {}", table::cell(note)));
+    }
+    let expected = &answer["expected"];
+    if !expected.is_null() {
+        print_line("");
+        for member in [
+            "environment",
+            "token_endpoint",
+            "audience",
+            "aud",
+            "typ",
+            "kid",
+        ] {
+            print_line(&format!("{member:<15} {}", table::cell(&expected[member])));
+        }
+    }
+}
+
+/// What a client's tokens may do.
+pub(super) fn client_scopes(answer: &Value) {
+    let granted = &answer["granted"];
+    let known = match (granted.is_null(), &answer["granted_is_all"]) {
+        (true, _) => "not known: no token was fetched here yet".to_owned(),
+        (false, Value::Bool(true)) => table::cell(granted),
+        (false, _) => format!("{}, and perhaps more", table::cell(granted)),
+    };
+    print_line(&format!("granted      {known}"));
+    for (title, member) in [
+        ("as of", "granted_at"),
+        ("permitted", "permitted"),
+        ("not granted", "not_granted"),
+    ] {
+        print_line(&format!("{title:<12} {}", table::cell(&answer[member])));
+    }
+    print_line("");
+    endpoints(&answer["opens"]);
 }
 
 fn token_scopes(answer: &Value) {

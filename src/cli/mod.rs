@@ -65,7 +65,7 @@ enum Command {
     /// Make, list and show OAuth clients
     #[command(subcommand)]
     Clients(clients::Command),
-    /// Scopes, endpoints and tokens of the Exchange API
+    /// Scopes, endpoints, environments and refusals of the Exchange API
     #[command(subcommand)]
     Exchange(exchange::Command),
     /// Replace keys, step by step, and see where that stands

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use time::OffsetDateTime;
 
-use super::body::{Asked, Body};
+use super::body::{Asked, Body, Named};
 use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
@@ -15,6 +15,7 @@ use crate::oauth::environment::Environment;
 use crate::oauth::scopes::{
     Endpoint, Match, Method, Scope, Table, TokenClaims, Wanted, documented_name,
 };
+use crate::policy::Action;
 
 /// As many calls are looked up at a time.
 const WANTED_LIMIT: usize = 100;
@@ -256,4 +257,76 @@ fn placed<'a>(
     let missing = || Problem::not_found("environment");
     let found = app.clients.environments().get_key_value(name);
     found.map(Some).ok_or_else(missing)
+}
+
+/// What a client's tokens may do, for you.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ClientScopes {
+    /// The client.
+    client: String,
+    /// Its environment.
+    environment: String,
+    /// What its tokens carried last; null where none was fetched here yet.
+    granted: Option<Vec<String>>,
+    /// Whether the application has no more than that.
+    granted_is_all: Option<bool>,
+    /// When that was learned. A grant of later is not in it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    granted_at: Option<OffsetDateTime>,
+    /// The documented scopes with which you may have a token, each by itself.
+    permitted: Vec<String>,
+    /// Permitted, and not among the granted ones.
+    not_granted: Vec<String>,
+    /// The documented endpoints that are open to you with what is both granted and permitted.
+    opens: Vec<EndpointView>,
+}
+
+/// Show a client's scopes
+///
+/// What its tokens may do: what the application was granted, as its last tokens told, and what the
+/// policy permits you of that.
+#[utoipa::path(get, path = "/v1/clients/{client}/scopes", tag = "clients",
+    params(("client" = String, Path, description = "The client's name")),
+    responses(
+    (status = 200, description = "The scopes", body = ClientScopes),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_client_scopes(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<ClientScopes>, Problem> {
+    let client = app.clients.show(&name).await?;
+    app.policy
+        .decide(&caller, Action::View, &client.resource())
+        .map_err(|_| Problem::not_found("client"))?;
+    let at = placed(&app, Some(&client.environment))?;
+    let table = Table::exchange();
+    let may = |scope: &String| {
+        let resource = client.resource().with_scopes(vec![scope.clone()]);
+        app.policy
+            .decide(&caller, Action::IssueToken, &resource)
+            .is_ok()
+    };
+    let documented = table.scopes.iter().map(|it| it.scope.clone());
+    let permitted: Vec<_> = documented.filter(may).collect();
+    let last = app.tokens.last_granted(&client).await?;
+    let granted = last.as_ref().map(|it| it.scopes.to_vec());
+    let has = |scope: &String| granted.as_ref().is_some_and(|it| it.contains(scope));
+    let (both, not_granted): (Vec<_>, Vec<_>) = permitted.iter().cloned().partition(has);
+    let opens = table.opened_by(&both);
+    Ok(Json(ClientScopes {
+        client: client.name.to_string(),
+        environment: client.environment.to_string(),
+        not_granted: if granted.is_some() {
+            not_granted
+        } else {
+            Vec::new()
+        },
+        granted_is_all: last.as_ref().map(|it| it.whole),
+        granted_at: last.as_ref().map(|it| it.at),
+        opens: opens.map(|it| EndpointView::of(it, at)).collect(),
+        granted,
+        permitted,
+    }))
 }

@@ -167,6 +167,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(clients::list_clients, clients::create_client))
         .routes(routes!(clients::show_client))
         .routes(routes!(jwks::show_jwks))
+        .routes(routes!(exchange::show_client_scopes))
         .routes(routes!(exchange::list_scopes))
         .routes(routes!(exchange::find_endpoints))
         .routes(routes!(exchange::read_token_scopes))

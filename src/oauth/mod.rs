@@ -7,6 +7,7 @@
 pub mod assertion;
 pub mod broker;
 pub mod clients;
+pub mod discovery;
 pub mod environment;
 pub mod exchange;
 pub mod explain;

@@ -3,6 +3,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chancery::oauth::discovery;
+use chancery::oauth::environment::Environment;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -323,6 +325,24 @@ async fn a_refusal_is_told_apart_and_its_cause_is_found() {
             .collect()
     };
 
+    // What its tokens may do is known once one was fetched.
+    let scopes = async || stand.trader.get("/v1/clients/r/scopes").await.json;
+    let before = scopes().await;
+    assert_eq!(before["granted"], Value::Null, "{before}");
+    let permitted = before["permitted"].as_array().unwrap();
+    assert!(permitted.contains(&json!("read:orders")), "{before}");
+    let fetched = stand.trader.post("/v1/clients/r/tokens", &json!({})).await;
+    assert_eq!(fetched.status, 200, "{}", fetched.text);
+    let after = scopes().await;
+    assert_eq!(after["granted"], json!(["read:orders"]), "{after}");
+    assert_eq!(after["granted_is_all"], true);
+    let opens = after["opens"].as_array().unwrap();
+    let opens: Vec<_> = opens.iter().map(|it| &it["endpoint"]).collect();
+    assert_eq!(opens, ["/v1/trading/orders/open", "/v1/health"]);
+    let auditor = stand.another("auditor", "audit", "auditor").await;
+    let seen = auditor.get("/v1/clients/r/scopes").await.json;
+    assert_eq!(seen["permitted"], json!([]), "who may only look");
+
     // Spent: the server refuses the second delivery, and nothing in the claims is wrong.
     let issued = issue().await;
     let (status, token) = server.exchange(&issued).await;
@@ -431,6 +451,29 @@ async fn a_refusal_is_told_apart_and_its_cause_is_found() {
         let answer = stand.trader.post("/v1/exchange/explain", &question).await;
         refused(&question.to_string(), &answer, status, problem, detail);
     }
+}
+
+/// What a server says of itself is compared with the configuration.
+#[tokio::test]
+async fn a_server_s_own_names_and_clock_are_compared() {
+    let Some(server) = OAuthServer::start() else {
+        return;
+    };
+    let environment = |endpoint: &str| -> Environment {
+        let text = format!(
+            "issuer = {:?}\ntoken_endpoint = {endpoint:?}\ntoken_audience = \"https://api\"",
+            server.issuer
+        );
+        toml::from_str(&text).unwrap()
+    };
+    let right = environment(&server.token_endpoint);
+    let found = discovery::ask(&right).await.unwrap();
+    assert_eq!(found.contradicts(&right), None);
+    let theirs = found.server_time.unwrap();
+    assert!((chancery::clock::Clock::system().unix_s() - theirs).abs() < 60);
+    let wrong = environment(&format!("{}x", server.token_endpoint));
+    let said = found.contradicts(&wrong).unwrap();
+    assert!(said.contains("token_endpoint"), "{said}");
 }
 
 #[tokio::test]

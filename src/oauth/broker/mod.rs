@@ -21,6 +21,7 @@ mod breaker;
 mod failure;
 mod fetch;
 mod flight;
+mod granted;
 mod life;
 mod place;
 mod records;

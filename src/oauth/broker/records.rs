@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::granted::LastGranted;
 use super::place::Place;
 use super::scope_set::ScopeSet;
 use crate::id::{ClientId, IntentId};
@@ -155,6 +156,44 @@ pub(super) async fn forget_granted(client: ClientId, ledger: &Ledger) -> Result<
     .execute(ledger.pool())
     .await?;
     Ok(())
+}
+
+/// What a client's tokens carried last.
+pub(super) async fn last_granted(
+    client: ClientId,
+    ledger: &Ledger,
+) -> Result<Option<LastGranted>, LedgerError> {
+    let whole = sqlx::query!(
+        r#"select granted as "granted!", granted_at as "at!" from token_slots
+           where client_id = $1 and granted is not null and granted_at is not null
+           order by granted_at desc limit 1"#,
+        client.uuid(),
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    if let Some(row) = whole {
+        return Ok(Some(LastGranted {
+            scopes: row.granted.into_iter().collect(),
+            whole: true,
+            at: row.at,
+        }));
+    }
+    let parts = sqlx::query!(
+        r#"select f.granted as "granted!", f.fetched_at as at
+           from token_fetches f join token_slots s using (slot)
+           where s.client_id = $1 and f.granted is not null
+             and f.fetched_at > now() - interval '1 day'
+           order by f.fetched_at desc limit 100"#,
+        client.uuid(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let newest = parts.first().map(|row| row.at);
+    Ok(newest.map(|at| LastGranted {
+        scopes: parts.into_iter().flat_map(|row| row.granted).collect(),
+        whole: false,
+        at,
+    }))
 }
 
 /// What was fetched under this id for a client: its scopes.

@@ -14,6 +14,7 @@ use crate::callers::Callers;
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
+use crate::clob::drains::Drains;
 use crate::clob::l2;
 use crate::clob::market::Markets;
 use crate::clob::venue::{BadVenue, Venues};
@@ -23,13 +24,14 @@ use crate::config::Config;
 use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
-use crate::destruction::Destructions;
+use crate::destruction::{self, Destructions};
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
+use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, SealingKey};
 use crate::signing::{self, Signer};
@@ -51,6 +53,10 @@ pub struct Parts {
     pub keys: Keys,
     /// Their time.
     pub cryptoperiods: Cryptoperiods,
+    /// The replacement of wallets.
+    pub wallet_rotations: WalletRotations,
+    /// Whether orders are open.
+    pub drains: Drains,
     /// Their end.
     pub destructions: Destructions,
     /// How often both are looked after.
@@ -166,6 +172,7 @@ impl App {
     }
 
     /// The same with devices that are open already.
+    #[expect(clippy::too_many_lines, reason = "the wiring is a list")]
     pub async fn build_with(
         config: &Config,
         clock: Clock,
@@ -237,15 +244,19 @@ impl App {
             clock: clock.clone(),
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
+        let drains = Drains::new(
+            api_keys.clone(),
+            log.clone(),
+            approvals.clone(),
+            clock.clone(),
+        );
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
             signer,
             accounts: Accounts::new(wallets.clone()),
-            wallets,
             markets: Markets::new(&venues),
             venues,
-            api_keys,
             stop,
             builders: Builders {
                 ledger: ledger.clone(),
@@ -264,14 +275,27 @@ impl App {
             ),
             destructions: Destructions::new(
                 &config.destruction,
-                log.clone(),
-                keys.clone(),
-                vault.clone(),
-                approvals.clone(),
-                clock.clone(),
+                destruction::Parts {
+                    log: log.clone(),
+                    keys: keys.clone(),
+                    vault: vault.clone(),
+                    drains: drains.clone(),
+                    approvals: approvals.clone(),
+                    clock: clock.clone(),
+                },
             ),
-            look_after: config.cryptoperiods.clone(),
+            wallet_rotations: WalletRotations::new(rotations::wallet::Parts {
+                rotations: rotations.clone(),
+                wallets: wallets.clone(),
+                keys: keys.clone(),
+                api_keys: api_keys.clone(),
+                drains: drains.clone(),
+            }),
             rotations,
+            drains,
+            wallets,
+            api_keys,
+            look_after: config.cryptoperiods.clone(),
             approvals,
             keys,
             vault,

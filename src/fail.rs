@@ -47,6 +47,16 @@ pub const API_KEY_POINTS: [&str; 13] = [
 
 /// The points of a token's fetch, which passes those of the signing path between the first two.
 pub const TOKEN_POINTS: [&str; 3] = ["token-leased", "token-signed", "token-fetched"];
+
+/// The points inside the steps of a wallet's rotation, besides those of the frame.
+pub const WALLET_ROTATION_POINTS: [&str; 5] = [
+    "wallet-credential-made",
+    "orders-cancelled",
+    "wallet-emptied",
+    "wallet-emptied-again",
+    "wallet-credentials-deleted",
+];
+
 /// The points between the steps of a key's end.
 pub const END_OF_KEY_POINTS: [&str; 3] = [
     "reminder-before-commit",

@@ -9,6 +9,7 @@ mod clients;
 mod credentials;
 pub mod dev;
 mod doctor;
+mod due;
 mod exchange;
 mod explain;
 mod keys;
@@ -16,6 +17,7 @@ mod migrate;
 mod rotations;
 mod serve;
 mod table;
+mod wallet_rotation;
 mod wallets;
 
 use std::path::PathBuf;
@@ -134,10 +136,10 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Migrate(file) => migrate::run(&file.load()?).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Wallets(command) => wallets::run(command).await,
+        Command::Rotations(command) => rotations::run(command).await,
         Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,
         Command::Exchange(command) => exchange::run(command).await,
-        Command::Rotations(command) => rotations::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Openapi => print_json(&crate::http::openapi()),

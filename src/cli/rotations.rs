@@ -4,10 +4,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::client::{Client, Service};
-use super::{print_json, print_line};
+use super::{due, print_json, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// List what ends when: keys, API keys of the CLOB, tokens; and what to type
+    Due(due::Options),
     /// Open the rotation of a client's key
     Open {
         /// The client.
@@ -200,6 +202,7 @@ impl Of {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Due(options) => due::run(options).await,
         Command::Open {
             client,
             new_key,
@@ -318,6 +321,16 @@ fn time(value: &Value, member: &str) -> String {
     at[..end].replace('T', " ")
 }
 
+/// The client or wallet.
+fn subject(rotation: &Value) -> String {
+    let member = if rotation["wallet"].is_string() {
+        "wallet"
+    } else {
+        "client"
+    };
+    text(rotation, member).to_owned()
+}
+
 fn summary(rotation: &Value) -> String {
     let late = if rotation["status"]["overdue"] == true {
         "LATE"
@@ -328,7 +341,7 @@ fn summary(rotation: &Value) -> String {
         "{}  {:<14} {:<24} waits for {:<13} target {} {late}",
         text(rotation, "id"),
         text(rotation, "state"),
-        text(rotation, "client"),
+        subject(rotation),
         text(&rotation["status"], "waits_for"),
         time(rotation, "target_at"),
     )
@@ -357,7 +370,7 @@ fn checklist(rotation: &Value) -> Vec<String> {
             "Rotation {} of {} {} ({}, {})",
             text(rotation, "id"),
             text(rotation, "kind"),
-            text(rotation, "client"),
+            subject(rotation),
             text(rotation, "client_id"),
             text(rotation, "environment"),
         ),

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
-use super::print_json;
+use super::{print_json, wallet_rotation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -51,6 +51,19 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Replace a wallet, step by step
+    #[command(subcommand)]
+    Rotation(wallet_rotation::Command),
+    /// Cancel all orders of a wallet that takes no new ones, and see that the CLOB lists none
+    Drain {
+        /// The wallet's name.
+        name: String,
+        /// Instead: why no order is open.
+        #[arg(long)]
+        said: Option<String>,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Say that nothing is left of a wallet: no balance, position or allowance
     Close {
         /// The wallet's name.
@@ -94,6 +107,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 eprintln!("warning: {}", warning["text"].as_str().unwrap_or_default());
             }
             print_json(&wallet)
+        }
+        Command::Rotation(command) => wallet_rotation::run(command).await,
+        Command::Drain {
+            name,
+            said,
+            service,
+        } => {
+            let path = format!("/v1/wallets/{name}/drain");
+            let body = json!({ "said": said });
+            print_json(&service.client()?.post(&path, &body).await?)
         }
         Command::Close {
             name,

@@ -22,6 +22,7 @@ pub mod contents;
 pub mod contracts;
 pub mod derived;
 pub mod draft;
+pub mod drains;
 pub mod explain;
 pub mod l1;
 pub mod l2;

@@ -23,6 +23,7 @@ use time::Duration;
 
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
+use crate::clob::drains::Drains;
 use crate::clock::Clock;
 use crate::custody::{self, CustodyError, PublicKey, Vault};
 use crate::fail_point;
@@ -85,6 +86,7 @@ fn listed(obstacles: &[Obstacle]) -> String {
 /// Somebody's wish to have a key destroyed.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DestructionRequest)]
 pub struct Request {
     /// Why, for the record: 1 to 500 characters. Where something is accepted, why that too.
     #[schema(value_type = String, example = "desk 1 was closed; its orders lapsed with the market")]
@@ -101,26 +103,45 @@ pub struct Destructions {
     log: Log,
     keys: Keys,
     vault: Arc<Vault>,
+    drains: Drains,
     approvals: approvals::Settings,
     clock: Clock,
     wait: Duration,
 }
 
+/// What [`Destructions`] works with.
+pub struct Parts {
+    /// Where evidence goes.
+    pub log: Log,
+    /// The keys.
+    pub keys: Keys,
+    /// Their devices.
+    pub vault: Arc<Vault>,
+    /// What is known of open orders.
+    pub drains: Drains,
+    /// Whether one operator may loosen alone.
+    pub approvals: approvals::Settings,
+    /// The time.
+    pub clock: Clock,
+}
+
 impl Destructions {
-    /// Destructions of these keys, in these devices.
-    pub fn new(
-        settings: &Settings,
-        log: Log,
-        keys: Keys,
-        vault: Arc<Vault>,
-        approvals: approvals::Settings,
-        clock: Clock,
-    ) -> Self {
+    /// Destructions with these parts.
+    pub fn new(settings: &Settings, parts: Parts) -> Self {
+        let Parts {
+            log,
+            keys,
+            vault,
+            drains,
+            approvals,
+            clock,
+        } = parts;
         Self {
             ledger: log.ledger().clone(),
             log,
             keys,
             vault,
+            drains,
             approvals,
             clock,
             wait: Duration::hours(i64::from(settings.wait_hours.get())),
@@ -130,7 +151,15 @@ impl Destructions {
     /// What depends on a key. Empty: it can be destroyed, if its state allows that.
     pub async fn obstacles(&self, key: &Key) -> Result<Vec<Obstacle>, LedgerError> {
         let address = key.public_key.as_ref().and_then(PublicKey::address);
-        records::obstacles(key, address.as_ref(), self.clock.unix_s(), &self.ledger).await
+        let open = self.drains.open_orders(key).await?.into_iter().map(|it| {
+            let last = timestamp(it.last);
+            let of = it.wallet;
+            let detail = format!("{} of wallet {of}, the last signed at {last}", it.count);
+            Obstacle::new(ObstacleKind::OpenOrders, detail)
+        });
+        let mut all: Vec<_> = open.collect();
+        all.extend(records::obstacles(key, address.as_ref(), &self.ledger).await?);
+        Ok(all)
     }
 
     /// The latest destruction of a key that was asked for.
@@ -238,6 +267,9 @@ impl Destructions {
                 }
                 // One that nobody recorded may have been made all the same, or not.
                 (Ok(_) | Err(CustodyError::NotFound { .. }), None) => {}
+                // An earlier destruction got as far as the device, before somebody declared a compromise.
+                (Err(CustodyError::NotFound { .. }), Some(_))
+                    if records::was_begun(key.id, &self.ledger).await? => {}
                 (Err(error), _) => return Err(error.into()),
             }
             let mut batch = self.log.begin(Gate::Shared).await?;

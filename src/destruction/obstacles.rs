@@ -11,8 +11,10 @@ pub enum ObstacleKind {
     /// Orders that may rest at the venue. A version 1 order with an expiration ends there; every other
     /// counts until the venue was seen to have none.
     OpenOrders,
-    /// An API key of the address that may be live, or a login that may make one.
+    /// An API key of the address that may be live.
     LiveCredentials,
+    /// A login of which it is not known whether it made an API key.
+    UnsettledLogins,
     /// A wallet or a client that is not closed.
     InUse,
     /// The counterparty may still have its public half registered.
@@ -21,10 +23,11 @@ pub enum ObstacleKind {
 
 impl ObstacleKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnderWay,
         Self::OpenOrders,
         Self::LiveCredentials,
+        Self::UnsettledLogins,
         Self::InUse,
         Self::Registered,
     ];
@@ -35,6 +38,7 @@ impl ObstacleKind {
             Self::UnderWay => "under-way",
             Self::OpenOrders => "open-orders",
             Self::LiveCredentials => "live-credentials",
+            Self::UnsettledLogins => "unsettled-logins",
             Self::InUse => "in-use",
             Self::Registered => "registered",
         }
@@ -47,7 +51,10 @@ impl ObstacleKind {
 
     /// Whether people may say that it is nothing, and why. The rest the service knows for itself.
     pub fn is_acceptable(self) -> bool {
-        matches!(self, Self::OpenOrders | Self::Registered)
+        matches!(
+            self,
+            Self::OpenOrders | Self::UnsettledLogins | Self::Registered
+        )
     }
 }
 
@@ -71,11 +78,12 @@ impl Obstacle {
             ObstacleKind::OpenOrders => {
                 "Drain the wallet: chancery wallets drain. Or accept it and say why."
             }
-            ObstacleKind::LiveCredentials => {
-                "Delete it, or derive the nonce: chancery credentials delete, derive."
+            ObstacleKind::LiveCredentials => "Delete it: chancery credentials delete.",
+            ObstacleKind::UnsettledLogins => {
+                "Look at the CLOB whether the address has an API key. Or accept it and say why."
             }
             ObstacleKind::InUse => {
-                "Rotate the client or the wallet, or close the wallet: chancery rotations open, chancery wallets close."
+                "Rotate the client or the wallet, or close the wallet: chancery rotations open, chancery wallets rotation, chancery wallets close."
             }
             ObstacleKind::Registered => {
                 "Have it removed and proved by a rotation. Or accept it and say why."

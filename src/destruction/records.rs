@@ -200,6 +200,17 @@ pub(super) async fn begin(due: &Destruction, tx: &mut Tx) -> Result<bool, Ledger
     Ok(begun.rows_affected() == 1)
 }
 
+/// Whether the device was asked before to destroy this key, in this destruction or another.
+pub(super) async fn was_begun(key: KeyId, ledger: &Ledger) -> Result<bool, LedgerError> {
+    let begun = sqlx::query_scalar!(
+        r#"select exists (select from destructions where key_id = $1 and begun_at is not null) as "begun!""#,
+        key.uuid(),
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    Ok(begun)
+}
+
 /// Puts the end on record. `false`: somebody else did.
 pub(super) async fn finish(
     due: &Destruction,
@@ -236,11 +247,10 @@ pub(super) async fn set_trouble(
     Ok(news.rows_affected() == 1)
 }
 
-/// Everything that depends on a key.
+/// What depends on a key besides orders.
 pub(super) async fn obstacles(
     key: &Key,
     address: Option<&Address>,
-    now_s: i64,
     ledger: &Ledger,
 ) -> Result<Vec<Obstacle>, LedgerError> {
     let mut found = Vec::new();
@@ -254,7 +264,6 @@ pub(super) async fn obstacles(
         let detail = format!("{open} signatures without an end");
         found.push(Obstacle::new(ObstacleKind::UnderWay, detail));
     }
-    found.extend(open_orders(key, now_s, ledger).await?);
     if let Some(address) = address {
         found.extend(credentials(address, ledger).await?);
     }
@@ -263,36 +272,6 @@ pub(super) async fn obstacles(
         found.extend(registration(key, ledger).await?);
     }
     Ok(found)
-}
-
-/// Orders that may rest at the venue, by the wallet that they were signed for. A minute is left for
-/// clocks that lag.
-async fn open_orders(key: &Key, now_s: i64, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"select w.name, count(*) as "orders!", max(r.released_at) as "last!"
-           from intents i
-           join releases r on r.intent_id = i.id
-           join wallets w on w.id = i.subject_id
-           where i.key_id = $1 and i.operation = 'order'
-             and not coalesce(
-                 i.record #>> '{domain,version}' = '1'
-                 and (i.record #>> '{struct,expiration}')::numeric between 1
-                     and least($2::bigint, extract(epoch from now())::bigint) - 60, false)
-           group by w.name order by w.name"#,
-        key.id.uuid(),
-        now_s,
-    )
-    .fetch_all(ledger.pool())
-    .await?;
-    let obstacle = |name: String, orders: i64, last: OffsetDateTime| {
-        let last = crate::keys::timestamp(last);
-        let detail = format!("{orders} of wallet {name}, the last signed at {last}");
-        Obstacle::new(ObstacleKind::OpenOrders, detail)
-    };
-    let rows = rows.into_iter();
-    Ok(rows
-        .map(|it| obstacle(it.name, it.orders, it.last))
-        .collect())
 }
 
 async fn credentials(address: &Address, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
@@ -310,11 +289,16 @@ async fn credentials(address: &Address, ledger: &Ledger) -> Result<Vec<Obstacle>
     .await?;
     let rows = rows.into_iter().map(|row| {
         let (chain, what) = (row.chain_id, row.what);
-        let detail = match row.state.as_str() {
-            "login" => format!("what nonce {what} did on chain {chain} is not known"),
-            state => format!("API key {what} on chain {chain} is {state}"),
-        };
-        Obstacle::new(ObstacleKind::LiveCredentials, detail)
+        match row.state.as_str() {
+            "login" => {
+                let detail = format!("what nonce {what} did on chain {chain} is not known");
+                Obstacle::new(ObstacleKind::UnsettledLogins, detail)
+            }
+            state => {
+                let detail = format!("API key {what} on chain {chain} is {state}");
+                Obstacle::new(ObstacleKind::LiveCredentials, detail)
+            }
+        }
     });
     Ok(rows.collect())
 }

@@ -12,7 +12,7 @@ use super::admin;
 use super::body::{self, Body, Named};
 use super::caller::{Afresh, Deadline, Required};
 use super::orders::{not_looked_up, wallet};
-use super::problem::{self, Document, Problem};
+use super::problem::{self, Document, Problem, Replaced};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
@@ -141,6 +141,7 @@ pub(super) async fn sign_orders(
             Problem::new(&problem::MALFORMED_HEADER, detail)
         })?;
     let wallet = wallet(&app, &caller, &name).await?;
+    let successor = Replaced::is(&wallet);
 
     // What is looked up has half of the time, so that one slow market does not cost the others theirs.
     let made = make(&app, &wallet, &batch, (since, afresh), since + patience / 2).await;
@@ -180,7 +181,7 @@ pub(super) async fn sign_orders(
             None => signed
                 .next()
                 .expect("each draft has its result")
-                .map_err(Problem::from)
+                .map_err(|error| Problem::of_wallet(error, successor.as_ref()))
                 .into(),
         })
         .collect();

@@ -136,7 +136,9 @@ fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
             format!("chancery keys destroy {name} --reason …")
         }
         (_, Some(client), _) => format!("chancery rotations open --client {client}"),
-        (_, _, Some(wallet)) => format!("chancery rotations open --wallet {wallet}"),
+        (_, _, Some(wallet)) => {
+            format!("chancery wallets rotation open {wallet} --key … --target-at … --reason …")
+        }
         _ => match key.purpose {
             Purpose::Wallet | Purpose::Client => {
                 format!("chancery keys step {name} deactivated --reason …")

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::body::{Body, Named};
 use super::caller::{Deadline, Optional};
-use super::problem::{self, Document, Problem};
+use super::problem::{self, Document, Problem, Replaced};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
@@ -186,6 +186,7 @@ pub(super) async fn headers(
     if made.kind == Kind::Trading {
         request.check_owner(&credential.api_key)?;
     }
+    let replaced = Replaced::is(&wallet);
     let draft = HeaderDraft {
         secret: credential.sealed_secret(l2::key)?,
         wallet,
@@ -195,7 +196,9 @@ pub(super) async fn headers(
         shape: made.shape,
         right,
     };
-    let mut response = signed(app.signer.sign(caller, Box::new(draft), asked).await?);
+    let done = app.signer.sign(caller, Box::new(draft), asked).await;
+    let done = done.map_err(|error| Problem::of_wallet(error, replaced.as_ref()))?;
+    let mut response = signed(done);
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

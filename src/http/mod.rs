@@ -32,6 +32,7 @@ mod rpc;
 mod serve;
 mod signatures;
 mod tokens;
+mod wallet_rotation;
 mod wallets;
 
 use std::net::SocketAddr;
@@ -150,6 +151,12 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
         .routes(routes!(wallets::show_wallet))
         .routes(routes!(wallets::close_wallet))
+        .routes(routes!(wallet_rotation::drain_wallet))
+        .routes(routes!(
+            wallet_rotation::show_wallet_rotation,
+            wallet_rotation::open_wallet_rotation
+        ))
+        .routes(routes!(wallet_rotation::step_wallet_rotation))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential

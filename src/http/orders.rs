@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::body::{Body, Named};
 use super::caller::{Afresh, Deadline, Required};
-use super::problem::{self, Document, Problem};
+use super::problem::{self, Document, Problem, Replaced};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
@@ -150,7 +150,10 @@ impl Wished {
             idempotency: Some(self.key),
             deadline: Some(until.saturating_duration_since(Instant::now())),
         };
+        let replaced = Replaced::is(&wallet);
         let draft = Box::new(OrderDraft { wallet, order });
-        Ok(signed(app.signer.sign(caller, draft, asked).await?))
+        let done = app.signer.sign(caller, draft, asked).await;
+        done.map(signed)
+            .map_err(|error| Problem::of_wallet(error, replaced.as_ref()))
     }
 }

@@ -15,24 +15,27 @@ use crate::callers::CallerError;
 use crate::clob::OrderError;
 use crate::clob::api_keys::ApiKeyError;
 use crate::clob::builders::BuilderError;
+use crate::clob::drains::DrainError;
 use crate::clob::l2::RequestRefused;
 use crate::clob::making::NotMade;
 use crate::clob::market::MarketError;
 use crate::clob::terms::TermsError;
 use crate::clob::typed_data::TypedDataError;
 use crate::clob::venue::VenueError;
-use crate::clob::wallets::{FunderError, WalletError};
+use crate::clob::wallets::{FunderError, Wallet, WalletError};
 use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::destruction::DestructionError;
 use crate::keys::{BadPeriod, KeyError};
 use crate::ledger::LedgerError;
+use crate::name::Name;
 use crate::oauth::broker::{Diagnosis, FetchError, Rejected, TokenError};
 use crate::oauth::clients::ClientError;
 use crate::oauth::exchange::ExchangeError;
 use crate::oauth::scopes::UnknownEndpoint;
 use crate::policy::Denied;
 use crate::rotations::RotationError;
+use crate::rotations::wallet::WalletRotationError;
 use crate::signing::SigningError;
 
 /// A kind of problem. Its document is served under `/problems/{name}`.
@@ -98,6 +101,10 @@ kinds! {
         "Look at the key's state; the detail names both.";
     KEY_IN_USE "key-in-use" 409 "Something still depends on the key"
         "The detail lists what, and GET /v1/keys/{key}/destruction says what to do about each. What only you can know, you may accept.";
+    WALLET_REPLACED "wallet-replaced" 409 "Another wallet has taken this one's place"
+        "Sign with the wallet that the detail names. Orders of this one can still be read and cancelled while it is drained.";
+    ORDERS_OPEN "orders-open" 409 "Orders are open, or could be signed"
+        "Cut over or stop the key first; if the CLOB lists orders that it does not cancel, repeat, or have two people say why none counts.";
     DESTRUCTION_BEGUN "destruction-begun" 409 "The key's destruction has begun"
         "Nothing stops it any more. GET /v1/keys/{key}/destruction says how far it is.";
     WALLET_IN_USE "wallet-in-use" 409 "The wallet is not over"
@@ -226,6 +233,20 @@ pub struct Problem {
     exchange: Option<Arc<Rejected>>,
 }
 
+/// A wallet that was replaced, and by which.
+pub(super) struct Replaced {
+    wallet: Name,
+    by: Name,
+}
+
+impl Replaced {
+    /// Whether this wallet was.
+    pub(super) fn is(wallet: &Wallet) -> Option<Self> {
+        let (wallet, by) = (wallet.name.clone(), wallet.successor.clone()?);
+        Some(Self { wallet, by })
+    }
+}
+
 /// The document (RFC 9457, section 3).
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Document<'a> {
@@ -277,6 +298,18 @@ impl Problem {
     /// What is not there, and what may not be seen: the same bytes.
     pub(super) fn not_found(what: &str) -> Self {
         Self::new(&NOT_FOUND, format!("no such {what}, or it is not for you"))
+    }
+
+    /// Why nothing was signed with a wallet: where another one has taken its place, that is said.
+    pub(super) fn of_wallet(error: SigningError, replaced: Option<&Replaced>) -> Self {
+        match (&error, replaced) {
+            (SigningError::KeyNotActive(state), Some(Replaced { wallet, by })) => {
+                let detail =
+                    format!("{wallet}, whose key is {state}, was replaced: {by} signs now");
+                Self::new(&WALLET_REPLACED, detail)
+            }
+            _ => error.into(),
+        }
     }
 
     pub(super) fn busy() -> Self {
@@ -551,6 +584,36 @@ impl From<KeyError> for Problem {
             KeyError::ApprovalNeeded(needed) => needed.into(),
             KeyError::Custody(error) => error.into(),
             KeyError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<WalletRotationError> for Problem {
+    fn from(error: WalletRotationError) -> Self {
+        match error {
+            WalletRotationError::None => Self::not_found("rotation"),
+            WalletRotationError::Over => Self::new(&WALLET_REPLACED, error),
+            WalletRotationError::Others(_)
+            | WalletRotationError::NewKeyNotActive(_)
+            | WalletRotationError::CredentialLives(_) => Self::new(&ROTATION_NOT_READY, error),
+            WalletRotationError::Rotation(error) => error.into(),
+            WalletRotationError::Wallet(error) => error.into(),
+            WalletRotationError::Key(error) => error.into(),
+            WalletRotationError::Drain(error) => error.into(),
+            WalletRotationError::ApiKey(error) => error.into(),
+            WalletRotationError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<DrainError> for Problem {
+    fn from(error: DrainError) -> Self {
+        match error {
+            DrainError::TakesOrders(_) | DrainError::Remain(_) => Self::new(&ORDERS_OPEN, error),
+            DrainError::Changed => Self::new(&KEY_CHANGED, error),
+            DrainError::ApiKey(error) => error.into(),
+            DrainError::ApprovalNeeded(needed) => needed.into(),
+            DrainError::Ledger(error) => error.into(),
         }
     }
 }

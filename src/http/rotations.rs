@@ -13,7 +13,7 @@ use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
-use crate::id::{ClientId, KeyId, ProbeId, RotationId};
+use crate::id::{ClientId, KeyId, ProbeId, RotationId, WalletId};
 use crate::idempotency::{Key as IdempotencyKey, RequestDigest};
 use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
@@ -228,6 +228,9 @@ pub(super) struct RotationView {
     #[schema(value_type = String)]
     id: RotationId,
     kind: Kind,
+    /// The wallet that is replaced; its rotation has steps of its own, at
+    /// `/v1/wallets/{wallet}/rotation`.
+    wallet: Option<String>,
     /// The client's name.
     client: Option<String>,
     /// What the authorization server calls it.
@@ -275,6 +278,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identified {
 struct Subject {
     resource: Resource,
     client: Option<(String, String)>,
+    wallet: Option<String>,
 }
 
 async fn subject(app: &App, rotation: &Rotation) -> Result<Option<Subject>, Problem> {
@@ -284,9 +288,17 @@ async fn subject(app: &App, rotation: &Rotation) -> Result<Option<Subject>, Prob
             Ok(client.map(|client| Subject {
                 resource: client.resource(),
                 client: Some((client.name.to_string(), client.client_id.clone())),
+                wallet: None,
             }))
         }
-        Kind::Wallet => Ok(None),
+        Kind::Wallet => {
+            let wallet = app.wallets.by_id(WalletId::from(rotation.subject)).await?;
+            Ok(wallet.map(|wallet| Subject {
+                resource: wallet.resource(),
+                client: None,
+                wallet: Some(wallet.name.to_string()),
+            }))
+        }
     }
 }
 
@@ -314,6 +326,12 @@ pub(super) async fn movable(
     let (rotation, subject) = visible(app, caller, id).await?;
     app.signer
         .may(caller, Action::RotateKey, &subject.resource)?;
+    if let Some(wallet) = subject.wallet {
+        let detail = format!(
+            "this is the rotation of a wallet: take its steps at POST /v1/wallets/{wallet}/rotation/steps"
+        );
+        return Err(Problem::new(&problem::NO_SUCH_STEP, detail));
+    }
     Ok(rotation)
 }
 
@@ -338,6 +356,7 @@ async fn views(app: &App, found: Vec<(Rotation, Subject)>) -> Result<Vec<Rotatio
         RotationView {
             id: rotation.id,
             kind: rotation.kind,
+            wallet: subject.wallet,
             client,
             client_id,
             environment: rotation.environment.to_string(),

@@ -102,13 +102,15 @@ pub enum Action {
     SetCryptoperiod,
     /// Say that nothing is left of a wallet.
     CloseWallet,
+    /// Have all orders of a wallet cancelled, and see or say that none is open.
+    DrainWallet,
     /// Make and revoke callers and tokens.
     ManageCallers,
 }
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -133,6 +135,7 @@ impl Action {
         Self::StepKey,
         Self::SetCryptoperiod,
         Self::CloseWallet,
+        Self::DrainWallet,
         Self::ManageCallers,
     ];
 
@@ -163,6 +166,7 @@ impl Action {
             Self::StepKey => "step_key",
             Self::SetCryptoperiod => "set_cryptoperiod",
             Self::CloseWallet => "close_wallet",
+            Self::DrainWallet => "drain_wallet",
             Self::ManageCallers => "manage_callers",
         }
     }

@@ -22,6 +22,7 @@ mod records;
 pub mod removal;
 pub mod state;
 pub mod status;
+pub mod wallet;
 pub mod watch;
 
 use std::sync::Arc;
@@ -279,6 +280,11 @@ impl Rotations {
     /// The steps of a rotation, in their order.
     pub async fn steps(&self, id: RotationId) -> Result<Vec<Taken>, RotationError> {
         Ok(records::steps(&[id], self.ledger()).await?)
+    }
+
+    /// The latest rotation of a client or wallet, whether it is open or not.
+    pub async fn latest_of(&self, subject: Uuid) -> Result<Option<Rotation>, RotationError> {
+        Ok(records::latest_of(subject, self.ledger()).await?)
     }
 
     /// A rotation as it stands; nobody else moves it before this batch has ended.

@@ -80,6 +80,20 @@ pub(super) async fn find(id: RotationId, ledger: &Ledger) -> Result<Option<Rotat
     row.map(Rotation::try_from).transpose()
 }
 
+/// The latest that was opened for this client or wallet.
+pub(super) async fn latest_of(
+    subject: Uuid,
+    ledger: &Ledger,
+) -> Result<Option<Rotation>, LedgerError> {
+    let row = select!(
+        "where subject_id = $1 order by opened_at desc, id desc limit 1",
+        subject
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    row.map(Rotation::try_from).transpose()
+}
+
 /// A rotation as it stands, which nobody else moves before this transaction has ended.
 pub(super) async fn lock(id: RotationId, tx: &mut Tx) -> Result<Option<Rotation>, LedgerError> {
     let row = select!("where id = $1 for update", id.uuid())

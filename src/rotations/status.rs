@@ -126,14 +126,21 @@ impl Known<'_> {
             Step::Submit => " --channel … --reference …",
             Step::Confirm => " --fingerprint … --reference …",
             Step::AskRemoval => " --channel … --reference …",
-            Step::Switch | Step::Close | Step::Abandon | Step::RollBack => " --reason …",
+            Step::Switch | Step::CutOver | Step::Close | Step::Abandon | Step::RollBack => {
+                " --reason …"
+            }
+            Step::Profile => " --name … --reason …",
             _ => "",
+        };
+        let command = match self.rotation.kind {
+            Kind::Client => format!("chancery rotations {step} {}{more}", self.rotation.id),
+            Kind::Wallet => format!("chancery wallets rotation {step} WALLET{more}"),
         };
         Next {
             step,
             key: None,
             what,
-            command: format!("chancery rotations {step} {}{more}", self.rotation.id),
+            command,
         }
     }
 

@@ -72,6 +72,12 @@ impl Default for Settings {
 pub enum Business {
     /// What the key is there for: only an active key does it.
     Ordinary,
+    /// A caller's header that reads or cancels: also while the wallet is being replaced, and after its
+    /// period. The key itself signs nothing for it.
+    Reduction,
+    /// The service's own calls that read, cancel and delete for an operator who winds a wallet down:
+    /// the more urgent, the worse the key's state is.
+    Unwinding,
     /// To see whether the counterparty knows the key. It goes with states in which nothing else is
     /// signed (SP 800-57 part 1, 7.1), and with a key whose period is over: that it was removed has
     /// to be proved of any key.
@@ -560,6 +566,11 @@ fn signs(state: KeyState, business: Business) -> bool {
     use KeyState::{Active, Compromised, Deactivated, PreActivation, Retiring, Suspended};
     match business {
         Business::Ordinary => state == Active,
+        Business::Reduction => matches!(state, Active | Retiring),
+        Business::Unwinding => matches!(
+            state,
+            Active | Retiring | Suspended | Deactivated | Compromised
+        ),
         Business::Probe => matches!(
             state,
             PreActivation | Retiring | Suspended | Compromised | Deactivated

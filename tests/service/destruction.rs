@@ -26,8 +26,8 @@ async fn obstacles(stand: &Stand, key: &str) -> Vec<String> {
 
 /// Lets the waiting period of everything be over.
 async fn wait_is_over(stand: &Stand) {
-    let sql =
-        "update destructions set not_before = now() - interval '1 second' where ended_at is null";
+    let sql = "update destructions set not_before = now() - interval '1 second'
+               where ended_at is null and begun_at is null";
     let done = sqlx::query(sql).execute(&stand.database.pool).await;
     done.unwrap();
 }
@@ -258,4 +258,27 @@ async fn a_destruction_that_has_begun_cannot_be_cancelled() {
     let cancel = "update destructions set outcome = 'cancelled', ended_at = now()";
     let cancelled = sqlx::query(cancel).execute(&stand.database.pool).await;
     assert!(cancelled.is_err(), "the database knows it too");
+
+    // That it is compromised can be said all the same. What its device did in between is no obstacle.
+    let step = json!({ "to": "compromised", "reason": "test" });
+    let moved = stand.operator.post("/v1/keys/k/steps", &step).await;
+    assert_eq!(moved.status, 201, "{}", moved.text);
+    let gone = "delete from sealed_keys s using keys k where k.id = s.key_id and k.name = 'k'";
+    sqlx::query(gone)
+        .execute(&stand.database.pool)
+        .await
+        .unwrap();
+    let again = stand.operator.post(path, &reason).await;
+    assert_eq!(again.status, 201, "{}", again.text);
+    wait_is_over(&stand).await;
+    let _replica = stand.deployment.serve(&[]).await; // it looks when it starts
+    let destroyed = "select count(*) from keys where name = 'k' and state = 'destroyed'";
+    stand.database.becomes(destroyed, 1).await;
+    let status = stand.operator.get(path).await.json;
+    let certificate = &status["destruction"]["certificate"];
+    assert_eq!(
+        certificate["device"]["answer"], "not there any more",
+        "{status}"
+    );
+    assert_eq!(certificate["was_compromised"], true);
 }

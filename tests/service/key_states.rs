@@ -1,6 +1,9 @@
 //! A key's states: which steps there are, and whose they are. The model below is written down once
 //! more, by hand, and every (state, state, role) is tried against the service and the database.
 
+use chancery::custody::PublicKey;
+use k256::SecretKey;
+use k256::elliptic_curve::rand_core::OsRng;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -64,9 +67,12 @@ async fn plant(pool: &PgPool, name: &str, state: &str) {
     let id = uuid::Uuid::now_v7();
     let key = "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
                                  public_key, cryptoperiod_ends_at)
-               select $1, $2, purpose, algorithm, backend, environment, owner, origin, public_key,
+               select $1, $2, purpose, algorithm, backend, environment, owner, origin, $3,
                       now() + interval '100 days' from keys where name = 'd-wk'";
-    let planted = sqlx::query(key).bind(id).bind(name).execute(pool);
+    let secret = SecretKey::random(&mut OsRng);
+    let public = PublicKey::Secp256k1(secret.public_key()).to_spki_der();
+    let planted = sqlx::query(key).bind(id).bind(name).bind(public);
+    let planted = planted.execute(pool);
     planted.await.unwrap();
     let mut from = "pre-activation";
     for (epoch, to) in (1_i64..).zip(way(state)) {

@@ -48,3 +48,4 @@ mod tokens_faults;
 mod tokens_keys;
 mod tokens_oauth;
 mod wallet_profiles;
+mod wallet_rotations;

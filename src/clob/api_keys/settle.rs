@@ -451,7 +451,7 @@ impl ApiKeys {
     }
 
     /// Makes a call with an API key, and reads its answer.
-    pub(super) async fn level_2<T: DeserializeOwned>(
+    pub(in crate::clob) async fn level_2<T: DeserializeOwned>(
         &self,
         wish: &Wish,
         credential: &Credential,

@@ -14,7 +14,7 @@ use crate::custody::{Payload, SealedSecret};
 use crate::id::IntentId;
 use crate::keys::Key;
 use crate::policy::{Action, Ask, Resource};
-use crate::signing::{Answer, Checked, Draft, Prepared};
+use crate::signing::{Answer, Business, Checked, Draft, Prepared};
 
 /// How long headers are answered again under their idempotency key. The venue's own window is not
 /// published.
@@ -86,6 +86,20 @@ impl Draft for HeaderDraft {
 
     fn key(&self) -> &Key {
         &self.wallet.key
+    }
+
+    fn business(&self) -> Business {
+        let by_callers = [Action::IssueL2Headers, Action::IssueBuilderHeaders];
+        let is_a_callers = by_callers.contains(&self.right);
+        match self.credential.kind {
+            // A caller does not end the API key that the rest of the winding down needs.
+            Kind::Trading if is_a_callers && self.request.deletes_credentials() => {
+                Business::Ordinary
+            }
+            Kind::Trading if self.request.reduces() && is_a_callers => Business::Reduction,
+            Kind::Trading if self.request.reduces() => Business::Unwinding,
+            Kind::Trading | Kind::Builder => Business::Ordinary,
+        }
     }
 
     fn prepare(&self, now_ms: i64) -> Prepared {

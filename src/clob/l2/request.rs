@@ -103,6 +103,11 @@ impl VenueRequest {
         self.is_about_credentials() && !matches!(self.method, "GET" | "DELETE")
     }
 
+    /// Whether it adds nothing at the venue: it reads, cancels, or deletes.
+    pub fn reduces(&self) -> bool {
+        matches!(self.method, "GET" | "DELETE")
+    }
+
     /// Whether it ends an API key at the venue.
     pub fn deletes_credentials(&self) -> bool {
         self.is_about_credentials() && self.method == "DELETE"
@@ -297,6 +302,20 @@ mod tests {
         assert_eq!(record["orders"][0]["salt"], 7);
         assert_eq!(record["orders"][0]["orderType"], "GTC");
         assert!(!record.to_string().contains("canary"), "{record}");
+    }
+
+    #[test]
+    fn what_only_reads_or_cancels_is_known() {
+        for (method, reduces) in [
+            ("GET", true),
+            ("DELETE", true),
+            ("POST", false),
+            ("PUT", false),
+            ("PATCH", false),
+        ] {
+            let request = request(method, "/order", "").unwrap();
+            assert_eq!(request.reduces(), reduces, "{method}");
+        }
     }
 
     #[test]

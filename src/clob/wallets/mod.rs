@@ -235,6 +235,23 @@ impl Wallets {
         ));
         Ok(wallet)
     }
+    /// Names the wallet that takes another one's orders, or none any more. The leaf is the rotation's.
+    pub(crate) async fn set_successor(
+        &self,
+        wallet: WalletId,
+        successor: Option<WalletId>,
+        batch: &mut Batch,
+    ) -> Result<(), WalletError> {
+        Ok(records::set_successor(wallet, successor, batch.tx()).await?)
+    }
+
+    /// The wallets of a key that are not closed.
+    pub async fn of_key(&self, key: &Key) -> Result<Vec<Wallet>, WalletError> {
+        let mut all = self.list().await?;
+        all.retain(|it| it.key.id == key.id && it.closed_at.is_none());
+        Ok(all)
+    }
+
     /// Puts on record that nothing is left of a wallet: no order, balance, position or allowance. What
     /// is on chain the service cannot see, so `reason` says who looked.
     pub async fn close(

@@ -181,3 +181,19 @@ pub(super) async fn close(id: WalletId, tx: &mut Tx) -> Result<bool, LedgerError
     .await?;
     Ok(closed.rows_affected() == 1)
 }
+
+/// Names the wallet that takes another one's orders, or none any more.
+pub(super) async fn set_successor(
+    id: WalletId,
+    successor: Option<WalletId>,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "update wallets set successor_id = $2 where id = $1",
+        id.uuid(),
+        successor.map(WalletId::uuid),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

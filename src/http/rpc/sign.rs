@@ -20,7 +20,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::{LoginRefused, Replaces};
 use crate::ethereum::Address;
 use crate::http::credentials::hand_out_login;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::RequestDigest;
 use crate::policy::Action;
 use crate::signing::{Asked, SigningError};
@@ -106,6 +106,7 @@ async fn sign_order(
 ) -> Result<Value, RpcError> {
     let now_s = app.clock.unix_ms().div_euclid(1000);
     let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;
+    let replaced = Replaced::is(&wallet);
     let draft = Box::new(TypedOrderDraft(OrderDraft { wallet, order }));
     let asked = Asked {
         digest,
@@ -113,7 +114,8 @@ async fn sign_order(
         deadline: Some(DEADLINE),
     };
     let done = app.signer.sign(caller, draft, asked).await;
-    let body = done.map_err(Problem::from)?.body;
+    let done = done.map_err(|error| Problem::of_wallet(error, replaced.as_ref()))?;
+    let body = done.body;
     Ok(serde_json::from_slice(&body).expect("an answer is JSON"))
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Command {
         asked: Asked,
     },
     /// Say why the Exchange API, or its authorization server, refused
-    Explain(Refusal),
+    Explain(Box<Refusal>),
     /// List the environments that the service is configured for
     Environments {
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What an authorization server says of itself (OpenID Connect Discovery), to be compared with the
+//! What an authorization server says of itself (`OpenID` Connect Discovery), to be compared with the
 //! configuration. Nothing of it is ever used: where assertions go, and for whom they are, is
 //! configuration.
 

@@ -113,7 +113,7 @@ async fn an_assertion_says_exactly_what_the_documentation_asks_for() {
 
 #[tokio::test]
 async fn a_server_takes_an_assertion_once() {
-    let (Some(endpoint), Some(issuer)) = (OAuthServer::start(), OAuthServer::start()) else {
+    let (Some(documented), Some(renewed)) = (OAuthServer::start(), OAuthServer::start()) else {
         return;
     };
     let section = |name: &str, server: &OAuthServer, more: &str| {
@@ -122,17 +122,17 @@ async fn a_server_takes_an_assertion_once() {
             server.issuer, server.token_endpoint
         )
     };
-    let both = section("endpoint", &endpoint, "")
+    let both = section("endpoint", &documented, "")
         + &section(
             "issuer",
-            &issuer,
+            &renewed,
             "assertion_aud = \"issuer\"\nkid = \"thumbprint\"",
         );
     let Some(stand) = Stand::new(&both).await else {
         return;
     };
     let aud_policy = json!({ "aud_policy": "issuer" });
-    for (name, server) in [("endpoint", &endpoint), ("issuer", &issuer)] {
+    for (name, server) in [("endpoint", &documented), ("issuer", &renewed)] {
         client(&stand.operator, name).await;
         let shown = stand
             .trader
@@ -149,7 +149,7 @@ async fn a_server_takes_an_assertion_once() {
             .await;
         assert_eq!(registered["keys"][0]["kid"], shown["jwk"]["kid"]);
     }
-    issuer
+    renewed
         .admin(reqwest::Method::PATCH, "settings", &aud_policy)
         .await;
     let issue = async |name: &str| {
@@ -160,20 +160,20 @@ async fn a_server_takes_an_assertion_once() {
     };
 
     let assertion = issue("endpoint").await;
-    let (status, token) = endpoint.exchange(&assertion).await;
+    let (status, token) = documented.exchange(&assertion).await;
     assert_eq!(status, 200, "{token}");
     assert!(token["access_token"].is_string());
-    let (status, answer) = endpoint.exchange(&assertion).await;
+    let (status, answer) = documented.exchange(&assertion).await;
     assert_eq!(status, 401, "a second delivery: {answer}");
-    let (status, answer) = endpoint.exchange(&issue("endpoint").await).await;
+    let (status, answer) = documented.exchange(&issue("endpoint").await).await;
     assert_eq!(status, 200, "a new one: {answer}");
-    let (status, answer) = issuer.exchange(&issue("issuer").await).await;
+    let (status, answer) = renewed.exchange(&issue("issuer").await).await;
     assert_eq!(status, 200, "{answer}");
 
-    endpoint
+    documented
         .admin(reqwest::Method::PATCH, "settings", &aud_policy)
         .await;
-    let (status, answer) = endpoint.exchange(&issue("endpoint").await).await;
+    let (status, answer) = documented.exchange(&issue("endpoint").await).await;
     assert_eq!(status, 401, "an `aud` that is no longer taken: {answer}");
 }
 

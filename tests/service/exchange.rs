@@ -272,6 +272,7 @@ async fn a_key_set_is_public_only_where_that_was_said() {
 
 /// The answers of a real authorization server and of the API that trusts it, explained.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, with one server")]
 async fn a_refusal_is_told_apart_and_its_cause_is_found() {
     let Some(server) = OAuthServer::start() else {
         return;

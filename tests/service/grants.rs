@@ -7,6 +7,7 @@ use crate::support::{Deployment, Postgres, desk, order};
 const GRANTS: &str = include_str!("../../deploy/grants.sql");
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, with one database")]
 async fn the_service_role_serves_and_cannot_change_evidence() {
     let Some(postgres) = Postgres::start() else {
         return;

@@ -303,11 +303,10 @@ fn judge_header(
     let expected = at.map_or("JWT", |(_, environment)| environment.typ.as_str());
     match presented.header_text("typ") {
         None => {}
-        Some("JWT" | "client-authentication+jwt") => {
-            if presented.header_text("typ") != Some(expected) {
-                report.note(format!("typ is not {expected:?}, which is configured; servers that know one commonly take both"));
-            }
-        }
+        Some(typ) if typ == expected => {}
+        Some("JWT" | "client-authentication+jwt") => report.note(format!(
+            "typ is not {expected:?}, which is configured; servers that know one commonly take both"
+        )),
         Some(other) => report.find(Finding::instead(Code::TokenKind, "typ", other, expected)),
     }
     let Some(kid) = presented.header_text("kid") else {

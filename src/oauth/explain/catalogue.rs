@@ -25,7 +25,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// The API: 401, or UNAUTHENTICATED (16).
+    /// The API: 401, or `UNAUTHENTICATED` (16).
     TokenNotTaken "token-not-taken"
         "Report that token as dead, get a fresh one, and repeat the call once if it is safe to repeat. If the fresh one is refused too, stop: something else is wrong.";
     /// The token's end was past.
@@ -34,7 +34,7 @@ catalogue! {
     /// The token was made for something else.
     TokenElsewhere "token-elsewhere"
         "Use a token of this environment: each has its own client, key and tokens.";
-    /// The API: 403 or PERMISSION_DENIED (7), and it names the scope.
+    /// The API: 403 or `PERMISSION_DENIED` (7), and it names the scope.
     ScopeMissing "scope-missing"
         "Ask the counterparty to grant the application this scope, then fetch a fresh token: the old one never gets it. If it is granted, ask for it in `scope`.";
     /// The API: 403 without the words of a missing scope.

@@ -364,7 +364,6 @@ fn probe_line(probe: &Value) -> String {
 /// A rotation for people: its parts with who did what when, and what to type next.
 fn checklist(rotation: &Value) -> Vec<String> {
     let status = &rotation["status"];
-    let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut lines = vec![
         format!(
             "Rotation {} of {} {} ({}, {})",
@@ -397,31 +396,7 @@ fn checklist(rotation: &Value) -> Vec<String> {
         }
     }
     lines.push(String::new());
-    let steps = all(&rotation["steps"]);
-    let mut shown = Vec::new();
-    for part in all(&status["parts"]) {
-        let mark = match text(&part, "progress") {
-            "done" => "x",
-            "now" => ">",
-            "given-up" => "-",
-            _ => " ",
-        };
-        lines.push(format!("  [{mark}] {}", text(&part, "title")));
-        for seq in all(&part["steps"]) {
-            if let Some(step) = steps.iter().find(|it| it["seq"] == seq) {
-                lines.extend(step_lines(step));
-                shown.push(seq);
-            }
-        }
-    }
-    let rest: Vec<_> = steps
-        .iter()
-        .filter(|it| !shown.contains(&it["seq"]))
-        .collect();
-    if !rest.is_empty() {
-        lines.push("  [!] given up".to_owned());
-        lines.extend(rest.into_iter().flat_map(step_lines));
-    }
+    lines.extend(part_lines(rotation));
     let probes = all(&rotation["probes"]);
     if !probes.is_empty() {
         lines.push("  Probes".to_owned());
@@ -462,6 +437,41 @@ fn checklist(rotation: &Value) -> Vec<String> {
                 |key| format!("{} ({key})", text(&next, "what"))
             ),
         ));
+    }
+    lines
+}
+
+fn all(list: &Value) -> Vec<Value> {
+    list.as_array().cloned().unwrap_or_default()
+}
+
+/// The parts of the way, each with the steps that were taken in it.
+fn part_lines(rotation: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let steps = all(&rotation["steps"]);
+    let mut shown = Vec::new();
+    for part in all(&rotation["status"]["parts"]) {
+        let mark = match text(&part, "progress") {
+            "done" => "x",
+            "now" => ">",
+            "given-up" => "-",
+            _ => " ",
+        };
+        lines.push(format!("  [{mark}] {}", text(&part, "title")));
+        for seq in all(&part["steps"]) {
+            if let Some(step) = steps.iter().find(|it| it["seq"] == seq) {
+                lines.extend(step_lines(step));
+                shown.push(seq);
+            }
+        }
+    }
+    let rest: Vec<_> = steps
+        .iter()
+        .filter(|it| !shown.contains(&it["seq"]))
+        .collect();
+    if !rest.is_empty() {
+        lines.push("  [!] given up".to_owned());
+        lines.extend(rest.into_iter().flat_map(step_lines));
     }
     lines
 }

@@ -123,9 +123,8 @@ impl Known<'_> {
 
     fn next(&self, step: Step, what: &'static str) -> Next {
         let more = match step {
-            Step::Submit => " --channel … --reference …",
             Step::Confirm => " --fingerprint … --reference …",
-            Step::AskRemoval => " --channel … --reference …",
+            Step::Submit | Step::AskRemoval => " --channel … --reference …",
             Step::Switch | Step::CutOver | Step::Close | Step::Abandon | Step::RollBack => {
                 " --reason …"
             }

@@ -124,14 +124,18 @@ async fn tools_that_know_only_oauth_get_the_same_token() {
     exchange.check().await;
 }
 
+/// What is asked, by whom, with which members; the status and the error that it meets.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 async fn refusals_have_the_form_of_oauth() {
     let Some(exchange) = Exchange::new(&["read:orders"], "").await else {
         return;
     };
     let bearer = format!("Bearer {}", exchange.stand.trader.token);
     let client = ("client_id", "ex-c");
-    let cases: [(&str, &str, &[(&str, &str)], u16, &str); 13] = [
+    let cases: [Case<'_>; 13] = [
         ("nobody", "", &[GRANT, client], 401, "invalid_client"),
         (
             "a stranger",

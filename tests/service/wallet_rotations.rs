@@ -104,6 +104,7 @@ async fn listed(venue: &ClobServer) -> usize {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, with one wallet")]
 async fn a_wallet_is_replaced_without_an_order_that_nobody_knows_of() {
     let Some(venue) = ClobServer::start(&[]) else {
         return;

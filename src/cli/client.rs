@@ -11,11 +11,11 @@ use serde_json::Value;
 /// Which service, and as whom.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Service {
-    /// The service. Also $`CHANCERY_URL`.
-    #[arg(long, default_value_t = super::from_environment("CHANCERY_URL", "http://127.0.0.1:7300"))]
+    /// The service.
+    #[arg(long, help = "The service; also CHANCERY_URL", default_value_t = super::from_environment("CHANCERY_URL", "http://127.0.0.1:7300"))]
     url: String,
-    /// The file with your token. Also $`CHANCERY_TOKEN_FILE`.
-    #[arg(long, default_value_t = super::from_environment("CHANCERY_TOKEN_FILE", "/etc/chancery/token"))]
+    /// The file with your token.
+    #[arg(long, help = "The file with your token; also CHANCERY_TOKEN_FILE", default_value_t = super::from_environment("CHANCERY_TOKEN_FILE", "/etc/chancery/token"))]
     token_file: String,
 }
 

@@ -20,6 +20,7 @@ mod table;
 mod wallet_rotation;
 mod wallets;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -160,16 +161,15 @@ fn harden() {
 }
 
 /// Prints for programs and people alike.
-#[expect(clippy::print_stdout, reason = "this is what the command line is for")]
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    print_line(&serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
-/// Prints a line of an answer.
-#[expect(clippy::print_stdout, reason = "this is what the command line is for")]
+/// Prints a line of an answer. Whoever reads may have seen enough: `| head` is no fault, and what was
+/// asked for is done by the time it is printed.
 fn print_line(line: &str) {
-    println!("{line}");
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// A setting from the environment, for clap's defaults.

@@ -413,7 +413,6 @@ impl Rotations {
     }
 
     /// Notes the wallet that takes the old one's place.
-    #[allow(dead_code, reason = "the rotation of a wallet is still to come")]
     pub(crate) async fn set_new_subject(
         &self,
         rotation: &Rotation,

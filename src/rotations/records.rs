@@ -177,7 +177,6 @@ pub(super) async fn set_new_key(
 }
 
 /// The wallet that takes the place of the old one.
-#[allow(dead_code, reason = "the rotation of a wallet is still to come")]
 pub(super) async fn set_new_subject(
     rotation: RotationId,
     subject: Uuid,

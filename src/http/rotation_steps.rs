@@ -34,11 +34,15 @@ pub(super) async fn confirm_registration(
     Body(confirmation, request): Body<Confirmation>,
 ) -> Result<Response, Problem> {
     movable(&app, &caller, id).await?;
+    let write = write(&app, &caller, &key, request);
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
     app.rotations
         .compare(id, &confirmation.fingerprint, caller.id)
         .await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
+    write
+        .conclude(Gate::Shared, async |batch| {
             let rotations = &app.rotations;
             let moved = rotations
                 .confirm(id, confirmation.clone(), caller.id, batch)

@@ -319,6 +319,30 @@ async fn a_step_that_was_answered_is_not_taken_twice() {
     assert_eq!(shown["probes"].as_array().unwrap().len(), 1);
 }
 
+/// Also where the step cannot be taken any more from where it led.
+#[tokio::test]
+async fn a_confirmation_that_was_answered_is_answered_again() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let id = world.begin(&order("k2")).await;
+    world.step(&id, "generate").await;
+    world.step(&id, "submit").await;
+    world.register("k2").await;
+    assert_eq!(world.probe(&id, "new").await, "succeeded");
+    let fingerprint = world.show(&id).await["new_key"]["fingerprint"].clone();
+    let body = json!({ "fingerprint": fingerprint, "reference": "MAIL-8" });
+    let path = format!("/v1/rotations/{id}/confirm");
+    let operator = &world.stand.operator;
+    let first = operator.post_as("c", &path, &body).await.unwrap();
+    assert_eq!(first.json["state"], "registered", "{}", first.text);
+    let again = operator.post_as("c", &path, &body).await.unwrap();
+    assert_eq!((first.status, &first.text), (201, &again.text));
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    let anew = world.ask(&id, "confirm", &body).await;
+    refused("anew", &anew, 409, "no-such-step", "confirm");
+}
+
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, with one rotation")]
 async fn what_stands_against_a_rotation_is_said() {

@@ -182,8 +182,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Submit)?;
+        let rotation = self.locked(id, Step::Submit, batch).await?;
         let key = self.new_key(&rotation, batch).await?;
         let pem_sha256 = pem_sha256(&key)?;
         if let Some(sent) = &submission.pem_sha256
@@ -238,8 +237,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Confirm)?;
+        let rotation = self.locked(id, Step::Confirm, batch).await?;
         let key = self.new_key(&rotation, batch).await?;
         let public = key.public_key.as_ref().ok_or(RotationError::Changed)?;
         if !is_of(&confirmation.fingerprint, public) {
@@ -272,8 +270,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Switch)?;
+        let rotation = self.locked(id, Step::Switch, batch).await?;
         let now = records::now(batch.tx()).await?;
         let probes = records::probes_in(id, batch.tx()).await?;
         let proof = works(&probes, Role::New, PROOF_LASTS, now)?.id;
@@ -357,8 +354,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::RollBack)?;
+        let rotation = self.locked(id, Step::RollBack, batch).await?;
         let now = records::now(batch.tx()).await?;
         let probes = records::probes_in(id, batch.tx()).await?;
         let proof = works(&probes, Role::Old, WAY_BACK_LASTS, now)?.id;

@@ -42,8 +42,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<(KeyId, NewKey), RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Generate)?;
+        let rotation = self.locked(id, Step::Generate, batch).await?;
         self.approval(Step::Generate)?;
         if let Some(key) = rotation.new_key {
             return Ok((key, rotation.ordered));
@@ -61,8 +60,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Generate)?;
+        let rotation = self.locked(id, Step::Generate, batch).await?;
         let key = rotation.new_key.ok_or(RotationError::Changed)?;
         let key = self.0.keys.record(key, made, actor, batch).await?;
         let evidence = serde_json::json!({

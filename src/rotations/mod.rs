@@ -298,6 +298,18 @@ impl Rotations {
             .ok_or(RotationError::NotFound)
     }
 
+    /// The same, where it takes this step.
+    async fn locked(
+        &self,
+        id: RotationId,
+        step: Step,
+        batch: &mut Batch,
+    ) -> Result<Rotation, RotationError> {
+        let rotation = self.lock(id, batch).await?;
+        rotation.takes(step)?;
+        Ok(rotation)
+    }
+
     /// Opens a rotation. What stands against it is looked at by the kind's own code.
     pub(crate) async fn begin(
         &self,

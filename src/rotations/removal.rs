@@ -139,8 +139,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::AskRemoval)?;
+        let rotation = self.locked(id, Step::AskRemoval, batch).await?;
         let steps = records::steps_in(id, batch.tx()).await?;
         let (goes, stays) = self.going(&rotation, batch).await?;
         let to = match rotation.state {
@@ -177,8 +176,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::ProveRemoval)?;
+        let rotation = self.locked(id, Step::ProveRemoval, batch).await?;
         let steps = records::steps_in(id, batch.tx()).await?;
         let given_up = rotation.goes() == Role::New;
         if given_up && !left_behind(&rotation, &steps) {
@@ -214,8 +212,7 @@ impl Rotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        rotation.takes(Step::Close)?;
+        let rotation = self.locked(id, Step::Close, batch).await?;
         let (old, _) = self.both(&rotation, batch).await?;
         self.soaked(&rotation, &old, batch).await?;
         let evidence = Ended { reason };

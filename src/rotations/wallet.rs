@@ -19,7 +19,7 @@ use crate::custody::Generated;
 use crate::ethereum::Address;
 use crate::fail_point;
 use crate::id::{CallerId, RotationId, WalletId};
-use crate::keys::{Key, KeyError, KeyState, Keys, NewKey, Purpose, Reason};
+use crate::keys::{KeyError, KeyState, Keys, NewKey, Purpose, Reason};
 use crate::ledger::LedgerError;
 use crate::name::Name;
 
@@ -251,8 +251,8 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::Profile, batch).await?;
-        let key = self.new_key(&rotation, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Profile, batch).await?;
+        let key = self.rotations.new_key(&rotation, batch).await?;
         let new = NewWallet {
             name: profile.name.clone(),
             owner: old.owner.clone(),
@@ -311,7 +311,7 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::Credential, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Credential, batch).await?;
         let evidence = match credential {
             Credentialed::With {
                 api_key,
@@ -335,14 +335,14 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::CutOver, batch).await?;
+        let rotation = self.rotations.locked(id, Step::CutOver, batch).await?;
         let mut others = self.wallets.of_key(&old.key).await?;
         others.retain(|it| it.id != old.id && it.successor.is_none());
         if others.iter().any(|it| !stops.contains(&it.name)) {
             let others = others.into_iter().map(|it| it.name);
             return Err(WalletRotationError::Others(others.collect()));
         }
-        let new = self.new_key(&rotation, batch).await?;
+        let new = self.rotations.new_key(&rotation, batch).await?;
         if new.state != KeyState::Active {
             return Err(WalletRotationError::NewKeyNotActive(new.state.name()));
         }
@@ -388,7 +388,7 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::Drain, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Drain, batch).await?;
         let evidence = self.drains.record(old, proven, actor, batch).await?;
         self.take(
             &rotation,
@@ -428,7 +428,10 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::DeleteCredential, batch).await?;
+        let rotation = self
+            .rotations
+            .locked(id, Step::DeleteCredential, batch)
+            .await?;
         let all = self.api_keys.on_record(wish).await?;
         if let Some(live) = all.iter().find(|it| may_be_live(it)) {
             return Err(WalletRotationError::CredentialLives(live.api_key.clone()));
@@ -461,7 +464,7 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::Close, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Close, batch).await?;
         let mut key = self.keys.within(rotation.old_key, batch).await?;
         if matches!(key.state, KeyState::Retiring | KeyState::Suspended) {
             let to = KeyState::Deactivated;
@@ -489,7 +492,7 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::Abandon, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Abandon, batch).await?;
         self.retire_new(&rotation, reason, actor, batch).await?;
         let evidence = json!({ "reason": reason });
         self.take(
@@ -512,7 +515,7 @@ impl WalletRotations {
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        let rotation = self.locked(id, Step::RollBack, batch).await?;
+        let rotation = self.rotations.locked(id, Step::RollBack, batch).await?;
         let key = self.keys.within(rotation.old_key, batch).await?;
         let to = KeyState::Active;
         self.keys.step(&key, to, reason, actor, batch).await?;
@@ -540,33 +543,12 @@ impl WalletRotations {
         if rotation.new_key.is_none() {
             return Ok(());
         }
-        let key = self.new_key(rotation, batch).await?;
+        let key = self.rotations.new_key(rotation, batch).await?;
         if key.state == KeyState::Active {
             let to = KeyState::Retiring;
             self.keys.step(&key, to, reason, actor, batch).await?;
         }
         Ok(())
-    }
-
-    /// A rotation that takes this step, and that nobody else moves meanwhile.
-    async fn locked(&self, id: RotationId, step: Step, batch: &mut Batch) -> Moved {
-        let rotation = self.rotations.lock(id, batch).await?;
-        drop(
-            rotation
-                .state
-                .takes(rotation.kind, step)
-                .map_err(RotationError::from)?,
-        );
-        Ok(rotation)
-    }
-
-    async fn new_key(
-        &self,
-        rotation: &Rotation,
-        batch: &mut Batch,
-    ) -> Result<Key, WalletRotationError> {
-        let id = rotation.new_key.ok_or(RotationError::Changed)?;
-        Ok(self.keys.within(id, batch).await?)
     }
 
     async fn take(

@@ -4,6 +4,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio_util::task::TaskTracker;
 
 use super::problem::{self, Problem};
 use crate::app::App;
@@ -20,11 +21,25 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 pub(super) struct Write<'a> {
     pub(super) app: &'a App,
     pub(super) caller: &'a Caller,
-    pub(super) key: &'a Key,
+    key: &'a Key,
     pub(super) request: RequestDigest,
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    pub(super) fn new(
+        app: &'a App,
+        caller: &'a Caller,
+        key: &'a Key,
+        request: RequestDigest,
+    ) -> Self {
+        Self {
+            app,
+            caller,
+            key,
+            request,
+        }
+    }
+
     /// The answer that was given to this request before, if it was.
     pub(super) async fn earlier(&self) -> Result<Option<Response>, Problem> {
         let standing = records::standing(self.caller.id, self.key, &self.app.ledger).await?;
@@ -104,6 +119,16 @@ impl Write<'_> {
         ]
         .concat()
     }
+}
+
+/// Sees work to its end though its caller may not wait for it: what was begun at a device or a
+/// counterparty has to be put on record.
+pub(super) async fn to_its_end(
+    tasks: &TaskTracker,
+    work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+) -> Result<Response, Problem> {
+    let cut_off = |_| Problem::new(&problem::INTERNAL, "the work was cut off");
+    tasks.spawn(work).await.map_err(cut_off)?
 }
 
 /// A body that is JSON already.

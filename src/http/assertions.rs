@@ -6,12 +6,12 @@ use axum::response::Response;
 
 use super::body::{Body, Named};
 use super::caller::{Deadline, Optional};
+use super::clients::visible;
 use super::problem::{Document, Problem};
 use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::oauth::assertion::{self, IssuedAssertion};
-use crate::policy::Action;
 use crate::signing::Asked;
 
 /// Nothing can be chosen: what an assertion says follows from the client and its environment.
@@ -43,10 +43,7 @@ pub(super) async fn issue_assertion(
     Deadline(deadline): Deadline,
     Body(AssertionRequest {}, digest): Body<AssertionRequest>,
 ) -> Result<Response, Problem> {
-    let client = app.clients.show(&name).await?;
-    app.policy
-        .decide(&caller, Action::View, &client.resource())
-        .map_err(|_| Problem::not_found("client"))?;
+    let client = visible(&app, &caller, &name).await?;
     let asked = Asked {
         digest,
         idempotency: key,

@@ -91,6 +91,11 @@ pub(super) struct BodyLimit(pub(super) usize);
 #[derive(Clone, Copy)]
 pub(super) struct BodyTimes(pub(super) usize);
 
+impl BodyTimes {
+    /// For what takes batches.
+    pub(super) const BATCH: Self = Self(8);
+}
+
 /// What is read of a body that is too large. A client that is still sending does not hear an answer.
 const READ_AT_MOST: usize = 16 * 1024 * 1024;
 

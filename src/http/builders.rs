@@ -14,8 +14,9 @@ use serde_json::Value;
 use super::admin::Write;
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::headers::{Made, headers, is_near, visible};
+use super::headers::{Made, headers, is_near};
 use super::problem::{self, Document, Problem};
+use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::builders::{GivenKey, Kept};
@@ -51,12 +52,7 @@ pub(super) async fn give_builder_credential(
     let wallet = visible(&app, &caller, &name).await?;
     app.policy
         .decide(&caller, Action::CreateCredential, &wallet.resource())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -168,11 +164,7 @@ async fn answer(
         timestamp: request.timestamp()?.filter(|it| is_near(app, *it)),
         shape: Shape::Bare,
     };
-    let asked = Asked {
-        digest,
-        idempotency: None,
-        deadline: None,
-    };
+    let asked = Asked::once(digest);
     headers(app, caller, wallet, venue, made, asked).await
 }
 

@@ -93,12 +93,7 @@ pub(super) async fn create_caller(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::ManageCallers, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let approval = approvals::loosen(&app.approvals)?;
@@ -137,12 +132,7 @@ pub(super) async fn issue_token(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::ManageCallers, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let approval = approvals::loosen(&app.approvals)?;
@@ -180,12 +170,7 @@ pub(super) async fn revoke_caller(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::ManageCallers, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     let answer = write
         .run(Gate::Exclusive, async |batch| {
             app.callers.revoke(&name, caller.id, batch).await?;

@@ -15,6 +15,7 @@ use crate::custody::PublicKey;
 use crate::id::ClientId;
 use crate::keys::KeyState;
 use crate::ledger::Gate;
+use crate::name::Name;
 use crate::oauth::clients::{Client, NewClient};
 use crate::policy::{Action, Resource};
 
@@ -90,11 +91,17 @@ pub(super) async fn show_client(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Json<ClientView>, Problem> {
-    let client = app.clients.show(&name).await?;
-    app.policy
-        .decide(&caller, Action::View, &client.resource())
-        .map_err(|_| Problem::not_found("client"))?;
+    let client = visible(&app, &caller, &name).await?;
     Ok(Json(ClientView::from(&client)))
+}
+
+/// The client, if the caller may see it.
+pub(super) async fn visible(app: &App, caller: &Caller, name: &Name) -> Result<Client, Problem> {
+    let client = app.clients.show(name).await?;
+    app.policy
+        .decide(caller, Action::View, &client.resource())
+        .map_err(|_| Problem::not_found("client"))?;
+    Ok(client)
 }
 
 /// Create a client
@@ -115,12 +122,7 @@ pub(super) async fn create_client(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::CreateClient, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let client = app.clients.create(&new, caller.id, batch).await?;

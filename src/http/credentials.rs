@@ -194,12 +194,7 @@ pub(super) async fn create_credential(
         let detail = "replaces: deriving ends no API key; leave it out";
         return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -293,12 +288,9 @@ pub(super) async fn list_api_keys(
 pub(super) async fn check_credential(
     State(app): State<App>,
     caller: Caller,
-    Path((wallet, api_key)): Path<(String, String)>,
+    Path(path): Path<(String, String)>,
 ) -> Result<Json<CredentialView>, Problem> {
-    let name = named(&wallet)?;
-    let request = of_operation("check", &name);
-    let wish = wish(&app, &caller, &name, Action::DeriveCredential, request).await?;
-    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let (wish, credential) = kept(&app, &caller, &path, "check", Action::DeriveCredential).await?;
     let checked = app.api_keys.check(&wish, credential).await?;
     Ok(Json(CredentialView::of(&checked, None)))
 }
@@ -319,15 +311,12 @@ pub(super) async fn check_credential(
 pub(super) async fn reveal_credential(
     State(app): State<App>,
     caller: Caller,
-    Path((wallet, api_key)): Path<(String, String)>,
+    Path(path): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let name = named(&wallet)?;
-    let request = of_operation("reveal", &name);
-    let wish = wish(&app, &caller, &name, Action::RevealCredential, request).await?;
-    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let (wish, credential) = kept(&app, &caller, &path, "reveal", Action::RevealCredential).await?;
     let (secret, passphrase) = app.api_keys.reveal(&wish, &credential).await?;
     let revealed = RevealedCredential {
-        api_key,
+        api_key: path.1,
         secret: secret.to_string(),
         passphrase: passphrase.to_string(),
     };
@@ -353,12 +342,9 @@ pub(super) async fn reveal_credential(
 pub(super) async fn delete_credential(
     State(app): State<App>,
     caller: Caller,
-    Path((wallet, api_key)): Path<(String, String)>,
+    Path(path): Path<(String, String)>,
 ) -> Result<Json<CredentialView>, Problem> {
-    let name = named(&wallet)?;
-    let request = of_operation("delete", &name);
-    let wish = wish(&app, &caller, &name, Action::DeleteCredential, request).await?;
-    let credential = app.api_keys.find(&wish, &api_key).await?;
+    let (wish, credential) = kept(&app, &caller, &path, "delete", Action::DeleteCredential).await?;
     let deleted = app.api_keys.delete(&wish, credential).await?;
     Ok(Json(CredentialView::of(&deleted, None)))
 }
@@ -406,11 +392,7 @@ pub(super) async fn hand_out_login(
         right: wish.right,
         origin: Origin::Signed,
     };
-    let asked = Asked {
-        digest: wish.request,
-        idempotency: None,
-        deadline: None,
-    };
+    let asked = Asked::once(wish.request);
     let done = app
         .signer
         .sign(&wish.caller, Box::new(draft), asked)
@@ -419,6 +401,21 @@ pub(super) async fn hand_out_login(
     app.tasks
         .spawn(async move { api_keys.watch(wish, nonce).await });
     Ok(done)
+}
+
+/// The API key of a path, for a caller who may do this with it.
+async fn kept(
+    app: &App,
+    caller: &Caller,
+    (wallet, api_key): &(String, String),
+    operation: &'static str,
+    action: Action,
+) -> Result<(Wish, Credential), Problem> {
+    let name = named(wallet)?;
+    let request = of_operation(operation, &name);
+    let wish = wish(app, caller, &name, action, request).await?;
+    let credential = app.api_keys.find(&wish, api_key).await?;
+    Ok((wish, credential))
 }
 
 /// The name in a path with two parts. What cannot be a name is not there.

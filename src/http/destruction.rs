@@ -123,12 +123,7 @@ pub(super) async fn destroy_key(
     Body(wish, request): Body<Request>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -175,12 +170,7 @@ pub(super) async fn cancel_destruction(
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
     let to = KeyState::Deactivated;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -230,12 +220,7 @@ pub(super) async fn set_cryptoperiod(
     let seen = visible(&app, &caller, &name).await?;
     app.policy
         .decide(&caller, Action::SetCryptoperiod, &seen.resource())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Exclusive, async |batch| {
             let (ends_at, reason) = (period.ends_at, &period.reason);

@@ -7,6 +7,7 @@ use axum::extract::State;
 use time::OffsetDateTime;
 
 use super::body::{Asked, Body, Named};
+use super::clients::visible;
 use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
@@ -296,10 +297,7 @@ pub(super) async fn show_client_scopes(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Json<ClientScopes>, Problem> {
-    let client = app.clients.show(&name).await?;
-    app.policy
-        .decide(&caller, Action::View, &client.resource())
-        .map_err(|_| Problem::not_found("client"))?;
+    let client = visible(&app, &caller, &name).await?;
     let at = placed(&app, Some(&client.environment))?;
     let table = Table::exchange();
     let may = |scope: &String| {

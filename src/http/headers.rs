@@ -8,6 +8,7 @@ use super::body::{Body, Named};
 use super::caller::{Deadline, Optional};
 use super::problem::{self, Document, Problem, Replaced};
 use super::signed;
+use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, VenueRequest};
@@ -101,19 +102,6 @@ pub(super) async fn issue_builder_headers(
     };
     let wallet = visible(&app, &caller, &name).await?;
     issue(&app, &caller, wallet, Kind::Builder, &request, asked).await
-}
-
-/// The wallet, if the caller may see it.
-pub(super) async fn visible(
-    app: &App,
-    caller: &Caller,
-    name: &crate::name::Name,
-) -> Result<Wallet, Problem> {
-    let wallet = app.wallets.show(name).await?;
-    app.policy
-        .decide(caller, Action::View, &wallet.resource())
-        .map_err(|_| Problem::not_found("wallet"))?;
-    Ok(wallet)
 }
 
 async fn issue(

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::Write;
+use super::admin::{Write, to_its_end};
 use super::body::{Body, Named};
 use super::caller::Required;
 use super::problem::{self, Document, Problem};
@@ -183,13 +183,8 @@ pub(super) async fn create_key(
         .decide(&caller, Action::CreateKey, &Resource::service())?;
     // A device may take minutes, and a caller less patience: the key is made and recorded even so.
     let tasks = app.tasks.clone();
-    let made = tasks.spawn(async move {
-        let write = Write {
-            app: &app,
-            caller: &caller,
-            key: &key,
-            request,
-        };
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
@@ -200,9 +195,8 @@ pub(super) async fn create_key(
                 Ok(KeyView::from(&key))
             })
             .await
-    });
-    made.await
-        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+    })
+    .await
 }
 
 /// Adopt a key
@@ -224,12 +218,7 @@ pub(super) async fn adopt_key(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::AdoptKey, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -261,12 +250,7 @@ pub(super) async fn step_key(
     Body(step, request): Body<Step>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }

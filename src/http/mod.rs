@@ -133,7 +133,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(batches::sign_orders))
-                .layer(Extension(BodyTimes(8))),
+                .layer(Extension(BodyTimes::BATCH)),
         )
         .routes(routes!(headers::issue_l2_headers))
         .routes(routes!(headers::issue_builder_headers))

@@ -298,12 +298,7 @@ pub(super) async fn declare_nonces(
         let detail = "nonces: 1 to 1,000 of them";
         return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let new = app.api_keys.declare(&wish, &declared.nonces, batch).await?;
@@ -333,12 +328,7 @@ pub(super) async fn begin_search(
     Body(new, request): Body<NewSearch>,
 ) -> Result<Response, Problem> {
     let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let search = app

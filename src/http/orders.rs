@@ -10,6 +10,7 @@ use super::body::{Body, Named};
 use super::caller::{Afresh, Deadline, Required};
 use super::problem::{self, Document, Problem, Replaced};
 use super::signed;
+use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
@@ -99,10 +100,7 @@ pub(super) async fn sign_market_order(
 
 /// The wallet of a path, for a caller who may see it and sign orders with it.
 pub(super) async fn wallet(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
-    let wallet = app.wallets.show(name).await?;
-    app.policy
-        .decide(caller, Action::View, &wallet.resource())
-        .map_err(|_| Problem::not_found("wallet"))?;
+    let wallet = visible(app, caller, name).await?;
     // Before anything is looked up for them.
     app.signer
         .may(caller, Action::SignOrder, &wallet.resource())?;

@@ -3,15 +3,19 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use super::admin::Write;
 use super::body::Body;
 use super::caller::Required;
 use super::problem::{Document, Problem};
-use super::rotations::{Because, Identified, Moved, Plain, movable, write};
+use super::rotations::{Because, Identified, Moved, Plain, movable};
 use crate::app::App;
+use crate::audit::Batch;
 use crate::callers::Caller;
+use crate::id::RotationId;
 use crate::ledger::Gate;
 use crate::rotations::client::{Confirmation, Submission};
 use crate::rotations::removal::RemovalRequest;
+use crate::rotations::{Rotation, RotationError};
 
 /// Record what the counterparty confirmed
 ///
@@ -34,7 +38,7 @@ pub(super) async fn confirm_registration(
     Body(confirmation, request): Body<Confirmation>,
 ) -> Result<Response, Problem> {
     movable(&app, &caller, id).await?;
-    let write = write(&app, &caller, &key, request);
+    let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
@@ -72,14 +76,12 @@ pub(super) async fn submit_key(
     Required(key): Required,
     Body(said, request): Body<Submission>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations.submit(id, said.clone(), caller.id, batch).await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.submit(id, said.clone(), caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Shared, step).await
 }
 
 /// Let the new key sign
@@ -102,16 +104,12 @@ pub(super) async fn switch_key(
     Required(key): Required,
     Body(said, request): Body<Because>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Exclusive, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .switch(id, said.reason.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.switch(id, said.reason.clone(), caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Exclusive, step).await
 }
 
 /// Record that the removal was asked for
@@ -134,16 +132,12 @@ pub(super) async fn ask_removal(
     Required(key): Required,
     Body(said, request): Body<RemovalRequest>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .ask_removal(id, said.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.ask_removal(id, said.clone(), caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Shared, step).await
 }
 
 /// Record that the removal is proved
@@ -166,14 +160,12 @@ pub(super) async fn prove_removal(
     Required(key): Required,
     Body(Plain {}, request): Body<Plain>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Exclusive, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations.prove_removal(id, caller.id, batch).await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.prove_removal(id, caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Exclusive, step).await
 }
 
 /// Close a rotation
@@ -196,16 +188,12 @@ pub(super) async fn close_rotation(
     Required(key): Required,
     Body(said, request): Body<Because>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Exclusive, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .close(id, said.reason.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.close(id, said.reason.clone(), caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Exclusive, step).await
 }
 
 /// Abandon a rotation
@@ -228,16 +216,12 @@ pub(super) async fn abandon_rotation(
     Required(key): Required,
     Body(said, request): Body<Because>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .abandon(id, said.reason.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
-        .await
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.abandon(id, said.reason.clone(), caller.id, batch).await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Shared, step).await
 }
 
 /// Roll a rotation back
@@ -260,14 +244,24 @@ pub(super) async fn roll_back(
     Required(key): Required,
     Body(said, request): Body<Because>,
 ) -> Result<Response, Problem> {
-    movable(&app, &caller, id).await?;
-    write(&app, &caller, &key, request)
-        .run(Gate::Exclusive, async |batch| {
-            let rotations = &app.rotations;
-            let moved = rotations
-                .roll_back(id, said.reason.clone(), caller.id, batch)
-                .await?;
-            Ok(Moved::from(&moved))
-        })
+    let step = async |batch: &mut Batch| {
+        let all = &app.rotations;
+        all.roll_back(id, said.reason.clone(), caller.id, batch)
+            .await
+    };
+    let write = Write::new(&app, &caller, &key, request);
+    take(&write, id, Gate::Exclusive, step).await
+}
+
+/// Takes a step of a rotation that the caller may move.
+async fn take(
+    write: &Write<'_>,
+    id: RotationId,
+    gate: Gate,
+    step: impl AsyncFnOnce(&mut Batch) -> Result<Rotation, RotationError>,
+) -> Result<Response, Problem> {
+    movable(write.app, write.caller, id).await?;
+    write
+        .run(gate, async |batch| Ok(Moved::from(&step(batch).await?)))
         .await
 }

@@ -6,15 +6,15 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::Write;
+use super::admin::{Write, to_its_end};
 use super::body::{Asked, Body};
 use super::caller::Required;
+use super::clients;
 use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::id::{ClientId, KeyId, ProbeId, RotationId, WalletId};
-use crate::idempotency::{Key as IdempotencyKey, RequestDigest};
 use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -450,15 +450,11 @@ pub(super) async fn open_rotation(
     Required(key): Required,
     Body(new, request): Body<NewRotation>,
 ) -> Result<Response, Problem> {
-    let missing = || Problem::not_found("client");
     let name = new
         .client
         .as_ref()
         .ok_or_else(|| Problem::new(&problem::INVALID_FIELD, "client: say whose key is rotated"))?;
-    let client = app.clients.show(name).await.map_err(|_| missing())?;
-    app.policy
-        .decide(&caller, Action::View, &client.resource())
-        .map_err(|_| missing())?;
+    let client = clients::visible(&app, &caller, name).await?;
     app.signer
         .may(&caller, Action::RotateKey, &client.resource())?;
     let gate = match new.emergency {
@@ -474,7 +470,7 @@ pub(super) async fn open_rotation(
         reason: new.reason,
         emergency: new.emergency,
     };
-    let write = write(&app, &caller, &key, request);
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(gate, async |batch| {
             let rotations = &app.rotations;
@@ -484,20 +480,6 @@ pub(super) async fn open_rotation(
             Ok(Moved::from(&opened))
         })
         .await
-}
-
-pub(super) fn write<'a>(
-    app: &'a App,
-    caller: &'a Caller,
-    key: &'a IdempotencyKey,
-    request: RequestDigest,
-) -> Write<'a> {
-    Write {
-        app,
-        caller,
-        key,
-        request,
-    }
 }
 
 /// Have the new key made
@@ -523,8 +505,8 @@ pub(super) async fn generate_key(
     movable(&app, &caller, id).await?;
     // A device may take minutes, and a caller less patience.
     let tasks = app.tasks.clone();
-    let made = tasks.spawn(async move {
-        let write = write(&app, &caller, &key, request);
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
@@ -536,9 +518,8 @@ pub(super) async fn generate_key(
                 Ok(Moved::from(&moved))
             })
             .await
-    });
-    made.await
-        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+    })
+    .await
 }
 
 /// Probe a key
@@ -565,8 +546,8 @@ pub(super) async fn probe_key(
     visible(&app, &caller, id).await?;
     // What was begun at the counterparty has to be put on record.
     let tasks = app.tasks.clone();
-    let done = tasks.spawn(async move {
-        let write = write(&app, &caller, &key, request);
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
@@ -581,7 +562,6 @@ pub(super) async fn probe_key(
                 })
             })
             .await
-    });
-    done.await
-        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+    })
+    .await
 }

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::Write;
+use super::admin::{Write, to_its_end};
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::headers::visible;
-use super::problem::{self, Document, Problem};
+
+use super::problem::{Document, Problem};
+use super::wallets::visible;
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
@@ -277,12 +278,7 @@ pub(super) async fn open_wallet_rotation(
     Body(opening, request): Body<Opening>,
 ) -> Result<Response, Problem> {
     let wallet = rotatable(&app, &caller, &name).await?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let opened = app
@@ -317,22 +313,15 @@ pub(super) async fn step_wallet_rotation(
     let wallet = rotatable(&app, &caller, &name).await?;
     let tasks = app.tasks.clone();
     // Devices and the CLOB may take longer than a caller waits: what was begun is recorded even so.
-    let taken = tasks.spawn(async move {
-        let write = Write {
-            app: &app,
-            caller: &caller,
-            key: &key,
-            request,
-        };
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
         let rotation = app.wallet_rotations.of(&wallet).await?;
         take(&write, &wallet, &rotation, step).await
-    });
-    taken
-        .await
-        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+    })
+    .await
 }
 
 async fn take(
@@ -510,13 +499,8 @@ pub(super) async fn drain_wallet(
     app.signer
         .may(&caller, Action::DrainWallet, &wallet.resource())?;
     let tasks = app.tasks.clone();
-    let drained = tasks.spawn(async move {
-        let write = Write {
-            app: &app,
-            caller: &caller,
-            key: &key,
-            request,
-        };
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
@@ -532,8 +516,6 @@ pub(super) async fn drain_wallet(
                 Ok(DrainView { drain })
             })
             .await
-    });
-    drained
-        .await
-        .map_err(|_| Problem::new(&problem::INTERNAL, "the work was cut off"))?
+    })
+    .await
 }

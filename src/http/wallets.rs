@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 use super::admin::Write;
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::headers::visible;
 use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
@@ -20,6 +19,7 @@ use crate::ethereum::Address;
 use crate::id::WalletId;
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
+use crate::name::Name;
 use crate::policy::{Action, Resource};
 
 /// A wallet.
@@ -124,11 +124,17 @@ pub(super) async fn show_wallet(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Json<WalletView>, Problem> {
-    let wallet = app.wallets.show(&name).await?;
-    app.policy
-        .decide(&caller, Action::View, &wallet.resource())
-        .map_err(|_| Problem::not_found("wallet"))?;
+    let wallet = visible(&app, &caller, &name).await?;
     Ok(Json(WalletView::from(&wallet)))
+}
+
+/// The wallet, if the caller may see it.
+pub(super) async fn visible(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
+    let wallet = app.wallets.show(name).await?;
+    app.policy
+        .decide(caller, Action::View, &wallet.resource())
+        .map_err(|_| Problem::not_found("wallet"))?;
+    Ok(wallet)
 }
 
 /// Create a wallet
@@ -150,12 +156,7 @@ pub(super) async fn create_wallet(
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::CreateWallet, &Resource::service())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let wallet = app.wallets.create(&new, caller.id, batch).await?;
@@ -197,12 +198,7 @@ pub(super) async fn close_wallet(
     let wallet = visible(&app, &caller, &name).await?;
     app.policy
         .decide(&caller, Action::CloseWallet, &wallet.resource())?;
-    let write = Write {
-        app: &app,
-        caller: &caller,
-        key: &key,
-        request,
-    };
+    let write = Write::new(&app, &caller, &key, request);
     write
         .run(Gate::Shared, async |batch| {
             let closed = app

@@ -286,11 +286,7 @@ impl Rotations {
         caller: &Caller,
         request: RequestDigest,
     ) -> Seen {
-        let asked = Asked {
-            digest: request,
-            idempotency: None,
-            deadline: None,
-        };
+        let asked = Asked::once(request);
         let signed = match self.0.signer.sign(caller, Box::new(draft), asked).await {
             Ok(signed) => signed,
             Err(error) => return Seen::not_sent(&error),

@@ -181,6 +181,17 @@ pub struct Asked {
     pub deadline: Option<Duration>,
 }
 
+impl Asked {
+    /// A request without an idempotency key, for which its caller waits as long as anybody.
+    pub fn once(digest: RequestDigest) -> Self {
+        Self {
+            digest,
+            idempotency: None,
+            deadline: None,
+        }
+    }
+}
+
 /// Why nothing was signed, or nothing is answered.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SigningError {

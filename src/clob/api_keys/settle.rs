@@ -63,11 +63,7 @@ impl ApiKeys {
             right: wish.right,
             origin,
         };
-        let asked = Asked {
-            digest: wish.request,
-            idempotency: None,
-            deadline: None,
-        };
+        let asked = Asked::once(wish.request);
         let signed = self
             .0
             .signer
@@ -470,11 +466,7 @@ impl ApiKeys {
             shape: Shape::Bare,
             right: wish.right,
         };
-        let asked = Asked {
-            digest: wish.request,
-            idempotency: None,
-            deadline: None,
-        };
+        let asked = Asked::once(wish.request);
         let signed = self
             .0
             .signer

@@ -17,7 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::body::{self, BodyLimit};
+use super::body::{self, BodyLimit, BodyTimes};
 use super::caller::EitherWay;
 use super::problem::Problem;
 use crate::app::App;
@@ -28,9 +28,6 @@ use message::{Call, Message, Reply};
 
 /// Where it is.
 const PATH: &str = "/rpc";
-
-/// A batch may be this many times as large as one request elsewhere.
-const BATCH_FACTOR: usize = 8;
 
 /// Call a JSON-RPC method
 ///
@@ -54,7 +51,7 @@ pub(super) async fn call_rpc(
 ) -> Result<Response, Problem> {
     body::declared_as_json(&request)?;
     let limit = request.extensions().get::<BodyLimit>().copied();
-    let bytes = body::read(request, limit.unwrap_or_default().0, BATCH_FACTOR).await?;
+    let bytes = body::read(request, limit.unwrap_or_default().0, BodyTimes::BATCH.0).await?;
     Ok(match Message::of(&bytes) {
         Err(error) => answer(StatusCode::OK, &Reply::to_nobody(error)),
         Ok(Message::Single(raw)) => match read(raw) {

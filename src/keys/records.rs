@@ -28,6 +28,18 @@ pub(crate) struct Row {
     pub(crate) cryptoperiod_ends_at: OffsetDateTime,
 }
 
+macro_rules! select {
+    ($which:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
+                public_key, attributes, created_at, cryptoperiod_ends_at
+         from keys " + $which
+            $(, $argument)*
+        )
+    };
+}
+
 impl TryFrom<Row> for Key {
     type Error = LedgerError;
 
@@ -68,54 +80,29 @@ impl TryFrom<Row> for Key {
 }
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                public_key, attributes, created_at, cryptoperiod_ends_at
-         from keys order by name"
-    )
-    .fetch_all(ledger.pool())
-    .await?;
+    let rows = select!("order by name").fetch_all(ledger.pool()).await?;
     rows.into_iter().map(Key::try_from).collect()
 }
 
 pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                public_key, attributes, created_at, cryptoperiod_ends_at
-         from keys where name = $1",
-        name.as_str(),
-    )
-    .fetch_optional(ledger.pool())
-    .await?;
+    let row = select!("where name = $1", name.as_str())
+        .fetch_optional(ledger.pool())
+        .await?;
     row.map(Key::try_from).transpose()
 }
 
 pub(super) async fn find_within(id: KeyId, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                public_key, attributes, created_at, cryptoperiod_ends_at
-         from keys where id = $1",
-        id.uuid(),
-    )
-    .fetch_optional(tx.connection())
-    .await?;
+    let row = select!("where id = $1", id.uuid())
+        .fetch_optional(tx.connection())
+        .await?;
     row.map(Key::try_from).transpose()
 }
 
 pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                public_key, attributes, created_at, cryptoperiod_ends_at
-         from keys where id = any($1)",
-        &ids,
-    )
-    .fetch_all(ledger.pool())
-    .await?;
+    let rows = select!("where id = any($1)", &ids)
+        .fetch_all(ledger.pool())
+        .await?;
     rows.into_iter().map(Key::try_from).collect()
 }
 

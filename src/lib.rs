@@ -57,6 +57,8 @@ pub mod audit;
 pub mod idempotency;
 
 // The ground.
+pub mod catalogue;
+
 pub mod counterparty;
 
 pub mod sealing;

@@ -90,6 +90,35 @@ fn there_is_one_tls_stack() {
 }
 
 #[test]
+fn unsafe_code_is_in_the_module_that_fails_on_command_and_nowhere_else() {
+    // In two pieces, or this file would be one of them.
+    let word = concat!("uns", "afe ");
+    let mut found = Vec::new();
+    for dir in ["src", "tests", "benches", "clients"] {
+        collect(&root().join(dir), &mut found);
+    }
+    assert!(found.len() > 100, "{}", found.len());
+    let uses = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = |line: &&str| !line.trim_start().starts_with("//");
+        let mut lines = text.lines().filter(code);
+        lines.any(|line| {
+            line.contains(&format!("{word}{{")) || line.contains(&format!("{word}extern"))
+        })
+    };
+    found.retain(uses);
+    let home = root().join("tests/pkcs11-faults/src");
+    let elsewhere: Vec<_> = found.iter().filter(|it| !it.starts_with(&home)).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    assert!(!found.is_empty(), "{} needs no exception", home.display());
+    for manifest in ["Cargo.toml", "clients/rust/Cargo.toml"] {
+        let text = std::fs::read_to_string(root().join(manifest)).unwrap();
+        let forbids = text.contains("unsafe_code = \"forbid\"");
+        assert!(forbids, "{manifest}");
+    }
+}
+
+#[test]
 fn features_are_a_matter_of_custody() {
     for (file, text) in sources() {
         let used = text.contains("cfg(feature") || text.contains("cfg(not(feature");

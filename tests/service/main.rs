@@ -32,6 +32,8 @@ mod market_orders;
 mod metadata;
 mod oauth_server;
 mod outages;
+#[path = "../support/pkcs11_faults.rs"]
+mod pkcs11_faults;
 mod query_data;
 mod reads;
 mod rotation_crashes;

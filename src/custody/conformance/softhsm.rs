@@ -11,6 +11,11 @@ use crate::custody::pkcs11::{Pkcs11, Settings};
 
 use super::skipped;
 
+#[path = "../../../tests/support/pkcs11_faults.rs"]
+pub(crate) mod faults;
+
+use faults::Faults;
+
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const DIRECTORY: &str = "CHANCERY_TEST_SOFTHSM";
 /// The token's label and PIN.
@@ -51,6 +56,7 @@ pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
         .args([name, "--exact", "--nocapture"])
         .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
         .env(DIRECTORY, &directory)
+        .envs(Faults::at(&directory).environment(Path::new(MODULE)))
         .output()
         .unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
@@ -77,6 +83,23 @@ impl SoftHsm {
             queue: 1024,
             timeout_ms: 5000,
         }
+    }
+
+    /// Settings that open it through the module that fails on command, and the commands. `None`: that
+    /// cannot be built here.
+    pub(crate) fn faulty(&self) -> Option<(Settings, Faults)> {
+        let module = match faults::module() {
+            Ok(module) => module,
+            Err(why) => {
+                skipped(&why);
+                return None;
+            }
+        };
+        let settings = Settings {
+            module,
+            ..self.settings()
+        };
+        Some((settings, Faults::at(&self.directory)))
     }
 
     /// Settings with another PIN.

@@ -31,6 +31,8 @@ use crate::audit::Logged;
 use crate::policy::Permit;
 
 mod attributes;
+#[cfg(test)]
+mod fault_tests;
 mod module;
 mod object;
 mod recovery;

@@ -185,19 +185,21 @@ impl App {
         let vault = Arc::new(vault);
         let log = Log::open(ledger.clone(), &Self::writer(config)).await?;
         let tasks = TaskTracker::new();
+        let approvals = config.approvals.clone();
+        let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
         let signer = Signer::new(
             &config.signing,
             &config.idempotency,
             signing::Parts {
                 policy: policy.clone(),
                 vault: vault.clone(),
+                keys: keys.clone(),
                 log: log.clone(),
                 sealing: sealing.clone(),
                 clock: clock.clone(),
                 tasks: tasks.clone(),
             },
         );
-        let approvals = config.approvals.clone();
         let venues = Venues::open(&config.clob)?;
         let stop = CancellationToken::new();
         let api_keys = ApiKeys::new(api_keys::Parts {
@@ -209,7 +211,6 @@ impl App {
             approvals: approvals.clone(),
             stop: stop.clone(),
         });
-        let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
         let wallets = Wallets::new(
             ledger.clone(),
             keys.clone(),

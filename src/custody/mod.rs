@@ -348,6 +348,9 @@ pub enum CustodyError {
     /// The device answered something that is not a key, a signature or an attribute.
     #[error("the device answered nonsense: {0}")]
     Nonsense(String),
+    /// The device answered, to an order to sign, something that is not a signature by that key. An alarm.
+    #[error("the device gave no signature: {0}")]
+    NotASignature(String),
     /// The sealed secret was altered, or is bound to something else. Which, nobody can tell.
     #[error("the sealed secret does not open")]
     DoesNotOpen,

@@ -451,6 +451,7 @@ impl From<CustodyError> for Problem {
             | CustodyError::AccessDenied(_)
             | CustodyError::Refused(_)
             | CustodyError::Nonsense(_)
+            | CustodyError::NotASignature(_)
             | CustodyError::DoesNotOpen
             | CustodyError::WrongPayload(_) => {
                 tracing::error!(%error, "a device needs an operator");

@@ -14,6 +14,7 @@ pub mod cryptoperiod;
 pub mod reason;
 pub(crate) mod records;
 pub mod state;
+mod suspension;
 
 use std::sync::Arc;
 

@@ -28,6 +28,12 @@ pub enum BadSignature {
     /// RSA.
     #[error("the RSA signature does not verify under the key on record")]
     Rsa,
+    /// It is not of the form of a signature, or the device says that it is another key's.
+    #[error("the device gave no signature of the key on record")]
+    Malformed,
+    /// Its `r` was used for another digest: whoever has both signatures has the key.
+    #[error("the signature repeats the r of another digest")]
+    RepeatedR,
     /// An RSA signature of a secp256k1 key, or the reverse, or an HMAC that nobody ordered.
     #[error("the signature is of another kind than the key")]
     Kind,
@@ -58,6 +64,14 @@ impl Checked {
                 PublicKey::Secp256k1(_),
             ) => Ok(Self::Hmac(*mac, Arc::clone(passphrase))),
             _ => Err(BadSignature::Kind),
+        }
+    }
+
+    /// `r`, where there is one.
+    pub(super) fn r(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Ethereum(signature) => Some(signature.r()),
+            Self::Rs256(_) | Self::Hmac(..) => None,
         }
     }
 

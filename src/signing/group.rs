@@ -13,9 +13,12 @@ use uuid::Uuid;
 
 use super::records;
 use super::writer::Writer;
-use super::{Answer, Asked, Business, Checked, Draft, Intent, Parts, Settings, SigningError};
+use super::{
+    Answer, Asked, BadSignature, Business, Checked, Draft, Intent, Parts, Settings, SigningError,
+};
 use crate::audit::{Leaf, Log};
 use crate::callers::Caller;
+use crate::custody::Payload;
 use crate::fail_point;
 use crate::id::{IntentId, KeyId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
@@ -62,12 +65,15 @@ pub(super) enum Claim {
 /// How an intent is to end.
 pub(super) enum How {
     Released(Box<Release>),
-    Refused(&'static str),
+    /// The device gave a signature that must not leave: the key is suspended in the same transaction.
+    Alarmed(BadSignature),
     Abandoned(&'static str),
 }
 
 /// What is recorded of a signature that leaves.
 pub(super) struct Release {
+    /// `r`, and the digest that it was used for.
+    pub(super) point: Option<([u8; 32], [u8; 32])>,
     pub(super) signature_hash: [u8; 32],
     pub(super) answer_hash: [u8; 32],
     pub(super) stored: Vec<u8>,
@@ -85,7 +91,12 @@ impl How {
         answer: &Answer,
         stored: Vec<u8>,
     ) -> Self {
+        let digest = match &intent.permit.get().action().payload {
+            Payload::Digest(digest) => Some(*digest),
+            Payload::Message(_) | Payload::Hmac { .. } => None,
+        };
         Self::Released(Box::new(Release {
+            point: checked.r().zip(digest),
             signature_hash: checked.hash(),
             answer_hash: Sha256::digest(&answer.body).into(),
             stored,

@@ -3,7 +3,8 @@
 //! A [`Draft`] says what is to be signed and for whom. The policy permits it, a group writes the
 //! INTENT, the device signs what was permitted and logged, the signature is checked under the key
 //! that was meant, a group writes the RELEASED leaf together with the answer, and only then somebody
-//! sees it. An intent ends exactly once: released, refused, or abandoned.
+//! sees it. An intent ends exactly once: released, refused, or abandoned. A signature that does not
+//! verify, or repeats the `r` of another digest, ends it as refused and suspends the key (P8).
 //!
 //! It **trusts** the policy for who may, the ledger for what is durable, and the device for nothing
 //! but secrecy.
@@ -16,6 +17,7 @@
 mod batch;
 mod check;
 mod group;
+mod points;
 mod records;
 pub mod signatures;
 mod writer;
@@ -36,7 +38,7 @@ use crate::custody::{CustodyError, Payload, Sign, Vault};
 use crate::fail_point;
 use crate::id::{ClientId, IntentId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
-use crate::keys::{Key, KeyState};
+use crate::keys::{Key, KeyState, Keys};
 use crate::ledger::LedgerError;
 use crate::policy::{Action, Ask, Denied, Permit, Policy, Resource};
 use crate::sealing::SealingKey;
@@ -263,6 +265,8 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// The devices.
     pub vault: Arc<Vault>,
+    /// The keys: one whose device signs something else is suspended.
+    pub keys: Keys,
     /// Where evidence goes.
     pub log: Log,
     /// Seals answers that are credentials.
@@ -289,6 +293,10 @@ const IN_BATCHES: usize = 512;
 
 /// How many denials a second are put on record; the rest are counted by whoever reads the log.
 const DENIALS_A_SECOND: u32 = 20;
+
+/// How often it is tried to put an alarm on record, and how long after each time.
+const TRIES_TO_SUSPEND: u32 = 30;
+const SUSPEND_AGAIN: Duration = Duration::from_secs(1);
 
 /// An intent on record: what came of a permit in a committed group.
 struct Intent {
@@ -451,11 +459,10 @@ impl Signer {
         let sign = intent.permit.get().action();
         let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
             Ok(Ok(checked)) => checked,
-            Ok(Err(bad)) => {
-                tracing::error!(key.id = %sign.key.place.id, intent.id = %intent.id, error = %bad,
-                    "a device's signature does not verify under the key on record");
-                self.end(&intent, How::Refused("bad-signature")).await;
-                return Err(bad.into());
+            Ok(Err(bad)) => return Err(self.alarm(&intent, bad).await),
+            Err(CustodyError::NotASignature(why)) => {
+                tracing::error!(intent.id = %intent.id, why, "a device gave no signature");
+                return Err(self.alarm(&intent, BadSignature::Malformed).await);
             }
             Err(error) => {
                 self.end(&intent, How::Abandoned("no-signature")).await;
@@ -479,8 +486,37 @@ impl Signer {
             Ended::AsAsked => Ok(Ok(answer.body)),
             Ended::Late => Ok(Err(intent.draft)),
             Ended::Lost => Err(SigningError::LeaseLost),
-            Ended::Refused(why) => Err(why),
+            Ended::Refused(why) => {
+                if matches!(why, SigningError::BadSignature(_)) {
+                    self.0.parts.vault.forget_all(); // the key is suspended
+                }
+                Err(why)
+            }
         }
+    }
+
+    /// Refuses a signature that must not leave, and has its key suspended with the same commit. Tried
+    /// until it is durable, or long enough: until then other signatures of the key, which are checked
+    /// too, may still leave.
+    async fn alarm(&self, intent: &Intent, bad: BadSignature) -> SigningError {
+        let key = intent.draft.key();
+        tracing::error!(key.id = %key.id, key.name = %key.name, intent.id = %intent.id, error = %bad,
+            "a device's signature does not verify under the key on record");
+        for _ in 0..TRIES_TO_SUSPEND {
+            match self.0.group.end(intent, How::Alarmed(bad)).await {
+                Ok(_) => {
+                    self.0.parts.vault.forget_all(); // what is open for the key stays open nowhere here
+                    return bad.into();
+                }
+                Err(error) => {
+                    tracing::warn!(key.id = %key.id, %error, "the key is not suspended yet");
+                    tokio::time::sleep(SUSPEND_AGAIN).await;
+                }
+            }
+        }
+        tracing::error!(key.id = %key.id, key.name = %key.name,
+            "the key could not be suspended: suspend it yourself");
+        bad.into()
     }
 
     /// Ends an intent without a signature. Where that cannot be written, the lease ends it.

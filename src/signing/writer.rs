@@ -5,21 +5,26 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio::sync::mpsc;
 
 use super::group::{Claim, Ended, Entry, How, Intend, Job, Release};
+use super::points::{self, Point};
 use super::records::{self, Standing};
-use super::{Business, Draft, Intent, Parts, Prepared, Settings, SigningError};
+use super::{BadSignature, Business, Draft, Intent, Parts, Prepared, Settings, SigningError};
 use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials;
 use crate::custody::{Sign, Tries};
 use crate::fail_point;
-use crate::id::{CallerId, IntentId};
+use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::{self, RequestDigest};
+use crate::keys::{KeyError, Keys};
 use crate::ledger::{Gate, LedgerError, in_time};
 use crate::policy::Permit;
 
 /// So many rows make a group full; a batch still joins whole.
 const GROUP: usize = 256;
+
+/// Keys to be suspended: for the signature of which intent, and what is wrong with it.
+type Suspects = BTreeMap<KeyId, (IntentId, BadSignature)>;
 
 /// What a group decided on one job; told once the group is durable.
 enum Verdict {
@@ -33,6 +38,7 @@ enum Verdict {
 /// Writes groups, one after the other, in one transaction each.
 pub(super) struct Writer {
     log: Log,
+    keys: Keys,
     clock: Clock,
     policy: [u8; 32],
     lease_ms: u64,
@@ -44,6 +50,7 @@ impl Writer {
     pub(super) fn new(settings: &Settings, keep: &idempotency::Settings, parts: &Parts) -> Self {
         Self {
             log: parts.log.clone(),
+            keys: parts.keys.clone(),
             clock: parts.clock.clone(),
             policy: parts.policy.digest(),
             lease_ms: settings.lease_ms,
@@ -83,13 +90,49 @@ impl Writer {
 
     /// One group: one transaction.
     async fn write(&self, jobs: &[Job]) -> Result<(Vec<Verdict>, Committed), LedgerError> {
-        let mut batch = self.log.begin(Gate::Shared).await?;
+        let is_alarm =
+            |job: &Job| matches!(job, Job::End(end) if matches!(end.how, How::Alarmed(_)));
+        if !jobs.iter().any(is_alarm)
+            && let Some(done) = self.write_at(Gate::Shared, jobs).await?
+        {
+            return Ok(done);
+        }
+        let done = self.write_at(Gate::Exclusive, jobs).await?;
+        done.ok_or_else(|| LedgerError::Unavailable("a key was not suspended".into()))
+    }
+
+    /// `None`: a key is to be suspended, which takes the exclusive gate, and nothing was written.
+    async fn write_at(
+        &self,
+        gate: Gate,
+        jobs: &[Job],
+    ) -> Result<Option<(Vec<Verdict>, Committed)>, LedgerError> {
+        let mut batch = self.log.begin(gate).await?;
         let mut verdicts: Vec<Verdict> = jobs.iter().map(|_| Verdict::Nothing).collect();
-        match in_time(self.decide(jobs, &mut verdicts, &mut batch)).await {
-            Ok(()) => {}
+        let suspects = match in_time(self.decide(jobs, &mut verdicts, &mut batch)).await {
+            Ok(suspects) => suspects,
             Err(error) => {
                 batch.abandon().await;
                 return Err(error);
+            }
+        };
+        if !suspects.is_empty() {
+            let suspended = match gate {
+                Gate::Shared => Ok(false),
+                Gate::Exclusive => in_time(self.suspend(&suspects, &mut batch))
+                    .await
+                    .map(|()| true),
+            };
+            match suspended {
+                Ok(true) => {}
+                Ok(false) => {
+                    batch.abandon().await;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    batch.abandon().await;
+                    return Err(error);
+                }
             }
         }
         if jobs.iter().any(|job| matches!(job, Job::Intend(_))) {
@@ -105,7 +148,26 @@ impl Writer {
         if jobs.iter().any(|job| matches!(job, Job::End(_))) {
             fail_point!("release-after-commit");
         }
-        Ok((verdicts, proof))
+        for (key, (intent, bad)) in &suspects {
+            tracing::error!(key.id = %key, intent.id = %intent, error = %bad,
+                "a key is suspended: its device signed what must not leave");
+        }
+        Ok(Some((verdicts, proof)))
+    }
+
+    /// Suspends keys, as far as they are in a state for that, with a reason each.
+    async fn suspend(&self, suspects: &Suspects, batch: &mut Batch) -> Result<(), LedgerError> {
+        for (key, (intent, bad)) in suspects {
+            let why = format!("{bad} (intent {intent})");
+            match self.keys.suspend_by_itself(*key, &why, batch).await {
+                Ok(_) => {}
+                Err(KeyError::Ledger(error)) => return Err(error),
+                Err(error) => {
+                    return Err(LedgerError::Corrupt("keys", format!("{key}: {error}")));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn decide(
@@ -113,10 +175,10 @@ impl Writer {
         jobs: &[Job],
         verdicts: &mut [Verdict],
         batch: &mut Batch,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Suspects, LedgerError> {
         let now_ms = self.clock.unix_ms();
         let standing = self.standing(jobs, batch).await?;
-        self.end(jobs, verdicts, &standing, now_ms, batch).await?;
+        let suspects = self.end(jobs, verdicts, &standing, now_ms, batch).await?;
         self.intend(jobs, verdicts, &standing, now_ms, batch)
             .await?;
         for (at, job) in jobs.iter().enumerate() {
@@ -144,7 +206,7 @@ impl Writer {
                 Job::Intend(_) | Job::End(_) => {}
             }
         }
-        Ok(())
+        Ok(suspects)
     }
 
     /// How keys and callers of this group stand now, behind the gate.
@@ -316,12 +378,16 @@ impl Writer {
         standing: &Standing,
         now_ms: i64,
         batch: &mut Batch,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Suspects, LedgerError> {
+        let mut suspects = Suspects::new();
         let mut ends = Vec::new();
         for (at, job) in jobs.iter().enumerate() {
             let Job::End(end) = job else { continue };
             let (outcome, verdict) = match &end.how {
-                How::Refused(reason) => (Outcome::Refused(reason), Ended::AsAsked),
+                How::Alarmed(bad) => {
+                    suspects.insert(end.key, (end.intent, *bad));
+                    (Outcome::Refused("bad-signature"), Ended::AsAsked)
+                }
                 How::Abandoned(reason) => (Outcome::Abandoned(reason), Ended::AsAsked),
                 How::Released(release) => {
                     let late = release.before_ms.is_some_and(|limit| now_ms > limit);
@@ -336,7 +402,16 @@ impl Writer {
             verdicts[at] = Verdict::Ended(verdict);
         }
         if ends.is_empty() {
-            return Ok(());
+            return Ok(suspects);
+        }
+        let repeated = self.repeated(jobs, &ends, batch).await?;
+        for (at, id, outcome) in &mut ends {
+            if let (true, Job::End(end)) = (repeated.contains(id), &jobs[*at]) {
+                let bad = BadSignature::RepeatedR;
+                suspects.insert(end.key, (*id, bad));
+                *outcome = Outcome::Refused("repeated-r");
+                verdicts[*at] = Verdict::Ended(Ended::Refused(bad.into()));
+            }
         }
         ends.sort_by_key(|(_, intent, _)| *intent); // one order of locks for all replicas
         let rows: Vec<_> = ends
@@ -377,7 +452,34 @@ impl Writer {
             };
             batch.add(&Leaf::new(now_ms, event));
         }
-        records::insert_releases(&released, batch.tx()).await
+        records::insert_releases(&released, batch.tx()).await?;
+        Ok(suspects)
+    }
+
+    /// Puts the `r` of what is released on record; says which intents' was used for another digest.
+    async fn repeated(
+        &self,
+        jobs: &[Job],
+        ends: &[(usize, IntentId, Outcome<'_>)],
+        batch: &mut Batch,
+    ) -> Result<HashSet<IntentId>, LedgerError> {
+        let points: Vec<_> = ends
+            .iter()
+            .filter_map(|(at, id, outcome)| match (&jobs[*at], outcome) {
+                (Job::End(end), Outcome::Released(release)) => {
+                    let (r, digest) = release.point?;
+                    let (intent, key) = (*id, end.key);
+                    Some(Point {
+                        intent,
+                        key,
+                        r,
+                        digest,
+                    })
+                }
+                _ => None,
+            })
+            .collect();
+        points::record(&points, batch.tx()).await
     }
 }
 

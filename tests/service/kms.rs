@@ -10,27 +10,27 @@ use crate::support::{Caller, Deployment, Postgres, Server, desk, order, skip};
 const PATH: &str = "/v1/keys/adopt";
 
 /// Who the service is at KMS.
-const CREDENTIALS: [(&str, &str); 3] = [
+pub(crate) const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
 /// A service with a KMS and a software keystore: desk `k` in the one, desk `s` in the other.
-struct World {
-    kms: MiniStack,
-    proxy: Proxy,
-    server: Server,
-    operator: Caller,
-    in_kms: Caller,
-    in_software: Caller,
-    database: crate::support::Database,
-    _deployment: Deployment,
+pub(crate) struct World {
+    pub(crate) kms: MiniStack,
+    pub(crate) proxy: Proxy,
+    pub(crate) server: Server,
+    pub(crate) operator: Caller,
+    pub(crate) in_kms: Caller,
+    pub(crate) in_software: Caller,
+    pub(crate) database: crate::support::Database,
+    pub(crate) deployment: Deployment,
     _postgres: std::sync::Arc<Postgres>,
 }
 
 impl World {
-    async fn open(more: &str) -> Option<Self> {
+    pub(crate) async fn open(more: &str) -> Option<Self> {
         let kms = match MiniStack::start().await {
             Ok(kms) => kms,
             Err(why) => {
@@ -60,12 +60,12 @@ impl World {
             in_kms,
             in_software,
             database,
-            _deployment: deployment,
+            deployment,
             _postgres: postgres,
         })
     }
 
-    async fn order(&self) -> crate::support::Answer {
+    pub(crate) async fn order(&self) -> crate::support::Answer {
         self.in_kms.post("/v1/wallets/k-w/orders", &order()).await
     }
 
@@ -201,54 +201,6 @@ async fn a_kms_that_fails_says_how_and_leaves_the_other_device_serving() {
     // Every intent has its one end.
     let open = "select count(*) from intents where outcome is null";
     assert_eq!(world.database.count(open).await, 0);
-}
-
-#[tokio::test]
-async fn a_signature_of_another_key_never_leaves() {
-    let Some(world) = World::open("").await else {
-        return;
-    };
-    let spec = json!({ "KeySpec": "ECC_SECG_P256K1", "KeyUsage": "SIGN_VERIFY" });
-    let other = world.kms.create(&spec).await;
-    let key = world.operator.get("/v1/keys/k-wk").await.json;
-    let ours = key["device_ref"].as_str().unwrap().to_owned();
-    let ask = move |mut body: Value| {
-        body["KeyId"] = other.clone().into();
-        body
-    };
-    world
-        .proxy
-        .fail("Sign", 1, Fault::Ask(std::sync::Arc::new(ask)));
-    // KMS says which key it was; nobody has to believe the signature to notice.
-    refused(
-        "said",
-        &world.order().await,
-        503,
-        "device-unavailable",
-        "operator",
-    );
-    let digest = move |mut body: Value| {
-        assert_eq!(body["KeyId"], ours.as_str());
-        body["Message"] = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".into();
-        body
-    };
-    world
-        .proxy
-        .fail("Sign", 1, Fault::Ask(std::sync::Arc::new(digest)));
-    refused(
-        "unsaid",
-        &world.order().await,
-        500,
-        "signature-invalid",
-        "nothing was released",
-    );
-    assert!(
-        world
-            .server
-            .log()
-            .contains("does not verify under the key on record")
-    );
-    assert_eq!(world.order().await.status, 200);
 }
 
 /// What is said to adopt a wallet's key.

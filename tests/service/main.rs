@@ -22,6 +22,7 @@ mod documents;
 mod exchange;
 mod explain;
 mod grants;
+mod hygiene;
 mod key_states;
 mod kms;
 #[path = "../support/kms.rs"]

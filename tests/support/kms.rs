@@ -162,6 +162,8 @@ pub(crate) enum Fault {
     Html,
     /// KMS is asked something else.
     Ask(Arc<dyn Fn(Value) -> Value + Send + Sync>),
+    /// Something answers in its place.
+    Instead(Arc<dyn Fn(Value) -> Value + Send + Sync>),
     /// KMS's answer is changed.
     Answer(Arc<dyn Fn(Value) -> Value + Send + Sync>),
 }
@@ -245,6 +247,9 @@ impl State {
             Some(Fault::Error(status, code)) => {
                 let body = json!({ "__type": code, "message": "as the test wants it" });
                 return answer(connection, *status, &body.to_string()).await;
+            }
+            Some(Fault::Instead(reply)) => {
+                return answer(connection, 200, &reply(asked).to_string()).await;
             }
             Some(Fault::Html) => return answer(connection, 502, "<html>no</html>").await,
             Some(Fault::Reset) => return None,

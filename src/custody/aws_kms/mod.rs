@@ -213,7 +213,8 @@ impl Custody for AwsKms {
             })
             .await?;
         if signed.key_id() != Some(arn.as_str()) {
-            return Err(CustodyError::Nonsense("signed with another key".into()));
+            let why = "it says that it used another key";
+            return Err(CustodyError::NotASignature(why.into()));
         }
         let signature = signed.signature().map(Blob::as_ref).unwrap_or_default();
         signature::raw(place.algorithm, signature)

@@ -7,8 +7,9 @@ pub(super) fn raw(algorithm: Algorithm, bytes: &[u8]) -> Result<RawSignature, Cu
     let length = match algorithm {
         Algorithm::Secp256k1 => {
             // Strictly DER: no byte too many, no number longer than it is, none zero or beyond the order.
-            let signature = k256::ecdsa::Signature::from_der(bytes)
-                .map_err(|_| CustodyError::Nonsense("an ECDSA signature that is not DER".into()))?;
+            let signature = k256::ecdsa::Signature::from_der(bytes).map_err(|_| {
+                CustodyError::NotASignature("its DER is not that of r and s".into())
+            })?;
             return Ok(RawSignature::Ecdsa(signature.to_bytes().into()));
         }
         Algorithm::Rsa2048 => 256,
@@ -16,8 +17,8 @@ pub(super) fn raw(algorithm: Algorithm, bytes: &[u8]) -> Result<RawSignature, Cu
         Algorithm::Rsa4096 => 512,
     };
     if bytes.len() != length {
-        let why = format!("an RSA signature of {} bytes", bytes.len());
-        return Err(CustodyError::Nonsense(why));
+        let why = format!("{} bytes for an RSA signature", bytes.len());
+        return Err(CustodyError::NotASignature(why));
     }
     Ok(RawSignature::Rsa(bytes.to_vec()))
 }
@@ -81,7 +82,10 @@ mod tests {
             ("bare r and s", [r, s].concat()),
         ] {
             let refused = raw(Algorithm::Secp256k1, &bytes);
-            assert!(matches!(refused, Err(CustodyError::Nonsense(_))), "{what}");
+            assert!(
+                matches!(refused, Err(CustodyError::NotASignature(_))),
+                "{what}"
+            );
         }
         for bytes in [vec![1; 255], vec![1; 257], Vec::new()] {
             assert!(raw(Algorithm::Rsa2048, &bytes).is_err());

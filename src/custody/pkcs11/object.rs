@@ -34,7 +34,7 @@ pub(super) fn sign(
             let signature = session.sign(&Mechanism::Ecdsa, key, digest)?;
             let length = signature.len();
             let signature = signature.try_into().map_err(|_| {
-                CustodyError::Nonsense(format!("an ECDSA signature of {length} bytes"))
+                CustodyError::NotASignature(format!("{length} bytes for an ECDSA signature"))
             })?;
             Ok(RawSignature::Ecdsa(signature))
         }

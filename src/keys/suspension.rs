@@ -1,0 +1,24 @@
+//! Suspending a key by itself: what the service does when a device gives it away.
+
+use super::{KeyError, KeyState, Keys};
+use crate::audit::Batch;
+use crate::id::KeyId;
+
+impl Keys {
+    /// Suspends a key that a device has given a reason to doubt; `false`: it is in a state that cannot
+    /// be suspended, or is already. Nobody has to agree. The batch must stand at the exclusive gate.
+    pub(crate) async fn suspend_by_itself(
+        &self,
+        id: KeyId,
+        why: &str,
+        batch: &mut Batch,
+    ) -> Result<bool, KeyError> {
+        let key = self.within(id, batch).await?;
+        if key.state.step(KeyState::Suspended).is_err() {
+            return Ok(false);
+        }
+        self.step_by_itself(&key, KeyState::Suspended, why, batch)
+            .await?;
+        Ok(true)
+    }
+}

@@ -230,7 +230,7 @@ pub fn open(
     ledger: &Ledger,
 ) -> Result<Arc<dyn Custody>, CustodyError> {
     Ok(match settings {
-        Settings::Pkcs11(settings) => Arc::new(Opening::new(name.as_str(), settings.clone())),
+        Settings::Pkcs11(settings) => Arc::new(Opening::new(name.as_str(), settings.clone())?),
         Settings::Sealed(settings) => {
             let master = SealingKey::from_file(&settings.master_key_file)
                 .map_err(|error| CustodyError::Unavailable(error.to_string()))?;

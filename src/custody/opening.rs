@@ -9,7 +9,9 @@ use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
-use super::{Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Wanted};
+use super::{
+    Custody, CustodyError, Destruction, DeviceRef, Generated, Place, RawSignature, Sign, Wanted,
+};
 use crate::audit::Logged;
 use crate::policy::Permit;
 
@@ -31,12 +33,13 @@ enum State {
 
 impl Opening {
     /// A token that has not been tried.
-    pub(super) fn new(backend: &str, settings: Settings) -> Self {
-        Self {
+    pub(super) fn new(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
+        settings.token()?;
+        Ok(Self {
             backend: backend.to_owned(),
             settings,
             state: RwLock::new(State::Absent(None)),
-        }
+        })
     }
 
     async fn device(&self) -> Result<Arc<Pkcs11>, CustodyError> {
@@ -86,6 +89,10 @@ impl Custody for Opening {
 
     async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
         self.device().await?.inspect(key).await
+    }
+
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+        self.device().await?.look_up(device_ref).await
     }
 
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {

@@ -76,8 +76,10 @@ impl SoftHsm {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             module: MODULE.into(),
-            token_label: LABEL.into(),
+            token: None,
+            token_label: Some(LABEL.into()),
             token_serial: None,
+            read_only: false,
             pin_file: self.directory.join("pin"),
             sessions: 4,
             queue: 1024,

@@ -8,6 +8,7 @@ use crate::id::KeyId;
 
 /// The object identifier 1.3.132.0.10 in DER (SEC 2): secp256k1.
 const SECP256K1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
+
 /// The private key's template, in words that every token knows.
 pub(super) fn private(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     vec![
@@ -83,6 +84,14 @@ pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
         .iter()
         .find(allowed)
         .map(|name| format!("its attribute {name} is true"))
+}
+
+/// Why a key that was made elsewhere cannot become ours; `None`: it can.
+pub(super) fn unadoptable_because(attributes: &Attributes) -> Option<String> {
+    [("sensitive", true), ("extractable", false), ("sign", true)]
+        .iter()
+        .find(|(name, wanted)| attributes.get(*name) != Some(wanted))
+        .map(|(name, wanted)| format!("the token does not say that {name} is {wanted}"))
 }
 
 /// What a private key is asked for. `CKA_KEY_GEN_MECHANISM` is not: for an imported key, cryptoki then

@@ -67,7 +67,7 @@ fn the_module_in_front_changes_signatures_as_it_is_told() {
                 faults.falsify(1, how);
                 let refused = sign(9).await;
                 assert!(
-                    matches!(refused, Err(CustodyError::Nonsense(_))),
+                    matches!(refused, Err(CustodyError::NotASignature(_))),
                     "{how}: {refused:?}"
                 );
             }

@@ -25,21 +25,28 @@ use zeroize::Zeroizing;
 use self::module::Module;
 use self::recovery::brief;
 use self::token::Token;
+use self::uri::{KeyName, TokenName};
 use self::worker::Workers;
-use super::{Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Wanted};
+use super::{
+    Custody, CustodyError, Destruction, DeviceRef, Generated, Place, RawSignature, Sign, Wanted,
+};
 use crate::audit::Logged;
 use crate::policy::Permit;
 
+mod adoption;
 mod attributes;
 #[cfg(test)]
 mod fault_tests;
 mod module;
 mod object;
+mod public;
 mod recovery;
 mod secret;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod token;
+pub mod uri;
 mod worker;
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
@@ -51,11 +58,19 @@ const GENERATION: Duration = Duration::from_mins(2);
 pub struct Settings {
     /// The module: a shared library, such as `/usr/lib/softhsm/libsofthsm2.so`.
     pub module: PathBuf,
+    /// The token, as a `pkcs11:` URI (RFC 7512). Either this, or label, serial number or both.
+    #[serde(default)]
+    pub token: Option<TokenName>,
     /// The token's label.
-    pub token_label: String,
-    /// The token's serial number, where several tokens have the label.
+    #[serde(default)]
+    pub token_label: Option<String>,
+    /// The token's serial number.
     #[serde(default)]
     pub token_serial: Option<String>,
+    /// Whether nothing may be written to the token, so that keys are made elsewhere. A token that is
+    /// write-protected is taken so without it.
+    #[serde(default)]
+    pub read_only: bool,
     /// The file with the user's PIN. A newline at its end is not part of it.
     pub pin_file: PathBuf,
     /// Sessions, each with its thread. One more is kept open and idle. Devices have limits.
@@ -81,6 +96,20 @@ fn default_timeout_ms() -> u64 {
     5000
 }
 
+impl Settings {
+    /// The token, which has to be named in one way.
+    pub(super) fn token(&self) -> Result<TokenName, CustodyError> {
+        let (label, serial) = (self.token_label.clone(), self.token_serial.clone());
+        let wrong = match (&self.token, &label, &serial) {
+            (Some(token), None, None) => return Ok(token.clone()),
+            (None, None, None) => "name the token: token, token_label or token_serial",
+            (Some(_), ..) => "the token is named twice: token, and token_label or token_serial",
+            (None, ..) => return Ok(TokenName::of(label, serial)),
+        };
+        Err(CustodyError::Refused(wrong.into()))
+    }
+}
+
 /// A token, reached over PKCS#11.
 pub struct Pkcs11 {
     backend: String,
@@ -96,11 +125,11 @@ impl Pkcs11 {
             let why = "sessions and queue must be at least 1";
             return Err(CustodyError::Refused(why.into()));
         }
+        let name = settings.token()?;
         let pin = read_pin(&settings.pin_file)?;
         let path = settings.module.clone();
         let module = blocking(move || Module::shared(&path)).await?;
-        let label = settings.token_label.clone();
-        let token = Token::new(label, settings.token_serial.clone(), pin);
+        let token = Token::new(name, settings.read_only, pin);
         let opened = Self {
             backend: backend.to_owned(),
             workers: Workers::start(backend, module, token, &settings)?,
@@ -141,9 +170,9 @@ impl Custody for Pkcs11 {
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
         let Sign { key, payload, .. } = permit.get().action();
         payload.fits(key.place.algorithm)?;
-        let (id, payload) = (key.place.id, payload.clone());
+        let (key, payload) = (key.clone(), payload.clone());
         self.workers
-            .run(move |desk| object::sign(desk, id, &payload))
+            .run(move |desk| object::sign(desk, &key, &payload))
             .await
     }
 
@@ -161,17 +190,26 @@ impl Custody for Pkcs11 {
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
-        let (id, algorithm) = (key.id, key.algorithm);
+        let key = key.clone();
         self.workers
-            .run(move |desk| object::inspect(desk, id, algorithm))
+            .run(move |desk| object::inspect(desk, &key))
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+        let (name, token) = KeyName::parse(device_ref.as_str())
+            .map_err(|error| CustodyError::NotAdoptable(error.to_string()))?;
+        self.workers
+            .run(move |desk| adoption::look_up(desk, &name, token.as_ref()))
             .await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
-        let id = key.id;
+        let key = key.clone();
         self.workers
-            .run(move |desk| object::destroy(desk, id))
+            .run(move |desk| object::destroy(desk, &key))
             .await?;
         Ok(Destruction::Done)
     }

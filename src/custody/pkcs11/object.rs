@@ -3,13 +3,16 @@
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, SessionState};
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::SessionState;
 use sha2::{Digest, Sha256};
 
-use super::attributes;
+use super::uri::KeyName;
 use super::worker::{Desk, Fault};
-use crate::custody::{Algorithm, CustodyError, Generated, Payload, PublicKey, RawSignature};
+use super::{attributes, public, signature};
+use crate::custody::{
+    Algorithm, CustodyError, Generated, KeyRef, Payload, Place, PublicKey, RawSignature,
+};
 use crate::id::KeyId;
 
 /// DER before a SHA-256 digest in a `DigestInfo` (RFC 8017 §9.2, note 1).
@@ -20,22 +23,20 @@ const SHA256_DIGEST_INFO: &[u8] = &[
 /// Handles that a session remembers. Past it they are forgotten and found again.
 const MANY_HANDLES: usize = 10_000;
 
-/// Signs with the private key of this id.
+/// Signs with a private key.
 pub(super) fn sign(
     desk: &mut Desk<'_>,
-    id: KeyId,
+    key: &KeyRef,
     payload: &Payload,
 ) -> Result<RawSignature, Fault> {
-    let key = private_key(desk, id)?;
+    let public_key = &key.public_key;
+    let key = private_key(desk, &key.place)?;
     let session = &desk.seat.session;
     match payload {
         // CKM_ECDSA signs anything; that it is a digest is for us to see to, and the type does.
         Payload::Digest(digest) => {
             let signature = session.sign(&Mechanism::Ecdsa, key, digest)?;
-            let length = signature.len();
-            let signature = signature.try_into().map_err(|_| {
-                CustodyError::NotASignature(format!("{length} bytes for an ECDSA signature"))
-            })?;
+            let signature = signature::whole(&signature, digest, public_key)?;
             Ok(RawSignature::Ecdsa(signature))
         }
         Payload::Message(message) => {
@@ -58,9 +59,14 @@ pub(super) fn generate(
     id: KeyId,
     algorithm: Algorithm,
 ) -> Result<Generated, Fault> {
+    desk.writes()?;
     healthy(desk)?; // else the finds below prove nothing
+    let name = KeyName {
+        id: Some(id.uuid().as_bytes().to_vec()),
+        label: None,
+    };
     for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-        if !find(desk, id, class)?.is_empty() {
+        if !find(desk, &name, class)?.is_empty() {
             let why = "the token already holds a key with this id";
             return Err(CustodyError::Refused(why.into()).into());
         }
@@ -89,7 +95,7 @@ pub(super) fn generate(
         )) => session.generate_key_pair(&mechanism, &public, &plain)?,
         made => made?,
     };
-    let made = read(desk, public, private, algorithm);
+    let made = public::of_object(desk, public).and_then(|key| read(desk, private, key, algorithm));
     let refused = match &made {
         Ok(made) => attributes::unsafe_because(&made.attributes),
         Err(Fault::Final(error)) => Some(error.to_string()),
@@ -102,36 +108,43 @@ pub(super) fn generate(
         return Err(CustodyError::Refused(format!("the new key was destroyed: {why}")).into());
     }
     if made.is_ok() {
-        desk.token.seen(id);
+        desk.token.seen(id, &name);
     }
     made
 }
 
-/// Reads the pair of this id back.
-pub(super) fn inspect(
-    desk: &mut Desk<'_>,
-    id: KeyId,
-    algorithm: Algorithm,
-) -> Result<Generated, Fault> {
-    let private = only(desk, id, ObjectClass::PRIVATE_KEY)?;
-    let public = only(desk, id, ObjectClass::PUBLIC_KEY)?;
-    desk.token.seen(id);
-    read(desk, public, private, algorithm)
+/// Reads a pair back.
+pub(super) fn inspect(desk: &mut Desk<'_>, key: &Place) -> Result<Generated, Fault> {
+    let name = KeyName::of(key)?;
+    let private = only(desk, key.id, &name, ObjectClass::PRIVATE_KEY)?;
+    desk.token.seen(key.id, &name);
+    let public_key = public::of_private(desk, key.id, private)?;
+    let mut found = read(desk, private, public_key, key.algorithm)?;
+    found.device_ref.clone_from(&key.device_ref);
+    Ok(found)
 }
 
-/// Destroys the pair of this id, the private key first: a public key alone does no harm.
-pub(super) fn destroy(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
-    let private = only(desk, id, ObjectClass::PRIVATE_KEY);
-    if let Ok(private) = private {
+/// Destroys a pair, the private key first: a public key alone does no harm.
+pub(super) fn destroy(desk: &mut Desk<'_>, key: &Place) -> Result<(), Fault> {
+    desk.writes()?;
+    let (id, name) = (key.id, KeyName::of(key)?);
+    let private = only(desk, id, &name, ObjectClass::PRIVATE_KEY);
+    let partners = match &private {
+        Ok(private) => public::partners(desk, *private)?,
+        // What is left of one of ours that was destroyed and not wholly.
+        Err(Fault::Final(CustodyError::NotFound { found: 0, .. })) if key.device_ref.is_none() => {
+            find(desk, &name, ObjectClass::PUBLIC_KEY)?
+        }
+        Err(_) => Vec::new(),
+    };
+    if let Ok(private) = &private {
         desk.seat.private_keys.remove(&id);
         desk.token.gone(id);
-        desk.seat.session.destroy_object(private)?;
+        desk.seat.session.destroy_object(*private)?;
     }
-    if matches!(
-        private,
-        Ok(_) | Err(Fault::Final(CustodyError::NotFound { found: 0, .. }))
-    ) {
-        for public in find(desk, id, ObjectClass::PUBLIC_KEY)? {
+    // Of several that are called as a key of somebody else's making, none is known to be its half.
+    if key.device_ref.is_none() || partners.len() == 1 {
+        for public in partners {
             desk.seat.session.destroy_object(public)?;
         }
     }
@@ -144,7 +157,12 @@ pub(super) fn destroy(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
 /// To a token that lost its login or its disk every find is empty, and it says so without an error.
 pub(super) fn healthy(desk: &Desk<'_>) -> Result<(), Fault> {
     match desk.seat.session.get_session_info() {
-        Ok(info) if info.session_state() != SessionState::RwUser => {
+        Ok(info)
+            if !matches!(
+                info.session_state(),
+                SessionState::RwUser | SessionState::RoUser
+            ) =>
+        {
             let code = RvError::UserNotLoggedIn;
             return Err(Error::Pkcs11(code, Function::GetSessionInfo).into());
         }
@@ -152,8 +170,8 @@ pub(super) fn healthy(desk: &Desk<'_>) -> Result<(), Fault> {
         Ok(_) | Err(_) => {}
     }
     desk.token.info(desk.call)?;
-    if let Some(sentinel) = desk.token.sentinel()
-        && find(desk, sentinel, ObjectClass::PRIVATE_KEY)?.is_empty()
+    if let Some((sentinel, name)) = desk.token.sentinel()
+        && find(desk, &name, ObjectClass::PRIVATE_KEY)?.is_empty()
     {
         return Err(Fault::Absent(format!(
             "key {sentinel} is not found any more"
@@ -162,22 +180,29 @@ pub(super) fn healthy(desk: &Desk<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn private_key(desk: &mut Desk<'_>, id: KeyId) -> Result<ObjectHandle, Fault> {
+fn private_key(desk: &mut Desk<'_>, place: &Place) -> Result<ObjectHandle, Fault> {
+    let id = place.id;
     if let Some(key) = desk.seat.private_keys.get(&id) {
         return Ok(*key);
     }
-    let key = only(desk, id, ObjectClass::PRIVATE_KEY)?;
+    let name = KeyName::of(place)?;
+    let key = only(desk, id, &name, ObjectClass::PRIVATE_KEY)?;
     if desk.seat.private_keys.len() >= MANY_HANDLES {
         desk.seat.private_keys.clear();
     }
     desk.seat.private_keys.insert(id, key);
-    desk.token.seen(id);
+    desk.token.seen(id, &name);
     Ok(key)
 }
 
-/// The one object of this id and class. That there is none is said only by a healthy token.
-fn only(desk: &Desk<'_>, id: KeyId, class: ObjectClass) -> Result<ObjectHandle, Fault> {
-    match find(desk, id, class)?.as_slice() {
+/// The one object of this name and class. That there is none is said only by a healthy token.
+pub(super) fn only(
+    desk: &Desk<'_>,
+    id: KeyId,
+    name: &KeyName,
+    class: ObjectClass,
+) -> Result<ObjectHandle, Fault> {
+    match find(desk, name, class)?.as_slice() {
         [object] => Ok(*object),
         objects => {
             if objects.is_empty() {
@@ -189,30 +214,29 @@ fn only(desk: &Desk<'_>, id: KeyId, class: ObjectClass) -> Result<ObjectHandle, 
     }
 }
 
-fn find(desk: &Desk<'_>, id: KeyId, class: ObjectClass) -> Result<Vec<ObjectHandle>, Fault> {
-    let template = [
-        Attribute::Class(class),
-        Attribute::Token(true),
-        Attribute::Id(id.uuid().as_bytes().to_vec()),
-    ];
+/// The objects of this name and class, which names at least one thing.
+pub(super) fn find(
+    desk: &Desk<'_>,
+    name: &KeyName,
+    class: ObjectClass,
+) -> Result<Vec<ObjectHandle>, Fault> {
+    let mut template = vec![Attribute::Class(class), Attribute::Token(true)];
+    template.extend(name.id.clone().map(Attribute::Id));
+    let label = name.label.as_ref().map(|label| label.as_bytes().to_vec());
+    template.extend(label.map(Attribute::Label));
     Ok(desk.seat.session.find_objects(&template)?)
 }
 
-fn read(
+/// The private key's attributes, beside the public half.
+pub(super) fn read(
     desk: &Desk<'_>,
-    public: ObjectHandle,
     private: ObjectHandle,
+    public_key: Option<PublicKey>,
     algorithm: Algorithm,
 ) -> Result<Generated, Fault> {
     let session = &desk.seat.session;
     let told = session.get_attributes(private, attributes::ASKED)?;
     let attributes = told.iter().filter_map(attributes::named).collect();
-
-    let public_key = if algorithm == Algorithm::Secp256k1 {
-        ec_public_key(session, public)?
-    } else {
-        rsa_public_key(session, public)?
-    };
     match public_key {
         Some(public_key) if public_key.algorithm() == Some(algorithm) => Ok(Generated {
             public_key,
@@ -225,26 +249,4 @@ fn read(
 
 fn digest_info(message: &[u8]) -> Vec<u8> {
     [SHA256_DIGEST_INFO, &Sha256::digest(message)].concat()
-}
-
-fn ec_public_key(session: &Session, key: ObjectHandle) -> Result<Option<PublicKey>, Error> {
-    let told = session.get_attributes(key, &[AttributeType::EcPoint])?;
-    Ok(told.iter().find_map(|attribute| match attribute {
-        Attribute::EcPoint(point) => PublicKey::from_ec_point(point).ok(),
-        _ => None,
-    }))
-}
-
-fn rsa_public_key(session: &Session, key: ObjectHandle) -> Result<Option<PublicKey>, Error> {
-    let asked = [AttributeType::Modulus, AttributeType::PublicExponent];
-    let (mut modulus, mut exponent) = (None, None);
-    for attribute in session.get_attributes(key, &asked)? {
-        match attribute {
-            Attribute::Modulus(n) => modulus = Some(n),
-            Attribute::PublicExponent(e) => exponent = Some(e),
-            _ => {}
-        }
-    }
-    let parts = modulus.zip(exponent);
-    Ok(parts.and_then(|(n, e)| PublicKey::from_rsa_parts(&n, &e).ok()))
 }

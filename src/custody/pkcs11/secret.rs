@@ -35,6 +35,7 @@ pub(super) fn seal(
     aad: &[u8],
     plaintext: &[u8],
 ) -> Result<Option<Vec<u8>>, Fault> {
+    can_seal(desk)?;
     let Some((id, key)) = current(desk)? else {
         return Ok(None);
     };
@@ -68,6 +69,7 @@ pub(super) fn open(
     aad: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    can_seal(desk)?;
     let does_not_open = || Fault::Final(CustodyError::DoesNotOpen);
     let (head, body) = sealed
         .split_at_checked(NONCE_END)
@@ -104,6 +106,7 @@ pub(super) fn make_key(desk: &mut Desk<'_>) -> Result<(), Fault> {
     if current(desk)?.is_some() {
         return Ok(());
     }
+    desk.writes()?;
     let plain = template(KeyId::new());
     let mut strict = plain.clone();
     strict.extend([
@@ -128,6 +131,15 @@ pub(super) fn make_key(desk: &mut Desk<'_>) -> Result<(), Fault> {
         return Err(CustodyError::Refused(why).into());
     }
     Ok(())
+}
+
+/// Refuses before a key is made that could not be used.
+fn can_seal(desk: &Desk<'_>) -> Result<(), Fault> {
+    if desk.seat.mechanisms.contains(&MechanismType::AES_GCM) {
+        return Ok(());
+    }
+    let why = "the token has no CKM_AES_GCM, so no secret is sealed in it";
+    Err(CustodyError::Unsupported(why.into()).into())
 }
 
 /// Errors that say nothing of what was to be opened.

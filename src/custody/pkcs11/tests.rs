@@ -223,7 +223,7 @@ fn a_refused_pin_is_not_tried_again() {
 
         let pin = read_pin(&settings.pin_file).unwrap();
         let module = Module::shared(&settings.module).unwrap();
-        let token = Token::new(settings.token_label.clone(), None, pin);
+        let token = Token::new(settings.token().unwrap(), false, pin);
         let workers = Workers::start("hsm", module, token, &settings).unwrap();
         let healthy = async || workers.run(|desk| object::healthy(desk)).await;
         assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
@@ -249,7 +249,7 @@ fn what_is_not_there_is_named() {
         assert!(library.contains("/nowhere/libnone.so"), "{library}");
         let library = refusal(&|s| s.module = s.pin_file.clone()).await;
         assert!(library.contains("PKCS#11 module"), "{library}");
-        let token = refusal(&|s| s.token_label = "purse".into()).await;
+        let token = refusal(&|s| s.token_label = Some("purse".into())).await;
         assert!(
             token.contains("purse") && token.contains("wallet"),
             "{token}"
@@ -324,7 +324,7 @@ fn a_token_that_does_not_hash_signs_the_same() {
             };
             let key = KeyRef { place, public_key };
             let payload = payload(algorithm, 1);
-            let signature = object::sign(desk, id, &payload)?;
+            let signature = object::sign(desk, &key, &payload)?;
             desk.seat.hashes_rsa = true;
             Ok((key, payload, signature))
         });
@@ -346,6 +346,37 @@ fn settings_have_good_defaults_and_no_unknown_fields() {
     assert_eq!((settings.sessions, settings.queue), (4, 1024));
     assert_eq!((settings.timeout_ms, settings.token_serial), (5000, None));
     assert!(toml::from_str::<Settings>(&format!("{text}pin = '1234'")).is_err());
+}
+
+#[test]
+fn a_token_is_named_in_one_way() {
+    let token = |names: &str| {
+        let text = format!("module = '/m.so'\npin_file = '/pin'\n{names}");
+        toml::from_str::<Settings>(&text).unwrap().token()
+    };
+    let uri = |text: &str| TokenName::try_from(text.to_owned()).unwrap();
+    for (names, meant) in [
+        ("token_label = 'a b'", "pkcs11:token=a%20b"),
+        ("token_serial = '1'", "pkcs11:serial=1"),
+        (
+            "token_label = 'a'\ntoken_serial = '1'",
+            "pkcs11:serial=1;token=a",
+        ),
+        ("token = 'pkcs11:slot-id=3'", "pkcs11:slot-id=3"),
+    ] {
+        assert_eq!(token(names).unwrap(), uri(meant), "{names}");
+    }
+    for names in [
+        "",
+        "token = 'pkcs11:token=a'\ntoken_label = 'a'",
+        "token = 'pkcs11:token=a'\ntoken_serial = '1'",
+    ] {
+        let refused = token(names);
+        assert!(matches!(refused, Err(CustodyError::Refused(_))), "{names}");
+    }
+    let pin = "module = '/m.so'\npin_file = '/pin'\ntoken = 'pkcs11:token=a?pin-value=1234'";
+    let refused = toml::from_str::<Settings>(pin).unwrap_err();
+    assert!(refused.message().contains("pin_file"), "{refused}");
 }
 
 /// Waits until it is so, or for 20 seconds.

@@ -1,7 +1,7 @@
-//! A token: found by its label, logged in once for all sessions, opened again after a rebuild.
+//! A token: found by its name, logged in once for all sessions, opened again after a rebuild.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
@@ -10,14 +10,17 @@ use cryptoki::slot::{Slot, TokenInfo};
 use secrecy::SecretString;
 
 use super::module::Call;
+use super::recovery::brief;
+use super::uri::{KeyName, Shown, TokenName};
 use super::worker::Fault;
 use crate::custody::CustodyError;
 use crate::id::KeyId;
 
 /// A token and our login to it.
 pub(super) struct Token {
-    label: String,
-    serial: Option<String>,
+    name: TokenName,
+    /// Asked for in the configuration, whatever the token allows.
+    read_only: bool,
     pin: SecretString,
     /// Latched: tokens count wrong PINs and lock.
     pin_refused: AtomicBool,
@@ -30,36 +33,57 @@ struct Seated {
     slot: Slot,
     /// Does nothing. The login lives as long as some session does, and this one never fails a call.
     anchor: Session,
-    hashes_rsa: bool,
+    mechanisms: Arc<[MechanismType]>,
+    /// Whether keys can be made and destroyed.
+    writable: bool,
     /// A key seen in this generation. If it cannot be found any more, an empty find proves nothing.
-    sentinel: Option<KeyId>,
+    sentinel: Option<(KeyId, KeyName)>,
+}
+
+/// A session, logged in, and what can be done in it.
+pub(super) struct Opened {
+    pub(super) session: Session,
+    pub(super) mechanisms: Arc<[MechanismType]>,
+    pub(super) writable: bool,
 }
 
 impl Token {
-    pub(super) fn new(label: String, serial: Option<String>, pin: SecretString) -> Self {
+    pub(super) fn new(name: TokenName, read_only: bool, pin: SecretString) -> Self {
         Self {
-            label,
-            serial,
+            name,
+            read_only,
             pin,
             pin_refused: AtomicBool::new(false),
             seated: Mutex::new(None),
         }
     }
 
-    /// Opens a logged-in session, and says whether the token hashes RSA messages itself.
+    /// Opens a logged-in session.
     ///
     /// Dropping the session calls nothing; [`close`] does. So a session of a finalized generation,
     /// dropped later, cannot close the new one that has its number.
-    pub(super) fn open(&self, call: &Call<'_>) -> Result<(Session, bool), Fault> {
+    pub(super) fn open(&self, call: &Call<'_>) -> Result<Opened, Fault> {
         let mut seated = self.seated();
         let here = match seated.take() {
             Some(here) if here.generation == call.generation() => here,
             _ => self.sit_down(call)?,
         };
-        let session = call.context().open_rw_session_no_drop(here.slot);
-        let hashes_rsa = here.hashes_rsa;
+        let session = session(call, here.slot, here.writable);
+        let (mechanisms, writable) = (Arc::clone(&here.mechanisms), here.writable);
         *seated = Some(here);
-        Ok((session?, hashes_rsa))
+        Ok(Opened {
+            session: session?,
+            mechanisms,
+            writable,
+        })
+    }
+
+    /// Whether the token that we are logged in to has this name.
+    pub(super) fn is_called(&self, call: &Call<'_>, name: &TokenName) -> Result<bool, Fault> {
+        let slot = self.seated().as_ref().map(|here| here.slot);
+        let slot = slot.ok_or_else(|| Fault::Absent("the token has no slot".into()))?;
+        let info = info(call, slot)?;
+        Ok(name.fits(slot.id(), info.as_ref().map(shown)))
     }
 
     /// Logs in again after the device forgot the login.
@@ -80,28 +104,27 @@ impl Token {
     pub(super) fn info(&self, call: &Call<'_>) -> Result<(), Fault> {
         let slot = self.seated().as_ref().map(|here| here.slot);
         let slot = slot.ok_or_else(|| Fault::Absent("the token has no slot".into()))?;
-        match call.context().get_token_info(slot) {
-            Err(error @ Error::Pkcs11(..)) => Err(error.into()),
-            Ok(_) | Err(_) => Ok(()),
-        }
+        info(call, slot).map(|_| ())
     }
 
     /// The key that proves that finds work.
-    pub(super) fn sentinel(&self) -> Option<KeyId> {
-        self.seated().as_ref().and_then(|here| here.sentinel)
+    pub(super) fn sentinel(&self) -> Option<(KeyId, KeyName)> {
+        self.seated()
+            .as_ref()
+            .and_then(|here| here.sentinel.clone())
     }
 
-    /// This key was found just now.
-    pub(super) fn seen(&self, id: KeyId) {
+    /// This key was found just now, by this name.
+    pub(super) fn seen(&self, id: KeyId, name: &KeyName) {
         if let Some(here) = self.seated().as_mut() {
-            here.sentinel.get_or_insert(id);
+            here.sentinel.get_or_insert_with(|| (id, name.clone()));
         }
     }
 
     /// This key was destroyed just now.
     pub(super) fn gone(&self, id: KeyId) {
         if let Some(here) = self.seated().as_mut() {
-            here.sentinel.take_if(|sentinel| *sentinel == id);
+            here.sentinel.take_if(|(sentinel, _)| *sentinel == id);
         }
     }
 
@@ -118,9 +141,20 @@ impl Token {
         if self.pin_refused() {
             return Err(CustodyError::PinRefused.into());
         }
-        let slot = self.slot(call)?;
-        let mechanisms = call.context().get_mechanism_list(slot)?;
-        let anchor = call.context().open_rw_session_no_drop(slot)?;
+        let (slot, info) = self.slot(call)?;
+        if let Some(info) = &info {
+            self.heed_the_pin(info)?;
+        }
+        let protected = info.as_ref().is_some_and(TokenInfo::write_protected);
+        let writable = !self.read_only && !protected;
+        if protected && !self.read_only {
+            tracing::warn!(
+                custody.token = %self.name,
+                "the token is write-protected: it signs, and no key is made or destroyed in it"
+            );
+        }
+        let mechanisms = call.context().get_mechanism_list(slot)?.into();
+        let anchor = session(call, slot, writable)?;
         if let Err(fault) = self.login(&anchor) {
             close(anchor);
             return Err(fault);
@@ -129,48 +163,53 @@ impl Token {
             generation: call.generation(),
             slot,
             anchor,
-            hashes_rsa: mechanisms.contains(&MechanismType::SHA256_RSA_PKCS),
+            mechanisms,
+            writable,
             sentinel: None,
         })
     }
 
-    fn slot(&self, call: &Call<'_>) -> Result<Slot, Fault> {
+    /// Stays away from a token that one more wrong PIN would lock, or that is locked.
+    fn heed_the_pin(&self, info: &TokenInfo) -> Result<(), Fault> {
+        let why = if info.user_pin_locked() {
+            "the token says that the PIN is locked (CKF_USER_PIN_LOCKED): its security officer sets a new one"
+        } else if info.user_pin_final_try() {
+            "the token says that one more wrong PIN locks it (CKF_USER_PIN_FINAL_TRY): log in with another \
+             tool and the right PIN, then look at the PIN file"
+        } else {
+            if info.user_pin_count_low() {
+                tracing::warn!(custody.token = %self.name, "somebody gave the token a wrong PIN");
+            }
+            return Ok(());
+        };
+        tracing::error!(custody.token = %self.name, "{why}");
+        Err(CustodyError::Unavailable(why.into()).into())
+    }
+
+    fn slot(&self, call: &Call<'_>) -> Result<(Slot, Option<TokenInfo>), Fault> {
         let mut others = Vec::new();
         let mut matching = Vec::new();
         for slot in call.context().get_slots_with_token()? {
-            let Ok(info) = call.context().get_token_info(slot) else {
-                continue; // another token's trouble is not ours
-            };
-            if self.is_ours(&info) {
-                matching.push(slot);
-            } else if info.token_initialized() {
+            // Another token's trouble is not ours; one that cannot be read can still be named by its slot.
+            let info = call.context().get_token_info(slot).ok();
+            if self.name.fits(slot.id(), info.as_ref().map(shown)) {
+                matching.push((slot, info));
+            } else if let Some(info) = info.filter(TokenInfo::token_initialized) {
                 others.push(info.label().to_owned());
             }
         }
-        match matching.as_slice() {
-            [slot] => Ok(*slot),
-            [] => Err(Fault::Absent(format!(
-                "no token is labelled {:?}{}; there are {others:?}",
-                self.label,
-                self.serial
-                    .as_ref()
-                    .map_or_else(String::new, |s| format!(" with serial {s:?}")),
+        match matching.len() {
+            0 => Err(Fault::Absent(format!(
+                "no token is {}; there are {others:?}",
+                self.name
             ))),
-            _ => Err(CustodyError::Refused(format!(
-                "{} tokens are labelled {:?}: set token_serial",
-                matching.len(),
-                self.label
+            1 => Ok(matching.remove(0)),
+            many => Err(CustodyError::Refused(format!(
+                "{many} tokens are {}: name one by its serial number too",
+                self.name
             ))
             .into()),
         }
-    }
-
-    fn is_ours(&self, info: &TokenInfo) -> bool {
-        info.label() == self.label
-            && self
-                .serial
-                .as_deref()
-                .is_none_or(|serial| serial == info.serial_number())
     }
 
     fn login(&self, session: &Session) -> Result<(), Fault> {
@@ -183,8 +222,8 @@ impl Token {
             Err(error) if super::recovery::step(&error) == super::recovery::Step::PinRefused => {
                 self.pin_refused.store(true, Ordering::Relaxed);
                 tracing::error!(
-                    custody.token = self.label,
-                    error = super::recovery::brief(&error),
+                    custody.token = %self.name,
+                    error = brief(&error),
                     "the token refused the PIN; correct the PIN file and restart"
                 );
                 Err(CustodyError::PinRefused.into())
@@ -198,12 +237,36 @@ impl Token {
     }
 }
 
+/// A session that is closed by [`close`] only.
+fn session(call: &Call<'_>, slot: Slot, writable: bool) -> Result<Session, Error> {
+    if writable {
+        call.context().open_rw_session_no_drop(slot)
+    } else {
+        call.context().open_ro_session_no_drop(slot)
+    }
+}
+
+/// What the token says of itself. `None`: it cannot be parsed; some tokens' clocks are no numbers.
+fn info(call: &Call<'_>, slot: Slot) -> Result<Option<TokenInfo>, Fault> {
+    match call.context().get_token_info(slot) {
+        Ok(info) => Ok(Some(info)),
+        Err(error @ Error::Pkcs11(..)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn shown(info: &TokenInfo) -> Shown<'_> {
+    [
+        info.label(),
+        info.serial_number(),
+        info.manufacturer_id(),
+        info.model(),
+    ]
+}
+
 /// Closes a session. That it fails is no news: it is closed because something failed.
 pub(super) fn close(session: Session) {
     if let Err(error) = session.close() {
-        tracing::debug!(
-            error = super::recovery::brief(&error),
-            "C_CloseSession failed"
-        );
+        tracing::debug!(error = brief(&error), "C_CloseSession failed");
     }
 }

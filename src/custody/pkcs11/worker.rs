@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use cryptoki::error::Error;
+use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use tokio::sync::oneshot;
@@ -54,7 +55,10 @@ pub(super) struct Desk<'a> {
 pub(super) struct Seat {
     generation: u64,
     pub(super) session: Session,
+    /// Whether it hashes RSA messages itself.
     pub(super) hashes_rsa: bool,
+    pub(super) mechanisms: Arc<[MechanismType]>,
+    pub(super) writable: bool,
     pub(super) private_keys: HashMap<KeyId, ObjectHandle>,
     pub(super) sealing_keys: HashMap<KeyId, ObjectHandle>,
     /// An operation may have stayed open in the session although the work has its answer.
@@ -62,6 +66,15 @@ pub(super) struct Seat {
 }
 
 impl Desk<'_> {
+    /// Refuses what would write where the token, or its section, allows no writing.
+    pub(super) fn writes(&self) -> Result<(), Fault> {
+        if self.seat.writable {
+            return Ok(());
+        }
+        let why = "the token is read-only here: keys are made and destroyed elsewhere, and adopted";
+        Err(CustodyError::Unsupported(why.into()).into())
+    }
+
     /// Goes on in a fresh session.
     pub(super) fn sit_afresh(&mut self) -> Result<(), Fault> {
         let fresh = sit_down(self.token, self.call)?;
@@ -322,11 +335,13 @@ impl Worker {
 }
 
 fn sit_down(token: &Token, call: &Call<'_>) -> Result<Seat, Fault> {
-    let (session, hashes_rsa) = token.open(call)?;
+    let opened = token.open(call)?;
     Ok(Seat {
         generation: call.generation(),
-        session,
-        hashes_rsa,
+        session: opened.session,
+        hashes_rsa: opened.mechanisms.contains(&MechanismType::SHA256_RSA_PKCS),
+        mechanisms: opened.mechanisms,
+        writable: opened.writable,
         private_keys: HashMap::new(),
         sealing_keys: HashMap::new(),
         worn: false,

@@ -50,7 +50,8 @@ grant insert, update (intent_id, outcome, error, http_status, expires_in, settle
 -- A wallet names its successor, and is closed.
 grant update (successor_id, closed_at) on wallets to chancery_service;
 
-grant insert on sealed_keys to chancery_service;
+-- A sealed key comes under another master key; what it is of never changes.
+grant insert, update (sealed) on sealed_keys to chancery_service;
 
 -- A destruction is begun, and ends; triggers see to the order. A sealed key goes with it.
 grant insert, update (begun_at, ended_at, outcome, trouble, certificate) on destructions to chancery_service;

@@ -31,9 +31,10 @@ use crate::name::Name;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::policy::{Policy, PolicyError};
+use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
-use crate::sealing::{BadKeyFile, SealingKey};
+use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
 use crate::{approvals, idempotency};
 
@@ -59,6 +60,8 @@ pub struct Parts {
     pub drains: Drains,
     /// Their end.
     pub destructions: Destructions,
+    /// The keys that what rests is sealed under.
+    pub resealing: Resealing,
     /// How often both are looked after.
     look_after: cryptoperiods::Settings,
     /// The wallets.
@@ -90,7 +93,7 @@ pub struct Parts {
     /// Postgres.
     pub ledger: Ledger,
     /// Seals answers that are credentials.
-    pub sealing: Arc<SealingKey>,
+    pub sealing: Arc<Keyring>,
     /// Whether one operator may loosen alone.
     pub approvals: approvals::Settings,
     /// How long idempotency keys are kept.
@@ -181,7 +184,9 @@ impl App {
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
         let policy = Arc::new(Policy::load(&config.policy.file)?);
-        let sealing = Arc::new(SealingKey::from_file(&config.sealing.key_file)?);
+        let sealing = &config.sealing;
+        let sealing = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
+        let sealing = Arc::new(sealing);
         let vault = Arc::new(vault);
         let log = Log::open(ledger.clone(), &Self::writer(config)).await?;
         let tasks = TaskTracker::new();
@@ -284,6 +289,13 @@ impl App {
                     approvals: approvals.clone(),
                     clock: clock.clone(),
                 },
+            ),
+            resealing: Resealing::new(
+                log.clone(),
+                vault.clone(),
+                sealing.clone(),
+                approvals.clone(),
+                clock.clone(),
             ),
             wallet_rotations: WalletRotations::new(rotations::wallet::Parts {
                 rotations: rotations.clone(),

@@ -75,6 +75,9 @@ pub const ROTATION_POINTS: [&str; 6] = [
     "write-after-commit",
 ];
 
+/// The points of sealing anew, which passes those of every administrative write besides.
+pub const RESEALING_POINTS: [&str; 1] = ["resealed"];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

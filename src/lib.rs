@@ -30,6 +30,8 @@ pub mod destruction;
 
 pub mod cryptoperiods;
 
+pub mod resealing;
+
 // What is signed.
 pub mod clob;
 

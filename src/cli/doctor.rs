@@ -13,7 +13,7 @@ use crate::custody::CustodyError;
 use crate::keys::{self, KeyState};
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::policy::Policy;
-use crate::sealing::SealingKey;
+use crate::sealing::Keyring;
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, token_label and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
@@ -70,12 +70,14 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
         described.map_err(text),
         "correct [policy] file, or the policy in it",
     );
-    let sealing = SealingKey::from_file(&config.sealing.key_file);
-    let described = sealing.map(|_| config.sealing.key_file.display().to_string());
+    let files = &config.sealing;
+    let sealing = Keyring::from_files(&files.key_file, &files.former_key_files);
+    let described =
+        sealing.map(|ring| format!("{}, key {}", files.key_file.display(), ring.current()));
     report.check(
         "sealing key",
         described.map_err(text),
-        "put 64 random hexadecimal digits into [sealing] key_file, mode 0600",
+        "put 64 random hexadecimal digits into [sealing] key_file, mode 0600; a former key that is lost is left out of former_key_files",
     );
     let single = if config.approvals.single_operator {
         Ok("one operator may loosen alone, as the configuration says".to_owned())

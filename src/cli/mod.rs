@@ -7,6 +7,7 @@ mod callers;
 mod client;
 mod clients;
 mod credentials;
+mod custody;
 pub mod dev;
 mod doctor;
 mod due;
@@ -71,6 +72,9 @@ enum Command {
     /// Scopes, endpoints, environments and refusals of the Exchange API
     #[command(subcommand)]
     Exchange(exchange::Command),
+    /// The devices, and replacing what they seal with: master key, sealing keys, PINs
+    #[command(subcommand)]
+    Custody(custody::Command),
     /// Replace keys, step by step, and see where that stands
     #[command(subcommand)]
     Rotations(rotations::Command),
@@ -137,6 +141,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Migrate(file) => migrate::run(&file.load()?).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Wallets(command) => wallets::run(command).await,
+        Command::Custody(command) => custody::run(command).await,
         Command::Rotations(command) => rotations::run(command).await,
         Command::Credentials(command) => credentials::run(command).await,
         Command::Clients(command) => clients::run(command).await,

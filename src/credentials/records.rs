@@ -14,6 +14,7 @@ use crate::ethereum::Address;
 use crate::id::{CallerId, IntentId};
 use crate::idempotency::RequestDigest;
 use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::name::Name;
 
 /// The account's row, locked until the transaction ends.
 pub(crate) async fn lock(account: &Account, tx: &mut Tx) -> Result<Uuid, LedgerError> {
@@ -574,4 +575,75 @@ pub(crate) async fn builders(ledger: &Ledger) -> Result<Vec<Account>, LedgerErro
     rows.iter()
         .map(|row| account(row.chain_id, &row.address))
         .collect()
+}
+
+/// An API key's secrets as they rest, with all that they are bound to.
+pub(crate) struct Resting {
+    pub(crate) id: Uuid,
+    pub(crate) account: Account,
+    pub(crate) kind: Kind,
+    pub(crate) api_key: String,
+    pub(crate) sealed: SealedPair,
+}
+
+/// What rests sealed in a device, in the order of ids.
+pub(crate) async fn sealed_in(
+    device: &Name,
+    after: Option<Uuid>,
+    at_most: i64,
+    ledger: &Ledger,
+) -> Result<Vec<Resting>, LedgerError> {
+    let rows = sqlx::query!(
+        "select c.id, c.kind, c.api_key, c.version, c.sealed_in, c.sealed_secret,
+                c.sealed_passphrase, a.chain_id, a.address
+         from credentials c join accounts a on a.id = c.account_id
+         where c.sealed_in = $1 and c.id > $2 order by c.id limit $3",
+        device.as_str(),
+        after.unwrap_or_default(),
+        at_most,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let corrupt = || LedgerError::Corrupt("credentials", format!("kind of {}", row.id));
+            let kind = [Kind::Trading, Kind::Builder]
+                .into_iter()
+                .find(|kind| kind.word() == row.kind);
+            Ok(Resting {
+                id: row.id,
+                account: account(row.chain_id, &row.address)?,
+                kind: kind.ok_or_else(corrupt)?,
+                api_key: row.api_key,
+                sealed: SealedPair {
+                    sealed_in: row.sealed_in,
+                    version: row.version,
+                    secret: row.sealed_secret,
+                    passphrase: row.sealed_passphrase,
+                },
+            })
+        })
+        .collect()
+}
+
+/// Puts the same secrets, sealed anew, in their row. False: the row is of another version than `from`.
+pub(crate) async fn put_resealed(
+    id: Uuid,
+    from: i32,
+    sealed: &SealedPair,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let done = sqlx::query!(
+        "update credentials set version = $3, sealed_secret = $4, sealed_passphrase = $5
+         where id = $1 and version = $2 and sealed_in = $6",
+        id,
+        from,
+        sealed.version,
+        sealed.secret,
+        sealed.passphrase,
+        sealed.sealed_in,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

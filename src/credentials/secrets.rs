@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::records::Resting;
 use super::{Account, Credential, Half, Kind, SealedPair, State, associated_data};
 use crate::custody::{CustodyError, Sealed, SealedSecret, Vault};
 use crate::ledger::LedgerError;
@@ -54,6 +55,38 @@ impl Credential {
             passphrase: half(Half::Passphrase, &self.sealed.passphrase),
             key,
         }))
+    }
+}
+
+impl Resting {
+    /// Opens both halves and seals them anew in the same device, as the next version. What came of it
+    /// is opened once more and compared, for the row is the only copy.
+    pub(crate) async fn resealed(
+        &self,
+        vault: &Vault,
+        device: &Name,
+    ) -> Result<SealedPair, CustodyError> {
+        let (from, to) = (self.sealed.version, self.sealed.version.saturating_add(1));
+        let mut pair = SealedPair {
+            version: to,
+            ..self.sealed.clone()
+        };
+        for half in [Half::Secret, Half::Passphrase] {
+            let bound =
+                |version| associated_data(&self.account, self.kind, &self.api_key, version, half);
+            let rests = match half {
+                Half::Secret => &mut pair.secret,
+                Half::Passphrase => &mut pair.passphrase,
+            };
+            let opened = vault.open(device, &bound(from), rests).await?;
+            let sealed = vault.seal(device, &bound(to), &opened).await?;
+            if vault.open(device, &bound(to), &sealed).await? != opened {
+                let why = "what was sealed anew opens to something else";
+                return Err(CustodyError::Nonsense(why.into()));
+            }
+            *rests = sealed;
+        }
+        Ok(pair)
     }
 }
 

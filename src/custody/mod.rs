@@ -22,7 +22,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::Ledger;
 use crate::name::Name;
 use crate::policy::Permit;
-use crate::sealing::SealingKey;
+use crate::sealing::Keyring;
 use opening::Opening;
 
 #[cfg(feature = "aws-kms")]
@@ -32,12 +32,14 @@ pub mod hmac;
 mod opening;
 pub mod pkcs11;
 pub mod public_key;
+mod resting;
 pub mod sealed;
 mod vault;
 
 pub use device_ref::{DeviceRef, NotADeviceRef};
 pub use hmac::{Passphrase, Sealed, SealedSecret};
 pub use public_key::PublicKey;
+pub use resting::{DeviceSealingKey, KeysAtRest, ResealedKey, Stretch};
 pub use vault::Vault;
 
 #[cfg(test)]
@@ -232,9 +234,11 @@ pub fn open(
     Ok(match settings {
         Settings::Pkcs11(settings) => Arc::new(Opening::new(name.as_str(), settings.clone())?),
         Settings::Sealed(settings) => {
-            let master = SealingKey::from_file(&settings.master_key_file)
+            let (file, former) = (&settings.master_key_file, &settings.former_master_key_files);
+            let masters = Keyring::from_files(file, former)
                 .map_err(|error| CustodyError::Unavailable(error.to_string()))?;
-            Arc::new(sealed::Keystore::new(ledger.clone(), master))
+            let ledger = ledger.clone();
+            Arc::new(sealed::Keystore::new(name.as_str(), ledger, masters))
         }
         #[cfg(feature = "aws-kms")]
         Settings::AwsKms(settings) => {
@@ -290,6 +294,37 @@ pub trait Custody: Send + Sync {
 
     /// Opens what [`seal`](Self::seal) made with the same `aad` in this device.
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError>;
+
+    /// The keys under which the device seals, and the former ones that it still has. Without any, it
+    /// has sealed nothing yet, or cannot.
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        Ok(Vec::new())
+    }
+
+    /// Under which sealing key something rests that [`seal`](Self::seal) made. `None`: it names none.
+    fn sealed_under(&self, _sealed: &[u8]) -> Option<String> {
+        None
+    }
+
+    /// Makes a sealing key in the device, which seals from then on; the former ones still open. Says
+    /// which it is.
+    async fn make_sealing_key(&self) -> Result<String, CustodyError> {
+        let why = "making a sealing key: this device's is named by the configuration; name a new one \
+                   there, and the former one beside it";
+        Err(CustodyError::Unsupported(why.into()))
+    }
+
+    /// Destroys a former sealing key. Nothing that rests under it opens any more.
+    async fn destroy_sealing_key(&self, id: &str) -> Result<(), CustodyError> {
+        Err(CustodyError::Unsupported(format!(
+            "destroying sealing key {id}: it is not the device's; take it out of the configuration"
+        )))
+    }
+
+    /// The private keys, where the device keeps them in the ledger.
+    fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
+        None
+    }
 
     /// Whether the device answers and holds its keys.
     async fn health(&self) -> Result<(), CustodyError>;
@@ -351,6 +386,9 @@ pub enum CustodyError {
     /// The device answered, to an order to sign, something that is not a signature by that key. An alarm.
     #[error("the device gave no signature: {0}")]
     NotASignature(String),
+    /// What rests sealed was sealed under a key that is not there.
+    #[error("sealed under a key that is not there: {0}")]
+    SealingKeyMissing(String),
     /// The sealed secret was altered, or is bound to something else. Which, nobody can tell.
     #[error("the sealed secret does not open")]
     DoesNotOpen,

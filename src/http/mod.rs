@@ -12,6 +12,7 @@ mod caller;
 mod callers;
 mod clients;
 mod credentials;
+mod custody;
 mod destruction;
 mod due;
 mod environments;
@@ -204,6 +205,11 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(destruction::cancel_destruction))
         .routes(routes!(destruction::set_cryptoperiod))
         .routes(routes!(due::list_due))
+        .routes(routes!(custody::list_devices))
+        .routes(routes!(custody::reseal))
+        .routes(routes!(custody::reseal_answers))
+        .routes(routes!(custody::make_sealing_key))
+        .routes(routes!(custody::destroy_sealing_key))
         .routes(routes!(callers::list_callers, callers::create_caller))
         .routes(routes!(callers::show_caller))
         .routes(routes!(callers::issue_token))

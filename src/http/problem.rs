@@ -34,6 +34,7 @@ use crate::oauth::clients::ClientError;
 use crate::oauth::exchange::ExchangeError;
 use crate::oauth::scopes::UnknownEndpoint;
 use crate::policy::Denied;
+use crate::resealing::ResealingError;
 use crate::rotations::RotationError;
 use crate::rotations::wallet::WalletRotationError;
 use crate::signing::SigningError;
@@ -133,6 +134,8 @@ kinds! {
         "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
     DEVICE_REFUSES_KEY "device-refuses-key" 409 "The device holds the key and does not sign with it"
         "The detail says why. Have an operator enable the key in its device, take its deletion back, or rotate it; nothing was signed.";
+    SEALING_KEY_IN_USE "sealing-key-in-use" 409 "Something depends on the sealing key"
+        "Do what the detail says; GET /v1/custody says what rests under which key.";
     IN_FLIGHT "in-flight" 409 "The same request is being worked on"
         "Repeat it with the same Idempotency-Key after Retry-After seconds.";
     IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
@@ -203,6 +206,8 @@ kinds! {
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    SEALING_KEY_MISSING "sealing-key-missing" 503 "What is needed is sealed under a key that is not there"
+        "Nothing was signed. Tell an operator; the log says which key is missing.";
     DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
         "Nothing was signed. Repeat after Retry-After seconds; if it lasts, have an operator raise the device's quota.";
     CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
@@ -446,6 +451,11 @@ impl From<CustodyError> for Problem {
                 tracing::warn!(%error, "a device is unavailable");
                 Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)
             }
+            CustodyError::SealingKeyMissing(_) => {
+                tracing::error!(%error, "a device's sealing key is missing");
+                let detail = "what it takes was sealed under a key that is not there";
+                Self::new(&SEALING_KEY_MISSING, detail).retry_after(60)
+            }
             CustodyError::NotFound { .. }
             | CustodyError::PinRefused
             | CustodyError::AccessDenied(_)
@@ -562,6 +572,19 @@ impl From<SigningError> for Problem {
                 Self::new(&DEADLINE_EXCEEDED, error).retry_after(1)
             }
             SigningError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResealingError> for Problem {
+    fn from(error: ResealingError) -> Self {
+        match error {
+            ResealingError::NoSuchDevice => Self::not_found("device"),
+            ResealingError::NoSuchKey => Self::not_found("sealing key"),
+            ResealingError::InUse(_) => Self::new(&SEALING_KEY_IN_USE, error),
+            ResealingError::ApprovalNeeded(needed) => needed.into(),
+            ResealingError::Custody(error) => error.into(),
+            ResealingError::Ledger(error) => error.into(),
         }
     }
 }

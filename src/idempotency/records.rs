@@ -187,3 +187,72 @@ pub(crate) async fn forget_expired(limit: i64, ledger: &Ledger) -> Result<u64, L
     .await?;
     Ok(gone.rows_affected())
 }
+
+/// An administrative answer as it is kept.
+pub(crate) struct Kept {
+    pub(crate) caller: Uuid,
+    pub(crate) key: String,
+    pub(crate) answer: Vec<u8>,
+}
+
+/// How many administrative answers begin with which bytes.
+pub(crate) async fn count_answers_by_head(
+    length: i32,
+    ledger: &Ledger,
+) -> Result<Vec<(Vec<u8>, i64)>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select substring(answer from 1 for $1) as "head!", count(*) as "answers!"
+         from idempotency_keys where answer is not null and expires_at >= now() group by 1"#,
+        length,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.head, row.answers))
+        .collect())
+}
+
+/// Administrative answers that begin with other bytes than these, from a place on.
+pub(crate) async fn answers_under_others(
+    head: &[u8],
+    after: Option<&(Uuid, String)>,
+    at_most: i64,
+    ledger: &Ledger,
+) -> Result<Vec<Kept>, LedgerError> {
+    let (caller, key) = after.cloned().unwrap_or_default();
+    let rows = sqlx::query_as!(
+        Kept,
+        r#"select caller_id as caller, key, answer as "answer!"
+         from idempotency_keys
+         where answer is not null and expires_at >= now()
+           and substring(answer from 1 for octet_length($1::bytea)) <> $1::bytea
+           and (caller_id, key) > ($2, $3)
+         order by caller_id, key limit $4"#,
+        head,
+        caller,
+        key,
+        at_most,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    Ok(rows)
+}
+
+/// Puts an answer, sealed anew, where it was. False: another one is there by now.
+pub(crate) async fn put_resealed(
+    kept: &Kept,
+    sealed: &[u8],
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let done = sqlx::query!(
+        "update idempotency_keys set answer = $4 where caller_id = $1 and key = $2 and answer = $3",
+        kept.caller,
+        kept.key,
+        kept.answer,
+        sealed,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

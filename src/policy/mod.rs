@@ -106,11 +106,15 @@ pub enum Action {
     DrainWallet,
     /// Make and revoke callers and tokens.
     ManageCallers,
+    /// See the devices and their sealing keys.
+    ViewCustody,
+    /// Replace sealing keys.
+    ManageCustody,
 }
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 28] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -137,6 +141,8 @@ impl Action {
         Self::CloseWallet,
         Self::DrainWallet,
         Self::ManageCallers,
+        Self::ViewCustody,
+        Self::ManageCustody,
     ];
 
     /// The schema's word.
@@ -168,6 +174,8 @@ impl Action {
             Self::CloseWallet => "close_wallet",
             Self::DrainWallet => "drain_wallet",
             Self::ManageCallers => "manage_callers",
+            Self::ViewCustody => "view_custody",
+            Self::ManageCustody => "manage_custody",
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
 use crate::keys::{Key, KeyState, Keys};
 use crate::ledger::LedgerError;
 use crate::policy::{Action, Ask, Denied, Permit, Policy, Resource};
-use crate::sealing::SealingKey;
+use crate::sealing::Keyring;
 pub use batch::{AskedTogether, LARGEST_BATCH};
 pub use check::{BadSignature, Checked};
 use group::{Claim, Ended, Group, How, Joining};
@@ -270,7 +270,7 @@ pub struct Parts {
     /// Where evidence goes.
     pub log: Log,
     /// Seals answers that are credentials.
-    pub sealing: Arc<SealingKey>,
+    pub sealing: Arc<Keyring>,
     /// The time.
     pub clock: Clock,
     /// Where work runs that outlives its request.

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chancery::sealing::SealingKey;
+use chancery::sealing::Keyring;
 use k256::pkcs8::DecodePrivateKey as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -352,7 +352,7 @@ async fn wallet_key(deployment: &Deployment, database: &Database) -> Vec<u8> {
     .fetch_one(&database.pool)
     .await
     .unwrap();
-    let master = SealingKey::from_file(&deployment.file("keystore.key")).unwrap();
+    let master = Keyring::from_files(&deployment.file("keystore.key"), &[]).unwrap();
     let id: uuid::Uuid = row.get("id");
     let aad = [id.as_bytes().as_slice(), b"secp256k1"].concat();
     let der = master.open(&aad, row.get::<&[u8], _>("sealed")).unwrap();

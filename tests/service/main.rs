@@ -44,6 +44,7 @@ mod rotations;
 mod rpc;
 mod rpc_clients;
 mod rpc_protocol;
+mod sealing_keys;
 mod signing;
 mod stand;
 mod tokens;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::audit::leaf::{self, Event, Leaf};
 use chancery::custody::PublicKey;
 use chancery::ethereum::Address;
-use chancery::sealing::SealingKey;
+use chancery::sealing::Keyring;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -220,7 +220,7 @@ async fn releases(
     intents: &HashMap<Uuid, Row>,
     leaves: &Leaves,
 ) -> HashMap<Uuid, String> {
-    let sealing = SealingKey::from_file(&deployment.file("sealing.key")).unwrap();
+    let sealing = Keyring::from_files(&deployment.file("sealing.key"), &[]).unwrap();
     let keys: Vec<(Uuid, Vec<u8>)> =
         sqlx::query_as("select id, public_key from keys where public_key is not null")
             .fetch_all(&database.pool)

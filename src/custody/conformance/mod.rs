@@ -51,10 +51,10 @@ fn the_sealed_keystore_conforms_and_claims_no_device() {
         let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
         let master = SealingKey::create_file(&path).unwrap();
         let second = ledger.clone();
-        let keystore: Arc<dyn Custody> = Arc::new(Keystore::new(ledger, master));
+        let keystore: Arc<dyn Custody> = Arc::new(Keystore::new("soft", ledger, master));
         seals(&keystore, async || {
             let master = SealingKey::from_file(&path).unwrap();
-            Keystore::new(second.clone(), master)
+            Keystore::new("soft", second.clone(), master)
         })
         .await;
         std::fs::remove_file(&path).unwrap();
@@ -303,7 +303,7 @@ impl Counting {
         let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
         let master = SealingKey::create_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Self(Keystore::new(ledger, master), 0.into())
+        Self(Keystore::new("soft", ledger, master), 0.into())
     }
 
     /// How often.

@@ -26,15 +26,16 @@ use zeroize::Zeroizing;
 
 use self::records::SealedKey;
 use super::{
-    Algorithm, Attributes, Custody, CustodyError, Destruction, Generated, Payload, Place,
-    PublicKey, RawSignature, Sign, Wanted,
+    Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceSealingKey, Generated,
+    KeysAtRest, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::policy::Permit;
-use crate::sealing::SealingKey;
+use crate::sealing::{Keyring, Unopened, named_in};
 
+mod at_rest;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,9 @@ pub struct Settings {
     /// The file with the master key: 32 bytes or 64 hexadecimal digits, not readable by everybody.
     /// Without it every key in the store is lost.
     pub master_key_file: PathBuf,
+    /// Files with former master keys, which still open what rests under them.
+    #[serde(default)]
+    pub former_master_key_files: Vec<PathBuf>,
     /// That keys lie in software: `serve` refuses the keystore without it.
     #[serde(default)]
     pub accept_keys_in_software: bool,
@@ -58,8 +62,9 @@ pub struct Settings {
 
 /// Private keys in Postgres, sealed.
 pub struct Keystore {
+    backend: String,
     ledger: Ledger,
-    master: SealingKey,
+    masters: Keyring,
     open: Cache<(KeyId, Algorithm), Arc<PrivateKey>>,
 }
 
@@ -70,16 +75,17 @@ enum PrivateKey {
 }
 
 impl Keystore {
-    /// A keystore on this ledger, under this master key.
-    pub fn new(ledger: Ledger, master: SealingKey) -> Self {
+    /// A keystore on this ledger, under these master keys. `backend` is its name in the configuration.
+    pub fn new(backend: &str, ledger: Ledger, masters: impl Into<Keyring>) -> Self {
         let open = Cache::builder()
             .max_capacity(OPEN_KEYS)
             .time_to_idle(OPEN_WHILE_USED)
             .time_to_live(OPEN_AT_MOST)
             .build();
         Self {
+            backend: backend.to_owned(),
             ledger,
-            master,
+            masters: masters.into(),
             open,
         }
     }
@@ -93,11 +99,22 @@ impl Keystore {
             return Ok(key);
         }
         let SealedKey { sealed, .. } = self.found(id, algorithm).await?;
-        let nonsense = |_| CustodyError::Nonsense("the sealed key does not open".into());
-        let der = self.master.open(&aad(id, algorithm), &sealed);
-        let key = Arc::new(PrivateKey::from_pkcs8(algorithm, &der.map_err(nonsense)?)?);
+        let der = self.masters.open(&aad(id, algorithm), &sealed);
+        let der = der.map_err(unopened_key)?;
+        let key = Arc::new(PrivateKey::from_pkcs8(algorithm, &der)?);
         self.open.insert((id, algorithm), Arc::clone(&key)).await;
         Ok(key)
+    }
+
+    /// Whether the master keys are those of this store, as far as its newest key tells. New keys under a
+    /// wrong one would be lost with it.
+    async fn fits(&self) -> Result<(), CustodyError> {
+        let newest = records::newest(&self.backend, &self.ledger).await;
+        let Some((id, algorithm, sealed)) = newest.map_err(|e| unavailable(&e))? else {
+            return Ok(());
+        };
+        let opened = self.masters.open(&aad(id, algorithm), &sealed);
+        opened.map(|_| ()).map_err(unopened_key)
     }
 
     async fn found(&self, id: KeyId, algorithm: Algorithm) -> Result<SealedKey, CustodyError> {
@@ -133,9 +150,10 @@ impl Custody for Keystore {
     #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
     async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
         let (id, algorithm) = (wanted.id, wanted.algorithm);
+        self.fits().await?;
         let (der, public_key) = blocking(move || make(algorithm)).await?;
         let key = SealedKey {
-            sealed: self.master.seal(&aad(id, algorithm), &der),
+            sealed: self.masters.seal(&aad(id, algorithm), &der),
             public_key: public_key.to_spki_der(),
         };
         let kept = records::insert(id, algorithm, &key, &self.ledger).await;
@@ -178,23 +196,45 @@ impl Custody for Keystore {
 
     #[tracing::instrument(skip_all)]
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
-        let sealed = self.master.seal(&secret_aad(aad), plaintext);
-        Ok([&[SECRET_VERSION], sealed.as_slice()].concat())
+        self.fits().await?;
+        Ok(self.masters.seal(&secret_aad(aad), plaintext))
     }
 
     #[tracing::instrument(skip_all)]
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        let Some((&SECRET_VERSION, sealed)) = sealed.split_first() else {
-            return Err(CustodyError::DoesNotOpen);
+        let opened = match sealed.split_first() {
+            Some((&UNNAMED_SECRET, sealed)) => self.masters.open_unnamed(&secret_aad(aad), sealed),
+            _ => self.masters.open(&secret_aad(aad), sealed),
         };
-        let opened = self.master.open(&secret_aad(aad), sealed);
-        opened.map_err(|_| CustodyError::DoesNotOpen)
+        opened.map_err(|error| match error {
+            Unopened::KeyMissing(_) => CustodyError::SealingKeyMissing(error.to_string()),
+            Unopened::DoesNotOpen => CustodyError::DoesNotOpen,
+        })
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        let current = self.masters.current();
+        let mut keys: Vec<DeviceSealingKey> = Vec::new();
+        for id in self.masters.ids() {
+            let (id, seals) = (id.to_string(), id == current);
+            if keys.iter().all(|key| key.id != id) {
+                let made_at = None; // its file knows
+                keys.push(DeviceSealingKey { id, seals, made_at });
+            }
+        }
+        Ok(keys)
+    }
+
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        named_in(sealed).map(|id| id.to_string())
+    }
+
+    fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
+        Some(self)
     }
 
     async fn health(&self) -> Result<(), CustodyError> {
-        records::reach(&self.ledger)
-            .await
-            .map_err(|e| unavailable(&e))
+        self.fits().await
     }
 }
 
@@ -208,6 +248,13 @@ impl PrivateKey {
             _ => RsaKeyPair::from_pkcs8(der)
                 .map(Self::Rsa)
                 .map_err(|_| nonsense()),
+        }
+    }
+
+    fn public_key(&self) -> Result<PublicKey, CustodyError> {
+        match self {
+            Self::Secp256k1(signer) => Ok(PublicKey::Secp256k1(signer.verifying_key().into())),
+            Self::Rsa(pair) => rsa_public_key(pair),
         }
     }
 
@@ -243,10 +290,15 @@ fn make(algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, PublicKey), Custody
     };
     let pair = RsaKeyPair::generate(size).map_err(|_| failed("making an RSA key"))?;
     let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed("encoding"))?;
-    let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| failed("encoding"))?;
-    let public_key = PublicKey::from_spki_der(spki.as_ref())
-        .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
+    let public_key = rsa_public_key(&pair)?;
     Ok((Zeroizing::new(der.as_ref().to_vec()), public_key))
+}
+
+fn rsa_public_key(pair: &RsaKeyPair) -> Result<PublicKey, CustodyError> {
+    let nonsense = |_| CustodyError::Nonsense("an RSA key without a public half".into());
+    let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(nonsense)?;
+    PublicKey::from_spki_der(spki.as_ref())
+        .map_err(|error| CustodyError::Nonsense(error.to_string()))
 }
 
 /// The honest ones: software made it, and software that reads the master key can take it away.
@@ -271,8 +323,8 @@ fn aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
     [id.uuid().as_bytes(), algorithm.name().as_bytes()].concat()
 }
 
-/// In front of a sealed secret: under which master key it is sealed, the first and only one today.
-const SECRET_VERSION: u8 = 1;
+/// In front of a secret that was sealed before master keys had ids.
+const UNNAMED_SECRET: u8 = 1;
 
 /// Keeps sealed secrets apart from sealed keys, whose associated data starts with a UUID of version
 /// 7: its seventh byte is never a space.
@@ -287,6 +339,16 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(CustodyError::Unavailable(error.to_string())))
+}
+
+fn unopened_key(error: Unopened) -> CustodyError {
+    CustodyError::SealingKeyMissing(match error {
+        Unopened::KeyMissing(_) => error.to_string(),
+        Unopened::DoesNotOpen => {
+            "a key in the keystore does not open: it is another master key's, or its row was altered"
+                .to_owned()
+        }
+    })
 }
 
 fn unavailable(error: &LedgerError) -> CustodyError {

@@ -1,8 +1,13 @@
 //! The table `sealed_keys`.
 
-use crate::custody::Algorithm;
+use uuid::Uuid;
+
+use crate::custody::{Algorithm, ResealedKey};
 use crate::id::KeyId;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// How many bytes in front of a sealed key name its master key.
+const HEAD: i32 = 9;
 
 /// A key as it is kept.
 pub(super) struct SealedKey {
@@ -64,10 +69,93 @@ pub(super) async fn delete(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether the table answers.
-pub(super) async fn reach(ledger: &Ledger) -> Result<(), LedgerError> {
-    sqlx::query!("select key_id from sealed_keys limit 1")
-        .fetch_optional(ledger.pool())
-        .await?;
-    Ok(())
+/// The newest key of a backend: its id, algorithm, and how it rests. Keys that are on no record count
+/// for every backend.
+pub(super) async fn newest(
+    backend: &str,
+    ledger: &Ledger,
+) -> Result<Option<(KeyId, Algorithm, Vec<u8>)>, LedgerError> {
+    let row = sqlx::query!(
+        "select s.key_id, s.algorithm, s.sealed
+         from sealed_keys s left join keys k on k.id = s.key_id
+         where k.backend is null or k.backend = $1 order by s.key_id desc limit 1",
+        backend,
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    row.map(|row| Ok((row.key_id.into(), algorithm(&row.algorithm)?, row.sealed)))
+        .transpose()
+}
+
+/// How many keys of a backend rest under which head.
+pub(super) async fn count_by_head(
+    backend: &str,
+    ledger: &Ledger,
+) -> Result<Vec<(Vec<u8>, i64)>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select substring(s.sealed from 1 for $2) as "head!", count(*) as "keys!"
+         from sealed_keys s left join keys k on k.id = s.key_id
+         where k.backend is null or k.backend = $1 group by 1"#,
+        backend,
+        HEAD,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.head, row.keys)).collect())
+}
+
+/// Keys of a backend that rest under another head than this, in the order of their ids.
+pub(super) async fn under_others(
+    backend: &str,
+    head: &[u8],
+    after: Option<Uuid>,
+    at_most: i64,
+    ledger: &Ledger,
+) -> Result<Vec<(KeyId, Algorithm, SealedKey)>, LedgerError> {
+    let rows = sqlx::query!(
+        "select s.key_id, s.algorithm, s.sealed, s.public_key
+         from sealed_keys s left join keys k on k.id = s.key_id
+         where (k.backend is null or k.backend = $1) and substring(s.sealed from 1 for $5) <> $2
+           and s.key_id > $3
+         order by s.key_id limit $4",
+        backend,
+        head,
+        after.unwrap_or_default(),
+        at_most,
+        HEAD,
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let key = SealedKey {
+                sealed: row.sealed,
+                public_key: row.public_key,
+            };
+            Ok((row.key_id.into(), algorithm(&row.algorithm)?, key))
+        })
+        .collect()
+}
+
+/// Replaces what rests, where it is still what it was.
+pub(super) async fn replace(resealed: &[ResealedKey], tx: &mut Tx) -> Result<u64, LedgerError> {
+    let ids: Vec<Uuid> = resealed.iter().map(|it| it.id).collect();
+    let was: Vec<Vec<u8>> = resealed.iter().map(|it| it.was.clone()).collect();
+    let sealed: Vec<Vec<u8>> = resealed.iter().map(|it| it.sealed.clone()).collect();
+    let done = sqlx::query!(
+        "update sealed_keys s set sealed = row.sealed
+         from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as row (id, was, sealed)
+         where s.key_id = row.id and s.sealed = row.was",
+        &ids,
+        &was,
+        &sealed,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected())
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, LedgerError> {
+    let corrupt = || LedgerError::Corrupt("sealed_keys", format!("algorithm {name}"));
+    Algorithm::from_name(name).ok_or_else(corrupt)
 }

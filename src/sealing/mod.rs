@@ -11,21 +11,67 @@
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+mod keyring;
+
+pub use keyring::{HEAD, Keyring, Unopened, named_in};
 
 /// `[sealing]`
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file with the key under which answers that are credentials are kept. All replicas share it.
-    pub key_file: std::path::PathBuf,
+    pub key_file: PathBuf,
+    /// Files with former keys, which still open what was sealed under them.
+    #[serde(default)]
+    pub former_key_files: Vec<PathBuf>,
 }
 
 /// A key that seals and opens. It cannot be read back.
-pub struct SealingKey(RandomizedNonceKey);
+pub struct SealingKey {
+    key: RandomizedNonceKey,
+    id: SealingKeyId,
+}
+
+/// Tells keys apart: the first bytes of a hash of the key, which say nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SealingKeyId([u8; Self::LENGTH]);
+
+impl SealingKeyId {
+    /// In bytes.
+    pub const LENGTH: usize = 8;
+
+    fn of(key: &[u8; 32]) -> Self {
+        let hash = Sha256::new()
+            .chain_update(b"chancery sealing key id\n")
+            .chain_update(key)
+            .finalize();
+        let mut id = [0; Self::LENGTH];
+        id.copy_from_slice(&hash[..Self::LENGTH]);
+        Self(id)
+    }
+
+    /// From its bytes.
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SealingKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
 
 /// Why a key file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +85,9 @@ pub enum BadKeyFile {
     /// Its content is not a key.
     #[error("the sealing key file must hold 32 bytes or 64 hexadecimal digits")]
     Malformed,
+    /// One of several.
+    #[error("{0}: {1}")]
+    At(PathBuf, Box<BadKeyFile>),
 }
 
 /// The secret does not open: other key, other associated data, or altered bytes. Which, nobody can tell.
@@ -88,7 +137,7 @@ impl SealingKey {
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut in_out = plaintext.to_vec();
         let nonce = self
-            .0
+            .key
             .seal_in_place_append_tag(Aad::from(aad), &mut in_out)
             .expect("AES-GCM seals anything shorter than 64 GiB");
         [nonce.as_ref().as_slice(), &in_out].concat()
@@ -100,7 +149,7 @@ impl SealingKey {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| DoesNotOpen)?;
         let mut in_out = Zeroizing::new(body.to_vec());
         let length = self
-            .0
+            .key
             .open_in_place(nonce, Aad::from(aad), &mut in_out)
             .map_err(|_| DoesNotOpen)?
             .len();
@@ -118,9 +167,17 @@ impl SealingKey {
         Ok(Self::from_bytes(&key))
     }
 
+    /// What tells it from other keys.
+    pub fn id(&self) -> SealingKeyId {
+        self.id
+    }
+
     /// The key itself.
     pub(crate) fn from_bytes(key: &[u8; 32]) -> Self {
-        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("an AES-256 key has 32 bytes"))
+        Self {
+            key: RandomizedNonceKey::new(&AES_256_GCM, key).expect("an AES-256 key has 32 bytes"),
+            id: SealingKeyId::of(key),
+        }
     }
 }
 

@@ -1,0 +1,177 @@
+//! `chancery custody`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Client, Service};
+use super::{print_json, print_line, table};
+use crate::name::Name;
+use crate::sealing::SealingKey;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the devices, their sealing keys, and how much rests under each
+    List {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Make a file with a new key, for [sealing] or the keystore's master key
+    NewKeyFile {
+        /// The file, which must not be there yet.
+        file: PathBuf,
+    },
+    /// Seal all that rests in a device anew, under the key that seals now
+    Reseal {
+        /// The device: the name of a [custody.NAME] section.
+        device: Name,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// The same for the answers that are kept under [sealing] `key_file`
+    ResealAnswers {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Have a device make a new sealing key; the former ones still open
+    NewSealingKey {
+        /// The device: the name of a [custody.NAME] section.
+        device: Name,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Have a device destroy a former sealing key, under which nothing rests any more
+    DestroySealingKey {
+        /// The device: the name of a [custody.NAME] section.
+        device: Name,
+        /// The key's id, as `list` has it.
+        id: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { service } => list(&service.client()?).await,
+        Command::NewKeyFile { file } => {
+            let key = SealingKey::create_file(&file)
+                .with_context(|| format!("cannot make {}", file.display()))?;
+            print_line(&format!("{} holds key {}", file.display(), key.id()));
+            Ok(())
+        }
+        Command::Reseal { device, service } => {
+            let client = service.client()?;
+            reseal(&client, &format!("/v1/custody/{device}/reseal")).await?;
+            list(&client).await
+        }
+        Command::ResealAnswers { service } => {
+            let client = service.client()?;
+            reseal(&client, "/v1/sealing/reseal").await?;
+            list(&client).await
+        }
+        Command::NewSealingKey {
+            device,
+            reason,
+            service,
+        } => {
+            let path = format!("/v1/custody/{device}/sealing-keys");
+            let body = json!({ "reason": reason });
+            print_json(&service.client()?.post(&path, &body).await?)
+        }
+        Command::DestroySealingKey {
+            device,
+            id,
+            reason,
+            service,
+        } => {
+            let path = format!("/v1/custody/{device}/sealing-keys/{id}/destruction");
+            let body = json!({ "reason": reason });
+            print_json(&service.client()?.post(&path, &body).await?)
+        }
+    }
+}
+
+/// Goes through all stretches. Stopped at any time, it is begun anew.
+async fn reseal(client: &Client, path: &str) -> anyhow::Result<()> {
+    let (mut resealed, mut stuck) = (0, 0);
+    let mut after = Value::Null;
+    loop {
+        let step = client.post(path, &json!({ "after": after })).await?;
+        resealed += step["resealed"].as_u64().unwrap_or(0);
+        match &step["stuck"] {
+            Value::Array(list) => {
+                for it in list {
+                    print_line(&format!(
+                        "STUCK  {}: {}",
+                        table::cell(&it["id"]),
+                        table::cell(&it["why"])
+                    ));
+                }
+                stuck += u64::try_from(list.len())?;
+            }
+            count => stuck += count.as_u64().unwrap_or(0),
+        }
+        if step["next"].is_null() {
+            break;
+        }
+        if step["next"] == after {
+            bail!("the service does not go on");
+        }
+        after = step["next"].clone();
+        print_line(&format!("{resealed} sealed anew so far"));
+    }
+    print_line(&format!("{resealed} sealed anew, {stuck} could not be"));
+    Ok(())
+}
+
+/// What rests where, and which former keys can go.
+async fn list(client: &Client) -> anyhow::Result<()> {
+    let all = client.get("/v1/custody").await?;
+    let mut rows = Vec::new();
+    let mut push = |device: &str, key: &Value, rests: i64| {
+        let seals = key["seals"] == true;
+        let advice = match (seals, rests, key["id"].is_null()) {
+            (true, _, _) => "seals",
+            (false, 0, _) => "former: nothing rests under it, it can go",
+            (false, _, false) => "former: reseal",
+            (false, _, true) => {
+                "under no key that is there: reseal; if it is stuck, its key is missing"
+            }
+        };
+        rows.push(vec![
+            device.to_owned(),
+            table::cell(&key["id"]),
+            rests.to_string(),
+            advice.to_owned(),
+        ]);
+    };
+    let count = |value: &Value| value.as_i64().unwrap_or(0);
+    for key in all["service"].as_array().into_iter().flatten() {
+        push("(the service's answers)", key, count(&key["answers"]));
+    }
+    for device in all["devices"].as_array().into_iter().flatten() {
+        let name = table::cell(&device["name"]);
+        for key in device["sealing_keys"].as_array().into_iter().flatten() {
+            push(&name, key, count(&key["keys"]) + count(&key["secrets"]));
+        }
+    }
+    table::print(&["device", "sealing key", "rests", "state"], &rows);
+    for device in all["devices"].as_array().into_iter().flatten() {
+        if let Some(trouble) = device["trouble"].as_str() {
+            print_line(&format!(
+                "WRONG  {}: {trouble}",
+                table::cell(&device["name"])
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! `/v1/custody` and `/v1/sealing`: what rests sealed under which key, and replacing those keys.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use super::admin::{Write, to_its_end};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::keys::Reason;
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::policy::{Action, Resource};
+use crate::resealing::{After, AnswersAfter, AnswersHeld, AnswersStep, Holding, Step, What};
+
+/// How much a stretch looks at, unless it is said, and at most.
+const STRETCH: u16 = 50;
+const LONGEST_STRETCH: u16 = 500;
+
+/// What rests sealed.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct CustodyView {
+    /// The service's own keys, and the answers of administrative writes under each.
+    service: Vec<AnswersHeld>,
+    devices: Vec<DeviceView>,
+}
+
+/// A device, and what rests under its sealing keys.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct DeviceView {
+    /// Its `[custody.NAME]` section.
+    name: String,
+    /// Why it does not answer; none where it does.
+    trouble: Option<String>,
+    sealing_keys: Vec<Holding>,
+}
+
+/// A stretch of what rests in a device.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stretch {
+    /// Where to begin: `next` of the stretch before; none for the first.
+    #[serde(default)]
+    after: Option<After>,
+    /// How much to look at: 1 to 500, 50 unless it is said.
+    #[serde(default)]
+    at_most: Option<u16>,
+}
+
+/// A stretch of administrative answers.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswersStretch {
+    /// Where to begin: `next` of the stretch before; none for the first.
+    #[serde(default)]
+    after: Option<AnswersAfter>,
+    /// How much to look at: 1 to 500, 50 unless it is said.
+    #[serde(default)]
+    at_most: Option<u16>,
+}
+
+/// Why a sealing key is made or destroyed.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Because {
+    /// For the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "yearly")]
+    reason: Reason,
+}
+
+/// A sealing key of a device.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct SealingKeyView {
+    /// What it is known by; never the key.
+    id: String,
+}
+
+/// List devices and sealing keys
+///
+/// And how much rests under each: a former key under which nothing rests can go.
+#[utoipa::path(get, path = "/v1/custody", tag = "custody", responses(
+    (status = 200, description = "The devices", body = CustodyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_devices(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<CustodyView>, Problem> {
+    app.policy
+        .decide(&caller, Action::ViewCustody, &Resource::service())?;
+    let mut devices = Vec::new();
+    for (name, health) in app.vault.health().await {
+        let (trouble, sealing_keys) = match app.resealing.holdings(&name).await {
+            Ok(holdings) => (health.err().map(|error| error.to_string()), holdings),
+            Err(error) => (Some(error.to_string()), Vec::new()),
+        };
+        devices.push(DeviceView {
+            name: name.to_string(),
+            trouble,
+            sealing_keys,
+        });
+    }
+    let service = app.resealing.answers_held().await?;
+    Ok(Json(CustodyView { service, devices }))
+}
+
+/// Seal a stretch of what rests in a device anew
+///
+/// Under the key that seals now. Repeat with `after` = the answer's `next` until that is null; what is
+/// under the current key already is left alone.
+#[utoipa::path(post, path = "/v1/custody/{device}/reseal", tag = "custody",
+    params(
+        ("device" = String, Path, description = "The device's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each stretch; the same to repeat a request"),
+    ),
+    request_body = Stretch,
+    responses(
+    (status = 201, description = "What was sealed anew", body = Step),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn reseal(
+    State(app): State<App>,
+    caller: Caller,
+    Named(device): Named,
+    Required(key): Required,
+    Body(stretch, request): Body<Stretch>,
+) -> Result<Response, Problem> {
+    may_manage(&app, &caller)?;
+    let write = Write::new(&app, &caller, &key, request);
+    if let Some(earlier) = write.earlier().await? {
+        return Ok(earlier);
+    }
+    let beginning = After {
+        what: What::Keys,
+        id: None,
+    };
+    let after = stretch.after.unwrap_or(beginning);
+    let at_most = length(stretch.at_most);
+    let prepared = app.resealing.prepare(&device, after, at_most).await?;
+    crate::fail_point!("resealed");
+    write
+        .conclude(Gate::Shared, async |batch| {
+            Ok(app.resealing.put(&prepared, caller.id, batch).await?)
+        })
+        .await
+}
+
+/// Seal a stretch of administrative answers anew
+///
+/// Under the service's current key. Repeat with `after` = the answer's `next` until that is null.
+#[utoipa::path(post, path = "/v1/sealing/reseal", tag = "custody",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each stretch; the same to repeat a request")),
+    request_body = AnswersStretch,
+    responses(
+    (status = 201, description = "What was sealed anew", body = AnswersStep),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn reseal_answers(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(stretch, request): Body<AnswersStretch>,
+) -> Result<Response, Problem> {
+    may_manage(&app, &caller)?;
+    let at_most = length(stretch.at_most);
+    Write::new(&app, &caller, &key, request)
+        .run(Gate::Shared, async |batch| {
+            let resealing = &app.resealing;
+            let step = resealing.reseal_answers(stretch.after, at_most, caller.id, batch);
+            Ok(step.await?)
+        })
+        .await
+}
+
+/// Make a sealing key
+///
+/// In a device that makes its own. It seals from then on; the former ones still open.
+#[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys", tag = "custody",
+    params(
+        ("device" = String, Path, description = "The device's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "The key", body = SealingKeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn make_sealing_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(device): Named,
+    Required(key): Required,
+    Body(because, request): Body<Because>,
+) -> Result<Response, Problem> {
+    may_manage(&app, &caller)?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let (resealing, reason) = (&app.resealing, because.reason.as_str());
+        let id = resealing.make_key(&device, reason, caller.id).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                resealing.done("sealing-key-made", &device, &id, caller.id, batch);
+                Ok(SealingKeyView { id })
+            })
+            .await
+    })
+    .await
+}
+
+/// Destroy a former sealing key
+///
+/// In a device that makes its own, once nothing rests under it.
+#[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys/{id}/destruction", tag = "custody",
+    params(
+        ("device" = String, Path, description = "The device's name"),
+        ("id" = String, Path, description = "The sealing key's id"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
+    ),
+    request_body = Because,
+    responses(
+    (status = 201, description = "The key, which is gone", body = SealingKeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn destroy_sealing_key(
+    State(app): State<App>,
+    caller: Caller,
+    Path((device, id)): Path<(String, String)>,
+    Required(key): Required,
+    Body(because, request): Body<Because>,
+) -> Result<Response, Problem> {
+    may_manage(&app, &caller)?;
+    let device: Name = device.parse().map_err(|_| Problem::not_found("device"))?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let (resealing, reason) = (&app.resealing, because.reason.as_str());
+        resealing
+            .destroy_key(&device, &id, reason, caller.id)
+            .await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                resealing.done("sealing-key-destroyed", &device, &id, caller.id, batch);
+                Ok(SealingKeyView { id })
+            })
+            .await
+    })
+    .await
+}
+
+fn may_manage(app: &App, caller: &Caller) -> Result<(), Problem> {
+    let service = Resource::service();
+    Ok(app.policy.decide(caller, Action::ManageCustody, &service)?)
+}
+
+fn length(at_most: Option<u16>) -> i64 {
+    at_most.unwrap_or(STRETCH).clamp(1, LONGEST_STRETCH).into()
+}

@@ -1,0 +1,414 @@
+//! How sealing keys are replaced: what rests under a former one comes under the current one, stretch
+//! by stretch, while the service goes on.
+//!
+//! It promises that nothing is written that was not opened again, so that whoever is killed on any
+//! line loses nothing; that a stretch taken twice changes nothing the second time; and that a device's
+//! former key is destroyed only when nothing rests under it. It **trusts** the operator for having told
+//! every replica of the new key first: one that does not know it cannot open what comes under it.
+//!
+//! # Why
+//! Asked for in stretches, so that no request is long, each is on record with its leaf, and progress is
+//! seen. Devices are asked before the transaction; a row that changed meanwhile is left to the next run.
+
+mod answers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::approvals::{self, Approval, ApprovalNeeded};
+use crate::audit::{Batch, Leaf, Log};
+use crate::clock::Clock;
+use crate::credentials::SealedPair;
+use crate::credentials::records::{self, Resting};
+use crate::custody::{Custody, CustodyError, DeviceSealingKey, ResealedKey, Vault};
+use crate::id::CallerId;
+use crate::ledger::{Gate, LedgerError};
+use crate::name::Name;
+use crate::sealing::Keyring;
+pub use answers::{AnswersAfter, AnswersHeld, AnswersStep};
+
+/// How long a new sealing key has to have sealed before the one before it is destroyed: what was
+/// sealed under that one just before is in its row by then.
+const SETTLED: Duration = Duration::from_mins(15);
+
+/// What rests in a device.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// Private keys of the sealed keystore.
+    Keys,
+    /// Secrets and passphrases of API keys.
+    Secrets,
+}
+
+/// Where a stretch begins: after this one.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// Among what.
+    pub what: What,
+    /// The last that was looked at; none at the beginning.
+    pub id: Option<Uuid>,
+}
+
+/// How much rests under a sealing key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Holding {
+    /// The key's id, never the key. None: what does not name a key that is there.
+    pub id: Option<String>,
+    /// Whether it is the one that seals now.
+    pub seals: bool,
+    /// Private keys of the sealed keystore.
+    pub keys: i64,
+    /// API keys whose secrets rest under it.
+    pub secrets: i64,
+}
+
+/// What could not be sealed anew.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Stuck {
+    /// The key's or the API key's id here.
+    pub id: Uuid,
+    /// Why.
+    pub why: String,
+}
+
+/// A stretch that was sealed anew.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Step {
+    /// How many rest under the current key now that did not before.
+    pub resealed: u64,
+    /// What could not be, and why.
+    pub stuck: Vec<Stuck>,
+    /// Where to go on. None: all has been looked at.
+    pub next: Option<After>,
+}
+
+/// A stretch that is sealed anew and not written yet.
+pub struct Prepared {
+    device: Name,
+    under: String,
+    what: What,
+    keys: Vec<ResealedKey>,
+    secrets: Vec<(Uuid, i32, SealedPair)>,
+    stuck: Vec<Stuck>,
+    next: Option<After>,
+}
+
+/// Why it is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ResealingError {
+    /// No such device.
+    #[error("no [custody] section has this name")]
+    NoSuchDevice,
+    /// The device has no such sealing key.
+    #[error("the device has no such sealing key")]
+    NoSuchKey,
+    /// Something depends on it.
+    #[error("{0}")]
+    InUse(String),
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The sealing keys of this service and of its devices.
+pub struct Resealing {
+    log: Log,
+    vault: Arc<Vault>,
+    sealing: Arc<Keyring>,
+    approvals: approvals::Settings,
+    clock: Clock,
+}
+
+impl Resealing {
+    /// For these devices, and this service's own key.
+    pub fn new(
+        log: Log,
+        vault: Arc<Vault>,
+        sealing: Arc<Keyring>,
+        approvals: approvals::Settings,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            log,
+            vault,
+            sealing,
+            approvals,
+            clock,
+        }
+    }
+
+    /// How much rests under each sealing key of a device.
+    pub async fn holdings(&self, name: &Name) -> Result<Vec<Holding>, ResealingError> {
+        let device = self.device(name)?;
+        let mut holdings: Vec<Holding> = Vec::new();
+        for DeviceSealingKey { id, seals, .. } in device.sealing_keys().await? {
+            holdings.push(Holding {
+                id: Some(id),
+                seals,
+                keys: 0,
+                secrets: 0,
+            });
+        }
+        if let Some(at_rest) = device.keys_at_rest() {
+            for (id, keys) in at_rest.counts().await? {
+                of(&mut holdings, id.as_deref()).keys += keys;
+            }
+        }
+        let mut after = None;
+        loop {
+            let rows = records::sealed_in(name, after, 1_000, self.log.ledger()).await?;
+            let Some(last) = rows.last() else {
+                return Ok(holdings);
+            };
+            after = Some(last.id);
+            for row in &rows {
+                let [secret, passphrase] = halves_under(device, row);
+                // Both have to be under a key before the row counts as its.
+                let id = secret.filter(|id| passphrase.as_ref() == Some(id));
+                of(&mut holdings, id.as_deref()).secrets += 1;
+            }
+        }
+    }
+
+    /// Seals a stretch anew. No transaction is open: the device may be slow.
+    pub async fn prepare(
+        &self,
+        name: &Name,
+        after: After,
+        at_most: i64,
+    ) -> Result<Prepared, ResealingError> {
+        let device = self.device(name)?;
+        let keys = device.sealing_keys().await?;
+        let under = keys.into_iter().find(|key| key.seals).map(|key| key.id);
+        let mut prepared = Prepared {
+            device: name.clone(),
+            under: under.unwrap_or_default(),
+            what: after.what,
+            keys: Vec::new(),
+            secrets: Vec::new(),
+            stuck: Vec::new(),
+            next: None,
+        };
+        let at_rest = device.keys_at_rest().filter(|_| after.what == What::Keys);
+        if let Some(at_rest) = at_rest {
+            let stretch = at_rest.reseal(after.id, at_most).await?;
+            prepared.keys = stretch.resealed;
+            let stuck = stretch.stuck.into_iter();
+            prepared.stuck = stuck.map(|(id, why)| Stuck { id, why }).collect();
+            let what = stretch.last.map_or(What::Secrets, |_| What::Keys);
+            let id = stretch.last;
+            prepared.next = Some(After { what, id });
+            return Ok(prepared);
+        }
+        prepared.what = What::Secrets;
+        let id = after.id.filter(|_| after.what == What::Secrets);
+        let rows = records::sealed_in(name, id, at_most, self.log.ledger()).await?;
+        for row in &rows {
+            if halves_under(device, row)
+                .iter()
+                .all(|id| id.as_ref() == Some(&prepared.under))
+            {
+                continue;
+            }
+            match row.resealed(&self.vault, name).await {
+                Ok(pair) => prepared.secrets.push((row.id, row.sealed.version, pair)),
+                // What does not open is the row's trouble, and what the device cannot do now is everybody's.
+                Err(
+                    error @ (CustodyError::DoesNotOpen
+                    | CustodyError::SealingKeyMissing(_)
+                    | CustodyError::NotFound { .. }
+                    | CustodyError::Refused(_)
+                    | CustodyError::Nonsense(_)),
+                ) => prepared.stuck.push(Stuck {
+                    id: row.id,
+                    why: error.to_string(),
+                }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        prepared.next = rows.last().map(|row| After {
+            what: What::Secrets,
+            id: Some(row.id),
+        });
+        Ok(prepared)
+    }
+
+    /// Writes a stretch. What changed since it was read stays as it is.
+    pub(crate) async fn put(
+        &self,
+        prepared: &Prepared,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Step, ResealingError> {
+        let device = self.device(&prepared.device)?;
+        let mut resealed = 0;
+        if let Some(at_rest) = device.keys_at_rest()
+            && !prepared.keys.is_empty()
+        {
+            resealed += at_rest.put(&prepared.keys, batch.tx()).await?;
+        }
+        for (id, from, pair) in &prepared.secrets {
+            resealed += u64::from(records::put_resealed(*id, *from, pair, batch.tx()).await?);
+        }
+        let details = json!({
+            "device": prepared.device, "what": prepared.what, "under": prepared.under,
+            "resealed": resealed, "stuck": prepared.stuck.len(),
+        });
+        self.leaf("reseal", &Approval::by_right(), actor, &details, batch);
+        Ok(Step {
+            resealed,
+            stuck: prepared.stuck.clone(),
+            next: prepared.next,
+        })
+    }
+
+    /// Has the device make a new sealing key; the former ones still open. That it was asked is on
+    /// record before.
+    pub async fn make_key(
+        &self,
+        name: &Name,
+        reason: &str,
+        actor: CallerId,
+    ) -> Result<String, ResealingError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let device = self.device(name)?;
+        let details = json!({ "device": name, "reason": reason });
+        self.note("make-sealing-key", &approval, actor, &details)
+            .await?;
+        Ok(device.make_sealing_key().await?)
+    }
+
+    /// Has the device destroy a former sealing key under which nothing rests. One that is not there any
+    /// more is destroyed.
+    pub async fn destroy_key(
+        &self,
+        name: &Name,
+        id: &str,
+        reason: &str,
+        actor: CallerId,
+    ) -> Result<(), ResealingError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let device = self.device(name)?;
+        let keys = device.sealing_keys().await?;
+        let current = keys.iter().find(|key| key.seals);
+        if let Some(current) = current {
+            if current.id == id {
+                let why = "it is the key that seals now: make another one first";
+                return Err(ResealingError::InUse(why.into()));
+            }
+            if !current.made_at.is_none_or(|made| self.is_settled(made)) {
+                let why = "its successor is too new: what was sealed just before may not be in its \
+                           row yet; repeat a quarter of an hour after it was made";
+                return Err(ResealingError::InUse(why.into()));
+            }
+        }
+        let holdings = self.holdings(name).await?;
+        let unnamed = holdings.iter().find(|it| it.id.is_none());
+        if let Some(unnamed) = unnamed.filter(|it| it.secrets > 0) {
+            let why = format!(
+                "{} API keys rest under no key that is known: reseal, or derive them again",
+                unnamed.secrets
+            );
+            return Err(ResealingError::InUse(why));
+        }
+        let it = holdings.iter().find(|it| it.id.as_deref() == Some(id));
+        let it = it.ok_or(ResealingError::NoSuchKey)?;
+        if it.secrets > 0 {
+            let why = format!("{} API keys rest under it: reseal first", it.secrets);
+            return Err(ResealingError::InUse(why));
+        }
+        let details = json!({ "device": name, "key": id, "reason": reason });
+        self.note("destroy-sealing-key", &approval, actor, &details)
+            .await?;
+        Ok(device.destroy_sealing_key(id).await?)
+    }
+
+    /// Puts on record what a device did with a sealing key.
+    pub(crate) fn done(
+        &self,
+        what: &str,
+        name: &Name,
+        id: &str,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) {
+        let details = json!({ "device": name, "key": id });
+        self.leaf(what, &Approval::by_right(), actor, &details, batch);
+    }
+
+    fn is_settled(&self, made: OffsetDateTime) -> bool {
+        self.clock.now() - made >= SETTLED
+    }
+
+    fn device(&self, name: &Name) -> Result<&dyn Custody, ResealingError> {
+        if self.vault.names().any(|known| known == name) {
+            Ok(self.vault.backend(name)?)
+        } else {
+            Err(ResealingError::NoSuchDevice)
+        }
+    }
+
+    async fn note(
+        &self,
+        action: &str,
+        approval: &Approval,
+        actor: CallerId,
+        details: &serde_json::Value,
+    ) -> Result<(), LedgerError> {
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        self.leaf(action, approval, actor, details, &mut batch);
+        batch.commit().await.map(|_| ())
+    }
+
+    fn leaf(
+        &self,
+        action: &str,
+        approval: &Approval,
+        actor: CallerId,
+        details: &serde_json::Value,
+        batch: &mut Batch,
+    ) {
+        let (now_ms, subject) = (self.clock.unix_ms(), Uuid::now_v7());
+        batch.add(&Leaf::admin(
+            now_ms, actor, action, subject, approval, details,
+        ));
+    }
+}
+
+fn halves_under(device: &dyn Custody, row: &Resting) -> [Option<String>; 2] {
+    [&row.sealed.secret, &row.sealed.passphrase].map(|half| device.sealed_under(half))
+}
+
+/// The holding of a key, which is added where it is none of the device's: as that of no key.
+fn of<'a>(holdings: &'a mut Vec<Holding>, id: Option<&str>) -> &'a mut Holding {
+    let known = holdings
+        .iter()
+        .position(|it| it.id.as_deref() == id && id.is_some());
+    let at = known.or_else(|| holdings.iter().position(|it| it.id.is_none()));
+    let at = at.unwrap_or_else(|| {
+        holdings.push(Holding {
+            id: None,
+            seals: false,
+            keys: 0,
+            secrets: 0,
+        });
+        holdings.len() - 1
+    });
+    &mut holdings[at]
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::Service;
 use super::{print_json, print_line};
+use crate::custody::pkcs11::uri::KeyName;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -125,9 +126,16 @@ pub(super) struct Adopt {
     /// The [custody.NAME] section of the device.
     #[arg(long)]
     backend: String,
-    /// What the device calls the key: its ARN, never an alias.
-    #[arg(long, alias = "device-ref")]
-    arn: String,
+    /// What the device calls the key: its ARN in KMS, never an alias; a pkcs11: URI in a token.
+    #[arg(long, visible_aliases = ["arn", "uri"], required_unless_present_any = ["id", "label"],
+          conflicts_with_all = ["id", "label"])]
+    device_ref: Option<String>,
+    /// In a token: the key's CKA_ID in hexadecimal, as tools print it.
+    #[arg(long, value_parser = parse_id)]
+    id: Option<Id>,
+    /// In a token: the key's label, with or without its id.
+    #[arg(long)]
+    label: Option<String>,
     /// Where the key is used, such as prod.
     #[arg(long)]
     environment: String,
@@ -140,8 +148,23 @@ pub(super) struct Adopt {
     /// The address or fingerprint that it has to have.
     #[arg(long)]
     expected: Option<String>,
+    /// What the key may do besides signing all the same: decrypt, unwrap, derive, sign-recover.
+    #[arg(long)]
+    accept: Vec<String>,
     #[command(flatten)]
     service: Service,
+}
+
+/// A `CKA_ID`.
+#[derive(Clone, Debug)]
+struct Id(Vec<u8>);
+
+fn parse_id(text: &str) -> Result<Id, String> {
+    let id = hex::decode(text.replace(':', "")).unwrap_or_default();
+    if id.is_empty() {
+        return Err("wanted are bytes in hexadecimal, such as 01a2 or 01:a2".into());
+    }
+    Ok(Id(id))
 }
 
 impl Adopt {
@@ -150,17 +173,24 @@ impl Adopt {
             name,
             purpose,
             backend,
-            arn,
+            device_ref,
+            id,
+            label,
             environment,
             owner,
             cryptoperiod_days,
             expected,
+            accept,
             service,
         } = self;
+        let device_ref = device_ref.unwrap_or_else(|| {
+            let id = id.map(|Id(id)| id);
+            KeyName { id, label }.to_string()
+        });
         let body = json!({
-            "name": name, "purpose": purpose, "backend": backend, "device_ref": arn,
+            "name": name, "purpose": purpose, "backend": backend, "device_ref": device_ref,
             "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
-            "expected": expected,
+            "expected": expected, "accept": accept,
         });
         let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
         print_json(&adopted)?;

@@ -1,7 +1,12 @@
 //! Taking over a key that its device made before we knew it.
 //!
-//! Only its device's word says how it was kept until now: what KMS says that it did not make is on
+//! Only its device's word says how it was kept until now: what a device says that it did not make is on
 //! record as imported, for ever. Who else may use it there is the operator's to look at.
+//!
+//! # Why
+//! Keys that are made here do nothing but sign. Tools make keys that decrypt, unwrap or derive as
+//! well, and not every token lets its owner turn that off; whoever does it leaves no trace here, and a
+//! raw RSA decryption is a signature. So each such use is accepted by name, and the name is on record.
 
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::approvals;
@@ -9,6 +14,31 @@ use crate::audit::{Batch, Leaf};
 use crate::custody::{Algorithm, CustodyError, DeviceRef, Generated};
 use crate::id::{CallerId, KeyId};
 use crate::name::Name;
+
+/// What a key may do besides signing, by the attribute that allows it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Use {
+    /// `CKA_DECRYPT`.
+    Decrypt,
+    /// `CKA_UNWRAP`.
+    Unwrap,
+    /// `CKA_DERIVE`.
+    Derive,
+    /// `CKA_SIGN_RECOVER`.
+    SignRecover,
+}
+
+impl Use {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Decrypt, "decrypt"),
+        (Self::Unwrap, "unwrap"),
+        (Self::Derive, "derive"),
+        (Self::SignRecover, "sign-recover"),
+    ];
+}
 
 /// What it takes to adopt a key.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -22,11 +52,9 @@ pub struct Adoption {
     /// The `[custody.NAME]` section of the device that holds it.
     #[schema(value_type = String, example = "kms")]
     pub backend: Name,
-    /// What the device calls it. In KMS its ARN; an alias is refused.
-    #[schema(
-        value_type = String,
-        example = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-    )]
+    /// What the device calls it. In KMS its ARN; an alias is refused. In a PKCS#11 token a `pkcs11:` URI
+    /// (RFC 7512) of `id`, `object` or both, which exactly one private key answers to.
+    #[schema(value_type = String, example = "pkcs11:id=%01%02;object=desk-1;type=private")]
     pub device_ref: DeviceRef,
     /// Where it is used.
     #[schema(value_type = String, example = "prod")]
@@ -41,6 +69,9 @@ pub struct Adoption {
     /// before the key is activated.
     #[serde(default)]
     pub expected: Option<String>,
+    /// What the key may do besides signing all the same. A key that may do more is refused.
+    #[serde(default)]
+    pub accept: Vec<Use>,
 }
 
 impl Keys {
@@ -65,6 +96,13 @@ impl Keys {
             && !is(&found, expected)
         {
             let why = "its address or fingerprint is not the one that is expected".to_owned();
+            return Err(CustodyError::NotAdoptable(why).into());
+        }
+        let more = more_than(adoption, &found);
+        if !more.is_empty() {
+            let more = more.join(", ");
+            let why =
+                format!("it may do more than sign: {more}; turn that off, or accept it by name");
             return Err(CustodyError::NotAdoptable(why).into());
         }
         Ok(found)
@@ -95,7 +133,7 @@ impl Keys {
             "name": adoption.name, "purpose": adoption.purpose, "algorithm": algorithm,
             "backend": adoption.backend, "environment": adoption.environment,
             "owner": adoption.owner, "cryptoperiod_days": days(adoption), "origin": origin,
-            "device_ref": found.device_ref, "attributes": found.attributes,
+            "device_ref": found.device_ref, "attributes": found.attributes, "accept": adoption.accept,
             "fingerprint": hex::encode(found.public_key.fingerprint()),
         });
         let now_ms = self.clock.unix_ms();
@@ -103,6 +141,15 @@ impl Keys {
         batch.add(&leaf);
         Ok(key)
     }
+}
+
+/// What a key may do that its adopter does not accept.
+fn more_than(adoption: &Adoption, found: &Generated) -> Vec<&'static str> {
+    let unaccepted = |(used, name): &(Use, &str)| {
+        found.attributes.get(*name) == Some(&true) && !adoption.accept.contains(used)
+    };
+    let more = Use::ALL.into_iter().filter(unaccepted);
+    more.map(|(_, name)| name).collect()
 }
 
 fn days(adoption: &Adoption) -> u16 {

@@ -31,7 +31,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
-pub use adoption::Adoption;
+pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
 pub use reason::Reason;

@@ -10,6 +10,7 @@
 mod support;
 
 mod admin;
+mod adoption;
 mod assertions;
 mod bad_input;
 mod batches;

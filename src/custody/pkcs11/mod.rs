@@ -34,6 +34,8 @@ use crate::audit::Logged;
 use crate::policy::Permit;
 
 mod adoption;
+#[cfg(test)]
+mod adoption_tests;
 mod attributes;
 #[cfg(test)]
 mod fault_tests;

@@ -75,6 +75,9 @@ pub const ROTATION_POINTS: [&str; 6] = [
     "write-after-commit",
 ];
 
+/// The points between the steps in which a key is made.
+pub const KEY_POINTS: [&str; 2] = ["key-on-record", "key-made"];
+
 /// The points of sealing anew, which passes those of every administrative write besides.
 pub const RESEALING_POINTS: [&str; 1] = ["resealed"];
 

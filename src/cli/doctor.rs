@@ -240,11 +240,11 @@ async fn check_devices(
             (_, Err(error)) => Err(text(error)),
             (None, Ok(device)) => match device.inspect(&key.place()).await {
                 Ok(found) => Err(match found.device_ref {
-                    Some(device_ref) => format!("made as {device_ref}, and never recorded: destroy it"),
-                    None => "made, and never recorded: destroy it".to_owned(),
+                    Some(device_ref) => format!("made as {device_ref}, and never recorded: chancery keys recover, or destroy it"),
+                    None => "made, and never recorded: chancery keys recover, or destroy it".to_owned(),
                 }),
                 Err(CustodyError::NotFound { found: 0, .. }) => {
-                    Err("on record, and its device never made it: destroy it, which frees nothing but its record".to_owned())
+                    Err("on record, and its device never made it: create it again in the same words, or destroy it".to_owned())
                 }
                 Err(error) => Err(text(error)),
             },

@@ -72,6 +72,21 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// List keys that are on record and were never finished, and what their devices hold of them
+    Orphans {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Put on record what a device made for a process that then died; it signs nothing before it is activated
+    Recover {
+        /// The key's name.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Have a key destroyed in its device, after a waiting period; refused while something depends on it
     Destroy {
         /// The key's name.
@@ -248,6 +263,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({ "ends_at": ends_at, "reason": reason });
             post(&service, &name, "cryptoperiod", &body).await
         }
+        Command::Orphans { service } => print_json(&service.client()?.get("/v1/orphans").await?),
+        Command::Recover {
+            name,
+            reason,
+            service,
+        } => post(&service, &name, "recover", &json!({ "reason": reason })).await,
         Command::Destroy {
             name,
             reason,

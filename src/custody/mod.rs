@@ -261,6 +261,12 @@ pub trait Custody: Send + Sync {
     /// own names and none is known, it looks for the key's id, which may take long.
     async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError>;
 
+    /// Reads a key back that was made for us and never recorded: its process died. One that is not as it
+    /// would have been ordered is refused, and stays where it is.
+    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.inspect(key).await
+    }
+
     /// Reads a key that is not ours yet, by what the device calls it.
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         Err(CustodyError::Unsupported(format!(

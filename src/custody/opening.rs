@@ -91,6 +91,10 @@ impl Custody for Opening {
         self.device().await?.inspect(key).await
     }
 
+    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+        self.device().await?.recover(key).await
+    }
+
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         self.device().await?.look_up(device_ref).await
     }

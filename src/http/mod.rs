@@ -25,6 +25,7 @@ mod keys;
 mod nonces;
 mod oauth;
 mod orders;
+mod orphans;
 pub mod problem;
 mod refusals;
 mod rotation_steps;
@@ -195,6 +196,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(environments::list_environments))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::adopt_key))
+        .routes(routes!(orphans::list_orphans))
+        .routes(routes!(orphans::recover_key))
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))

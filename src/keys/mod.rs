@@ -11,6 +11,7 @@
 mod adoption;
 mod bundle;
 pub mod cryptoperiod;
+mod orphans;
 pub mod reason;
 pub(crate) mod records;
 pub mod state;
@@ -34,6 +35,7 @@ use crate::policy::Resource;
 pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
+pub use orphans::{InDevice, Orphan};
 pub use reason::Reason;
 pub use state::{KeyState, NotAStep};
 
@@ -214,6 +216,15 @@ pub enum KeyError {
     /// The device never made the key.
     #[error("the device has not made this key")]
     NeverMade,
+    /// Its public half is on record.
+    #[error("the key is on record with its public half")]
+    NoOrphan,
+    /// It is being made, or its device may still be at it.
+    #[error("the key is being made, or its device may still be at it")]
+    BeingMade {
+        /// After how many seconds that is over.
+        retry_after_s: u32,
+    },
     /// A second person is needed.
     #[error(transparent)]
     ApprovalNeeded(#[from] ApprovalNeeded),
@@ -271,7 +282,7 @@ impl Keys {
 
     /// Puts a key on record and has its device make it. The rest, its public half, is recorded with
     /// [`record`](Self::record). If the process dies in between, the row without a public key is the
-    /// trace, and the name stays taken.
+    /// trace; asked for once more under the same name, the work is finished.
     pub async fn make(
         &self,
         new: &NewKey,
@@ -280,11 +291,16 @@ impl Keys {
         let mut batch = self.log.begin(Gate::Shared).await?;
         let id = match self.plan(new, actor, &mut batch).await {
             Ok(id) => id,
+            Err(KeyError::NameTaken) => {
+                batch.abandon().await;
+                return self.finish(new).await;
+            }
             Err(error) => {
                 batch.abandon().await;
                 return Err(error);
             }
         };
+        let _held = self.held(id).await?; // before anybody can see it
         batch.commit().await?;
         crate::fail_point!("key-on-record");
 
@@ -348,6 +364,7 @@ impl Keys {
     /// Has a planned key made by its device, unless the device has it already: whoever planned it may
     /// have died since.
     pub async fn made(&self, id: KeyId, planned: &NewKey) -> Result<Generated, KeyError> {
+        let _held = self.held(id).await?;
         let device = self.vault.backend(&planned.backend)?;
         let algorithm = algorithm(planned)?;
         let place = Place {
@@ -355,7 +372,7 @@ impl Keys {
             algorithm,
             device_ref: None,
         };
-        match device.inspect(&place).await {
+        match device.recover(&place).await {
             Err(CustodyError::NotFound { found: 0, .. }) => {
                 Ok(device.generate(&wanted(id, planned, algorithm)).await?)
             }

@@ -84,6 +84,14 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
     rows.into_iter().map(Key::try_from).collect()
 }
 
+/// Keys without a public half, the oldest first.
+pub(super) async fn orphans(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+    let rows = select!("where public_key is null and state <> 'destroyed' order by created_at")
+        .fetch_all(ledger.pool())
+        .await?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
 pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
     let row = select!("where name = $1", name.as_str())
         .fetch_optional(ledger.pool())

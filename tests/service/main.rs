@@ -33,6 +33,7 @@ mod limits;
 mod market_orders;
 mod metadata;
 mod oauth_server;
+mod orphans;
 mod outages;
 #[path = "../support/pkcs11_faults.rs"]
 mod pkcs11_faults;

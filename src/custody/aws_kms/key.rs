@@ -103,19 +103,23 @@ fn unsafe_because(attributes: &Attributes) -> Option<String> {
         .map(|(name, wanted)| format!("its attribute {name} is not {wanted}"))
 }
 
+/// Why a key that KMS made is not what was ordered.
+pub(super) fn not_as_ordered(made: &Generated, algorithm: Algorithm) -> Option<String> {
+    if made.public_key.algorithm() != Some(algorithm) {
+        Some(format!("its public key is not of {algorithm:?}"))
+    } else if made.attributes.get("local") != Some(&true) {
+        Some("KMS says that it did not make it".to_owned())
+    } else {
+        unsafe_because(&made.attributes)
+    }
+}
+
 impl AwsKms {
     /// Makes a key, waits until KMS knows it, and gives it up again if it is not as it was ordered.
     pub(super) async fn make(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
         let arn = self.create(wanted).await?;
         let made = self.wait_for(wanted.id, &arn).await?;
-        let wrong = if made.public_key.algorithm() != Some(wanted.algorithm) {
-            Some(format!("its public key is not of {:?}", wanted.algorithm))
-        } else if made.attributes.get("local") != Some(&true) {
-            Some("KMS says that it did not make it".to_owned())
-        } else {
-            unsafe_because(&made.attributes)
-        };
-        let Some(why) = wrong else {
+        let Some(why) = not_as_ordered(&made, wanted.algorithm) else {
             return Ok(made);
         };
         self.schedule(wanted.id, &arn, SHORTEST_WINDOW).await?;

@@ -241,6 +241,17 @@ impl Custody for AwsKms {
         Ok(found)
     }
 
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
+    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+        let found = self.inspect(key).await?;
+        match key::not_as_ordered(&found, key.algorithm) {
+            None => Ok(found),
+            Some(why) => Err(CustodyError::Refused(format!(
+                "the key that was made: {why}"
+            ))),
+        }
+    }
+
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         self.adopted(device_ref).await

@@ -198,6 +198,17 @@ impl Custody for Pkcs11 {
             .await
     }
 
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
+    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+        let found = self.inspect(key).await?;
+        match attributes::unsafe_because(&found.attributes) {
+            None => Ok(found),
+            Some(why) => Err(CustodyError::Refused(format!(
+                "the key that was made: {why}"
+            ))),
+        }
+    }
+
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         let (name, token) = KeyName::parse(device_ref.as_str())

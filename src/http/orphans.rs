@@ -1,0 +1,134 @@
+//! `/v1/orphans` and `/v1/keys/{key}/recover`: keys that were begun and never finished.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::admin::{Write, to_its_end};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::keys::{KeyView, visible};
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::custody::PublicKey;
+use crate::keys::{InDevice, Orphan, Reason};
+use crate::ledger::Gate;
+use crate::policy::{Action, Resource};
+
+/// A key on record without its public half.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct OrphanView {
+    key: KeyView,
+    /// `made`: it can be recovered. `nothing`: asked for again in the same words it is made.
+    /// `unknown`: see `trouble`.
+    in_device: &'static str,
+    /// The address of what the device holds, to compare before it is recovered.
+    address: Option<String>,
+    /// The fingerprint of what the device holds.
+    fingerprint: Option<String>,
+    /// What the device calls it, where it does not go by the id.
+    device_ref: Option<String>,
+    trouble: Option<String>,
+}
+
+impl From<Orphan> for OrphanView {
+    fn from(orphan: Orphan) -> Self {
+        let mut view = Self {
+            key: KeyView::from(&orphan.key),
+            in_device: "nothing",
+            address: None,
+            fingerprint: None,
+            device_ref: None,
+            trouble: None,
+        };
+        match orphan.in_device {
+            InDevice::Nothing => {}
+            InDevice::Unknown(error) => {
+                view.in_device = "unknown";
+                view.trouble = Some(error.to_string());
+            }
+            InDevice::Made(found) => {
+                view.in_device = "made";
+                view.address = PublicKey::address(&found.public_key).map(|it| it.to_string());
+                view.fingerprint = Some(hex::encode(found.public_key.fingerprint()));
+                view.device_ref = found.device_ref.map(|it| it.to_string());
+            }
+        }
+        view
+    }
+}
+
+/// Why a key is recovered.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recovery {
+    /// For the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "the host lost power")]
+    reason: Reason,
+}
+
+/// List keys that were never finished
+///
+/// On record by their id, without a public half: the process that had them made died, or the device did
+/// not answer. Each device is asked what it holds, which may take long.
+#[utoipa::path(get, path = "/v1/orphans", tag = "keys", responses(
+    (status = 200, description = "The orphans that you may see", body = Vec<OrphanView>),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn list_orphans(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<OrphanView>>, Problem> {
+    app.policy
+        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    let mut orphans = app.keys.orphans().await?;
+    orphans.retain(|orphan| {
+        let resource = orphan.key.resource();
+        app.policy.decide(&caller, Action::View, &resource).is_ok()
+    });
+    Ok(Json(orphans.into_iter().map(OrphanView::from).collect()))
+}
+
+/// Recover a key
+///
+/// Puts on record what a device made for a process that then died. It signs nothing before it is
+/// activated.
+#[utoipa::path(post, path = "/v1/keys/{key}/recover", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
+    ),
+    request_body = Recovery,
+    responses(
+    (status = 201, description = "The key, in pre-activation", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn recover_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(recovery, request): Body<Recovery>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    let orphan = visible(&app, &caller, &name).await?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let found = app.keys.recover(&orphan).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let (id, reason) = (orphan.id, recovery.reason.as_str());
+                let keys = &app.keys;
+                let key = keys.recovered(id, &found, reason, caller.id, batch).await?;
+                Ok(KeyView::from(&key))
+            })
+            .await
+    })
+    .await
+}

@@ -1,0 +1,131 @@
+//! Keys that were begun and never finished: on record by their id, without a public half, because the
+//! process that had them made died, or the device did not answer.
+//!
+//! The device may hold such a key. It is found by its id, and finished or destroyed, never forgotten.
+
+use time::Duration;
+
+use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, algorithm, records};
+use crate::approvals;
+use crate::audit::{Batch, Leaf};
+use crate::custody::{CustodyError, Generated};
+use crate::id::{CallerId, KeyId};
+use crate::ledger::Held;
+
+/// How long a device that was asked for a key may still be at it, whatever became of the asker.
+const STILL_AT_IT: Duration = Duration::minutes(3);
+
+/// A key without a public half on record.
+pub struct Orphan {
+    /// Its row.
+    pub key: Key,
+    /// What its device holds.
+    pub in_device: InDevice,
+}
+
+/// What a device holds of an orphan.
+pub enum InDevice {
+    /// The key, whole and safe: it can be recovered.
+    Made(Box<Generated>),
+    /// Nothing.
+    Nothing,
+    /// It does not say, or holds what is not to be used.
+    Unknown(CustodyError),
+}
+
+impl Keys {
+    /// All orphans, and what their devices hold. That may take long.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, KeyError> {
+        let mut orphans = Vec::new();
+        for key in records::orphans(&self.ledger).await? {
+            let found = match self.vault.backend(&key.backend) {
+                Ok(device) => device.recover(&key.place()).await,
+                Err(error) => Err(error),
+            };
+            let in_device = match found {
+                Ok(found) => InDevice::Made(Box::new(found)),
+                Err(CustodyError::NotFound { found: 0, .. }) => InDevice::Nothing,
+                Err(error) => InDevice::Unknown(error),
+            };
+            orphans.push(Orphan { key, in_device });
+        }
+        Ok(orphans)
+    }
+
+    /// Reads back what the device made for an orphan. It is recorded with
+    /// [`recovered`](Self::recovered).
+    pub async fn recover(&self, key: &Key) -> Result<Generated, KeyError> {
+        approvals::loosen(&self.approvals)?;
+        let _held = self.held(key.id).await?;
+        if key.public_key.is_some() || key.state != KeyState::PreActivation {
+            return Err(KeyError::NoOrphan);
+        }
+        let device = self.vault.backend(&key.backend)?;
+        match device.recover(&key.place()).await {
+            Err(CustodyError::NotFound { found: 0, .. }) => Err(KeyError::NeverMade),
+            found => Ok(found?),
+        }
+    }
+
+    /// Records what was read back. The key is then in `pre-activation`, as one that was just made.
+    pub async fn recovered(
+        &self,
+        id: KeyId,
+        found: &Generated,
+        reason: &str,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let details = serde_json::json!({ "reason": reason });
+        let now_ms = self.clock.unix_ms();
+        let leaf = Leaf::admin(now_ms, actor, "recover-key", id.uuid(), &approval, &details);
+        batch.add(&leaf);
+        self.record(id, found, actor, batch).await
+    }
+
+    /// Finishes a key that was asked for before, in the same words, and never came on record whole.
+    pub(super) async fn finish(&self, new: &NewKey) -> Result<(KeyId, Generated), KeyError> {
+        let begun = self.show(&new.name).await?;
+        if !is_the_same(&begun, new)? {
+            return Err(KeyError::NameTaken);
+        }
+        let _held = self.held(begun.id).await?;
+        let device = self.vault.backend(&begun.backend)?;
+        match device.recover(&begun.place()).await {
+            Err(CustodyError::NotFound { found: 0, .. }) => {}
+            found => return Ok((begun.id, found?)),
+        }
+        // A device that was asked and did not answer would make a second pair under the same id.
+        let left = begun.created_at + STILL_AT_IT - self.clock.now();
+        if left.is_positive() {
+            let retry_after_s = u32::try_from(left.whole_seconds()).unwrap_or(0).max(1);
+            return Err(KeyError::BeingMade { retry_after_s });
+        }
+        let wanted = super::wanted(begun.id, new, begun.algorithm);
+        Ok((begun.id, device.generate(&wanted).await?))
+    }
+
+    /// Held while a key is made, by whoever is at it in any replica.
+    pub(super) async fn held(&self, id: KeyId) -> Result<Held, KeyError> {
+        let held = self.ledger.hold(id.uuid()).await?;
+        held.ok_or(KeyError::BeingMade { retry_after_s: 2 })
+    }
+}
+
+/// Whether this is the very key that is asked for, and nothing of it is on record yet.
+fn is_the_same(begun: &Key, new: &NewKey) -> Result<bool, KeyError> {
+    let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
+    let period = begun.cryptoperiod_ends_at - begun.created_at;
+    // Two clocks told the time.
+    let same_period = (period - Duration::days(days.into())).abs() < Duration::hours(1);
+    Ok(same_period
+        && begun.public_key.is_none()
+        && begun.state == KeyState::PreActivation
+        && begun.origin == Origin::Created
+        && begun.purpose == new.purpose
+        && begun.algorithm == algorithm(new)?
+        && begun.backend == new.backend
+        && begun.environment == new.environment
+        && begun.owner == new.owner)
+}

@@ -145,7 +145,7 @@ pub(super) struct Adopt {
     #[arg(long, visible_aliases = ["arn", "uri"], required_unless_present_any = ["id", "label"],
           conflicts_with_all = ["id", "label"])]
     device_ref: Option<String>,
-    /// In a token: the key's CKA_ID in hexadecimal, as tools print it.
+    /// In a token: the key's id in hexadecimal, as tools print it.
     #[arg(long, value_parser = parse_id)]
     id: Option<Id>,
     /// In a token: the key's label, with or without its id.

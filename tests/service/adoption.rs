@@ -230,9 +230,10 @@ async fn the_command_line_names_a_key_as_tools_do() {
             .output()
             .unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        match output.status.success() {
-            true => Ok(text(&output.stdout) + &text(&output.stderr)),
-            false => Err(text(&output.stderr)),
+        if output.status.success() {
+            Ok(text(&output.stdout) + &text(&output.stderr))
+        } else {
+            Err(text(&output.stderr))
         }
     };
     for (wrong, why) in [

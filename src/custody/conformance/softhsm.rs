@@ -16,7 +16,7 @@ pub(crate) mod faults;
 
 use faults::Faults;
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const DIRECTORY: &str = "CHANCERY_TEST_SOFTHSM";
 /// The token's label and PIN.
 pub(crate) const LABEL: &str = "wallet";
@@ -57,6 +57,10 @@ pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
         .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
         .env(DIRECTORY, &directory)
         .envs(Faults::at(&directory).environment(Path::new(MODULE)))
+        .env(
+            "P11_KIT_SERVER_ADDRESS",
+            format!("unix:path={}", socket(&directory).display()),
+        )
         .output()
         .unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
@@ -66,7 +70,17 @@ pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
     assert!(said.contains("1 passed"), "{name} is no test's name");
 }
 
+/// Where `p11-kit server` listens. Its client knows from the environment.
+fn socket(directory: &Path) -> PathBuf {
+    directory.join("p11-kit")
+}
+
 impl SoftHsm {
+    /// Where `p11-kit server` listens.
+    pub(crate) fn p11_kit_socket(&self) -> PathBuf {
+        socket(&self.directory)
+    }
+
     /// Where the tokens' files are.
     pub(crate) fn tokens(&self) -> PathBuf {
         self.directory.join("tokens")

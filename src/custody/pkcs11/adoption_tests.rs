@@ -135,7 +135,7 @@ fn a_key_is_adopted_by_id_or_label_and_signs_until_it_is_destroyed() {
             ("pkcs11:object=rsa", "pkcs11:object=rsa;type=private"),
         ] {
             let found = look_up(&token, uri).await.unwrap();
-            assert_eq!(found.attributes["local"], true);
+            assert!(found.attributes["local"]);
             let key = on_record(found.clone());
             assert_eq!(key.place.device_ref.as_ref().unwrap().as_str(), canonical);
             let inspected = token.inspect(&key.place).await.unwrap();

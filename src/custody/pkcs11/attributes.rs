@@ -25,13 +25,13 @@ pub(super) fn private(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     ]
 }
 
-/// What the strict template adds: the key cannot be changed or copied, and signs in one way only.
-pub(super) fn strict(plain: &[Attribute], signs_by: MechanismType) -> Vec<Attribute> {
+/// What the strict template adds: the key cannot be changed or copied, and signs in our way only.
+pub(super) fn strict(plain: &[Attribute], signs_by: &[MechanismType]) -> Vec<Attribute> {
     let more = [
         Attribute::SignRecover(false),
         Attribute::Modifiable(false),
         Attribute::Copyable(false),
-        Attribute::AllowedMechanisms(vec![signs_by]),
+        Attribute::AllowedMechanisms(signs_by.to_vec()),
     ];
     plain.iter().cloned().chain(more).collect()
 }

@@ -49,6 +49,8 @@ mod signature;
 mod tests;
 mod token;
 pub mod uri;
+#[cfg(test)]
+mod variety_tests;
 mod worker;
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.

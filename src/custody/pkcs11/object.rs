@@ -75,10 +75,11 @@ pub(super) fn generate(
         Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
         _ => Mechanism::RsaPkcsKeyPairGen,
     };
-    let signs_by = match algorithm {
-        Algorithm::Secp256k1 => MechanismType::ECDSA,
-        _ if desk.seat.hashes_rsa => MechanismType::SHA256_RSA_PKCS,
-        _ => MechanismType::RSA_PKCS,
+    let signs_by: &[_] = match algorithm {
+        Algorithm::Secp256k1 => &[MechanismType::ECDSA],
+        // openCryptoki hashes, and then asks whether the key may do the rest by itself.
+        _ if desk.seat.hashes_rsa => &[MechanismType::SHA256_RSA_PKCS, MechanismType::RSA_PKCS],
+        _ => &[MechanismType::RSA_PKCS],
     };
     let public = attributes::public(id, algorithm);
     let plain = attributes::private(id, algorithm);

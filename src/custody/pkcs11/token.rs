@@ -36,6 +36,8 @@ struct Seated {
     mechanisms: Arc<[MechanismType]>,
     /// Whether keys can be made and destroyed.
     writable: bool,
+    /// How many sessions the token says that it allows, the anchor among them.
+    limit: Option<usize>,
     /// A key seen in this generation. If it cannot be found any more, an empty find proves nothing.
     sentinel: Option<(KeyId, KeyName)>,
 }
@@ -76,6 +78,12 @@ impl Token {
             mechanisms,
             writable,
         })
+    }
+
+    /// How many sessions there may be besides the anchor, as far as the token told.
+    pub(super) fn limit(&self) -> Option<usize> {
+        let limit = self.seated().as_ref().and_then(|here| here.limit);
+        limit.map(|limit| limit.saturating_sub(1).max(1))
     }
 
     /// Whether the token that we are logged in to has this name.
@@ -165,6 +173,7 @@ impl Token {
             anchor,
             mechanisms,
             writable,
+            limit: info.as_ref().and_then(|info| limit(info, writable)),
             sentinel: None,
         })
     }
@@ -262,6 +271,14 @@ fn shown(info: &TokenInfo) -> Shown<'_> {
         info.manufacturer_id(),
         info.model(),
     ]
+}
+
+/// How many sessions the token allows, if it says so.
+fn limit(info: &TokenInfo, writable: bool) -> Option<usize> {
+    let all = Option::<u64>::from(info.max_session_count());
+    let writing = Option::<u64>::from(info.max_rw_session_count()).filter(|_| writable);
+    let limit = all.into_iter().chain(writing).min()?;
+    usize::try_from(limit).ok()
 }
 
 /// Closes a session. That it fails is no news: it is closed because something failed.

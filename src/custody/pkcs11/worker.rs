@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use cryptoki::error::Error;
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -83,7 +84,23 @@ impl Desk<'_> {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+type Job = Box<dyn FnOnce(&mut Worker) -> Next + Send>;
+
+/// What a worker does after a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It takes the next one.
+    Stay,
+    /// The token has no session for it: it ends, and others do the work.
+    Leave,
+}
+
+/// What became of work that was put in the queue.
+enum Outcome<T, W> {
+    Done(Result<T, CustodyError>),
+    /// It was not begun. Whoever took it found no session.
+    HandedBack(W),
+}
 
 /// The threads of one backend. They end when this is dropped.
 pub(super) struct Workers {
@@ -97,6 +114,8 @@ struct Shared {
     token: Token,
     breaker: Mutex<Breaker>,
     timeout: Duration,
+    /// Workers that take jobs. At least one stays.
+    working: AtomicUsize,
 }
 
 struct Worker {
@@ -119,6 +138,7 @@ impl Workers {
             token,
             breaker: Mutex::default(),
             timeout: Duration::from_millis(settings.timeout_ms),
+            working: AtomicUsize::new(settings.sessions),
         });
         for number in 0..settings.sessions {
             let worker = Worker {
@@ -150,25 +170,44 @@ impl Workers {
     ) -> Result<T, CustodyError> {
         self.shared.admit()?;
         let by = Instant::now() + within;
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(move |worker: &mut Worker| {
-            // Nobody waits for this any more, so it is not done: a late signature is a lost one.
-            if !answer.is_closed() {
-                let _ = answer.send(worker.climb(by, within, &work));
-            }
-        });
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => CustodyError::Busy,
-            TrySendError::Disconnected(_) => CustodyError::Unavailable("no worker is left".into()),
-        })?;
-        match tokio::time::timeout_at(by.into(), answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(CustodyError::TimedOut), // the worker panicked: the outcome is unknown
-            Err(_) => {
-                self.shared.module.suspect_a_hang(Instant::now());
-                Err(CustodyError::TimedOut)
+        let mut work = work;
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let job = Box::new(move |worker: &mut Worker| {
+                // Nobody waits for this any more, so it is not done: a late signature is a lost one.
+                if answer.is_closed() {
+                    return Next::Stay;
+                }
+                if worker.has_no_session(by, within) {
+                    let _ = answer.send(Outcome::HandedBack(work));
+                    return Next::Leave;
+                }
+                let _ = answer.send(Outcome::Done(worker.climb(by, within, &work)));
+                Next::Stay
+            });
+            self.queue.try_send(job).map_err(|error| match error {
+                TrySendError::Full(_) => CustodyError::Busy,
+                TrySendError::Disconnected(_) => {
+                    CustodyError::Unavailable("no worker is left".into())
+                }
+            })?;
+            match tokio::time::timeout_at(by.into(), answered).await {
+                Ok(Ok(Outcome::Done(result))) => return result,
+                Ok(Ok(Outcome::HandedBack(unbegun))) => work = unbegun,
+                // The worker panicked: the outcome is unknown.
+                Ok(Err(_)) => return Err(CustodyError::TimedOut),
+                Err(_) => {
+                    self.shared.module.suspect_a_hang(Instant::now());
+                    return Err(CustodyError::TimedOut);
+                }
             }
         }
+    }
+
+    /// How many workers take jobs.
+    #[cfg(test)]
+    pub(super) fn working(&self) -> usize {
+        self.shared.working.load(Ordering::Relaxed)
     }
 
     /// Held by those who generate, one at a time in the process.
@@ -189,6 +228,21 @@ impl Shared {
         }
         let admitted = self.breaker(|breaker| breaker.admit(Instant::now()));
         admitted.map_err(CustodyError::Unavailable)
+    }
+
+    /// Counts one worker less, if there are more than `most`; one stays in any case.
+    fn goes_on_without_one(&self, most: usize) -> bool {
+        let fewer = |working: usize| (working > most.max(1)).then(|| working - 1);
+        let working = &self.working;
+        let left = working.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        if let Ok(before) = left {
+            tracing::warn!(
+                custody.backend = self.backend,
+                sessions = before - 1,
+                "the token allows fewer sessions than are configured; going on with fewer"
+            );
+        }
+        left.is_ok()
     }
 
     fn breaker<T>(&self, with: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -217,12 +271,16 @@ impl Drop for Shared {
 impl Worker {
     fn serve(mut self, jobs: &Receiver<Job>) {
         for job in jobs {
-            if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
-                tracing::error!(
-                    custody.backend = self.shared.backend,
-                    "a PKCS#11 worker panicked"
-                );
-                self.seat = None;
+            match catch_unwind(AssertUnwindSafe(|| job(&mut self))) {
+                Ok(Next::Stay) => {}
+                Ok(Next::Leave) => break,
+                Err(_) => {
+                    tracing::error!(
+                        custody.backend = self.shared.backend,
+                        "a PKCS#11 worker panicked"
+                    );
+                    self.seat = None;
+                }
             }
         }
         let shared = Arc::clone(&self.shared);
@@ -232,6 +290,33 @@ impl Worker {
         ) && seat.generation == call.generation()
         {
             close(seat.session);
+        }
+    }
+
+    /// Whether the token has no session for this worker, and others go on without it. A token says so
+    /// beforehand, or refuses one more. A worker that sits stays.
+    fn has_no_session(&mut self, by: Instant, within: Duration) -> bool {
+        if self.seat.is_some() {
+            return false;
+        }
+        let shared = Arc::clone(&self.shared);
+        let allowed = shared.token.limit().unwrap_or(usize::MAX);
+        if shared.goes_on_without_one(allowed) {
+            return true;
+        }
+        // As in `climb`: work that waited long still gets time of its own.
+        let Ok(call) = shared.module.enter(by.max(Instant::now() + within / 2)) else {
+            return false;
+        };
+        match sit_down(&shared.token, &call) {
+            Ok(seat) => {
+                self.seat = Some(seat);
+                false
+            }
+            Err(Fault::Device(Error::Pkcs11(RvError::SessionCount, _))) => {
+                shared.goes_on_without_one(1)
+            }
+            Err(_) => false, // the work meets it too, and climbs the ladder
         }
     }
 

@@ -216,6 +216,8 @@ unsafe extern "C" fn C_GetAttributeValue(
         };
         if !say(attribute, &value) {
             answer = CKR_BUFFER_TOO_SMALL;
+        } else if count == 1 && answer == CKR_BUFFER_TOO_SMALL {
+            answer = CKR_OK; // there was no room for the real value, and there is for this one
         }
     }
     answer

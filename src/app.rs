@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::callers::Callers;
 use crate::clob::accounts::Accounts;
@@ -58,6 +59,10 @@ pub struct Parts {
     pub wallet_rotations: WalletRotations,
     /// Whether orders are open.
     pub drains: Drains,
+    /// What their devices say of them.
+    pub attestations: Attestations,
+    /// How often they are asked.
+    attestation: attestation::Settings,
     /// Their end.
     pub destructions: Destructions,
     /// The keys that what rests is sealed under.
@@ -259,6 +264,13 @@ impl App {
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             policy,
+            attestations: Attestations::new(attestation::Parts {
+                log: log.clone(),
+                keys: keys.clone(),
+                vault: vault.clone(),
+                signer: signer.clone(),
+                clock: clock.clone(),
+            }),
             signer,
             accounts: Accounts::new(wallets.clone()),
             markets: Markets::new(&venues),
@@ -279,6 +291,7 @@ impl App {
                 vault.clone(),
                 clock.clone(),
             ),
+            attestation: config.attestation.clone(),
             destructions: Destructions::new(
                 &config.destruction,
                 destruction::Parts {
@@ -345,6 +358,30 @@ impl App {
                 if pause().await.is_none() {
                     return;
                 }
+            }
+        });
+    }
+
+    /// Looks at all keys in their devices, now and every few minutes, until it stops. One replica does
+    /// it for all; one that starts looks by itself, for its devices may be set up otherwise.
+    pub fn look_into_devices(&self) {
+        let minutes = self.attestation.every_minutes;
+        let every = Duration::from_mins(minutes.into());
+        let app = self.clone();
+        self.tasks.spawn(async move {
+            let mut recent = None;
+            loop {
+                let round = app.attestations.round(recent);
+                match app.stop.run_until_cancelled(round).await {
+                    None => return,
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => tracing::warn!(%error, "keys are not looked at"),
+                }
+                let pause = app.stop.run_until_cancelled(tokio::time::sleep(every));
+                if minutes == 0 || pause.await.is_none() {
+                    return;
+                }
+                recent = Some(every / 2);
             }
         });
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::name::Name;
 use crate::{
-    approvals, clob, cryptoperiods, custody, destruction, http, idempotency, ledger, oauth, policy,
-    rotations, sealing, signing,
+    approvals, attestation, clob, cryptoperiods, custody, destruction, http, idempotency, ledger,
+    oauth, policy, rotations, sealing, signing,
 };
 
 /// Everything that can be set. Unknown names are refused.
@@ -42,6 +42,9 @@ pub struct Config {
     /// `[cryptoperiods]`
     #[serde(default)]
     pub cryptoperiods: cryptoperiods::Settings,
+    /// `[attestation]`
+    #[serde(default)]
+    pub attestation: attestation::Settings,
     /// `[destruction]`
     #[serde(default)]
     pub destruction: destruction::Settings,

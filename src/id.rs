@@ -80,6 +80,10 @@ id!(
     /// A look whether the counterparty takes a key.
     ProbeId
 );
+id!(
+    /// A look at a key in its device.
+    AttestationId
+);
 
 impl CallerId {
     /// The service itself, in the audit log: what it does by itself, nobody asked for.

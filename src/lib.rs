@@ -32,6 +32,8 @@ pub mod cryptoperiods;
 
 pub mod resealing;
 
+pub mod attestation;
+
 // What is signed.
 pub mod clob;
 

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::attestation::{Attest, Verify};
 use super::client::Service;
 use super::{print_json, print_line};
 use crate::custody::pkcs11::uri::KeyName;
@@ -26,7 +27,7 @@ pub(super) enum Command {
     Create {
         /// A name that no other key has.
         name: String,
-        /// wallet or client.
+        /// wallet, client or checkpoint.
         #[arg(long)]
         purpose: String,
         /// secp256k1, rsa2048, rsa3072 or rsa4096; what fits the purpose unless it is said.
@@ -49,6 +50,10 @@ pub(super) enum Command {
     },
     /// Take over a key that is in a device already; it signs nothing before it is activated
     Adopt(Adopt),
+    /// Have a key looked at in its device, and print a signed statement of what was seen
+    Attest(Attest),
+    /// Check a statement of attest, without the service
+    VerifyAttestation(Verify),
     /// Show a key's public half in all the forms that a counterparty may ask for
     Bundle {
         /// The key's name.
@@ -135,7 +140,7 @@ pub(super) enum Command {
 pub(super) struct Adopt {
     /// A name that no other key has.
     name: String,
-    /// wallet or client.
+    /// wallet, client or checkpoint.
     #[arg(long)]
     purpose: String,
     /// The [custody.NAME] section of the device.
@@ -291,6 +296,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             post(&service, &name, "destruction/cancel", &body).await
         }
         Command::Adopt(adopt) => adopt.run().await,
+        Command::Attest(attest) => attest.run().await,
+        Command::VerifyAttestation(verify) => verify.run(),
         Command::Step {
             name,
             to,

@@ -3,6 +3,7 @@
 //! `serve`, `migrate`, `callers bootstrap` and `doctor` work on the configuration they are given; the
 //! others speak the same API as everybody else, with a caller's token.
 
+mod attestation;
 mod callers;
 mod client;
 mod clients;

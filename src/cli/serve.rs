@@ -41,6 +41,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, "serving");
     app.look_after_keys();
+    app.look_into_devices();
     let router = http::router(app.clone(), &config.http);
     http::serve(listener, router, &config.http, &app.tasks, stop).await;
     app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))

@@ -199,6 +199,46 @@ pub struct Generated {
     pub device_ref: Option<DeviceRef>,
 }
 
+/// What the word of a device is worth: none of them proves it to a third party by itself.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The key existed outside a device once, so nothing is said of who has it besides.
+    Imported,
+    /// The private key is in this program's memory when it signs.
+    Software,
+    /// The token's library said so; who controls the library controls the answer.
+    Claimed,
+    /// The provider said so, over TLS and to our credentials; nothing of it is signed.
+    ProviderStatement,
+}
+
+impl Evidence {
+    /// The word that the ledger uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Software => "software",
+            Self::Claimed => "claimed",
+            Self::ProviderStatement => "provider-statement",
+        }
+    }
+
+    /// The evidence with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Imported,
+            Self::Software,
+            Self::Claimed,
+            Self::ProviderStatement,
+        ]
+        .into_iter()
+        .find(|evidence| evidence.name() == name)
+    }
+}
+
 /// What became of a key that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destruction {
@@ -331,6 +371,9 @@ pub trait Custody: Send + Sync {
     fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
         None
     }
+
+    /// What the device's word about a key that it made is worth.
+    fn evidence(&self) -> Evidence;
 
     /// Whether the device answers and holds its keys.
     async fn health(&self) -> Result<(), CustodyError>;

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, Generated, Place, RawSignature, Sign, Wanted,
+    Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, Place, RawSignature, Sign,
+    Wanted,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -109,6 +110,10 @@ impl Custody for Opening {
 
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         self.device().await?.open(aad, sealed).await
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Claimed
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

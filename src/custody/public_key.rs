@@ -35,6 +35,14 @@ impl PublicKey {
             .map_err(|_| NotAPublicKey)
     }
 
+    /// Reads a `SubjectPublicKeyInfo` in PEM, `-----BEGIN PUBLIC KEY-----`.
+    pub fn from_pem(pem: &str) -> Result<Self, NotAPublicKey> {
+        k256::PublicKey::from_public_key_pem(pem)
+            .map(Self::Secp256k1)
+            .or_else(|_| rsa::RsaPublicKey::from_public_key_pem(pem).map(Self::Rsa))
+            .map_err(|_| NotAPublicKey)
+    }
+
     /// Reads `CKA_EC_POINT`. PKCS#11 wants the SEC1 point in a DER OCTET STRING; some devices give
     /// the bare point. A point that is not on the curve is refused.
     pub fn from_ec_point(point: &[u8]) -> Result<Self, NotAPublicKey> {
@@ -211,6 +219,7 @@ mod tests {
             assert_eq!(PublicKey::from_spki_der(&der).as_ref(), Ok(&key));
             let fingerprint: [u8; 32] = Sha256::digest(&der).into();
             assert_eq!(key.fingerprint(), fingerprint);
+            assert_eq!(PublicKey::from_pem(&key.to_pem()).as_ref(), Ok(&key));
             assert!(key.to_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
         }
         assert_eq!(generator().to_spki_der().len(), 88);

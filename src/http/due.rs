@@ -140,7 +140,7 @@ fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
             format!("chancery wallets rotation open {wallet} --key … --target-at … --reason …")
         }
         _ => match key.purpose {
-            Purpose::Wallet | Purpose::Client => {
+            Purpose::Wallet | Purpose::Client | Purpose::Checkpoint => {
                 format!("chancery keys step {name} deactivated --reason …")
             }
         },

@@ -5,6 +5,7 @@
 
 mod admin;
 mod assertions;
+mod attestation;
 mod batches;
 mod body;
 mod builders;
@@ -201,6 +202,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))
+        .routes(routes!(
+            attestation::show_attestation,
+            attestation::attest_key
+        ))
         .routes(routes!(
             destruction::show_destruction,
             destruction::destroy_key

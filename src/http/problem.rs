@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::approvals::ApprovalNeeded;
+use crate::attestation::AttestationError;
 use crate::callers::CallerError;
 use crate::clob::OrderError;
 use crate::clob::api_keys::ApiKeyError;
@@ -132,6 +133,8 @@ kinds! {
         "Derive or create another one, and use that.";
     WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
         "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
+    NO_STATEMENT_KEY "no-statement-key" 409 "There is no key to sign statements with"
+        "Have a key for checkpoints made and activated in the environment of the key; the detail has the command.";
     DEVICE_REFUSES_KEY "device-refuses-key" 409 "The device holds the key and does not sign with it"
         "The detail says why. Have an operator enable the key in its device, take its deletion back, or rotate it; nothing was signed.";
     SEALING_KEY_IN_USE "sealing-key-in-use" 409 "Something depends on the sealing key"
@@ -613,6 +616,21 @@ impl From<KeyError> for Problem {
             KeyError::ApprovalNeeded(needed) => needed.into(),
             KeyError::Custody(error) => error.into(),
             KeyError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<AttestationError> for Problem {
+    fn from(error: AttestationError) -> Self {
+        match error {
+            AttestationError::NoStatementKey(_) => Self::new(&NO_STATEMENT_KEY, error),
+            AttestationError::Gone(_) | AttestationError::NeverMade => {
+                Self::new(&KEY_NOT_ACTIVE, error)
+            }
+            AttestationError::Custody(error) => error.into(),
+            AttestationError::Signing(error) => error.into(),
+            AttestationError::Key(error) => error.into(),
+            AttestationError::Ledger(error) => error.into(),
         }
     }
 }

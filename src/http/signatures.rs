@@ -145,6 +145,11 @@ pub(super) async fn visible(
                 .by_id(entry.subject.into())
                 .await?
                 .map(|c| (c.resource(), c.name))
+        } else if ["possession", "attestation"].contains(&entry.operation.as_str()) {
+            app.keys
+                .by_id(entry.subject.into())
+                .await?
+                .map(|k| (k.resource(), k.name))
         } else {
             app.wallets
                 .by_id(entry.subject.into())

@@ -87,7 +87,9 @@ impl Keys {
         let algorithm = found.public_key.algorithm();
         let fits = match adoption.purpose {
             Purpose::Wallet => algorithm == Some(Algorithm::Secp256k1),
-            Purpose::Client => algorithm.is_some_and(|it| it != Algorithm::Secp256k1),
+            Purpose::Client | Purpose::Checkpoint => {
+                algorithm.is_some_and(|it| it != Algorithm::Secp256k1)
+            }
         };
         if !fits {
             return Err(KeyError::WrongAlgorithm);

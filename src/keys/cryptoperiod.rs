@@ -12,13 +12,14 @@ impl Purpose {
         match self {
             Self::Wallet => 3 * 365,
             Self::Client => 180,
+            Self::Checkpoint => 2 * 365,
         }
     }
 
     /// The longest period, counted from the key's creation.
     pub fn longest_days(self) -> u16 {
         match self {
-            Self::Wallet => 3 * 365,
+            Self::Wallet | Self::Checkpoint => 3 * 365,
             Self::Client => 2 * 365,
         }
     }
@@ -26,7 +27,7 @@ impl Purpose {
     /// How many days before the end somebody is reminded.
     pub fn reminders(self) -> &'static [u16] {
         match self {
-            Self::Wallet => &[90, 60, 30, 14, 7, 1],
+            Self::Wallet | Self::Checkpoint => &[90, 60, 30, 14, 7, 1],
             Self::Client => &[60, 30, 14, 7, 3, 1],
         }
     }

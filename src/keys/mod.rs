@@ -49,6 +49,8 @@ pub enum Purpose {
     Wallet,
     /// Signs client assertions.
     Client,
+    /// Signs what the service states itself, such as attestations of other keys.
+    Checkpoint,
 }
 
 impl Purpose {
@@ -57,12 +59,13 @@ impl Purpose {
         match self {
             Self::Wallet => "wallet",
             Self::Client => "client",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
     /// The purpose with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Wallet, Self::Client]
+        [Self::Wallet, Self::Client, Self::Checkpoint]
             .into_iter()
             .find(|purpose| purpose.name() == name)
     }
@@ -168,7 +171,7 @@ pub struct NewKey {
     pub name: Name,
     /// What it is for.
     pub purpose: Purpose,
-    /// secp256k1 for a wallet; rsa2048 (the default for a client), rsa3072 or rsa4096 for a client.
+    /// secp256k1 for a wallet; else rsa2048 (the default for a client), rsa3072 (for checkpoints) or rsa4096.
     #[serde(default)]
     pub algorithm: Option<Algorithm>,
     /// The `[custody.NAME]` section of the device that makes it.
@@ -181,7 +184,7 @@ pub struct NewKey {
     #[schema(value_type = String, example = "desk-1")]
     pub owner: Name,
     /// How many days it is in use: at most 1,095 for a wallet key (the default), 730 for a client
-    /// key (180 unless said otherwise).
+    /// key (180 unless said otherwise), 1,095 for a checkpoint key (730).
     #[serde(default)]
     pub cryptoperiod_days: Option<u16>,
 }
@@ -199,7 +202,7 @@ pub enum KeyError {
     #[error("this key is on record already, under another name")]
     OnRecord,
     /// The algorithm does not fit the purpose.
-    #[error("a wallet key is secp256k1; a client key is rsa2048, rsa3072 or rsa4096")]
+    #[error("a wallet key is secp256k1; any other is rsa2048, rsa3072 or rsa4096")]
     WrongAlgorithm,
     /// The cryptoperiod is too long, or nothing.
     #[error("cryptoperiod_days is 1 to {0} for such a key")]
@@ -536,7 +539,10 @@ fn algorithm(new: &NewKey) -> Result<Algorithm, KeyError> {
     match (new.purpose, new.algorithm) {
         (Purpose::Wallet, None | Some(Algorithm::Secp256k1)) => Ok(Algorithm::Secp256k1),
         (Purpose::Client, None) => Ok(Algorithm::Rsa2048),
-        (Purpose::Client, Some(rsa)) if rsa != Algorithm::Secp256k1 => Ok(rsa),
+        (Purpose::Checkpoint, None) => Ok(Algorithm::Rsa3072),
+        (Purpose::Client | Purpose::Checkpoint, Some(rsa)) if rsa != Algorithm::Secp256k1 => {
+            Ok(rsa)
+        }
         _ => Err(KeyError::WrongAlgorithm),
     }
 }

@@ -98,6 +98,8 @@ pub enum Action {
     CreateClient,
     /// Move a key to another state.
     StepKey,
+    /// Have a signed statement made of what a key's device says.
+    AttestKey,
     /// Change when a key's cryptoperiod ends.
     SetCryptoperiod,
     /// Say that nothing is left of a wallet.
@@ -114,7 +116,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -137,6 +139,7 @@ impl Action {
         Self::CreateWallet,
         Self::CreateClient,
         Self::StepKey,
+        Self::AttestKey,
         Self::SetCryptoperiod,
         Self::CloseWallet,
         Self::DrainWallet,
@@ -170,6 +173,7 @@ impl Action {
             Self::CreateWallet => "create_wallet",
             Self::CreateClient => "create_client",
             Self::StepKey => "step_key",
+            Self::AttestKey => "attest_key",
             Self::SetCryptoperiod => "set_cryptoperiod",
             Self::CloseWallet => "close_wallet",
             Self::DrainWallet => "drain_wallet",

@@ -12,7 +12,8 @@ use chancery::audit::Logged;
 use chancery::clock::Clock;
 use chancery::config::Config;
 use chancery::custody::{
-    self, Custody, CustodyError, Destruction, Generated, Place, RawSignature, Sign, Vault, Wanted,
+    self, Custody, CustodyError, Destruction, Evidence, Generated, Place, RawSignature, Sign,
+    Vault, Wanted,
 };
 use chancery::policy::Permit;
 use jsonwebtoken::{DecodingKey, Validation};
@@ -434,6 +435,10 @@ impl Custody for Slow {
 
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         self.device.open(aad, sealed).await
+    }
+
+    fn evidence(&self) -> Evidence {
+        self.device.evidence()
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

@@ -12,6 +12,7 @@ mod support;
 mod admin;
 mod adoption;
 mod assertions;
+mod attestation;
 mod bad_input;
 mod batches;
 mod builder_sdk;

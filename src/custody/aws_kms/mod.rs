@@ -26,8 +26,8 @@ use self::pace::Pace;
 use self::secret::DataKeys;
 use self::tries::Breaker;
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, DeviceRef, Generated, KeyRef, Payload, Place,
-    RawSignature, Sign, Wanted,
+    Algorithm, Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, KeyRef, Payload,
+    Place, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -298,6 +298,10 @@ impl Custody for AwsKms {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         self.open_secret(aad, sealed).await
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::ProviderStatement
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

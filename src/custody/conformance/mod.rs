@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::pkcs11::Pkcs11;
 use super::sealed::Keystore;
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, Generated, KeyRef, Payload, Place, PublicKey,
-    RawSignature, Sign, Tries, Wanted,
+    Algorithm, Custody, CustodyError, Destruction, Evidence, Generated, KeyRef, Payload, Place,
+    PublicKey, RawSignature, Sign, Tries, Wanted,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
@@ -438,6 +438,10 @@ impl Custody for Counting {
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, CustodyError> {
         self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.0.open(aad, sealed).await
+    }
+
+    fn evidence(&self) -> Evidence {
+        self.0.evidence()
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

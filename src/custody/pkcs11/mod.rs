@@ -28,7 +28,8 @@ use self::token::Token;
 use self::uri::{KeyName, TokenName};
 use self::worker::Workers;
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, Generated, Place, RawSignature, Sign, Wanted,
+    Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, Place, RawSignature, Sign,
+    Wanted,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -256,6 +257,10 @@ impl Custody for Pkcs11 {
         self.workers
             .run(move |desk| secret::open(desk, &aad, &sealed))
             .await
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Claimed
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

@@ -26,8 +26,8 @@ use zeroize::Zeroizing;
 
 use self::records::SealedKey;
 use super::{
-    Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceSealingKey, Generated,
-    KeysAtRest, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
+    Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceSealingKey, Evidence,
+    Generated, KeysAtRest, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -231,6 +231,10 @@ impl Custody for Keystore {
 
     fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
         Some(self)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Software
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

@@ -1,0 +1,191 @@
+//! A challenge that proves that a private key was there: a text that is nothing else (P7).
+//!
+//! # Why
+//! It begins with the byte 0x19 and `Chancery`. A transaction's first byte is its type, or of an RLP list;
+//! EIP-712 wants 0x19 0x01 and `personal_sign` 0x19 `E`. The input of a JWS has base64url and one
+//! dot, never this byte nor a line break. So neither kind of key signs anything that others take.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::custody::{Algorithm, Payload, PublicKey};
+use crate::ethereum::{self, keccak256};
+use crate::id::{AttestationId, IntentId, KeyId};
+use crate::keys::{Key, KeyState, timestamp};
+use crate::policy::{Action, Ask, Resource};
+use crate::signing::{Answer, Business, Checked, Draft, Prepared};
+
+/// How every challenge begins.
+const PREFIX: &str = "\x19Chancery possession challenge 1\n";
+
+/// A challenge, to be signed by the key itself.
+pub(super) struct ChallengeDraft {
+    key: Key,
+    text: String,
+}
+
+impl ChallengeDraft {
+    pub(super) fn new(key: Key, attestation: AttestationId, now: OffsetDateTime) -> Self {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).expect("the operating system has random bytes");
+        let text = text(key.id, attestation, now, random);
+        Self { key, text }
+    }
+}
+
+fn text(key: KeyId, attestation: AttestationId, now: OffsetDateTime, random: [u8; 32]) -> String {
+    let (at, random) = (timestamp(now), hex::encode(random));
+    format!("{PREFIX}key: {key}\nattestation: {attestation}\nat: {at}\nrandom: {random}\n")
+}
+
+impl Ask for ChallengeDraft {
+    fn action(&self) -> Action {
+        Action::AttestKey
+    }
+
+    fn resource(&self) -> Resource {
+        self.key.resource()
+    }
+}
+
+impl Draft for ChallengeDraft {
+    fn operation(&self) -> &'static str {
+        "possession"
+    }
+
+    fn subject(&self) -> Uuid {
+        self.key.id.uuid()
+    }
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn business(&self) -> Business {
+        match self.key.state {
+            KeyState::Active => Business::Ordinary,
+            _ => Business::Probe,
+        }
+    }
+
+    fn prepare(&self, _: i64) -> Prepared {
+        let bytes = self.text.as_bytes();
+        let (payload, digest) = match self.key.algorithm {
+            Algorithm::Secp256k1 => {
+                let digest = keccak256(bytes);
+                (Payload::Digest(digest), digest)
+            }
+            Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => {
+                let digest = Sha256::digest(bytes).into();
+                (Payload::Message(bytes.to_vec()), digest)
+            }
+        };
+        Prepared {
+            payload,
+            digest,
+            record: json!({ "challenge": self.text }),
+            order_hash: None,
+            jti: None,
+            login: None,
+            release_before_ms: None,
+            expires_at: None,
+        }
+    }
+
+    fn answer(&self, id: IntentId, _: &Prepared, signature: &Checked) -> Answer {
+        let (algorithm, signature) = match signature {
+            Checked::Ethereum(signature) => ("keccak256-secp256k1", signature.to_string()),
+            Checked::Rs256(signature) => ("RS256", URL_SAFE_NO_PAD.encode(signature)),
+            Checked::Hmac(..) => unreachable!("a challenge is no HMAC"),
+        };
+        let answer = json!({
+            "challenge": self.text, "algorithm": algorithm, "signature": signature, "intent": id,
+        });
+        Answer {
+            body: serde_json::to_vec(&answer).expect("plain data serializes"),
+            is_secret: false,
+        }
+    }
+}
+
+/// Whether somebody who has this key signed this challenge, which is for this attestation.
+pub(super) fn proves(possession: &Value, attestation: &str, key: &str, public: &PublicKey) -> bool {
+    let member = |name: &str| possession[name].as_str().unwrap_or_default();
+    let (text, signature) = (member("challenge"), member("signature"));
+    let Some(rest) = text.strip_prefix(PREFIX) else {
+        return false;
+    };
+    let wanted = [format!("key: {key}"), format!("attestation: {attestation}")];
+    if !rest.lines().take(2).eq(wanted.iter()) {
+        return false;
+    }
+    match public {
+        PublicKey::Secp256k1(public) => {
+            let mut raw = [0; 65];
+            let digits = signature.strip_prefix("0x").unwrap_or_default();
+            if hex::decode_to_slice(digits, &mut raw).is_err() {
+                return false;
+            }
+            let digest = keccak256(text);
+            let (raw, _) = raw.split_first_chunk::<64>().expect("65 bytes have 64");
+            ethereum::Signature::check(raw, &digest, public).is_ok()
+        }
+        PublicKey::Rsa(_) => URL_SAFE_NO_PAD
+            .decode(signature)
+            .is_ok_and(|signature| public.verify_rs256(text.as_bytes(), &signature)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attestation::compare::tests::key;
+
+    #[test]
+    fn a_challenge_is_nothing_that_others_take() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let text = text(KeyId::new(), AttestationId::new(), now, [1; 32]);
+        assert_eq!(text.as_bytes()[0], 0x19);
+        assert!(![0x00, 0x01, b'E'].contains(&text.as_bytes()[1]));
+        let of_jws = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        assert!(!text.bytes().all(of_jws));
+        assert_eq!(text.lines().count(), 5);
+    }
+
+    #[test]
+    fn a_key_proves_itself_for_one_attestation() {
+        let (key, _) = key();
+        let attestation = AttestationId::new();
+        let draft = ChallengeDraft::new(key.clone(), attestation, OffsetDateTime::UNIX_EPOCH);
+        let prepared = draft.prepare(0);
+        let sign = |secret: u8| {
+            let signer = k256::ecdsa::SigningKey::from_slice(&[secret; 32]).unwrap();
+            let (signature, _) = signer.sign_prehash_recoverable(&prepared.digest).unwrap();
+            let raw: [u8; 64] = signature.to_bytes().into();
+            let public = k256::PublicKey::from(signer.verifying_key());
+            let signature = ethereum::Signature::check(&raw, &prepared.digest, &public).unwrap();
+            let answer = draft.answer(IntentId::new(), &prepared, &Checked::Ethereum(signature));
+            serde_json::from_slice::<Value>(&answer.body).unwrap()
+        };
+        let public = key.public_key.unwrap();
+        let (id, of) = (key.id.to_string(), attestation.to_string());
+        let possession = sign(7);
+        assert!(proves(&possession, &of, &id, &public));
+        assert!(!proves(&sign(8), &of, &id, &public));
+        let other = AttestationId::new().to_string();
+        assert!(!proves(&possession, &other, &id, &public));
+        assert!(!proves(&possession, &of, &other, &public));
+        let mut changed = possession.clone();
+        changed["challenge"] = possession["challenge"]
+            .as_str()
+            .unwrap()
+            .replace("at: 1970", "at: 2970")
+            .into();
+        assert!(!proves(&changed, &of, &id, &public));
+        assert!(!proves(&Value::Null, &of, &id, &public));
+    }
+}

@@ -1,0 +1,301 @@
+//! What devices say of keys: read back at start and every few minutes, compared with the record, and
+//! stated for others when somebody asks.
+//!
+//! A key in use whose device says something else than the record, or that a healthy device does not
+//! hold, is suspended at the exclusive gate, on all replicas, with an alarm. A device that is away says
+//! nothing, and nothing follows from it. A statement is signed by a key for checkpoints, through the
+//! door, and can be checked offline.
+//!
+//! It **trusts** the device's word: a token or a provider that lies about attributes is not found out
+//! here. The [`Evidence`] of a statement says whose word it is; a statement proves that this service
+//! was told so, and by its challenge that the private key was there.
+//!
+//! # Why
+//! The challenge is signed when somebody asks, not at each look: it costs a device as much as an order,
+//! and says no more than the check of each signature under the key on record (P8) already does.
+
+mod challenge;
+mod compare;
+mod records;
+mod rounds;
+mod statement;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::approvals::Approval;
+use crate::audit::{Batch, Leaf, Log};
+use crate::callers::Caller;
+use crate::clock::Clock;
+use crate::custody::{Attributes, CustodyError, Evidence, Vault};
+use crate::id::{AttestationId, CallerId, KeyId};
+use crate::idempotency::RequestDigest;
+use crate::keys::{Key, KeyError, KeyState, Keys, Origin, Purpose};
+use crate::ledger::LedgerError;
+use crate::name::Name;
+use crate::signing::{Asked, Signed, Signer, SigningError};
+use challenge::ChallengeDraft;
+pub use compare::{Finding, FindingKind, Verdict};
+pub use rounds::Round;
+pub use statement::{BadStatement, Checked, check};
+use statement::{StatementDraft, claims};
+
+/// `[attestation]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How often all keys are looked at, in minutes; 0: only at start.
+    pub every_minutes: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { every_minutes: 15 }
+    }
+}
+
+/// A look at a key in its device.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When the device had answered.
+    pub at: OffsetDateTime,
+    /// What its word is worth.
+    pub evidence: Evidence,
+    /// Whether it fits the record.
+    pub verdict: Verdict,
+    /// What does not fit, or why nothing is known.
+    pub findings: Vec<Finding>,
+    /// As the device stated them now.
+    pub attributes: Option<Attributes>,
+}
+
+/// A look on record.
+#[derive(Clone, Debug)]
+pub struct Attestation {
+    /// Its id.
+    pub id: AttestationId,
+    /// At which key.
+    pub key: KeyId,
+    /// What was seen.
+    pub look: Look,
+    /// A challenge and the key's signature of it.
+    pub possession: Option<Value>,
+    /// The statement: a flattened JWS.
+    pub statement: Option<Value>,
+    /// Who asked; `None`: the service, by itself.
+    pub actor: Option<CallerId>,
+}
+
+/// Why there is no statement.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestationError {
+    /// There is no key to sign it with.
+    #[error(
+        "no active key for checkpoints is on record in environment {0}: chancery keys create NAME --purpose checkpoint --environment {0} --backend … --owner …, then keys step NAME active"
+    )]
+    NoStatementKey(Name),
+    /// There is nothing to look at.
+    #[error("the key is {0}, and nothing is stated of it any more")]
+    Gone(&'static str),
+    /// Its device never made it.
+    #[error("the device has not made this key")]
+    NeverMade,
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The door.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Looks at keys, and states what it saw.
+#[derive(Clone)]
+pub struct Attestations {
+    log: Log,
+    keys: Keys,
+    vault: Arc<Vault>,
+    signer: Signer,
+    clock: Clock,
+}
+
+/// What [`Attestations`] works with.
+pub struct Parts {
+    /// Where evidence goes.
+    pub log: Log,
+    /// The keys.
+    pub keys: Keys,
+    /// Their devices.
+    pub vault: Arc<Vault>,
+    /// The door.
+    pub signer: Signer,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Attestations {
+    /// Attestations with these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            log,
+            keys,
+            vault,
+            signer,
+            clock,
+        } = parts;
+        Self {
+            log,
+            keys,
+            vault,
+            signer,
+            clock,
+        }
+    }
+
+    /// The latest look at a key that is on record.
+    pub async fn latest(&self, key: &Key) -> Result<Option<Attestation>, LedgerError> {
+        records::latest(key.id, self.log.ledger()).await
+    }
+
+    /// Looks at a key, has it sign a challenge where its state allows that, and has the statement of both
+    /// signed. It is recorded with [`record`](Self::record). Where the device does not say, there is
+    /// nothing to state.
+    pub async fn attest(
+        &self,
+        key: &Key,
+        caller: &Caller,
+        request: RequestDigest,
+    ) -> Result<Attestation, AttestationError> {
+        if matches!(key.state, KeyState::DestroyPending | KeyState::Destroyed) {
+            return Err(AttestationError::Gone(key.state.name()));
+        }
+        if key.public_key.is_none() {
+            return Err(AttestationError::NeverMade);
+        }
+        let signs = self.statement_key(&key.environment).await?;
+        let look = look(&self.vault, key, &self.clock).await?;
+        let (id, mut possession) = (AttestationId::new(), None);
+        if look.findings.is_empty() {
+            let draft = ChallengeDraft::new(key.clone(), id, self.clock.now());
+            let asked = Asked::once(request.of_item(0));
+            let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
+            possession = Some(body(&signed));
+        }
+        let evidence = evidence_of(&self.vault, &signs)?;
+        let draft = StatementDraft {
+            claims: claims(id, key, &look, possession.as_ref(), (&signs, evidence)),
+            about: key.clone(),
+            key: signs,
+        };
+        let asked = Asked::once(request.of_item(1));
+        let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
+        Ok(Attestation {
+            id,
+            key: key.id,
+            look,
+            possession,
+            statement: Some(body(&signed)),
+            actor: Some(caller.id),
+        })
+    }
+
+    /// Puts a look on record, and suspends the key where it has drifted: then the batch must stand at the
+    /// exclusive gate. Says whether the key was suspended by that.
+    pub async fn record(
+        &self,
+        attestation: &Attestation,
+        key: &Key,
+        batch: &mut Batch,
+    ) -> Result<bool, AttestationError> {
+        let Attestation {
+            id, look, actor, ..
+        } = attestation;
+        records::insert(attestation, batch.tx()).await?;
+        let details = json!({
+            "name": key.name, "attestation": id, "verdict": look.verdict, "evidence": look.evidence,
+            "findings": look.findings, "stated": attestation.statement.is_some(),
+        });
+        let (by, approval) = match actor {
+            Some(caller) => (*caller, Approval::by_right()),
+            None => (CallerId::SERVICE, Approval::automatic()),
+        };
+        let now_ms = self.clock.unix_ms();
+        let subject = key.id.uuid();
+        batch.add(&Leaf::admin(
+            now_ms,
+            by,
+            "attest-key",
+            subject,
+            &approval,
+            &details,
+        ));
+        if look.verdict != Verdict::Drift {
+            return Ok(false);
+        }
+        let why = format!("its device says otherwise: {}", listed(&look.findings));
+        Ok(self.keys.suspend_by_itself(key.id, &why, batch).await?)
+    }
+
+    /// Raises the alarm for a drift that is on record.
+    pub fn alarm(&self, key: &Key, look: &Look, suspended: bool) {
+        self.vault.forget_all();
+        tracing::error!(key.id = %key.id, key.name = %key.name, key.state = key.state.name(), suspended,
+            findings = listed(&look.findings), "a key has drifted from its record");
+    }
+
+    /// The key that signs statements about keys of an environment.
+    async fn statement_key(&self, environment: &Name) -> Result<Key, AttestationError> {
+        let keys = self.keys.list().await?;
+        let signs = |key: &Key| {
+            key.purpose == Purpose::Checkpoint
+                && key.state == KeyState::Active
+                && key.environment == *environment
+        };
+        keys.into_iter()
+            .find(signs)
+            .ok_or_else(|| AttestationError::NoStatementKey(environment.clone()))
+    }
+}
+
+/// Looks at a key in its device. What does not fit is looked at once more before it is believed. An
+/// error: the device does not say, which is no verdict about the key.
+pub async fn look(vault: &Vault, key: &Key, clock: &Clock) -> Result<Look, CustodyError> {
+    let device = vault.backend(&key.backend)?;
+    let mut seen = device.inspect(&key.place()).await;
+    if compare::compare(key, &seen)?.0 == Verdict::Drift {
+        seen = device.inspect(&key.place()).await;
+    }
+    let (verdict, findings) = compare::compare(key, &seen)?;
+    Ok(Look {
+        at: clock.now(),
+        evidence: evidence_of(vault, key)?,
+        verdict,
+        findings,
+        attributes: seen.ok().map(|found| found.attributes),
+    })
+}
+
+/// What the word of a key's device is worth, the weakest honest word.
+fn evidence_of(vault: &Vault, key: &Key) -> Result<Evidence, CustodyError> {
+    let device = vault.backend(&key.backend)?.evidence();
+    Ok(match key.origin {
+        Origin::Imported => Evidence::Imported,
+        Origin::Created | Origin::Adopted => device,
+    })
+}
+
+fn listed(findings: &[Finding]) -> String {
+    let all: Vec<_> = findings.iter().map(|it| it.detail.as_str()).collect();
+    all.join("; ")
+}
+
+fn body(signed: &Signed) -> Value {
+    serde_json::from_slice(&signed.body).expect("an answer of a draft is JSON")
+}

@@ -1,0 +1,219 @@
+//! The statement: a JWS (RS256, flattened JSON) that says what a key's device said.
+//!
+//! Its `typ` is its own, and it has none of the claims of an assertion, so no authorization server takes
+//! one for the other; nor is the key that signs it registered anywhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::challenge;
+use super::{Look, Verdict};
+use crate::custody::{Evidence, Payload, PublicKey};
+use crate::id::{AttestationId, IntentId};
+use crate::keys::{Key, timestamp};
+use crate::policy::{Action, Ask, Resource};
+use crate::signing::{self, Answer, Draft, Prepared};
+
+/// `typ` of the protected header.
+const TYP: &str = "chancery-key-attestation+jws";
+/// The version of the claims.
+const VERSION: u64 = 1;
+
+/// What is stated of a key.
+pub(super) fn claims(
+    id: AttestationId,
+    key: &Key,
+    look: &Look,
+    possession: Option<&Value>,
+    (signs, evidence): (&Key, Evidence),
+) -> Value {
+    let public = key.public_key.as_ref();
+    let statement = signs.public_key.as_ref();
+    json!({
+        "version": VERSION,
+        "attestation": id,
+        "service": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+        "key": {
+            "id": key.id, "name": key.name, "purpose": key.purpose, "algorithm": key.algorithm,
+            "environment": key.environment, "owner": key.owner, "origin": key.origin,
+            "state": key.state, "epoch": key.epoch, "created_at": timestamp(key.created_at),
+            "cryptoperiod_ends_at": timestamp(key.cryptoperiod_ends_at),
+        },
+        "public_key": {
+            "pem": public.map(PublicKey::to_pem),
+            "fingerprint": public.map(|it| hex::encode(it.fingerprint())),
+            "address": public.and_then(PublicKey::address).map(|it| it.to_string()),
+        },
+        "device": { "backend": key.backend, "reference": key.device_ref, "evidence": look.evidence },
+        "read_at": timestamp(look.at),
+        "attributes": look.attributes,
+        "verdict": look.verdict,
+        "findings": look.findings,
+        "possession": possession,
+        "signed_by": {
+            "name": signs.name, "evidence": evidence,
+            "fingerprint": statement.map(|it| hex::encode(it.fingerprint())),
+        },
+    })
+}
+
+/// A statement, to be signed by a key for checkpoints.
+pub(super) struct StatementDraft {
+    pub(super) claims: Value,
+    /// The key that it is about: the policy decides on that one.
+    pub(super) about: Key,
+    /// The key that signs it.
+    pub(super) key: Key,
+}
+
+impl Ask for StatementDraft {
+    fn action(&self) -> Action {
+        Action::AttestKey
+    }
+
+    fn resource(&self) -> Resource {
+        self.about.resource()
+    }
+}
+
+impl Draft for StatementDraft {
+    fn operation(&self) -> &'static str {
+        "attestation"
+    }
+
+    fn subject(&self) -> Uuid {
+        self.about.id.uuid()
+    }
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn prepare(&self, now_ms: i64) -> Prepared {
+        let kid = self.key.public_key.as_ref().map(PublicKey::thumbprint);
+        let header = json!({ "alg": "RS256", "typ": TYP, "kid": kid });
+        let mut claims = self.claims.clone();
+        claims["issued_at"] = now_ms.div_euclid(1000).into();
+        let input = format!("{}.{}", segment(&header), segment(&claims)).into_bytes();
+        Prepared {
+            digest: Sha256::digest(&input).into(),
+            payload: Payload::Message(input),
+            record: json!({ "header": header, "claims": claims }),
+            order_hash: None,
+            jti: None,
+            login: None,
+            release_before_ms: None,
+            expires_at: None,
+        }
+    }
+
+    fn answer(&self, _: IntentId, prepared: &Prepared, signature: &signing::Checked) -> Answer {
+        let (Payload::Message(input), signing::Checked::Rs256(signature)) =
+            (&prepared.payload, signature)
+        else {
+            unreachable!("a statement is a message, and was checked as RS256");
+        };
+        let input = String::from_utf8_lossy(input);
+        let (protected, payload) = input.split_once('.').unwrap_or_default();
+        let jws = json!({
+            "protected": protected, "payload": payload,
+            "signature": URL_SAFE_NO_PAD.encode(signature),
+        });
+        Answer {
+            body: serde_json::to_vec(&jws).expect("plain data serializes"),
+            is_secret: false,
+        }
+    }
+}
+
+fn segment(part: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(part.to_string())
+}
+
+/// A statement whose signature holds.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What it states.
+    pub claims: Value,
+    /// Whether the device and the record agreed.
+    pub verdict: Verdict,
+    /// Whether it holds a challenge, signed by the key that it is about.
+    pub possession: bool,
+}
+
+/// Why something is no statement of this service, signed by this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadStatement {
+    /// It is not a flattened JWS.
+    #[error("this is not a flattened JWS: protected, payload and signature")]
+    NotAJws,
+    /// It is one of something else.
+    #[error("its header is not that of an attestation: alg RS256, typ {TYP}")]
+    OtherType,
+    /// Its signature is another key's, or it was changed.
+    #[error("its signature does not verify under this key")]
+    Signature,
+    /// It is of a version that this program does not read, or does not fit together.
+    #[error("its claims are not those of an attestation of version 1")]
+    Claims,
+    /// It names another key as its signer.
+    #[error("it names another key as the one that signed it")]
+    OtherSigner,
+    /// The challenge in it proves nothing.
+    #[error("the challenge in it was not signed by the key that it is about")]
+    Possession,
+}
+
+/// Checks a statement offline, under the public key of whoever is to have signed it.
+pub fn check(jws: &Value, signer: &PublicKey) -> Result<Checked, BadStatement> {
+    let member = |name: &str| jws[name].as_str().ok_or(BadStatement::NotAJws);
+    let read = |text: &str| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| BadStatement::NotAJws)
+    };
+    let (protected, payload) = (member("protected")?, member("payload")?);
+    let signature = read(member("signature")?)?;
+    let header: Value =
+        serde_json::from_slice(&read(protected)?).map_err(|_| BadStatement::NotAJws)?;
+    let is_ours = header["alg"] == "RS256" && header["typ"] == TYP && header["crit"].is_null();
+    if !is_ours || jws.get("header").is_some() {
+        return Err(BadStatement::OtherType);
+    }
+    let input = format!("{protected}.{payload}");
+    if !signer.verify_rs256(input.as_bytes(), &signature) {
+        return Err(BadStatement::Signature);
+    }
+    let claims: Value =
+        serde_json::from_slice(&read(payload)?).map_err(|_| BadStatement::Claims)?;
+    if claims["version"] != VERSION {
+        return Err(BadStatement::Claims);
+    }
+    if claims["signed_by"]["fingerprint"] != hex::encode(signer.fingerprint()) {
+        return Err(BadStatement::OtherSigner);
+    }
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or(BadStatement::Claims)
+    };
+    let verdict = Verdict::from_name(&text(&claims["verdict"])?).ok_or(BadStatement::Claims)?;
+    let possession = &claims["possession"];
+    if !possession.is_null() {
+        let pem = text(&claims["public_key"]["pem"])?;
+        let public = PublicKey::from_pem(&pem).map_err(|_| BadStatement::Claims)?;
+        let (of, key) = (text(&claims["attestation"])?, text(&claims["key"]["id"])?);
+        if !challenge::proves(possession, &of, &key, &public) {
+            return Err(BadStatement::Possession);
+        }
+    }
+    Ok(Checked {
+        possession: !possession.is_null(),
+        verdict,
+        claims,
+    })
+}

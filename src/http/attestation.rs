@@ -1,0 +1,146 @@
+//! `/v1/keys/{key}/attestation`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::admin::{Write, to_its_end};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::keys::visible;
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::attestation::{Attestation, Finding, Verdict};
+use crate::callers::Caller;
+use crate::custody::{Attributes, Evidence};
+use crate::id::{AttestationId, CallerId};
+use crate::keys::Key;
+use crate::ledger::Gate;
+use crate::policy::Action;
+
+/// A look at a key in its device.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct AttestationView {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: AttestationId,
+    /// The key's name.
+    key: String,
+    /// When the device had answered.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// What the device's word is worth, the weakest honest word.
+    evidence: Evidence,
+    verdict: Verdict,
+    /// What does not fit the record, or why nothing is known.
+    findings: Vec<Finding>,
+    /// As the device stated them.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, bool>>)]
+    attributes: Option<Attributes>,
+    /// A challenge and the key's signature of it, where a statement was asked for.
+    #[schema(value_type = Option<Object>)]
+    possession: Option<Value>,
+    /// All of it, signed by a key for checkpoints: a flattened JWS (RFC 7515, 7.2.2).
+    #[schema(value_type = Option<Object>)]
+    statement: Option<Value>,
+    /// Who asked; null: the service, by itself.
+    #[schema(value_type = Option<String>)]
+    asked_by: Option<CallerId>,
+}
+
+impl AttestationView {
+    fn of(key: &Key, it: Attestation) -> Self {
+        Self {
+            id: it.id,
+            key: key.name.to_string(),
+            at: it.look.at,
+            evidence: it.look.evidence,
+            verdict: it.look.verdict,
+            findings: it.look.findings,
+            attributes: it.look.attributes,
+            possession: it.possession,
+            statement: it.statement,
+            asked_by: it.actor,
+        }
+    }
+}
+
+/// A request for a statement: nothing has to be said.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {}
+
+/// Show the latest look at a key
+///
+/// The service looks by itself, and puts on record what it had not seen before, and one look a day.
+#[utoipa::path(get, path = "/v1/keys/{key}/attestation", tag = "keys",
+    params(("key" = String, Path, description = "The key's name")),
+    responses(
+    (status = 200, description = "The latest look that is on record", body = AttestationView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn show_attestation(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<AttestationView>, Problem> {
+    let key = visible(&app, &caller, &name).await?;
+    let latest = app.attestations.latest(&key).await?;
+    let latest = latest.ok_or_else(|| Problem::not_found("attestation"))?;
+    Ok(Json(AttestationView::of(&key, latest)))
+}
+
+/// Attest a key
+///
+/// The key is looked at in its device and signs a challenge, and the statement of both is signed by a key
+/// for checkpoints. A key in use whose device says something else than the record is suspended; that is
+/// stated as well.
+#[utoipa::path(post, path = "/v1/keys/{key}/attestation", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each statement; the same to repeat a request"),
+    ),
+    request_body = Wish,
+    responses(
+    (status = 201, description = "What was seen, and the statement", body = AttestationView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn attest_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(idempotency): Required,
+    Body(_wish, request): Body<Wish>,
+) -> Result<Response, Problem> {
+    let key = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::AttestKey, &key.resource())?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &idempotency, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let attested = app.attestations.attest(&key, &caller, request).await?;
+        let drifted = attested.look.verdict == Verdict::Drift;
+        let gate = if drifted {
+            Gate::Exclusive
+        } else {
+            Gate::Shared
+        };
+        let mut suspended = false;
+        let answer = write
+            .conclude(gate, async |batch| {
+                suspended = app.attestations.record(&attested, &key, batch).await?;
+                Ok(AttestationView::of(&key, attested.clone()))
+            })
+            .await?;
+        if drifted {
+            app.attestations.alarm(&key, &attested.look, suspended);
+        }
+        Ok(answer)
+    })
+    .await
+}

@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::sealing::Keyring;
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
-const DEVICE: &str = "a token: look at module, token_label and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
+const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
 
 struct Report {
     wrong: usize,

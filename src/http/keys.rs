@@ -28,7 +28,7 @@ pub(super) struct KeyView {
     algorithm: Algorithm,
     /// The `[custody.NAME]` section of its device.
     backend: String,
-    /// What its device calls it, where it does not go by the id: an ARN.
+    /// What its device calls it, where it does not go by the id: an ARN, a `pkcs11:` URI.
     device_ref: Option<String>,
     /// Where it comes from.
     origin: Origin,

@@ -158,6 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn labels_fit_into_every_token() {
+        for algorithm in [
+            Algorithm::Secp256k1,
+            Algorithm::Rsa2048,
+            Algorithm::Rsa3072,
+            Algorithm::Rsa4096,
+        ] {
+            let id = KeyId::new();
+            for attribute in private(id, algorithm).iter().chain(&public(id, algorithm)) {
+                match attribute {
+                    Attribute::Label(label) => assert!(label.len() <= 32),
+                    Attribute::Id(id) => assert_eq!(id.len(), 16),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_key_must_say_that_it_is_safe() {
         assert_eq!(unsafe_because(&safe()), None);
         for name in [

@@ -9,8 +9,8 @@
 //! # Why
 //! A session belongs to one thread, and calls block, so a few threads own sessions and async code
 //! talks to them over a bounded queue (`worker.rs`). Recovery's unit is the module, which is initialized once a
-//! process (`module.rs`); a token is found in it by its label (`token.rs`); which error leads to which
-//! step is a table (`recovery.rs`). We never log out: that would log out every session of the process.
+//! process (`module.rs`); a token is found in it by its name (`token.rs`, `uri.rs`); which error leads to
+//! which step is a table (`recovery.rs`). We never log out: that would log out every session of the process.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

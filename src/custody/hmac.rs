@@ -110,6 +110,14 @@ impl Opened {
         }
     }
 
+    /// Whether this secret is open.
+    pub(super) fn holds(&self, sealed: &SealedSecret) -> bool {
+        let open = self.cache.get(&sealed.id);
+        open.is_some_and(|open| {
+            open.sealed.0 == sealed.secret && open.sealed.1 == sealed.passphrase
+        })
+    }
+
     /// HMAC-SHA256 of `message`, opening the secret in `device` unless it is open.
     pub(super) async fn sign(
         &self,
@@ -206,11 +214,13 @@ mod tests {
                 assert_eq!(hex::encode(mac), wanted);
                 assert_eq!(passphrase.expose(), "canary");
                 assert_eq!(device.opened(), calls);
+                assert!(opened.holds(&sealed));
             }
             opened.forget(&Uuid::now_v7());
             sign(&sealed).await.unwrap();
             assert_eq!(device.opened(), 2, "another's was forgotten");
             opened.forget(&sealed.id);
+            assert!(!opened.holds(&sealed));
             sign(&sealed).await.unwrap();
             assert_eq!(device.opened(), 4);
             opened.forget_all();
@@ -219,6 +229,7 @@ mod tests {
 
             // Other bytes in the row do not pass for what is open.
             std::mem::swap(&mut sealed.secret.sealed, &mut sealed.passphrase.sealed);
+            assert!(!opened.holds(&sealed));
             let refused = sign(&sealed).await;
             assert!(
                 matches!(refused, Err(CustodyError::DoesNotOpen)),

@@ -34,12 +34,18 @@ pub mod pkcs11;
 pub mod public_key;
 mod resting;
 pub mod sealed;
+#[cfg_attr(
+    not(feature = "aws-kms"),
+    allow(dead_code, reason = "only KMS has a line")
+)]
+mod turn;
 mod vault;
 
 pub use device_ref::{DeviceRef, NotADeviceRef};
 pub use hmac::{Passphrase, Sealed, SealedSecret};
 pub use public_key::PublicKey;
 pub use resting::{DeviceSealingKey, KeysAtRest, ResealedKey, Stretch};
+pub use turn::{Pauses, Turn};
 pub use vault::Vault;
 
 #[cfg(test)]
@@ -154,6 +160,8 @@ pub struct Sign {
     pub caller: CallerId,
     /// How often the device was asked for it. The count is put on record with the outcome.
     pub tries: Tries,
+    /// What the device promised before the intent.
+    pub turn: Turn,
 }
 
 /// How often a device was asked for one signature. Clones count together.
@@ -164,6 +172,12 @@ impl Tries {
     /// Counts one more.
     pub fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked at all.
+    #[cfg(feature = "aws-kms")]
+    fn begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
     }
 
     /// How often it was asked, where that was more than once.
@@ -292,6 +306,18 @@ pub fn open(
 pub trait Custody: Send + Sync {
     /// Signs exactly what was permitted and logged.
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError>;
+
+    /// Says at once that the device would not do what it is asked, as far as that is known without
+    /// asking it: it is away, or its queue is full. Asked before an intent is written.
+    async fn ready(&self) -> Result<(), CustodyError> {
+        Ok(())
+    }
+
+    /// Takes a place in the line of a device that signs so much a second, or says that there is none
+    /// that comes in time.
+    async fn turn(&self, _key: &Place, _caller: CallerId) -> Result<Turn, CustodyError> {
+        Ok(Turn::default())
+    }
 
     /// Makes a key pair in the device, sensitive, never extractable, for signing only. The id is on
     /// record before this is called, so that a key made by a process that then died can be found.
@@ -444,4 +470,27 @@ pub enum CustodyError {
     /// The payload does not fit the key: a digest for RSA, a message for secp256k1.
     #[error("a {0:?} key does not sign this kind of payload")]
     WrongPayload(Algorithm),
+}
+
+impl CustodyError {
+    /// Whether the device may do the same a moment later. To ask again is safe: a signature that nobody
+    /// saw is none, and another over the same digest says nothing new.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy | Self::Unavailable(_) | Self::TimedOut | Self::Throttled { .. } => true,
+            Self::NotFound { .. }
+            | Self::Disabled(_)
+            | Self::PendingDeletion(_)
+            | Self::WrongUsage(_)
+            | Self::AccessDenied(_)
+            | Self::NotAdoptable(_)
+            | Self::Unsupported(_)
+            | Self::PinRefused
+            | Self::Refused(_)
+            | Self::Nonsense(_)
+            | Self::NotASignature(_)
+            | Self::DoesNotOpen
+            | Self::WrongPayload(_) => false,
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::RwLock;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Opening {
     backend: String,
     settings: Settings,
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
 }
 
 enum State {
@@ -39,7 +39,7 @@ impl Opening {
         Ok(Self {
             backend: backend.to_owned(),
             settings,
-            state: RwLock::new(State::Absent(None)),
+            state: Arc::new(RwLock::new(State::Absent(None))),
         })
     }
 
@@ -47,7 +47,23 @@ impl Opening {
         if let State::Open(device) = &*self.state.read().await {
             return Ok(device.clone());
         }
-        let mut state = self.state.write().await;
+        self.open(self.state.clone().write_owned().await).await
+    }
+
+    /// The same, but nobody waits while another is opening it.
+    async fn device_now(&self) -> Result<Arc<Pkcs11>, CustodyError> {
+        let away = || CustodyError::Unavailable("it is being opened".into());
+        if let State::Open(device) = &*self.state.try_read().map_err(|_| away())? {
+            return Ok(device.clone());
+        }
+        let state = self.state.clone().try_write_owned();
+        self.open(state.map_err(|_| away())?).await
+    }
+
+    async fn open(
+        &self,
+        mut state: OwnedRwLockWriteGuard<State>,
+    ) -> Result<Arc<Pkcs11>, CustodyError> {
         match &*state {
             State::Open(device) => return Ok(device.clone()),
             // A refused PIN is not tried again: a token that counts would lock.
@@ -59,22 +75,28 @@ impl Opening {
             }
             State::Absent(_) => {}
         }
-        match Pkcs11::open(&self.backend, self.settings.clone()).await {
-            Ok(device) => {
-                let device = Arc::new(device);
-                *state = State::Open(device.clone());
-                Ok(device)
-            }
-            Err(error) => {
-                tracing::error!(custody.backend = self.backend, %error, "the device does not open");
-                let answer = match &error {
-                    CustodyError::PinRefused => CustodyError::PinRefused,
-                    other => CustodyError::Unavailable(other.to_string()),
-                };
-                *state = State::Absent(Some((Instant::now(), error)));
-                Err(answer)
-            }
-        }
+        let (backend, settings) = (self.backend.clone(), self.settings.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // On a thread, so that it ends although whoever wanted it hangs up: a refused PIN that nobody
+        // learnt of would be tried again.
+        let opened = tokio::task::spawn_blocking(move || {
+            let opened = runtime.block_on(Pkcs11::open(&backend, settings));
+            let (answer, new) = match opened.map(Arc::new) {
+                Ok(device) => (Ok(device.clone()), State::Open(device)),
+                Err(error) => {
+                    tracing::error!(custody.backend = backend, %error, "the device does not open");
+                    let answer = match &error {
+                        CustodyError::PinRefused => CustodyError::PinRefused,
+                        other => CustodyError::Unavailable(other.to_string()),
+                    };
+                    (Err(answer), State::Absent(Some((Instant::now(), error))))
+                }
+            };
+            *state = new;
+            answer
+        });
+        let lost = |error: tokio::task::JoinError| CustodyError::Unavailable(error.to_string());
+        opened.await.unwrap_or_else(|error| Err(lost(error)))
     }
 }
 
@@ -82,6 +104,10 @@ impl Opening {
 impl Custody for Opening {
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
         self.device().await?.sign(permit).await
+    }
+
+    async fn ready(&self) -> Result<(), CustodyError> {
+        self.device_now().await?.ready().await
     }
 
     async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {

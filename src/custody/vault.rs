@@ -7,8 +7,9 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::hmac::{self, Opened};
-use super::{Custody, CustodyError, Payload, RawSignature, Sign};
+use super::{Custody, CustodyError, Payload, Place, RawSignature, SealedSecret, Sign, Turn};
 use crate::audit::Logged;
+use crate::id::CallerId;
 use crate::name::Name;
 use crate::policy::Permit;
 
@@ -32,6 +33,29 @@ impl Vault {
             .get(name)
             .map(|backend| &**backend)
             .ok_or_else(unknown)
+    }
+
+    /// Says at once, before an intent, that the device would not sign, and takes a place in its line. For
+    /// an HMAC the device matters only while its secret is not open.
+    pub async fn ready(
+        &self,
+        backend: &Name,
+        key: &Place,
+        secret: Option<&SealedSecret>,
+        caller: CallerId,
+    ) -> Result<Turn, CustodyError> {
+        match secret {
+            Some(secret) if self.opened.holds(secret) => Ok(Turn::default()),
+            Some(secret) => {
+                self.backend(&secret.backend)?.ready().await?;
+                Ok(Turn::default())
+            }
+            None => {
+                let device = self.backend(backend)?;
+                device.ready().await?;
+                device.turn(key, caller).await
+            }
+        }
     }
 
     /// Signs exactly what was permitted and logged, in the device with this name. An HMAC is made here,

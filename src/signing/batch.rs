@@ -8,8 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use super::group::{BatchKey, Intend, Joining};
 use super::{Asked, Draft, Signed, Signer, SigningError};
 use crate::callers::Caller;
+use crate::custody::{CustodyError, Turn};
 use crate::fail_point;
 use crate::idempotency::{Key, NotAKey, RequestDigest};
+use crate::policy::{Denied, Permit};
 
 /// The most drafts of one batch.
 pub const LARGEST_BATCH: usize = 100;
@@ -36,6 +38,15 @@ impl AskedTogether {
     }
 }
 
+/// A draft that may be signed, and how it came in.
+type Ready = (Permit<Box<dyn Draft>>, Turn, Asked);
+
+/// Why a draft does not go into the group.
+enum Not {
+    Permitted(Denied),
+    Ready(CustodyError, Asked),
+}
+
 impl Signer {
     /// Signs drafts for a caller, each under its number in the batch, or says for each why not. Their
     /// intents share one commit, and they are signed at the same time. One that is refused takes none
@@ -53,18 +64,28 @@ impl Signer {
         let Ok(Ok(room)) = timeout_at(until, room).await else {
             return (0..count).map(|_| Err(SigningError::Busy)).collect();
         };
+        let mut ready = Vec::with_capacity(count);
+        for (draft, asked) in drafts {
+            ready.push(self.ready_for(caller, draft, asked, until).await);
+        }
         // From here to the tasks nothing waits: who hangs up stops all of it or none.
         fail_point!("accepted");
         let room = Arc::new(room);
         let tasks = &self.0.parts.tasks;
         let work: Vec<_> = self
-            .join(caller, drafts, asked)
+            .join(caller, ready, asked)
             .into_iter()
             .map(|joining| {
                 let (signer, caller, room) = (self.clone(), caller.clone(), room.clone());
                 tasks.spawn(async move {
-                    let (joining, asked) = joining?;
-                    let done = signer.follow(&caller, joining, &asked).await;
+                    let (joining, asked) = match joining {
+                        Ok(joining) => joining,
+                        Err(Not::Ready(away, asked)) => {
+                            return signer.standing_or(&caller, &asked, away).await;
+                        }
+                        Err(Not::Permitted(denied)) => return Err(denied.into()),
+                    };
+                    let done = signer.follow(&caller, joining, &asked, until).await;
                     drop(room);
                     done
                 })
@@ -82,23 +103,39 @@ impl Signer {
         results
     }
 
-    /// Asks the policy for each, and sends what it permits into one group.
+    /// Asks the policy and the device for one.
+    async fn ready_for(
+        &self,
+        caller: &Caller,
+        draft: Box<dyn Draft>,
+        asked: Asked,
+        until: Instant,
+    ) -> Result<Ready, Not> {
+        let permit = self.permit(caller, draft).map_err(Not::Permitted)?;
+        match self.ready(caller, &permit, until).await {
+            Ok(turn) => Ok((permit, turn, asked)),
+            Err(away) => Err(Not::Ready(away, asked)),
+        }
+    }
+
+    /// Sends what is permitted and ready into one group.
     fn join(
         &self,
         caller: &Caller,
-        drafts: Vec<(Box<dyn Draft>, Asked)>,
+        ready: Vec<Result<Ready, Not>>,
         asked: &AskedTogether,
-    ) -> Vec<Result<(Joining, Asked), SigningError>> {
+    ) -> Vec<Result<(Joining, Asked), Not>> {
         let batch = Arc::new(BatchKey {
             key: asked.idempotency.clone(),
             request: asked.digest,
         });
-        let mut intends = Vec::with_capacity(drafts.len());
-        let joinings: Vec<_> = drafts
+        let mut intends = Vec::with_capacity(ready.len());
+        let joinings: Vec<_> = ready
             .into_iter()
-            .map(|(draft, asked)| {
-                let permit = self.permit(caller, draft)?;
-                let (intend, joining) = Intend::new(caller, permit, &asked, Some(batch.clone()));
+            .map(|ready| {
+                let (permit, turn, asked) = ready?;
+                let batch = Some(batch.clone());
+                let (intend, joining) = Intend::new(caller, permit, &asked, batch, turn);
                 intends.push(intend);
                 Ok((joining, asked))
             })

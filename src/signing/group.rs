@@ -18,7 +18,7 @@ use super::{
 };
 use crate::audit::{Leaf, Log};
 use crate::callers::Caller;
-use crate::custody::Payload;
+use crate::custody::{Payload, Turn};
 use crate::fail_point;
 use crate::id::{IntentId, KeyId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
@@ -148,6 +148,8 @@ pub(super) struct Intend {
     pub(super) idempotency: Option<IdempotencyKey>,
     /// The batch that it is part of.
     pub(super) batch: Option<Arc<BatchKey>>,
+    /// What the device promised.
+    pub(super) turn: Turn,
     pub(super) told: Told<Claim>,
 }
 
@@ -174,6 +176,7 @@ impl Intend {
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
         batch: Option<Arc<BatchKey>>,
+        turn: Turn,
     ) -> (Self, Joining) {
         let (told, answer) = oneshot::channel();
         let intend = Self {
@@ -183,6 +186,7 @@ impl Intend {
             request: asked.digest,
             idempotency: asked.idempotency.clone(),
             batch,
+            turn,
             told,
         };
         (intend, Joining(answer))
@@ -220,8 +224,9 @@ impl Group {
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
+        turn: Turn,
     ) -> Result<Joining, SigningError> {
-        let (intend, joining) = Intend::new(caller, permit, asked, None);
+        let (intend, joining) = Intend::new(caller, permit, asked, None, turn);
         self.0
             .try_send(Entry::One(Job::Intend(Box::new(intend))))
             .map_err(|_| SigningError::Busy)?;

@@ -16,6 +16,7 @@
 
 mod batch;
 mod check;
+mod device;
 mod group;
 mod points;
 mod records;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -34,7 +36,7 @@ use crate::audit::{Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials::{Login, LoginRefused};
-use crate::custody::{CustodyError, Payload, Sign, Vault};
+use crate::custody::{CustodyError, Payload, SealedSecret, Sign, Turn, Vault};
 use crate::fail_point;
 use crate::id::{ClientId, IntentId};
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
@@ -94,6 +96,10 @@ pub trait Draft: Ask + Send + Sync + 'static {
     fn subject(&self) -> Uuid;
     /// The key, as it was when the draft was made.
     fn key(&self) -> &Key;
+    /// The secret that it is made with, where the key only stands for that.
+    fn secret(&self) -> Option<&SealedSecret> {
+        None
+    }
     /// What it is signed for.
     fn business(&self) -> Business {
         Business::Ordinary
@@ -281,6 +287,7 @@ struct Inner {
     parts: Parts,
     group: Group,
     deadline: Duration,
+    lease: Duration,
     /// Taken by each draft of a batch until it is done.
     room: Arc<Semaphore>,
     /// Denials that may still be put on record in this second: (second, how many).
@@ -315,6 +322,7 @@ impl Signer {
             parts,
             group,
             deadline: Duration::from_millis(settings.deadline_ms),
+            lease: Duration::from_millis(settings.lease_ms),
             room: Arc::new(Semaphore::new(IN_BATCHES)),
             denials: std::sync::Mutex::new((0, 0)),
         }))
@@ -328,12 +336,13 @@ impl Signer {
         asked: Asked,
     ) -> Result<Signed, SigningError> {
         let deadline = self.deadline(asked.deadline);
+        let until = Instant::now() + deadline;
         let (signer, caller) = (self.clone(), caller.clone());
         let work = self
             .0
             .parts
             .tasks
-            .spawn(async move { signer.work(&caller, draft, &asked).await });
+            .spawn(async move { signer.work(&caller, draft, &asked, until).await });
         match tokio::time::timeout(deadline, work).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(SigningError::LeaseLost), // the task died; the lease ends its intent
@@ -346,11 +355,16 @@ impl Signer {
         caller: &Caller,
         draft: Box<dyn Draft>,
         asked: &Asked,
+        until: Instant,
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
         let permit = self.permit(caller, draft)?;
-        let joining = self.0.group.intend(caller, permit, asked)?;
-        let done = self.follow(caller, joining, asked).await?;
+        let turn = match self.ready(caller, &permit, until).await {
+            Ok(turn) => turn,
+            Err(away) => return self.earlier_or(caller, asked, away).await,
+        };
+        let joining = self.0.group.intend(caller, permit, asked, turn)?;
+        let done = self.follow(caller, joining, asked, until).await?;
         if done.replayed {
             self.0.parts.log.vouch().await?; // nothing is answered before its release is durable
         }
@@ -363,6 +377,7 @@ impl Signer {
         caller: &Caller,
         mut joining: Joining,
         asked: &Asked,
+        until: Instant,
     ) -> Result<Signed, SigningError> {
         let mut last = false;
         loop {
@@ -371,7 +386,7 @@ impl Signer {
                 Claim::Standing(key) => return self.standing(caller, &key, asked.digest).await,
             };
             fail_point!("intent-told");
-            match self.finish(*intent).await? {
+            match self.finish(*intent, until).await? {
                 Ok(body) => {
                     return Ok(Signed {
                         body,
@@ -381,7 +396,10 @@ impl Signer {
                 Err(_) if last => return Err(SigningError::Late),
                 Err(late) => {
                     let permit = self.permit(caller, late)?;
-                    joining = self.0.group.intend(caller, permit, asked)?;
+                    joining = self
+                        .0
+                        .group
+                        .intend(caller, permit, asked, Turn::default())?;
                     last = true;
                 }
             }
@@ -447,14 +465,10 @@ impl Signer {
     async fn finish(
         &self,
         intent: Intent,
+        until: Instant,
     ) -> Result<Result<Vec<u8>, Box<dyn Draft>>, SigningError> {
         fail_point!("device-before");
-        let signed = self
-            .0
-            .parts
-            .vault
-            .sign(&intent.draft.key().backend, &intent.permit)
-            .await;
+        let signed = self.signature(&intent, until).await;
         fail_point!("device-after");
         let sign = intent.permit.get().action();
         let checked = match signed.map(|raw| Checked::check(&raw, sign)) {

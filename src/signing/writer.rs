@@ -12,7 +12,7 @@ use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials;
-use crate::custody::{Sign, Tries};
+use crate::custody::{Sign, Tries, Turn};
 use crate::fail_point;
 use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::{self, RequestDigest};
@@ -517,11 +517,16 @@ fn tell_all(jobs: impl IntoIterator<Item = Job>, verdicts: Vec<Verdict>, proof: 
                     permit,
                     idempotency,
                     told,
+                    turn,
                     ..
                 } = *intend;
                 let claim = match (verdict, idempotency) {
                     (Verdict::Intended(prepared), _) => Ok(Claim::Fresh(Box::new(intent(
-                        id, &caller, permit, *prepared, proof,
+                        id,
+                        &caller,
+                        (permit, turn),
+                        *prepared,
+                        proof,
                     )))),
                     (Verdict::Refused(why), _) => Err(why),
                     (_, Some(key)) => Ok(Claim::Standing(key)),
@@ -541,7 +546,7 @@ fn tell_all(jobs: impl IntoIterator<Item = Job>, verdicts: Vec<Verdict>, proof: 
 fn intent(
     id: IntentId,
     caller: &Caller,
-    permit: Permit<Box<dyn Draft>>,
+    (permit, turn): (Permit<Box<dyn Draft>>, Turn),
     prepared: Prepared,
     proof: &Committed,
 ) -> Intent {
@@ -553,6 +558,7 @@ fn intent(
         payload: prepared.payload.clone(),
         caller: caller.id,
         tries: Tries::default(),
+        turn,
     });
     let permit = Logged::new(permit, proof);
     Intent {

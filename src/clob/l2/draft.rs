@@ -88,6 +88,10 @@ impl Draft for HeaderDraft {
         &self.wallet.key
     }
 
+    fn secret(&self) -> Option<&SealedSecret> {
+        Some(&self.secret)
+    }
+
     fn business(&self) -> Business {
         let by_callers = [Action::IssueL2Headers, Action::IssueBuilderHeaders];
         let is_a_callers = by_callers.contains(&self.right);

@@ -20,17 +20,19 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::pace::Pace;
 use self::secret::DataKeys;
-use self::tries::Breaker;
+use self::tries::{Breaker, Line};
 use super::{
     Algorithm, Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, KeyRef, Payload,
-    Place, RawSignature, Sign, Wanted,
+    Place, RawSignature, Sign, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
+use crate::id::CallerId;
 use crate::policy::Permit;
 
 mod key;
@@ -188,6 +190,7 @@ impl Custody for AwsKms {
             payload,
             caller,
             tries,
+            turn,
         } = permit.get().action();
         payload.fits(place.algorithm)?;
         let (digest, algorithm) = match payload {
@@ -200,9 +203,14 @@ impl Custody for AwsKms {
         };
         let arn = key::arn(place)?;
         let client = self.client().await;
-        let turn = (self.pace(place.algorithm), *caller, tries);
+        let line = Line {
+            pace: self.pace(place.algorithm),
+            caller: *caller,
+            tries,
+            turn,
+        };
         let signed = self
-            .again(place.id, Some(turn), || {
+            .again(place.id, Some(&line), || {
                 client
                     .sign()
                     .key_id(arn.as_str())
@@ -218,6 +226,20 @@ impl Custody for AwsKms {
         }
         let signature = signed.signature().map(Blob::as_ref).unwrap_or_default();
         signature::raw(place.algorithm, signature)
+    }
+
+    /// While KMS rests, one at a time looks whether it is back.
+    async fn ready(&self) -> Result<(), CustodyError> {
+        if self.breaker.is_open() {
+            self.answers().await?;
+        }
+        Ok(())
+    }
+
+    async fn turn(&self, key: &Place, caller: CallerId) -> Result<Turn, CustodyError> {
+        let place = self.pace(key.algorithm);
+        let told = place.reserve(caller, Instant::now() + self.timeout())?;
+        Ok(Turn::new(told))
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]

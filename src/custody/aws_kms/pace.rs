@@ -2,7 +2,8 @@
 //!
 //! KMS counts an account's requests, ours and everybody else's, and refuses what is too much. Below
 //! that quota we wait for our turn: each caller has a line of their own, and the lines take turns. Who
-//! would not come to their turn in time is told at once, with the time that it takes.
+//! would not come to their turn in time is told at once, with the time that it takes: before their
+//! intent, for that is when they take their place. Nobody is sent away who has one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -12,13 +13,15 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::custody::CustodyError;
+use crate::custody::turn::Told;
 use crate::id::CallerId;
 
 /// The longest pause after KMS said that it was too much.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-type Told = oneshot::Sender<Result<(), CustodyError>>;
-type Turn = oneshot::Receiver<Result<(), CustodyError>>;
+type Tell = oneshot::Sender<Result<(), CustodyError>>;
+/// So often in a row KMS said that it was too much, and newcomers are told so.
+const TOO_MUCH: u32 = 4;
 
 /// The pace of one kind of key.
 pub(super) struct Pace {
@@ -37,7 +40,7 @@ struct Lines {
     /// How often in a row KMS said that it was too much.
     slowed: u32,
     /// Everybody's line, and the callers in the order of their turns.
-    of: HashMap<CallerId, VecDeque<Told>>,
+    of: HashMap<CallerId, VecDeque<Tell>>,
     turns: VecDeque<CallerId>,
     waiting: usize,
 }
@@ -60,15 +63,49 @@ impl Pace {
         }
     }
 
+    /// Takes a place in this caller's line, or says at once that none comes to its turn before
+    /// `deadline`. It is given back by dropping it.
+    pub(super) fn reserve(
+        &self,
+        caller: CallerId,
+        deadline: Instant,
+    ) -> Result<Told, CustodyError> {
+        let place = self.join(caller, deadline, Instant::now())?;
+        Ok(place.unwrap_or_else(|| {
+            let (tell, told) = oneshot::channel();
+            drop(tell.send(Ok(())));
+            told
+        }))
+    }
+
     /// Waits for a turn of this caller's, or says at once that there is none before `deadline`.
     pub(super) async fn turn(
         &self,
         caller: CallerId,
         deadline: Instant,
     ) -> Result<(), CustodyError> {
-        let Some(mut told) = self.join(caller, deadline, Instant::now())? else {
-            return Ok(());
-        };
+        let told = self.reserve(caller, deadline)?;
+        self.redeem(told, deadline).await
+    }
+
+    /// Waits for another turn, in front of this caller's line: for one that has an intent and whom KMS
+    /// turned away.
+    pub(super) async fn turn_again(
+        &self,
+        caller: CallerId,
+        deadline: Instant,
+    ) -> Result<(), CustodyError> {
+        let (tell, told) = oneshot::channel();
+        self.lock().stand(caller, tell, VecDeque::push_front);
+        self.redeem(told, deadline).await
+    }
+
+    /// Waits for the turn of a place.
+    pub(super) async fn redeem(
+        &self,
+        mut told: Told,
+        deadline: Instant,
+    ) -> Result<(), CustodyError> {
         let throttled = || CustodyError::Throttled {
             retry_after: LONGEST_PAUSE,
         };
@@ -95,7 +132,8 @@ impl Pace {
         let mut lines = self.lock();
         let pause = Duration::from_millis(50) * 2_u32.saturating_pow(lines.slowed.min(5));
         lines.slowed += 1;
-        lines.next = lines.next.max(Instant::now()) + pause.min(LONGEST_PAUSE);
+        // Many are turned away at once, and they do not each add a pause.
+        lines.next = lines.next.max(Instant::now() + pause.min(LONGEST_PAUSE));
     }
 
     /// KMS takes what it is given.
@@ -109,7 +147,7 @@ impl Pace {
         caller: CallerId,
         deadline: Instant,
         now: Instant,
-    ) -> Result<Option<Turn>, CustodyError> {
+    ) -> Result<Option<Told>, CustodyError> {
         let mut lines = self.lock();
         if lines.waiting == 0 && self.take(&mut lines, now) {
             return Ok(None);
@@ -121,17 +159,15 @@ impl Pace {
         let wait = lines.next.saturating_duration_since(now)
             + self.interval * u32::try_from(ahead).unwrap_or(u32::MAX);
         let throttled = CustodyError::Throttled { retry_after: wait };
-        if now + wait > deadline || (lines.waiting >= self.queue && !lines.make_room_for(caller)) {
+        // A flood fills the queue for itself, and a queue's length more is there for the others.
+        let is_full = lines.waiting >= self.queue
+            && (lines.waiting >= 2 * self.queue || !lines.has_less(caller));
+        let is_too_much = lines.slowed >= TOO_MUCH && lines.next > now;
+        if now + wait > deadline || is_full || is_too_much {
             return Err(throttled);
         }
         let (tell, told) = oneshot::channel();
-        let line = lines.of.entry(caller).or_default();
-        line.push_back(tell);
-        let is_first = line.len() == 1;
-        if is_first {
-            lines.turns.push_back(caller);
-        }
-        lines.waiting += 1;
+        lines.stand(caller, tell, VecDeque::push_back);
         Ok(Some(told))
     }
 
@@ -188,20 +224,20 @@ impl Lines {
         told.is_some_and(|tell| tell.send(Ok(())).is_ok())
     }
 
-    /// Sends away the last in the longest line, if this caller's is shorter even with one more.
-    fn make_room_for(&mut self, caller: CallerId) -> bool {
+    /// Puts somebody at one end of their line.
+    fn stand(&mut self, caller: CallerId, tell: Tell, at: fn(&mut VecDeque<Tell>, Tell)) {
+        let line = self.of.entry(caller).or_default();
+        at(line, tell);
+        if line.len() == 1 {
+            self.turns.push_back(caller);
+        }
+        self.waiting += 1;
+    }
+
+    /// Whether this caller's line is shorter than the longest even with one more.
+    fn has_less(&self, caller: CallerId) -> bool {
         let own = self.of.get(&caller).map_or(0, VecDeque::len);
-        let longest = self.of.iter_mut().max_by_key(|(_, line)| line.len());
-        let Some((_, line)) = longest.filter(|(_, line)| line.len() > own + 1) else {
-            return false;
-        };
-        let Some(last) = line.pop_back() else {
-            return false;
-        };
-        let retry_after = LONGEST_PAUSE;
-        drop(last.send(Err(CustodyError::Throttled { retry_after })));
-        self.waiting -= 1;
-        true
+        self.of.values().any(|line| line.len() > own + 1)
     }
 
     /// Those who hung up or ran out of time do not take anybody's place.
@@ -230,7 +266,7 @@ mod tests {
     }
 
     /// When each of these came to its turn, in milliseconds: the clock ticks from `start`.
-    fn served(pace: &Pace, start: Instant, turns: &mut [Option<Turn>]) -> Vec<Option<u64>> {
+    fn served(pace: &Pace, start: Instant, turns: &mut [Option<Told>]) -> Vec<Option<u64>> {
         let mut at = vec![None; turns.len()];
         for ms in 0..2_000 {
             pace.advance(start + Duration::from_millis(ms));
@@ -293,19 +329,41 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_takes_the_place_from_whom_has_most() {
+    fn a_full_queue_has_room_for_whom_has_less_and_sends_nobody_away() {
         let (pace, start) = pace(10, 4);
         let (flood, one) = (CallerId::new(), CallerId::new());
         let join = |caller| pace.join(caller, start + SOON, start);
         let mut turns: Vec<_> = (0..5).map(|_| join(flood).unwrap()).collect();
         assert!(join(flood).is_err(), "the queue is full");
-        let mut ones = [join(one).unwrap()];
-        assert!(served(&pace, start, &mut ones)[0].is_some());
-        let last = turns.last_mut().unwrap().as_mut().unwrap().try_recv();
+        turns.push(join(one).unwrap());
+        assert!(join(flood).is_err(), "and still is");
+        let at = served(&pace, start, &mut turns);
+        assert_eq!(at[5], Some(200), "the second turn from now is theirs");
+        assert_eq!(at[4], Some(500), "who was there before is served as well");
+    }
+
+    #[test]
+    fn who_was_turned_away_stands_in_front_and_newcomers_are_told_early() {
+        let (pace, start) = pace(10, 4);
+        let caller = CallerId::new();
+        let join = || pace.join(caller, start + SOON, start);
+        assert!(join().unwrap().is_none());
+        let (tell, told) = oneshot::channel();
+        let mut turns = [join().unwrap(), Some(told)];
+        pace.lock().stand(caller, tell, VecDeque::push_front);
+        let at = served(&pace, start, &mut turns);
+        assert_eq!(at, [Some(200), Some(100)]);
+        for _ in 0..TOO_MUCH {
+            pace.slow_down();
+        }
+        let soon = Instant::now();
+        let told = pace.join(caller, soon + 60 * SOON, soon);
         assert!(
-            matches!(last, Ok(Err(CustodyError::Throttled { .. }))),
-            "{last:?}"
+            matches!(told, Err(CustodyError::Throttled { .. })),
+            "{told:?}"
         );
+        pace.go_on();
+        assert!(pace.join(caller, soon + 60 * SOON, soon).is_ok());
     }
 
     #[test]
@@ -329,7 +387,7 @@ mod tests {
         let first = pace.lock().next - start;
         pace.slow_down();
         let second = pace.lock().next - start;
-        assert!(first >= Duration::from_millis(50) && second >= 3 * Duration::from_millis(50));
+        assert!(first >= Duration::from_millis(50) && second >= 2 * Duration::from_millis(50));
         pace.go_on();
         assert_eq!(pace.lock().slowed, 0);
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::pace::Pace;
 use super::trouble::{self, Trouble};
 use super::{AwsKms, Settings};
-use crate::custody::{CustodyError, Tries};
+use crate::custody::{CustodyError, Pauses, Tries, Turn};
 use crate::id::{CallerId, KeyId};
 
 /// So many failures in a row, and KMS is left alone for a while: callers hear it at once.
@@ -55,7 +55,36 @@ pub(super) fn client_of(host: &SdkConfig, settings: &Settings) -> Client {
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<(u32, Option<Instant>)>);
 
+/// The line that a signature stands in.
+pub(super) struct Line<'a> {
+    pub(super) pace: &'a Pace,
+    pub(super) caller: CallerId,
+    pub(super) tries: &'a Tries,
+    pub(super) turn: &'a Turn,
+}
+
+impl Line<'_> {
+    /// Waits for the turn that was promised before the intent, or for another: who was turned away
+    /// once stands in front.
+    async fn wait(&self, patience: Duration) -> Result<(), CustodyError> {
+        let deadline = Instant::now() + patience;
+        if let Some(told) = self.turn.take() {
+            // Others may have come between, and KMS may have slowed down: it has an intent now.
+            return self.pace.redeem(told, deadline + patience).await;
+        }
+        if self.tries.begun() {
+            return self.pace.turn_again(self.caller, deadline).await;
+        }
+        self.pace.turn(self.caller, deadline).await
+    }
+}
+
 impl Breaker {
+    /// Whether KMS is left alone, or one looks after it.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 >= FAILURES
+    }
+
     /// Lets a call through, or not: one at a time tries whether KMS is back.
     fn pass(&self) -> Result<(), CustodyError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,43 +114,37 @@ impl Breaker {
     }
 }
 
-/// A random part of a pause, so that those who failed together do not come back together.
-fn some_of(pause: Duration) -> Duration {
-    let mut share = [0; 2];
-    // Without randomness it is the whole pause.
-    if aws_lc_rs::rand::fill(&mut share).is_err() {
-        return pause;
-    }
-    pause * u32::from(u16::from_be_bytes(share)) / 65_536
-}
-
 impl AwsKms {
     /// Makes a call about a key, and makes it again where that makes sense and there is time. A
     /// signature takes its turn before each attempt, and is counted.
     pub(super) async fn again<T, E, R, F>(
         &self,
         id: KeyId,
-        turn: Option<(&Pace, CallerId, &Tries)>,
+        line: Option<&Line<'_>>,
         call: impl Fn() -> F,
     ) -> Result<T, CustodyError>
     where
         E: ProvideErrorMetadata,
         F: Future<Output = Result<T, SdkError<E, R>>>,
     {
-        let deadline = Instant::now() + self.timeout();
-        let mut pause = FIRST_PAUSE;
+        let mut deadline = Instant::now() + self.timeout();
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut attempt = 0;
         loop {
             attempt += 1;
             self.breaker.pass()?;
-            if let Some((pace, caller, tries)) = turn {
-                pace.turn(caller, deadline).await?;
-                tries.count();
+            if let Some(line) = line {
+                line.wait(deadline.saturating_duration_since(Instant::now()))
+                    .await?;
+                if attempt == 1 {
+                    deadline = Instant::now() + self.timeout();
+                }
+                line.tries.count();
             }
             let trouble = match self.once(id, &call).await {
                 Ok(answer) => {
-                    if let Some((pace, ..)) = turn {
-                        pace.go_on();
+                    if let Some(line) = line {
+                        line.pace.go_on();
                     }
                     return Ok(answer);
                 }
@@ -130,21 +153,20 @@ impl AwsKms {
             let error = match trouble {
                 Trouble::Final(error) => return Err(error),
                 Trouble::Throttled => {
-                    if let Some((pace, ..)) = turn {
-                        pace.slow_down();
+                    if let Some(line) = line {
+                        line.pace.slow_down();
                     }
                     let retry_after = LONGEST_PAUSE;
                     CustodyError::Throttled { retry_after }
                 }
                 Trouble::KeyAway(error) | Trouble::Away(error) => error,
             };
-            let wait = some_of(pause);
+            let wait = pauses.draw();
             if attempt >= self.settings.attempts || Instant::now() + wait >= deadline {
                 return Err(error);
             }
             tracing::debug!(key.id = %id, attempt, %error, "KMS is asked again");
             sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::sealed::Keystore;
 use super::{
     Algorithm, Custody, CustodyError, Destruction, Evidence, Generated, KeyRef, Payload, Place,
-    PublicKey, RawSignature, Sign, Tries, Wanted,
+    PublicKey, RawSignature, Sign, Tries, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
@@ -210,6 +210,7 @@ pub(crate) fn permit_for(caller: CallerId, key: &KeyRef, payload: Payload) -> Lo
         payload,
         caller,
         tries: Tries::default(),
+        turn: Turn::default(),
     }))
 }
 

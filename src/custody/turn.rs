@@ -1,0 +1,80 @@
+//! What is settled with a device before the intent is written: a turn at one that takes so many a
+//! second, and the pauses after which it is asked again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::CustodyError;
+
+/// A place in a device's line, from before the intent until the signature. Empty where a device has no
+/// line. Clones share one place; when the last is gone, so is the place.
+#[derive(Clone, Debug, Default)]
+pub struct Turn(Arc<Mutex<Option<Told>>>);
+
+/// Told when it is this one's turn.
+pub(super) type Told = oneshot::Receiver<Result<(), CustodyError>>;
+
+impl Turn {
+    /// A place in a line.
+    pub(super) fn new(told: Told) -> Self {
+        Self(Arc::new(Mutex::new(Some(told))))
+    }
+
+    /// Takes the place, once.
+    pub(super) fn take(&self) -> Option<Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Pauses that double, each a random part of its length, so that those who failed together do not come
+/// back together.
+#[derive(Clone, Copy, Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// From the first to the longest.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            next: first,
+            longest,
+        }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        let mut share = [0; 2];
+        // Without randomness it is the whole pause.
+        if aws_lc_rs::rand::fill(&mut share).is_err() {
+            return pause;
+        }
+        pause * u32::from(u16::from_be_bytes(share)) / 65_536
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_differ() {
+        let (first, longest) = (Duration::from_millis(10), Duration::from_millis(100));
+        let mut pauses = Pauses::new(first, longest);
+        let mut drawn = std::collections::BTreeSet::new();
+        for most in [10, 20, 40, 80, 100, 100, 100, 100] {
+            let pause = pauses.draw();
+            assert!(
+                pause < Duration::from_millis(most),
+                "{pause:?} of {most} ms"
+            );
+            drawn.insert(pause);
+        }
+        assert!(drawn.len() > 1);
+    }
+}

@@ -1,0 +1,95 @@
+//! The device: asked before an intent whether it would sign, and after it until it has signed.
+//!
+//! # Why
+//! An intent that a device then does not serve is a request lost. So what is known beforehand is said
+//! beforehand; and what comes afterwards, such as a lost session, a dead connection or a call that
+//! hangs, is met by asking again under the same intent as long as the caller waits. Another signature
+//! over the same bytes gives nobody anything; that only one leaves is the release's to see to.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Asked, Draft, Intent, Signed, Signer, SigningError};
+use crate::callers::Caller;
+use crate::custody::{CustodyError, Pauses, RawSignature, Turn};
+use crate::policy::Permit;
+
+/// The pauses before a device is asked again.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(20), Duration::from_millis(250));
+/// What is left of a caller's time for putting the end on record and answering.
+const TO_ANSWER: Duration = Duration::from_millis(150);
+
+impl Signer {
+    /// Asks the key's device whether it would sign, before anything is on record.
+    pub(super) async fn ready(
+        &self,
+        caller: &Caller,
+        permit: &Permit<Box<dyn Draft>>,
+        until: Instant,
+    ) -> Result<Turn, CustodyError> {
+        let draft = permit.action();
+        let key = draft.key();
+        let place = key.place();
+        let vault = &self.0.parts.vault;
+        let ready = vault.ready(&key.backend, &place, draft.secret(), caller.id);
+        let late = || CustodyError::Unavailable("it does not say whether it is ready".into());
+        let until = until.checked_sub(TO_ANSWER).unwrap_or(until);
+        timeout_at(until, ready)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// What was released for this request before, where its device is not ready now: P3 holds all the
+    /// same. It is vouched for.
+    pub(super) async fn earlier_or(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        away: CustodyError,
+    ) -> Result<Signed, SigningError> {
+        let signed = self.standing_or(caller, asked, away).await?;
+        self.0.parts.log.vouch().await?;
+        Ok(signed)
+    }
+
+    /// The same, not yet vouched for.
+    pub(super) async fn standing_or(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        away: CustodyError,
+    ) -> Result<Signed, SigningError> {
+        let Some(key) = &asked.idempotency else {
+            return Err(away.into());
+        };
+        match self.standing(caller, key, asked.digest).await {
+            Err(SigningError::InFlight) => Err(away.into()),
+            standing => standing,
+        }
+    }
+
+    /// Has the device sign what is on record. It is asked again while that makes sense and there is
+    /// time: the caller's, and the lease's.
+    pub(super) async fn signature(
+        &self,
+        intent: &Intent,
+        until: Instant,
+    ) -> Result<RawSignature, CustodyError> {
+        let backend = &intent.draft.key().backend;
+        let until = until.min(Instant::now() + self.0.lease);
+        let mut pauses = PAUSES;
+        loop {
+            let error = match self.0.parts.vault.sign(backend, &intent.permit).await {
+                Ok(signature) => return Ok(signature),
+                Err(error) => error,
+            };
+            let wait = pauses.draw();
+            if !error.may_pass() || Instant::now() + wait + TO_ANSWER >= until {
+                return Err(error);
+            }
+            tracing::debug!(intent.id = %intent.id, %error, "the device is asked again");
+            sleep(wait).await;
+        }
+    }
+}

@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::CustodyError;
 
 /// A place in a device's line, from before the intent until the signature. Empty where a device has no
 /// line. Clones share one place; when the last is gone, so is the place.
 #[derive(Clone, Debug, Default)]
-pub struct Turn(Arc<Mutex<Option<Told>>>);
+pub struct Turn {
+    told: Arc<Mutex<Option<Told>>>,
+    until: Option<Instant>,
+}
 
 /// Told when it is this one's turn.
 pub(super) type Told = oneshot::Receiver<Result<(), CustodyError>>;
@@ -19,12 +23,32 @@ pub(super) type Told = oneshot::Receiver<Result<(), CustodyError>>;
 impl Turn {
     /// A place in a line.
     pub(super) fn new(told: Told) -> Self {
-        Self(Arc::new(Mutex::new(Some(told))))
+        Self {
+            told: Arc::new(Mutex::new(Some(told))),
+            until: None,
+        }
+    }
+
+    /// Nobody waits for the signature after this, so that no device need be asked again for it then.
+    #[must_use]
+    pub fn until(self, until: Instant) -> Self {
+        Self {
+            until: Some(until),
+            ..self
+        }
+    }
+
+    /// This time, or the end of what is waited for if that is earlier.
+    pub(super) fn at_most(&self, time: Instant) -> Instant {
+        self.until.map_or(time, |until| time.min(until))
     }
 
     /// Takes the place, once.
     pub(super) fn take(&self) -> Option<Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

@@ -35,9 +35,8 @@ impl Signer {
         let ready = vault.ready(&key.backend, &place, draft.secret(), caller.id);
         let late = || CustodyError::Unavailable("it does not say whether it is ready".into());
         let until = until.checked_sub(TO_ANSWER).unwrap_or(until);
-        timeout_at(until, ready)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        let turn = timeout_at(until, ready).await;
+        Ok(turn.unwrap_or_else(|_| Err(late()))?.until(until))
     }
 
     /// What was released for this request before, where its device is not ready now: P3 holds all the

@@ -396,10 +396,10 @@ impl Signer {
                 Err(_) if last => return Err(SigningError::Late),
                 Err(late) => {
                     let permit = self.permit(caller, late)?;
-                    joining = self
-                        .0
-                        .group
-                        .intend(caller, permit, asked, Turn::default())?;
+                    joining =
+                        self.0
+                            .group
+                            .intend(caller, permit, asked, Turn::default().until(until))?;
                     last = true;
                 }
             }

@@ -69,6 +69,19 @@ impl World {
         self.in_kms.post("/v1/wallets/k-w/orders", &order()).await
     }
 
+    /// Signs again, once KMS is found to be back.
+    async fn signs_again(&self, what: &str) {
+        for _ in 0..400 {
+            let answer = self.order().await;
+            match answer.status {
+                200 => return,
+                503 => tokio::time::sleep(std::time::Duration::from_millis(25)).await,
+                _ => panic!("{what}: {}", answer.text),
+            }
+        }
+        panic!("{what}: it never signs again");
+    }
+
     /// What the last release or end of an intent says of how often the device was asked.
     async fn tries(&self) -> Option<u32> {
         let sql = "select leaf from leaves where kind in ('released', 'refused', 'abandoned')
@@ -124,7 +137,7 @@ async fn orders_and_assertions_are_signed_in_kms() {
 
 #[tokio::test]
 async fn a_kms_that_fails_says_how_and_leaves_the_other_device_serving() {
-    let Some(world) = World::open("").await else {
+    let Some(world) = World::open("[signing]\ndeadline_ms = 900\n").await else {
         return;
     };
     for (what, fault, status, problem, detail) in [
@@ -187,16 +200,17 @@ async fn a_kms_that_fails_says_how_and_leaves_the_other_device_serving() {
             "{what}"
         );
         assert!(!answer.text.contains("arn:"), "{}", answer.text);
-        let wanted = (status == 503 && what != "denied").then_some(3);
-        assert_eq!(world.tries().await, wanted, "{what}");
+        // What may pass is asked for again, as long as the caller waits.
+        let tries = world.tries().await;
+        let may_pass = status == 503 && what != "denied";
+        assert_eq!(tries.is_some_and(|tries| tries >= 3), may_pass, "{what}");
         let signed = world
             .in_software
             .post("/v1/wallets/s-w/orders", &order())
             .await;
         assert_eq!(signed.status, 200, "{what}: {}", signed.text);
         world.proxy.heal();
-        let signed = world.order().await;
-        assert_eq!(signed.status, 200, "{what}: {}", signed.text);
+        world.signs_again(what).await;
     }
     // Every intent has its one end.
     let open = "select count(*) from intents where outcome is null";

@@ -291,7 +291,7 @@ fn nothing_but_the_right_signature_passes_the_check() {
             proxy.fail("Sign", 1, fault);
             let refused = kms.sign(&permit(&key, payload.clone())).await;
             assert!(
-                matches!(refused, Err(CustodyError::Nonsense(_))),
+                matches!(refused, Err(CustodyError::NotASignature(_))),
                 "{what}: {refused:?}"
             );
         }

@@ -70,7 +70,8 @@ impl Line<'_> {
         let deadline = Instant::now() + patience;
         if let Some(told) = self.turn.take() {
             // Others may have come between, and KMS may have slowed down: it has an intent now.
-            return self.pace.redeem(told, deadline + patience).await;
+            let deadline = self.turn.at_most(deadline + patience);
+            return self.pace.redeem(told, deadline).await;
         }
         if self.tries.begun() {
             return self.pace.turn_again(self.caller, deadline).await;
@@ -127,17 +128,21 @@ impl AwsKms {
         E: ProvideErrorMetadata,
         F: Future<Output = Result<T, SdkError<E, R>>>,
     {
-        let mut deadline = Instant::now() + self.timeout();
+        let deadline = || {
+            let deadline = Instant::now() + self.timeout();
+            line.map_or(deadline, |line| line.turn.at_most(deadline))
+        };
+        let mut until = deadline();
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut attempt = 0;
         loop {
             attempt += 1;
             self.breaker.pass()?;
             if let Some(line) = line {
-                line.wait(deadline.saturating_duration_since(Instant::now()))
+                line.wait(until.saturating_duration_since(Instant::now()))
                     .await?;
                 if attempt == 1 {
-                    deadline = Instant::now() + self.timeout();
+                    until = deadline();
                 }
                 line.tries.count();
             }
@@ -162,7 +167,7 @@ impl AwsKms {
                 Trouble::KeyAway(error) | Trouble::Away(error) => error,
             };
             let wait = pauses.draw();
-            if attempt >= self.settings.attempts || Instant::now() + wait >= deadline {
+            if attempt >= self.settings.attempts || Instant::now() + wait >= until {
                 return Err(error);
             }
             tracing::debug!(key.id = %id, attempt, %error, "KMS is asked again");

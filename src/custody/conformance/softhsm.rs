@@ -98,6 +98,8 @@ impl SoftHsm {
             sessions: 4,
             queue: 1024,
             timeout_ms: 5000,
+            call_timeout_ms: 2000,
+            replacements: 4,
         }
     }
 

@@ -38,6 +38,7 @@ mod adoption;
 #[cfg(test)]
 mod adoption_tests;
 mod attributes;
+mod crew;
 #[cfg(test)]
 mod fault_tests;
 mod module;
@@ -87,6 +88,13 @@ pub struct Settings {
     /// How long an operation may take, waiting included, in milliseconds. Making a key may take longer.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// How long one call into the module may take before it counts as hanging, in milliseconds. More
+    /// than the slowest signature, and less than callers wait.
+    #[serde(default = "default_call_timeout_ms")]
+    pub call_timeout_ms: u64,
+    /// How many threads may be lost in calls that hang, each replaced by another.
+    #[serde(default = "default_replacements")]
+    pub replacements: usize,
 }
 
 fn default_sessions() -> usize {
@@ -99,6 +107,14 @@ fn default_queue() -> usize {
 
 fn default_timeout_ms() -> u64 {
     5000
+}
+
+fn default_call_timeout_ms() -> u64 {
+    2000
+}
+
+fn default_replacements() -> usize {
+    4
 }
 
 impl Settings {
@@ -126,8 +142,8 @@ impl Pkcs11 {
     ///
     /// It fails at once where the library, the token or the PIN is wrong: what a start must tell.
     pub async fn open(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
-        if settings.sessions == 0 || settings.queue == 0 {
-            let why = "sessions and queue must be at least 1";
+        if settings.sessions == 0 || settings.queue == 0 || settings.call_timeout_ms == 0 {
+            let why = "sessions, queue and call_timeout_ms must be at least 1";
             return Err(CustodyError::Refused(why.into()));
         }
         let name = settings.token()?;
@@ -173,11 +189,19 @@ impl Pkcs11 {
 impl Custody for Pkcs11 {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
-        let Sign { key, payload, .. } = permit.get().action();
+        let Sign {
+            key,
+            payload,
+            tries,
+            ..
+        } = permit.get().action();
         payload.fits(key.place.algorithm)?;
-        let (key, payload) = (key.clone(), payload.clone());
+        let (key, payload, tries) = (key.clone(), payload.clone(), tries.clone());
         self.workers
-            .run(move |desk| object::sign(desk, &key, &payload))
+            .run(move |desk| {
+                tries.count();
+                object::sign(desk, &key, &payload)
+            })
             .await
     }
 
@@ -261,6 +285,10 @@ impl Custody for Pkcs11 {
 
     fn evidence(&self) -> Evidence {
         Evidence::Claimed
+    }
+
+    async fn ready(&self) -> Result<(), CustodyError> {
+        self.workers.ready()
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

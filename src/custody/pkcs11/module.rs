@@ -2,8 +2,8 @@
 //!
 //! Every call into it is registered, so that a rebuild happens only while nothing is inside, and a
 //! call that does not come back is seen. Such a call cannot be cancelled: the module is marked down
-//! and answers at once that it is, until the call returns. A call that never returns needs a restart;
-//! running the module out of process (`p11-kit server`), where it can be killed, is what is left.
+//! and everybody hears at once that it is, until one who looks finds that it answers others, or until
+//! the call returns. While a call is lost in it the module is not rebuilt.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,9 +34,16 @@ struct State {
     /// Grows with each initialization. A session or handle of an earlier one is void.
     generation: u64,
     phase: Phase,
-    /// Calls inside the module, by number, and when each should be back.
-    inside: BTreeMap<u64, Instant>,
+    /// Calls inside the module, by number.
+    inside: BTreeMap<u64, Inside>,
     calls: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Inside {
+    back_by: Instant,
+    /// It was not, and nobody waits for it.
+    lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +115,28 @@ impl Module {
     pub(super) fn enter(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
         let mut state = self.state();
         state.open()?;
+        Ok(self.let_in(&mut state, back_by))
+    }
+
+    /// The same for one who looks whether a module that left a call hanging answers others.
+    pub(super) fn enter_to_look(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
+        let mut state = self.state();
+        if state.phase != Phase::Down || !state.lost_one() {
+            state.open()?;
+        }
+        Ok(self.let_in(&mut state, back_by))
+    }
+
+    fn let_in(&self, state: &mut State, back_by: Instant) -> Call<'_> {
         state.calls += 1;
         let number = state.calls;
-        state.inside.insert(number, back_by);
-        Ok(Call {
+        let lost = false;
+        state.inside.insert(number, Inside { back_by, lost });
+        Call {
             module: self,
             number,
             generation: state.generation,
-        })
+        }
     }
 
     /// Whether it makes sense to ask at all: up, or down and free to be rebuilt.
@@ -125,16 +146,39 @@ impl Module {
             .map_or_else(|c| c.can_rebuild, |()| true)
     }
 
-    /// Marks the module down if a call is inside for longer than it should be. Called by those who
-    /// stopped waiting.
-    pub(super) fn suspect_a_hang(&self, now: Instant) {
+    /// Whether calls may enter.
+    pub(super) fn is_up(&self) -> bool {
+        self.state().phase == Phase::Up
+    }
+
+    /// Gives up calls that are inside for longer than they should be, and marks the module down if
+    /// there are any. Called by those who stopped waiting.
+    pub(super) fn suspect_a_hang(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let late = state.inside.values().any(|back_by| *back_by <= now);
-        if late && state.phase == Phase::Up {
-            state.phase = Phase::Down;
+        let late = |inside: &&mut Inside| !inside.lost && inside.back_by <= now;
+        let lost = state.inside.values_mut().filter(late);
+        let lost = lost.map(|inside| inside.lost = true).count();
+        if lost > 0 {
+            if state.phase == Phase::Up {
+                state.phase = Phase::Down;
+            }
             tracing::error!(
                 custody.module = %self.path.display(),
-                "a call into the PKCS#11 module hangs; it is down until the call returns"
+                calls = lost,
+                "a call into the PKCS#11 module hangs; it is down until it answers others"
+            );
+        }
+        lost > 0
+    }
+
+    /// It answered one who looked, though a call is lost in it.
+    pub(super) fn answered(&self, generation: u64) {
+        let mut state = self.state();
+        if state.phase == Phase::Down && state.generation == generation && state.lost_one() {
+            state.phase = Phase::Up;
+            tracing::warn!(
+                custody.module = %self.path.display(),
+                "the PKCS#11 module answers others than the call that hangs"
             );
         }
     }
@@ -152,6 +196,11 @@ impl Module {
         if state.generation != generation {
             return Ok(());
         }
+        let hangs = || NotRebuilt::Failed("a call into the PKCS#11 module hangs".into());
+        if state.lost_one() {
+            state.phase = Phase::Down;
+            return Err(hangs());
+        }
         state.phase = Phase::Rebuilding;
         let (mut state, _) = self
             .left
@@ -159,9 +208,7 @@ impl Module {
             .unwrap_or_else(PoisonError::into_inner);
         if !state.inside.is_empty() {
             state.phase = Phase::Down;
-            return Err(NotRebuilt::Failed(
-                "a call into the PKCS#11 module hangs".into(),
-            ));
+            return Err(hangs());
         }
         drop(state); // those who ask meanwhile hear at once that it is being rebuilt
 
@@ -194,6 +241,11 @@ impl Module {
 }
 
 impl State {
+    /// Whether a call does not come back.
+    fn lost_one(&self) -> bool {
+        self.inside.values().any(|inside| inside.lost)
+    }
+
     fn open(&self) -> Result<(), Closed> {
         let closed = |can_rebuild| Closed {
             can_rebuild,

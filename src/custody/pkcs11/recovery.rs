@@ -1,5 +1,5 @@
 //! What to do after a device's error: the rungs of the recovery ladder, and the breaker that keeps
-//! everybody off it for a while. Pure.
+//! everybody off it until it answers. Pure.
 //!
 //! # Why
 //! Modules disagree about codes: a stale key is `OBJECT_HANDLE_INVALID` to one and
@@ -24,8 +24,10 @@ pub(super) enum Step {
     Rebuild,
     /// The PIN is wrong. Never again until a restart: tokens count.
     PinRefused,
-    /// The device is out of something that a rebuild does not give back.
+    /// No session is left for us; those that are open go on.
     GiveUp,
+    /// The device, or its library, is out of memory, which a rebuild does not give back.
+    OutOfMemory,
     /// The device works and says no.
     Refuse,
     /// The device's answer could not be read.
@@ -64,7 +66,8 @@ pub(super) fn step(error: &Error) -> Step {
         | RvError::PinExpired
         | RvError::PinLocked
         | RvError::UserPinNotInitialized => Step::PinRefused,
-        RvError::SessionCount | RvError::DeviceMemory | RvError::HostMemory => Step::GiveUp,
+        RvError::SessionCount => Step::GiveUp,
+        RvError::DeviceMemory | RvError::HostMemory => Step::OutOfMemory,
         _ => Step::Refuse,
     }
 }
@@ -77,11 +80,11 @@ pub(super) fn brief(error: &Error) -> String {
     }
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Keeps callers away from a device that is down: after each failure one of them may look again, and
-/// the pause before that doubles.
+/// Keeps callers away from a device that is down. A worker that has nothing to do looks again, not a
+/// request: after each failure the pause before that doubles.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
@@ -92,31 +95,74 @@ pub(super) struct Breaker {
 struct Open {
     why: String,
     look_again: Instant,
+    /// Since when somebody looks.
+    looking: Option<Instant>,
+}
+
+/// Whether to look now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody else does.
+    Now,
+    /// The last one who did has not come back.
+    NowForAnother,
+    /// Not now.
+    Later,
 }
 
 impl Breaker {
-    /// Lets a call through, or says why the device is down. While it is down, the one who is let
-    /// through is the probe: the others wait for another pause.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), String> {
-        let pause = self.pause();
-        match &mut self.open {
-            None => Ok(()),
-            Some(open) if now < open.look_again => Err(open.why.clone()),
-            Some(open) => {
-                open.look_again = now + pause;
-                Ok(())
-            }
-        }
+    /// Lets a call through, or says why the device is down.
+    pub(super) fn admit(&self) -> Result<(), String> {
+        self.open
+            .as_ref()
+            .map_or(Ok(()), |open| Err(open.why.clone()))
     }
 
     /// The device failed in spite of the ladder.
     pub(super) fn trip(&mut self, now: Instant, why: String) {
         self.failures = self.failures.saturating_add(1);
         let look_again = now + self.pause();
-        self.open = Some(Open { why, look_again });
+        self.open = Some(Open {
+            why,
+            look_again,
+            looking: None,
+        });
     }
 
-    /// The device answered.
+    /// The module may answer others than the one it left waiting: look at once.
+    pub(super) fn trip_to_look(&mut self, now: Instant, why: &str) {
+        self.open.get_or_insert_with(|| Open {
+            why: why.to_owned(),
+            look_again: now,
+            looking: None,
+        });
+    }
+
+    /// When somebody should look: who looks and is not back after `patience` is given up.
+    pub(super) fn next_look(&self, patience: Duration) -> Option<Instant> {
+        let open = self.open.as_ref()?;
+        let back_by = open.looking.map(|since| since + patience);
+        Some(back_by.unwrap_or(open.look_again))
+    }
+
+    /// One of those who ask is to look.
+    pub(super) fn look(&mut self, now: Instant, patience: Duration) -> Look {
+        let due = self.next_look(patience).is_some_and(|at| at <= now);
+        match &mut self.open {
+            Some(open) if due => match open.looking.replace(now) {
+                None => Look::Now,
+                Some(_) => Look::NowForAnother,
+            },
+            _ => Look::Later,
+        }
+    }
+
+    /// It was looked at, and answers. How often it failed is remembered until it has done some work.
+    pub(super) fn answers(&mut self) {
+        self.open = None;
+    }
+
+    /// The device did some work.
     pub(super) fn close(&mut self) {
         *self = Self::default();
     }
@@ -151,24 +197,35 @@ mod tests {
     }
 
     #[test]
-    fn an_open_breaker_lets_one_look_after_each_pause_and_the_pause_grows() {
+    fn one_looks_after_each_pause_and_the_pause_grows_until_there_is_work() {
+        const PATIENCE: Duration = Duration::from_secs(2);
         let start = Instant::now();
         let mut breaker = Breaker::default();
-        assert_eq!(breaker.admit(start), Ok(()));
+        assert_eq!(breaker.admit(), Ok(()));
+        assert_eq!(breaker.next_look(PATIENCE), None);
         breaker.trip(start, "gone".into());
-        assert_eq!(breaker.admit(start), Err("gone".into()));
-        let later = start + FIRST_PAUSE;
-        assert_eq!(breaker.admit(later), Ok(()), "the probe");
-        assert_eq!(breaker.admit(later), Err("gone".into()), "only one");
+        assert_eq!(breaker.admit(), Err("gone".into()));
+        assert_eq!(breaker.look(start, PATIENCE), Look::Later);
+        let due = start + FIRST_PAUSE;
+        assert_eq!(breaker.next_look(PATIENCE), Some(due));
+        assert_eq!(breaker.look(due, PATIENCE), Look::Now);
+        assert_eq!(breaker.look(due, PATIENCE), Look::Later, "only one");
+        assert!(breaker.admit().is_err(), "and no caller meanwhile");
+        assert_eq!(breaker.look(due + PATIENCE, PATIENCE), Look::NowForAnother);
 
-        breaker.trip(later, "gone".into());
-        assert!(breaker.admit(later + FIRST_PAUSE).is_err());
-        assert!(breaker.admit(later + FIRST_PAUSE * 2).is_ok());
+        breaker.answers();
+        assert_eq!(breaker.admit(), Ok(()));
+        breaker.trip(due, "gone".into());
+        assert_eq!(breaker.next_look(PATIENCE), Some(due + FIRST_PAUSE * 2));
         for _ in 0..100 {
-            breaker.trip(later, "gone".into());
+            breaker.trip(due, "gone".into());
         }
-        assert!(breaker.admit(later + LONGEST_PAUSE).is_ok());
+        assert_eq!(breaker.next_look(PATIENCE), Some(due + LONGEST_PAUSE));
         breaker.close();
-        assert_eq!(breaker.admit(later), Ok(()));
+        breaker.trip(due, "gone".into());
+        assert_eq!(breaker.next_look(PATIENCE), Some(due + FIRST_PAUSE));
+        breaker.close();
+        breaker.trip_to_look(due, "a call hangs");
+        assert_eq!(breaker.look(due, PATIENCE), Look::Now, "at once");
     }
 }

@@ -273,6 +273,8 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
             sessions: 1,
             queue: 1,
             timeout_ms: 300,
+            call_timeout_ms: 200,
+            replacements: 0,
             ..softhsm.settings()
         };
         let token = Pkcs11::open("hsm", settings).await.unwrap();

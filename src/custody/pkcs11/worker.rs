@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use tokio::sync::oneshot;
 
+use super::crew::Crew;
 use super::module::{Call, Closed, Module, NotRebuilt};
-use super::recovery::{Breaker, Step, brief, step};
+use super::object;
+use super::recovery::{Breaker, Look, Step, brief, step};
 use super::token::{Token, close};
 use crate::custody::CustodyError;
 use crate::id::KeyId;
@@ -84,6 +86,9 @@ impl Desk<'_> {
     }
 }
 
+/// So often a worker that has nothing to do sees whether somebody has to look after the device.
+const IDLE: Duration = Duration::from_secs(1);
+
 type Job = Box<dyn FnOnce(&mut Worker) -> Next + Send>;
 
 /// What a worker does after a job.
@@ -102,6 +107,9 @@ enum Outcome<T, W> {
     HandedBack(W),
 }
 
+/// After a call was due, before it counts as hanging: it is entered a little after it is begun.
+const SLACK: Duration = Duration::from_millis(20);
+
 /// The threads of one backend. They end when this is dropped.
 pub(super) struct Workers {
     queue: Sender<Job>,
@@ -113,13 +121,21 @@ struct Shared {
     module: Arc<Module>,
     token: Token,
     breaker: Mutex<Breaker>,
+    crew: Crew,
+    /// What is to be done.
+    jobs: Receiver<Job>,
     timeout: Duration,
     /// Workers that take jobs. At least one stays.
     working: AtomicUsize,
+    /// How long a call may take before it counts as hanging.
+    call_timeout: Duration,
 }
 
 struct Worker {
     shared: Arc<Shared>,
+    number: u64,
+    /// It looks whether the device is back.
+    looks: bool,
     /// Thrown away after every error: a failed operation may have stayed open in it.
     seat: Option<Seat>,
 }
@@ -137,19 +153,14 @@ impl Workers {
             module,
             token,
             breaker: Mutex::default(),
+            crew: Crew::new(settings.replacements),
+            jobs,
             timeout: Duration::from_millis(settings.timeout_ms),
             working: AtomicUsize::new(settings.sessions),
+            call_timeout: Duration::from_millis(settings.call_timeout_ms),
         });
-        for number in 0..settings.sessions {
-            let worker = Worker {
-                shared: Arc::clone(&shared),
-                seat: None,
-            };
-            let jobs = jobs.clone();
-            std::thread::Builder::new()
-                .name(format!("pkcs11-{number}"))
-                .spawn(move || worker.serve(&jobs))
-                .map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
+        for _ in 0..settings.sessions {
+            shared.hire()?;
         }
         Ok(Self { queue, shared })
     }
@@ -159,30 +170,64 @@ impl Workers {
         &self,
         work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, CustodyError> {
-        self.run_within(self.shared.timeout, work).await
+        let shared = &self.shared;
+        self.done(shared.timeout, shared.call_timeout, work).await
     }
 
-    /// Does `work` at some desk. Recovery may do it again, so it must be safe to repeat after an error.
+    /// Does `work` at some desk, where one call may take all of this time.
     pub(super) async fn run_within<T: Send + 'static>(
         &self,
         within: Duration,
+        work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, CustodyError> {
+        self.done(within, within, work).await
+    }
+
+    /// Says at once that nothing would be done now, as far as that is known.
+    pub(super) fn ready(&self) -> Result<(), CustodyError> {
+        self.shared.admit()?;
+        if !self.shared.module.is_up() {
+            self.shared.look("the PKCS#11 module is down");
+            self.nudge();
+            return Err(down());
+        }
+        // The rest of the queue is for those who were told that it is ready.
+        let most = self.queue.capacity().unwrap_or(usize::MAX);
+        if self.queue.len() >= most - most / 4 {
+            return Err(CustodyError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Recovery may do the work again, so it must be safe to repeat after an error.
+    async fn done<T: Send + 'static>(
+        &self,
+        within: Duration,
+        call: Duration,
         work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, CustodyError> {
         self.shared.admit()?;
         let by = Instant::now() + within;
         let mut work = work;
         loop {
-            let (answer, answered) = oneshot::channel();
+            let (begin, begun) = oneshot::channel();
+            let (answer, mut answered) = oneshot::channel();
             let job = Box::new(move |worker: &mut Worker| {
+                let _ = begin.send(());
+                let is_wanted = || !answer.is_closed();
                 // Nobody waits for this any more, so it is not done: a late signature is a lost one.
-                if answer.is_closed() {
+                if !is_wanted() {
                     return Next::Stay;
                 }
-                if worker.has_no_session(by, within) {
-                    let _ = answer.send(Outcome::HandedBack(work));
-                    return Next::Leave;
-                }
-                let _ = answer.send(Outcome::Done(worker.climb(by, within, &work)));
+                let done = match worker.shared.admit() {
+                    Ok(()) if worker.has_no_session(call) => {
+                        let _ = answer.send(Outcome::HandedBack(work));
+                        return Next::Leave;
+                    }
+                    Ok(()) => worker.climb(by, call, &work, &is_wanted),
+                    Err(away) => Err(away),
+                };
+                let _ = answer.send(Outcome::Done(done));
                 Next::Stay
             });
             self.queue.try_send(job).map_err(|error| match error {
@@ -191,13 +236,20 @@ impl Workers {
                     CustodyError::Unavailable("no worker is left".into())
                 }
             })?;
-            match tokio::time::timeout_at(by.into(), answered).await {
-                Ok(Ok(Outcome::Done(result))) => return result,
-                Ok(Ok(Outcome::HandedBack(unbegun))) => work = unbegun,
-                // The worker panicked: the outcome is unknown.
-                Ok(Err(_)) => return Err(CustodyError::TimedOut),
+            let done = async {
+                let _ = begun.await;
+                match tokio::time::timeout(call + SLACK, &mut answered).await {
+                    Err(_) if !self.suspect_a_hang() => (&mut answered).await.ok(), // it climbs the ladder
+                    Err(_) => None,
+                    Ok(answer) => answer.ok(), // else the worker panicked: the outcome is unknown
+                }
+            };
+            match tokio::time::timeout_at(by.into(), done).await {
+                Ok(Some(Outcome::Done(result))) => return result,
+                Ok(Some(Outcome::HandedBack(unbegun))) => work = unbegun,
+                Ok(None) => return Err(CustodyError::TimedOut),
                 Err(_) => {
-                    self.shared.module.suspect_a_hang(Instant::now());
+                    self.suspect_a_hang();
                     return Err(CustodyError::TimedOut);
                 }
             }
@@ -208,6 +260,19 @@ impl Workers {
     #[cfg(test)]
     pub(super) fn working(&self) -> usize {
         self.shared.working.load(Ordering::Relaxed)
+    }
+
+    fn suspect_a_hang(&self) -> bool {
+        let hangs = self.shared.suspect_a_hang();
+        if hangs {
+            self.nudge();
+        }
+        hangs
+    }
+
+    /// Wakes a worker, which sees that somebody has to look.
+    fn nudge(&self) {
+        let _ = self.queue.try_send(Box::new(|_| Next::Stay));
     }
 
     /// Held by those who generate, one at a time in the process.
@@ -222,12 +287,48 @@ impl Shared {
         if self.token.pin_refused() {
             return Err(CustodyError::PinRefused);
         }
-        if !self.module.answers() {
-            let why = "the PKCS#11 module is down";
-            return Err(CustodyError::Unavailable(why.into()));
+        let admitted = self.breaker(|breaker| breaker.admit());
+        admitted.map_err(CustodyError::Unavailable)?;
+        if self.module.answers() {
+            Ok(())
+        } else {
+            Err(down())
         }
-        let admitted = self.breaker(|breaker| breaker.admit(Instant::now()));
-        admitted.map_err(CustodyError::Unavailable)
+    }
+
+    /// Starts another worker.
+    fn hire(self: &Arc<Self>) -> Result<(), CustodyError> {
+        let worker = Worker {
+            shared: Arc::clone(self),
+            number: self.crew.join(),
+            looks: false,
+            seat: None,
+        };
+        let thread = std::thread::Builder::new().name(format!("pkcs11-{}", worker.number));
+        let started = thread.spawn(move || worker.serve());
+        started.map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
+        Ok(())
+    }
+
+    /// Gives up calls that should be back, and replaces whoever is in them. Whether there are any.
+    fn suspect_a_hang(self: &Arc<Self>) -> bool {
+        let now = Instant::now();
+        let module_hangs = self.module.suspect_a_hang(now);
+        let given_up = self.crew.give_up(now);
+        if module_hangs || given_up > 0 {
+            self.look("a call into the PKCS#11 module hangs");
+        }
+        for _ in 0..given_up {
+            if let Err(error) = self.hire() {
+                tracing::error!(custody.backend = self.backend, %error, "a lost worker is not replaced");
+            }
+        }
+        module_hangs || given_up > 0
+    }
+
+    /// Has a worker look whether the device answers; until then it is down.
+    fn look(&self, why: &str) {
+        self.breaker(|breaker| breaker.trip_to_look(Instant::now(), why));
     }
 
     /// Counts one worker less, if there are more than `most`; one stays in any case.
@@ -269,11 +370,22 @@ impl Drop for Shared {
 }
 
 impl Worker {
-    fn serve(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
+    fn serve(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let look = shared.breaker(|it| it.next_look(shared.call_timeout));
+            let look = look.unwrap_or_else(|| Instant::now() + IDLE);
+            let job: Job = match shared.jobs.recv_deadline(look) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => Box::new(Self::look),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             match catch_unwind(AssertUnwindSafe(|| job(&mut self))) {
                 Ok(Next::Stay) => {}
-                Ok(Next::Leave) => break,
+                Ok(Next::Leave) => {
+                    shared.crew.leave(self.number);
+                    break;
+                }
                 Err(_) => {
                     tracing::error!(
                         custody.backend = self.shared.backend,
@@ -282,8 +394,10 @@ impl Worker {
                     self.seat = None;
                 }
             }
+            if shared.crew.is_replaced(self.number) {
+                break;
+            }
         }
-        let shared = Arc::clone(&self.shared);
         if let (Some(seat), Ok(call)) = (
             self.seat.take(),
             shared.module.enter(Instant::now() + shared.timeout),
@@ -295,7 +409,7 @@ impl Worker {
 
     /// Whether the token has no session for this worker, and others go on without it. A token says so
     /// beforehand, or refuses one more. A worker that sits stays.
-    fn has_no_session(&mut self, by: Instant, within: Duration) -> bool {
+    fn has_no_session(&mut self, patience: Duration) -> bool {
         if self.seat.is_some() {
             return false;
         }
@@ -304,11 +418,14 @@ impl Worker {
         if shared.goes_on_without_one(allowed) {
             return true;
         }
-        // As in `climb`: work that waited long still gets time of its own.
-        let Ok(call) = shared.module.enter(by.max(Instant::now() + within / 2)) else {
+        let back_by = Instant::now() + patience;
+        let Ok(call) = shared.module.enter(back_by) else {
             return false;
         };
-        match sit_down(&shared.token, &call) {
+        shared.crew.is_inside(self.number, Some(back_by));
+        let seat = sit_down(&shared.token, &call);
+        shared.crew.is_inside(self.number, None);
+        match seat {
             Ok(seat) => {
                 self.seat = Some(seat);
                 false
@@ -320,42 +437,77 @@ impl Worker {
         }
     }
 
+    /// Looks whether the device is back, if it is time to.
+    fn look(&mut self) -> Next {
+        let shared = Arc::clone(&self.shared);
+        let patience = shared.call_timeout;
+        let now = Instant::now();
+        match shared.breaker(|breaker| breaker.look(now, patience)) {
+            Look::Later => return Next::Stay,
+            Look::Now => {}
+            Look::NowForAnother => drop(shared.suspect_a_hang()),
+        }
+        self.looks = true;
+        let found = self.climb(
+            now + patience,
+            patience,
+            &|desk| {
+                object::healthy(desk)?;
+                Ok(desk.call.generation())
+            },
+            &|| true,
+        );
+        self.looks = false;
+        match found {
+            Ok(generation) => {
+                shared.module.answered(generation);
+                shared.breaker(Breaker::answers);
+                tracing::warn!(custody.backend = shared.backend, "the token answers again");
+            }
+            Err(error) => {
+                let why = error.to_string();
+                shared.breaker(|breaker| breaker.trip(Instant::now(), why));
+            }
+        }
+        Next::Stay
+    }
+
     /// Does `work`, and on errors climbs the ladder: each rung once, then the token is down.
     fn climb<T>(
         &mut self,
         by: Instant,
-        within: Duration,
+        patience: Duration,
         work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<T, CustodyError> {
         let shared = Arc::clone(&self.shared);
         let mut climbed = Vec::new();
         loop {
-            // Work that waited long in the queue still gets time of its own before it counts as hung.
-            let back_by = by.max(Instant::now() + within / 2);
+            let back_by = Instant::now() + patience;
             let (generation, fault) = match self.once(back_by, work) {
                 Ok(done) => {
-                    shared.breaker(Breaker::close);
+                    self.did_some_work();
                     return Ok(done);
                 }
                 Err(failed) => failed,
             };
             let (mut rung, why) = match fault {
                 Fault::Final(error) => {
-                    shared.breaker(Breaker::close); // the device answered
+                    self.did_some_work(); // the device answered
                     return Err(error);
                 }
                 Fault::Closed(closed) if !closed.can_rebuild => {
-                    let why = "the PKCS#11 module is down or being initialized again";
-                    return Err(CustodyError::Unavailable(why.into()));
+                    return Err(down());
                 }
                 Fault::Closed(_) => (Step::Rebuild, "the PKCS#11 module is down".into()),
                 Fault::Absent(why) => (Step::Rebuild, why),
                 Fault::Device(error) => (step(&error), brief(&error)),
             };
-            if matches!(rung, Step::NewSession | Step::Login) && climbed.contains(&rung) {
+            let is_small = matches!(rung, Step::FindAgain | Step::NewSession | Step::Login);
+            if is_small && climbed.contains(&rung) {
                 rung = Step::Rebuild;
             }
-            let again = climbed.contains(&rung) || Instant::now() >= by;
+            let again = climbed.contains(&rung) || Instant::now() >= by || !is_wanted();
             climbed.push(rung);
             tracing::warn!(
                 custody.backend = shared.backend,
@@ -368,11 +520,12 @@ impl Worker {
                 Step::Refuse => return Err(CustodyError::Refused(why)),
                 Step::Nonsense => return Err(CustodyError::Nonsense(why)),
                 Step::GiveUp => return Err(CustodyError::Unavailable(why)),
+                Step::OutOfMemory => return Err(shared.down(why)),
                 Step::Rebuild if again => return Err(shared.down(why)),
                 _ if again => return Err(CustodyError::Unavailable(why)),
                 Step::FindAgain | Step::NewSession => {}
                 Step::Login => self.login(back_by),
-                Step::Rebuild => match shared.module.rebuild(generation, shared.timeout) {
+                Step::Rebuild => match shared.module.rebuild(generation, shared.call_timeout) {
                     Ok(()) => {}
                     Err(NotRebuilt::Elsewhere) => return Err(CustodyError::Unavailable(why)),
                     Err(NotRebuilt::Failed(error)) => {
@@ -383,6 +536,12 @@ impl Worker {
         }
     }
 
+    fn did_some_work(&self) {
+        if !self.looks {
+            self.shared.breaker(Breaker::close);
+        }
+    }
+
     /// Does `work` once, inside a call. Also tells the generation in which it failed.
     fn once<T>(
         &mut self,
@@ -390,23 +549,39 @@ impl Worker {
         work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
     ) -> Result<T, (u64, Fault)> {
         let shared = Arc::clone(&self.shared);
-        let entered = shared.module.enter(back_by);
+        let entered = if self.looks {
+            shared.module.enter_to_look(back_by)
+        } else {
+            shared.module.enter(back_by)
+        };
         let call = entered.map_err(|closed| (closed.generation, Fault::Closed(closed)))?;
         let generation = call.generation();
+        shared.crew.is_inside(self.number, Some(back_by));
+        let done = self.at_desk(&call, work);
+        shared.crew.is_inside(self.number, None);
+        done.map_err(|fault| (generation, fault))
+    }
+
+    fn at_desk<T>(
+        &mut self,
+        call: &Call<'_>,
+        work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let token = &self.shared.token;
         let mut seat = match self.seat.take() {
-            Some(seat) if seat.generation == generation => seat,
-            _ => sit_down(&shared.token, &call).map_err(|fault| (generation, fault))?,
+            Some(seat) if seat.generation == call.generation() => seat,
+            _ => sit_down(token, call)?,
         };
         let done = work(&mut Desk {
-            call: &call,
-            token: &shared.token,
+            call,
+            token,
             seat: &mut seat,
         });
         match &done {
             Ok(_) | Err(Fault::Final(_)) if !seat.worn => self.seat = Some(seat),
             Ok(_) | Err(_) => close(seat.session),
         }
-        done.map_err(|fault| (generation, fault))
+        done
     }
 
     /// Logs in again. If that fails, so will the next try, which tells why.
@@ -417,6 +592,10 @@ impl Worker {
             tracing::debug!(?fault, "the login failed");
         }
     }
+}
+
+fn down() -> CustodyError {
+    CustodyError::Unavailable("the PKCS#11 module is down or being initialized again".into())
 }
 
 fn sit_down(token: &Token, call: &Call<'_>) -> Result<Seat, Fault> {

@@ -1,0 +1,113 @@
+//! Who works at a token, and who is lost in a call that does not come back.
+//!
+//! A call cannot be cancelled, so its thread is given up and another takes its place, up to a number:
+//! each keeps a session and a stack. One that comes back after all finds its place taken, and ends.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The threads of one backend.
+pub(super) struct Crew {
+    places: Mutex<Places>,
+    /// How many may be lost at a time.
+    most_lost: usize,
+}
+
+#[derive(Default)]
+struct Places {
+    next: u64,
+    taken: BTreeMap<u64, Place>,
+}
+
+#[derive(Default)]
+struct Place {
+    /// When the call that it is in should be back.
+    back_by: Option<Instant>,
+    lost: bool,
+}
+
+impl Crew {
+    pub(super) fn new(most_lost: usize) -> Self {
+        Self {
+            places: Mutex::default(),
+            most_lost,
+        }
+    }
+
+    /// A place for one more; its number.
+    pub(super) fn join(&self) -> u64 {
+        let mut places = self.places();
+        places.next += 1;
+        let number = places.next;
+        places.taken.insert(number, Place::default());
+        number
+    }
+
+    /// It goes into a call, or is back from it.
+    pub(super) fn is_inside(&self, number: u64, back_by: Option<Instant>) {
+        if let Some(place) = self.places().taken.get_mut(&number) {
+            place.back_by = back_by;
+        }
+    }
+
+    /// Gives up those who should be back by now; how many are to be replaced.
+    pub(super) fn give_up(&self, now: Instant) -> usize {
+        let mut places = self.places();
+        let lost = places.taken.values().filter(|place| place.lost).count();
+        let late = places
+            .taken
+            .values_mut()
+            .filter(|place| !place.lost && place.back_by.is_some_and(|back_by| back_by <= now));
+        let mut given_up = 0;
+        for place in late.take(self.most_lost.saturating_sub(lost)) {
+            place.lost = true;
+            given_up += 1;
+        }
+        given_up
+    }
+
+    /// It ends by itself.
+    pub(super) fn leave(&self, number: u64) {
+        self.places().taken.remove(&number);
+    }
+
+    /// Whether somebody else has its place. Then it ends.
+    pub(super) fn is_replaced(&self, number: u64) -> bool {
+        let mut places = self.places();
+        let lost = places.taken.get(&number).is_none_or(|place| place.lost);
+        if lost {
+            places.taken.remove(&number);
+        }
+        lost
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_is_late_is_replaced_once_and_only_so_many() {
+        let (crew, now) = (Crew::new(2), Instant::now());
+        let numbers: Vec<_> = (0..4).map(|_| crew.join()).collect();
+        for number in &numbers[..3] {
+            crew.is_inside(*number, Some(now));
+        }
+        crew.is_inside(numbers[3], Some(now + Duration::from_secs(1)));
+        assert_eq!(crew.give_up(now), 2);
+        assert_eq!(crew.give_up(now), 0, "two are lost already");
+
+        crew.is_inside(numbers[0], None);
+        assert!(crew.is_replaced(numbers[0]), "it came back too late");
+        assert!(crew.is_replaced(numbers[0]));
+        assert_eq!(crew.give_up(now), 1, "there is room for another to be lost");
+        assert!(!crew.is_replaced(numbers[3]), "it is in time");
+    }
+}

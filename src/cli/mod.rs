@@ -14,6 +14,7 @@ mod doctor;
 mod due;
 mod exchange;
 mod explain;
+mod isolation;
 mod keys;
 mod migrate;
 mod rotations;
@@ -117,7 +118,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         // Starts itself anew before there is a thread.
         Command::Dev(options) => dev::run(&options),
-        command => block_on(execute(command)),
+        command => prepare(&command).and_then(|()| block_on(execute(command))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,6 +134,16 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
         .enable_all()
         .build()?
         .block_on(work)
+}
+
+/// For commands that open devices: this may start the program anew.
+fn prepare(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(file) => isolation::prepare(&file.load()?),
+        // The doctor says itself what is wrong with a file.
+        Command::Doctor(file) => file.load().map_or(Ok(()), |it| isolation::prepare(&it)),
+        _ => Ok(()),
+    }
 }
 
 async fn execute(command: Command) -> anyhow::Result<()> {

@@ -490,6 +490,7 @@ impl CustodyError {
             | Self::Nonsense(_)
             | Self::NotASignature(_)
             | Self::DoesNotOpen
+            | Self::SealingKeyMissing(_)
             | Self::WrongPayload(_) => false,
         }
     }

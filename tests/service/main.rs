@@ -20,6 +20,7 @@ mod builders;
 mod credentials;
 mod cryptoperiods;
 mod destruction;
+mod device_faults;
 mod documents;
 mod exchange;
 mod explain;

@@ -210,6 +210,11 @@ impl Proxy {
         faults.push_back((operation, times, fault));
     }
 
+    /// Whether anything is still to go wrong.
+    pub(crate) fn is_failing(&self) -> bool {
+        !self.state.faults.lock().unwrap().is_empty()
+    }
+
     /// Nothing goes wrong any more.
     pub(crate) fn heal(&self) {
         self.state.faults.lock().unwrap().clear();

@@ -100,6 +100,7 @@ impl SoftHsm {
             timeout_ms: 5000,
             call_timeout_ms: 2000,
             replacements: 4,
+            isolated: false,
         }
     }
 

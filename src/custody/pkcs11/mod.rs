@@ -4,7 +4,7 @@
 //! token's own word, read back; that "no such key" is said only by a token shown to be healthy; that
 //! a lost session, login or token is recovered from without a restart; and that nobody waits longer
 //! than the deadline. It **trusts** the module in our own process: a library that crashes takes the
-//! service with it. Where that is too much, run it behind `p11-kit server`.
+//! service with it. Where that is too much, run it in a process of its own (`isolation.rs`).
 //!
 //! # Why
 //! A session belongs to one thread, and calls block, so a few threads own sessions and async code
@@ -41,6 +41,7 @@ mod attributes;
 mod crew;
 #[cfg(test)]
 mod fault_tests;
+pub mod isolation;
 mod module;
 mod object;
 mod public;
@@ -92,6 +93,10 @@ pub struct Settings {
     /// than the slowest signature, and less than callers wait.
     #[serde(default = "default_call_timeout_ms")]
     pub call_timeout_ms: u64,
+    /// Whether the module runs in a process of its own, under p11-kit, where a call that hangs is ended
+    /// by killing it.
+    #[serde(default)]
+    pub isolated: bool,
     /// How many threads may be lost in calls that hang, each replaced by another.
     #[serde(default = "default_replacements")]
     pub replacements: usize,
@@ -148,8 +153,8 @@ impl Pkcs11 {
         }
         let name = settings.token()?;
         let pin = read_pin(&settings.pin_file)?;
-        let path = settings.module.clone();
-        let module = blocking(move || Module::shared(&path)).await?;
+        let (path, isolated) = (settings.module.clone(), settings.isolated);
+        let module = blocking(move || Module::open(&path, isolated)).await?;
         let token = Token::new(name, settings.read_only, pin);
         let opened = Self {
             backend: backend.to_owned(),

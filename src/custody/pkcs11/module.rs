@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11 as Context};
 use cryptoki::error::{Error, RvError};
 
+use super::isolation;
 use super::recovery::brief;
 use crate::custody::CustodyError;
 
@@ -23,6 +24,8 @@ static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Module>>>> = LazyLock::new(
 pub(super) struct Module {
     context: Context,
     path: PathBuf,
+    /// It is p11-kit's client, and the real one is in a process of its own.
+    isolated: bool,
     state: Mutex<State>,
     /// Signalled when a call leaves.
     left: Condvar,
@@ -82,6 +85,13 @@ pub(super) enum NotRebuilt {
 impl Module {
     /// Loads and initializes the library at `path`, or shares it if this process already has it.
     pub(super) fn shared(path: &Path) -> Result<Arc<Self>, CustodyError> {
+        Self::open(path, false)
+    }
+
+    /// The same, or p11-kit's client instead, which starts a process for it.
+    pub(super) fn open(path: &Path, isolated: bool) -> Result<Arc<Self>, CustodyError> {
+        let client = isolated.then(isolation::client).transpose()?;
+        let path = client.as_deref().unwrap_or(path);
         let unavailable = |error: String| {
             CustodyError::Unavailable(format!("PKCS#11 module {}: {error}", path.display()))
         };
@@ -98,6 +108,7 @@ impl Module {
         let module = Arc::new(Self {
             context,
             path: path.clone(),
+            isolated,
             state: Mutex::new(State {
                 generation: 1,
                 phase: Phase::Up,
@@ -168,6 +179,10 @@ impl Module {
                 "a call into the PKCS#11 module hangs; it is down until it answers others"
             );
         }
+        if lost > 0 && self.isolated {
+            let killed = isolation::kill();
+            tracing::warn!(processes = killed, "killed the process of the module");
+        }
         lost > 0
     }
 
@@ -197,7 +212,7 @@ impl Module {
             return Ok(());
         }
         let hangs = || NotRebuilt::Failed("a call into the PKCS#11 module hangs".into());
-        if state.lost_one() {
+        if state.lost_one() && !self.isolated {
             state.phase = Phase::Down;
             return Err(hangs());
         }

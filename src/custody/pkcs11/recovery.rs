@@ -81,7 +81,7 @@ pub(super) fn brief(error: &Error) -> String {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Keeps callers away from a device that is down. A worker that has nothing to do looks again, not a
 /// request: after each failure the pause before that doubles.

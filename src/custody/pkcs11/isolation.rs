@@ -1,0 +1,129 @@
+//! A module in a process of its own, where a call that hangs can be ended.
+//!
+//! p11-kit's client stands in for the module. It starts `p11-kit remote`, which loads the module, and
+//! speaks with it over a pipe. When the service ends, however it ends, the pipe does, and the child
+//! follows unless a call hangs in it; `C_Finalize` ends it, and killing it ends every call that is inside.
+//!
+//! # Why
+//! The client reads what to start from its environment, when it is loaded, and it is one library with
+//! one environment: so one module of a process can be isolated, and the command line starts the service
+//! anew with the variable set ([`address`]). p11-kit does one call at a time, and knows few mechanisms:
+//! no AES-GCM before 0.25, so nothing is sealed in such a device.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Settings;
+use crate::custody::CustodyError;
+
+/// The variable that p11-kit's client reads.
+pub const VARIABLE: &str = "P11_KIT_SERVER_ADDRESS";
+
+/// Where distributions put p11-kit's client.
+const CLIENTS: [&str; 6] = [
+    "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",
+    "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so",
+    "/usr/lib64/pkcs11/p11-kit-client.so",
+    "/usr/lib/pkcs11/p11-kit-client.so",
+    "/usr/local/lib/pkcs11/p11-kit-client.so",
+    "/opt/homebrew/lib/pkcs11/p11-kit-client.so",
+];
+
+/// What the [variable](VARIABLE) must say for these tokens; nothing where none is isolated.
+pub fn address<'a>(
+    tokens: impl Iterator<Item = &'a Settings>,
+) -> Result<Option<String>, CustodyError> {
+    let refused = |why: String| Err(CustodyError::Refused(why));
+    let isolated = tokens.filter(|token| token.isolated);
+    let modules: BTreeSet<&Path> = isolated.map(|token| token.module.as_path()).collect();
+    let mut modules = modules.into_iter();
+    let (Some(module), another) = (modules.next(), modules.next()) else {
+        return Ok(None);
+    };
+    if another.is_some() {
+        return refused("one module of a process can be isolated, and several are".into());
+    }
+    // p11-kit splits the command at blanks, and gives quotes a meaning.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    match module.to_str() {
+        Some(path) if path.chars().all(plain) => Ok(Some(format!("|p11-kit remote {path}"))),
+        _ => refused(format!(
+            "{}: no path for an isolated module",
+            module.display()
+        )),
+    }
+}
+
+/// p11-kit's client.
+pub(super) fn client() -> Result<PathBuf, CustodyError> {
+    let found = CLIENTS.iter().map(Path::new).find(|path| path.exists());
+    found.map(PathBuf::from).ok_or_else(|| {
+        let why = "isolated = true needs p11-kit-client.so (Debian: p11-kit, p11-kit-modules)";
+        CustodyError::Unavailable(why.into())
+    })
+}
+
+/// Kills the processes that run the module; how many there were.
+pub(super) fn kill() -> usize {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return 0;
+    };
+    let ours = rustix::process::getpid().as_raw_pid();
+    let pids = entries.filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        child_that_runs_a_module(&stat, ours)
+    });
+    // A child of ours keeps its number until it is waited for, and only the client waits for it.
+    pids.filter(|pid| kill_process(*pid, Signal::KILL).is_ok())
+        .count()
+}
+
+/// The process that this line of `/proc/PID/stat` tells of, if it is a child of ours for a module.
+fn child_that_runs_a_module(stat: &str, ours: i32) -> Option<Pid> {
+    let (pid, rest) = stat.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    let mut rest = rest.split(' ');
+    let (state, parent) = (rest.next()?, rest.next()?);
+    let runs = name == "p11-kit-remote" && state != "Z" && parent.parse() == Ok(ours);
+    runs.then_some(())?;
+    Pid::from_raw(pid.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(module: &str, isolated: bool) -> Settings {
+        let text = format!(
+            "module = '{module}'\ntoken_label = 'w'\npin_file = '/p'\nisolated = {isolated}\n"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn one_module_can_be_isolated_and_its_path_is_plain() {
+        let address = |tokens: &[Settings]| address(tokens.iter());
+        let (a, b) = ("/usr/lib/a-1.0.so", "/usr/lib/b.so");
+        assert_eq!(address(&[token(a, false)]).unwrap(), None);
+        let wanted = Some("|p11-kit remote /usr/lib/a-1.0.so".to_owned());
+        assert_eq!(address(&[token(a, true), token(b, false)]).unwrap(), wanted);
+        assert_eq!(address(&[token(a, true), token(a, true)]).unwrap(), wanted);
+        assert!(address(&[token(a, true), token(b, true)]).is_err());
+        for odd in ["/tmp/a b.so", "/tmp/a;b.so", "/tmp/\"a.so", "/tmp/$(a).so"] {
+            assert!(address(&[token(odd, true)]).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn only_a_living_child_of_ours_that_runs_a_module_is_killed() {
+        let child = |stat: &str| child_that_runs_a_module(stat, 7).map(Pid::as_raw_pid);
+        assert_eq!(child("12 (p11-kit-remote) S 7 12 7 0"), Some(12));
+        assert_eq!(child("12 (p11-kit-remote) S 8 12 7 0"), None);
+        assert_eq!(child("12 (p11-kit-remote) Z 7 12 7 0"), None);
+        assert_eq!(child("12 (postgres) S 7 12 7 0"), None);
+        assert_eq!(child("12 (x) (p11-kit-remote) S 8 7 7 0"), None);
+        assert_eq!(child(""), None);
+    }
+}

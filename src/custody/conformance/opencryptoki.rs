@@ -24,6 +24,9 @@ pub(crate) fn run(name: &str, body: impl AsyncFnOnce(Settings)) {
             sessions: 4,
             queue: 1024,
             timeout_ms: 5000,
+            call_timeout_ms: 2000,
+            replacements: 4,
+            isolated: false,
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         return runtime.block_on(body(settings));

@@ -634,8 +634,9 @@ pub(crate) async fn put_resealed(
     tx: &mut Tx,
 ) -> Result<bool, LedgerError> {
     let done = sqlx::query!(
-        "update credentials set version = $3, sealed_secret = $4, sealed_passphrase = $5
-         where id = $1 and version = $2 and sealed_in = $6",
+        "update credentials set version = $3, sealed_secret = $4, sealed_passphrase = $5,
+                sealed_in = $6
+         where id = $1 and version = $2",
         id,
         from,
         sealed.version,

@@ -58,6 +58,28 @@ impl Credential {
     }
 }
 
+impl Credential {
+    /// Whether what rests opens, and is this secret and passphrase.
+    pub(crate) async fn opens_to(&self, vault: &Vault, secret: &str, passphrase: &str) -> bool {
+        let Ok(device) = self.sealed.sealed_in.parse() else {
+            return false;
+        };
+        let rests = [
+            (Half::Secret, &self.sealed.secret, secret),
+            (Half::Passphrase, &self.sealed.passphrase, passphrase),
+        ];
+        for (half, sealed, text) in rests {
+            let (account, api_key) = (&self.account, &self.api_key);
+            let aad = associated_data(account, self.kind, api_key, self.sealed.version, half);
+            match vault.open(&device, &aad, sealed).await {
+                Ok(opened) if *opened == text.as_bytes() => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
 impl Resting {
     /// Opens both halves and seals them anew in the same device, as the next version. What came of it
     /// is opened once more and compared, for the row is the only copy.

@@ -49,7 +49,7 @@ pub use turn::{Pauses, Turn};
 pub use vault::Vault;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 /// What kind of key: the curve or the modulus length in bits.
 #[derive(

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, Place, RawSignature, Sign,
-    Wanted,
+    Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence, Generated, Place,
+    RawSignature, Sign, Wanted, pkcs11,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -140,6 +140,22 @@ impl Custody for Opening {
 
     fn evidence(&self) -> Evidence {
         Evidence::Claimed
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        self.device().await?.sealing_keys().await
+    }
+
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        pkcs11::sealed_under(sealed)
+    }
+
+    async fn make_sealing_key(&self) -> Result<String, CustodyError> {
+        self.device().await?.make_sealing_key().await
+    }
+
+    async fn destroy_sealing_key(&self, id: &str) -> Result<(), CustodyError> {
+        self.device().await?.destroy_sealing_key(id).await
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

@@ -11,6 +11,8 @@
 //! seen. Devices are asked before the transaction; a row that changed meanwhile is left to the next run.
 
 mod answers;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

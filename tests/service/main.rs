@@ -21,6 +21,7 @@ mod credentials;
 mod cryptoperiods;
 mod destruction;
 mod device_faults;
+mod device_sealing;
 mod documents;
 mod exchange;
 mod explain;

@@ -127,12 +127,22 @@ impl ApiKeys {
         how: How,
     ) -> Result<Credential, ApiKeyError> {
         let account = wish.wallet.account();
+        let (secret, passphrase) = (&received.secret, &received.passphrase);
+        let all = ledger::of_account(&account, self.ledger()).await?;
+        let known = all
+            .into_iter()
+            .find(|it| it.kind == Kind::Trading && it.api_key == received.api_key);
+        // What rests may be lost with its sealing key: then this is its only copy.
+        let lost = match known {
+            Some(known) if known.opens_to(&self.0.vault, secret, passphrase).await => None,
+            known => known.map(|known| (known.id, known.sealed.version)),
+        };
         let sealed = SealedPair::seal(
             &self.0.vault,
             &wish.wallet.key.backend,
             (&account, Kind::Trading, &received.api_key),
-            1,
-            (&received.secret, &received.passphrase),
+            lost.map_or(1, |(_, version)| version.saturating_add(1)),
+            (secret, passphrase),
         )
         .await?;
         let approval = match how {
@@ -155,6 +165,10 @@ impl ApiKeys {
             by: wish.caller.id,
         };
         let fresh = ledger::insert(id, &new, batch.tx()).await?;
+        let mut resealed = false;
+        if let Some((lost, from)) = lost {
+            resealed = ledger::put_resealed(lost, from, &sealed, batch.tx()).await?;
+        }
         ledger::settle_made(id, nonce, batch.tx()).await?;
         let ended = if how == How::Created && fresh {
             ledger::replace_others(id, new.id, batch.tx()).await?
@@ -164,6 +178,7 @@ impl ApiKeys {
         let details = json!({
             "wallet": wish.wallet.id, "address": account.address, "chainId": account.chain_id,
             "nonce": nonce, "apiKey": received.api_key, "how": how, "known": !fresh, "replaced": ended,
+            "resealed": resealed,
         });
         let (now_ms, actor) = (self.0.clock.unix_ms(), wish.caller.id);
         batch.add(&Leaf::admin(

@@ -27,8 +27,8 @@ use self::pace::Pace;
 use self::secret::DataKeys;
 use self::tries::{Breaker, Line};
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, KeyRef, Payload,
-    Place, RawSignature, Sign, Turn, Wanted,
+    Algorithm, Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence,
+    Generated, KeyRef, Payload, Place, RawSignature, Sign, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -59,6 +59,9 @@ pub struct Settings {
     /// The ARN of the symmetric key under which data keys are wrapped. Without it nothing is sealed here.
     #[serde(default)]
     pub sealing_key: Option<DeviceRef>,
+    /// ARNs of former sealing keys, which still open what was sealed under them.
+    #[serde(default)]
+    pub former_sealing_keys: Vec<DeviceRef>,
     /// How long making a connection may take, in milliseconds.
     #[serde(default = "default_connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -147,8 +150,12 @@ impl AwsKms {
             counterparty::checked(url)
                 .map_err(|error| CustodyError::Refused(format!("endpoint_url: {error}")))?;
         }
-        if let Some(sealing_key) = &settings.sealing_key {
-            key::check_arn(sealing_key, &settings.region)?;
+        for arn in settings
+            .sealing_key
+            .iter()
+            .chain(&settings.former_sealing_keys)
+        {
+            key::check_arn(arn, &settings.region)?;
         }
         Ok(Self {
             backend: backend.to_owned(),
@@ -324,6 +331,14 @@ impl Custody for AwsKms {
 
     fn evidence(&self) -> Evidence {
         Evidence::ProviderStatement
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        Ok(self.listed())
+    }
+
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        self.names(sealed)
     }
 
     async fn health(&self) -> Result<(), CustodyError> {

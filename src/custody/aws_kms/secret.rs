@@ -1,8 +1,9 @@
 //! Secrets sealed under data keys that KMS wraps.
 //!
-//! A sealed secret is `1 ‖ length of the wrapped data key (2 bytes) ‖ wrapped data key ‖ nonce (12 bytes)
-//! ‖ ciphertext ‖ tag (16 bytes)`: AES-256-GCM, with all that stands before the nonce in the associated
-//! data. The data key is KMS's, wrapped under the symmetric key that the configuration names, with an
+//! A sealed secret is `2 ‖ id of the sealing key (8 bytes) ‖ length of the wrapped data key (2 bytes) ‖
+//! wrapped data key ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)`: AES-256-GCM, with all that stands
+//! before the nonce in the associated data. The id is of the ARN, so that a former sealing key is found
+//! among those that the configuration names; what begins with `1` is older, and has none. The data key is KMS's, wrapped under the symmetric key that the configuration names, with an
 //! encryption context of ours: who may use that key for other things cannot unwrap ours without saying
 //! so in `CloudTrail`.
 //!
@@ -17,16 +18,18 @@ use std::time::Duration;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, KeySpec, KeyState, KeyUsageType, OriginType};
 use moka::sync::Cache;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::AwsKms;
-use crate::custody::{CustodyError, DeviceRef};
+use crate::custody::{CustodyError, DeviceRef, DeviceSealingKey};
 use crate::id::KeyId;
 use crate::sealing::SealingKey;
 
-const VERSION: u8 = 1;
-const HEAD: usize = 3;
+const VERSION: u8 = 2;
+const UNNAMED: u8 = 1;
+const ID: usize = 8;
 /// The longest wrapped data key that is believed.
 const WRAPPED: usize = 1024;
 /// The tag that a key must have before anything is sealed under it.
@@ -94,6 +97,7 @@ impl AwsKms {
         aad: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CustodyError> {
+        let named = id(self.sealing_key()?);
         let (key, wrapped) = match self.data_keys.current() {
             Some(current) => current,
             None => self.new_data_key().await?,
@@ -102,7 +106,8 @@ impl AwsKms {
             .ok()
             .filter(|length| usize::from(*length) <= WRAPPED)
             .ok_or_else(|| CustodyError::Nonsense("a wrapped data key that is too long".into()))?;
-        let head = [&[VERSION], length.to_be_bytes().as_slice(), &wrapped].concat();
+        let length = length.to_be_bytes();
+        let head = [&[VERSION], named.as_slice(), &length, &wrapped].concat();
         let sealed = key.seal(&[&head, aad].concat(), plaintext);
         Ok([head, sealed].concat())
     }
@@ -113,15 +118,47 @@ impl AwsKms {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         let does_not_open = || CustodyError::DoesNotOpen;
-        let (head, rest) = sealed.split_at_checked(HEAD).ok_or_else(does_not_open)?;
-        let length = usize::from(u16::from_be_bytes([head[1], head[2]]));
-        if head[0] != VERSION || length > WRAPPED {
+        let named = match sealed.first() {
+            Some(&VERSION) => ID,
+            Some(&UNNAMED) => 0,
+            _ => return Err(does_not_open()),
+        };
+        let head = sealed.get(..1 + named + 2).ok_or_else(does_not_open)?;
+        let length = usize::from(u16::from_be_bytes([head[1 + named], head[2 + named]]));
+        if length > WRAPPED {
             return Err(does_not_open());
         }
+        let rest = &sealed[head.len()..];
         let (wrapped, body) = rest.split_at_checked(length).ok_or_else(does_not_open)?;
-        let key = self.unwrapped(wrapped).await?;
+        let key = self.unwrapped(&head[1..=named], wrapped).await?;
         let bound = [head, wrapped, aad].concat();
         key.open(&bound, body).map_err(|_| does_not_open())
+    }
+
+    /// The sealing keys that the configuration names, the one that seals first.
+    pub(super) fn listed(&self) -> Vec<DeviceSealingKey> {
+        let sealing_key = self.settings.sealing_key.as_ref();
+        self.configured()
+            .map(|arn| DeviceSealingKey {
+                id: arn.to_string(),
+                seals: sealing_key == Some(arn),
+                made_at: None,
+            })
+            .collect()
+    }
+
+    /// The ARN of the sealing key that something sealed names, where it is configured.
+    pub(super) fn names(&self, sealed: &[u8]) -> Option<String> {
+        let (&VERSION, named) = sealed.get(..=ID)?.split_first()? else {
+            return None;
+        };
+        let mut configured = self.configured();
+        Some(configured.find(|arn| id(arn) == named)?.to_string())
+    }
+
+    fn configured(&self) -> impl Iterator<Item = &DeviceRef> {
+        let former = &self.settings.former_sealing_keys;
+        self.settings.sealing_key.iter().chain(former)
     }
 
     /// Has KMS make a data key, and keeps it for what is sealed next.
@@ -149,11 +186,42 @@ impl AwsKms {
         Ok((key, wrapped))
     }
 
-    async fn unwrapped(&self, wrapped: &[u8]) -> Result<Arc<SealingKey>, CustodyError> {
-        if let Some(key) = self.data_keys.known.get(wrapped) {
+    /// The data key, unwrapped under the sealing key of this id; without an id under the one that can.
+    async fn unwrapped(
+        &self,
+        named: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Arc<SealingKey>, CustodyError> {
+        let known = [named, wrapped].concat();
+        if let Some(key) = self.data_keys.known.get(&known) {
             return Ok(key);
         }
-        let sealing_key = self.sealing_key()?;
+        self.sealing_key()?;
+        let mut refused = CustodyError::SealingKeyMissing(
+            "its sealing key in KMS is neither sealing_key nor one of former_sealing_keys".into(),
+        );
+        for sealing_key in self.configured() {
+            if !named.is_empty() && named != id(sealing_key) {
+                continue;
+            }
+            match self.unwrap_under(sealing_key, wrapped).await {
+                Ok(key) => {
+                    self.data_keys.known.insert(known, key.clone());
+                    return Ok(key);
+                }
+                // Another key's, or altered: which, KMS does not say.
+                Err(error @ CustodyError::DoesNotOpen) => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    async fn unwrap_under(
+        &self,
+        sealing_key: &DeviceRef,
+        wrapped: &[u8],
+    ) -> Result<Arc<SealingKey>, CustodyError> {
         let client = self.client().await;
         let opened = self
             .again(KeyId::new(), None, || {
@@ -165,9 +233,7 @@ impl AwsKms {
                     .send()
             })
             .await?;
-        let key = Arc::new(data_key(opened.plaintext)?);
-        self.data_keys.known.insert(wrapped.to_vec(), key.clone());
-        Ok(key)
+        Ok(Arc::new(data_key(opened.plaintext)?))
     }
 
     fn sealing_key(&self) -> Result<&DeviceRef, CustodyError> {
@@ -210,6 +276,17 @@ impl AwsKms {
         let why = format!("the sealing key has no tag {name} = {value}");
         Err(CustodyError::Refused(why))
     }
+}
+
+/// Tells sealing keys apart.
+fn id(arn: &DeviceRef) -> [u8; ID] {
+    let hash = Sha256::new()
+        .chain_update(b"chancery sealing key in KMS\n")
+        .chain_update(arn.as_str())
+        .finalize();
+    let mut id = [0; ID];
+    id.copy_from_slice(&hash[..ID]);
+    id
 }
 
 fn data_key(plaintext: Option<Blob>) -> Result<SealingKey, CustodyError> {

@@ -28,10 +28,11 @@ use self::token::Token;
 use self::uri::{KeyName, TokenName};
 use self::worker::Workers;
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, Evidence, Generated, Place, RawSignature, Sign,
-    Wanted,
+    Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence, Generated, Place,
+    RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
+use crate::id::KeyId;
 use crate::policy::Permit;
 
 mod adoption;
@@ -296,9 +297,42 @@ impl Custody for Pkcs11 {
         self.workers.ready()
     }
 
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        self.workers.run(secret::list).await
+    }
+
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        sealed_under(sealed)
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn make_sealing_key(&self) -> Result<String, CustodyError> {
+        let alone = self.alone().await?;
+        let made = self.workers.run_within(GENERATION, move |desk| {
+            let _alone = &alone;
+            secret::make_next(desk)
+        });
+        Ok(made.await?.to_string())
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn destroy_sealing_key(&self, id: &str) -> Result<(), CustodyError> {
+        let id: KeyId = id.parse().map_err(|_| {
+            CustodyError::Refused("a token's sealing keys are known by UUIDs".into())
+        })?;
+        self.workers
+            .run(move |desk| secret::destroy(desk, id))
+            .await
+    }
+
     async fn health(&self) -> Result<(), CustodyError> {
         self.workers.run(|desk| object::healthy(desk)).await
     }
+}
+
+/// The sealing key that something names which a token sealed.
+pub(super) fn sealed_under(sealed: &[u8]) -> Option<String> {
+    secret::named(sealed)
 }
 
 fn read_pin(path: &Path) -> Result<SecretString, CustodyError> {

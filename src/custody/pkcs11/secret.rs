@@ -9,21 +9,23 @@
 //! The key has a label, `chancery sealing 1`, and a `CKA_ID` of its own. Replicas that find none may
 //! both make one. Nothing can be undone then, for either key may have sealed something already; nor
 //! need it: each reads the id in front of a secret, and from then on all seal under the lower id,
-//! which is the older. The label's number is for a key that is to replace it.
+//! which is the older. A key that is to replace it has a higher number in its label: the highest seals,
+//! and the others open until they are destroyed.
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::object::healthy;
 use super::recovery::{Step, step};
 use super::worker::{Desk, Fault};
-use crate::custody::CustodyError;
+use crate::custody::{CustodyError, DeviceSealingKey};
 use crate::id::KeyId;
 
-const LABEL: &[u8] = b"chancery sealing 1";
+const LABEL: &str = "chancery sealing ";
 const VERSION: u8 = 1;
 const ID_END: usize = 1 + 16;
 const NONCE_END: usize = ID_END + 12;
@@ -107,7 +109,57 @@ pub(super) fn make_key(desk: &mut Desk<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     desk.writes()?;
-    let plain = template(KeyId::new());
+    make(desk, KeyId::new(), 1)
+}
+
+/// Makes a sealing key that takes the place of the present one.
+pub(super) fn make_next(desk: &mut Desk<'_>) -> Result<KeyId, Fault> {
+    healthy(desk)?;
+    let highest = labelled(desk)?.into_iter().map(|key| key.number).max();
+    let id = KeyId::new();
+    make(desk, id, highest.unwrap_or(0).saturating_add(1))?;
+    Ok(id)
+}
+
+/// The sealing keys that are safe.
+pub(super) fn list(desk: &mut Desk<'_>) -> Result<Vec<DeviceSealingKey>, Fault> {
+    let current = current(desk)?.map(|(id, _)| id);
+    let mut keys = Vec::new();
+    for Labelled { id, object, .. } in labelled(desk)? {
+        if unsafe_because(desk, object)?.is_none() {
+            keys.push(DeviceSealingKey {
+                id: id.to_string(),
+                seals: Some(id) == current,
+                made_at: made_at(id),
+            });
+        }
+    }
+    Ok(keys)
+}
+
+/// Destroys a former sealing key. That it is none any more is looked at here too.
+pub(super) fn destroy(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
+    if current(desk)?.is_some_and(|(current, _)| current == id) {
+        let why = "it is the key that seals now";
+        return Err(CustodyError::Refused(why.into()).into());
+    }
+    for key in labelled(desk)?.into_iter().filter(|key| key.id == id) {
+        desk.seat.sealing_keys.remove(&id);
+        desk.seat.session.destroy_object(key.object)?;
+    }
+    Ok(())
+}
+
+/// The sealing key that something sealed names.
+pub(super) fn named(sealed: &[u8]) -> Option<String> {
+    let (&VERSION, id) = sealed.get(..ID_END)?.split_first()? else {
+        return None;
+    };
+    Some(uuid::Uuid::from_slice(id).ok()?.to_string())
+}
+
+fn make(desk: &mut Desk<'_>, id: KeyId, number: u32) -> Result<(), Fault> {
+    let plain = template(id, number);
     let mut strict = plain.clone();
     strict.extend([
         Attribute::Modifiable(false),
@@ -165,34 +217,65 @@ fn decrypt(
 /// The key that seals now: the lowest id among the safe ones. Looked up each time, so that replicas
 /// that made one each agree from then on.
 fn current(desk: &mut Desk<'_>) -> Result<Option<(KeyId, ObjectHandle)>, Fault> {
-    let labelled = [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::AES),
-        Attribute::Token(true),
-        Attribute::Label(LABEL.to_vec()),
-    ];
-    let mut lowest = None;
-    for object in desk.seat.session.find_objects(&labelled)? {
-        let asked = [AttributeType::Id];
-        let told = desk.seat.session.get_attributes(object, &asked)?;
-        let id = told.iter().find_map(|attribute| match attribute {
-            Attribute::Id(id) => uuid::Uuid::from_slice(id).ok().map(KeyId::from),
-            _ => None,
-        });
-        match (id, unsafe_because(desk, object)?) {
-            (Some(id), None) if lowest.is_none_or(|lowest| id < lowest) => lowest = Some(id),
-            (Some(_), None) => {}
-            (_, why) => tracing::warn!(
-                why = why.as_deref().unwrap_or("it has no id"),
-                "a key labelled as the sealing key is not used"
-            ),
+    let mut best: Option<(u32, KeyId)> = None;
+    for Labelled { number, id, object } in labelled(desk)? {
+        if let Some(why) = unsafe_because(desk, object)? {
+            tracing::warn!(why, "a key labelled as the sealing key is not used");
+        } else if best
+            .is_none_or(|(highest, lowest)| number > highest || (number == highest && id < lowest))
+        {
+            best = Some((number, id));
         }
     }
-    let Some(id) = lowest else {
+    let Some((_, id)) = best else {
         healthy(desk)?; // else finding none proves nothing
         return Ok(None);
     };
     Ok(Some((id, key(desk, id)?)))
+}
+
+/// An object that is labelled as a sealing key.
+struct Labelled {
+    number: u32,
+    id: KeyId,
+    object: ObjectHandle,
+}
+
+fn labelled(desk: &Desk<'_>) -> Result<Vec<Labelled>, Fault> {
+    let of_this_kind = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+    ];
+    let mut found = Vec::new();
+    for object in desk.seat.session.find_objects(&of_this_kind)? {
+        let asked = [AttributeType::Id, AttributeType::Label];
+        let (mut id, mut number) = (None, None);
+        for attribute in desk.seat.session.get_attributes(object, &asked)? {
+            match attribute {
+                Attribute::Id(told) => id = uuid::Uuid::from_slice(&told).ok(),
+                Attribute::Label(told) => {
+                    let label = String::from_utf8(told).unwrap_or_default();
+                    number = label.strip_prefix(LABEL).and_then(|it| it.parse().ok());
+                }
+                _ => {}
+            }
+        }
+        match (number, id.map(KeyId::from)) {
+            (Some(number), Some(id)) => found.push(Labelled { number, id, object }),
+            (Some(_), None) => {
+                tracing::warn!("a key labelled as the sealing key has no id, and is not used");
+            }
+            (None, _) => {} // somebody else's
+        }
+    }
+    Ok(found)
+}
+
+/// When a sealing key was made: its id says so.
+fn made_at(id: KeyId) -> Option<OffsetDateTime> {
+    let (seconds, _) = id.uuid().get_timestamp()?.to_unix();
+    OffsetDateTime::from_unix_timestamp(seconds.try_into().ok()?).ok()
 }
 
 /// The one sealing key of this id, which has to be safe: nobody slips in one that they know.
@@ -210,6 +293,8 @@ fn key(desk: &mut Desk<'_>, id: KeyId) -> Result<ObjectHandle, Fault> {
     let [key] = found.as_slice() else {
         if found.is_empty() {
             healthy(desk)?;
+            let why = format!("the token does not hold the sealing key {id}");
+            return Err(CustodyError::SealingKeyMissing(why).into());
         }
         let found = found.len();
         return Err(CustodyError::NotFound { id, found }.into());
@@ -222,7 +307,7 @@ fn key(desk: &mut Desk<'_>, id: KeyId) -> Result<ObjectHandle, Fault> {
 }
 
 /// The sealing key's template, in words that every token knows.
-fn template(id: KeyId) -> Vec<Attribute> {
+fn template(id: KeyId, number: u32) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(true),
@@ -236,7 +321,7 @@ fn template(id: KeyId) -> Vec<Attribute> {
         Attribute::Unwrap(false),
         Attribute::Derive(false),
         Attribute::Id(id.uuid().as_bytes().to_vec()),
-        Attribute::Label(LABEL.to_vec()),
+        Attribute::Label(format!("{LABEL}{number}").into()),
     ]
 }
 
@@ -282,13 +367,13 @@ fn header(id: KeyId) -> [u8; ID_END] {
 #[cfg(test)]
 pub(super) fn make_another(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
     let session = &desk.seat.session;
-    session.generate_key(&Mechanism::AesKeyGen, &template(id))?;
+    session.generate_key(&Mechanism::AesKeyGen, &template(id, 1))?;
     Ok(())
 }
 
 #[cfg(test)]
 pub(super) fn bring(desk: &mut Desk<'_>, id: KeyId) -> Result<(), Fault> {
-    let mut template = template(id);
+    let mut template = template(id, 1);
     template.retain(|attribute| !matches!(attribute, Attribute::ValueLen(_)));
     template.extend([
         Attribute::Class(ObjectClass::SECRET_KEY),

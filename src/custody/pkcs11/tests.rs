@@ -389,3 +389,46 @@ async fn eventually(so: impl AsyncFn() -> bool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[test]
+fn a_new_sealing_key_seals_and_the_former_one_opens_until_it_is_destroyed() {
+    let name = "custody::pkcs11::tests::a_new_sealing_key_seals_and_the_former_one_opens_until_it_is_destroyed";
+    softhsm::run(name, async |softhsm| {
+        let (token, replica) = (softhsm.open().await, softhsm.open().await);
+        assert_eq!(token.sealing_keys().await.unwrap(), []);
+        let old = token.seal(b"row", b"secret").await.unwrap();
+        let former = token.sealed_under(&old).unwrap();
+        let current = token.make_sealing_key().await.unwrap();
+        let listed = async |device: &Pkcs11| {
+            let mut keys = device.sealing_keys().await.unwrap();
+            keys.sort_by_key(|key| key.seals);
+            keys.into_iter()
+                .map(|key| (key.id, key.seals))
+                .collect::<Vec<_>>()
+        };
+        let both = [(former.clone(), false), (current.clone(), true)];
+        assert_eq!(listed(&token).await, both);
+        // A replica that was there before follows at once.
+        let new = replica.seal(b"row", b"secret").await.unwrap();
+        assert_eq!(replica.sealed_under(&new), Some(current.clone()));
+        for (device, sealed) in [(&token, &old), (&token, &new), (&replica, &old)] {
+            assert_eq!(**device.open(b"row", sealed).await.unwrap(), *b"secret");
+        }
+        let refused = token.destroy_sealing_key(&current).await;
+        assert!(
+            matches!(refused, Err(CustodyError::Refused(_))),
+            "{refused:?}"
+        );
+
+        for _ in 0..2 {
+            token.destroy_sealing_key(&former).await.unwrap(); // a second time changes nothing
+            assert_eq!(listed(&replica).await, [(current.clone(), true)]);
+        }
+        for device in [&token, &replica] {
+            let gone = device.open(b"row", &old).await;
+            let missing = matches!(gone, Err(CustodyError::SealingKeyMissing(_)));
+            assert!(missing, "{gone:?}");
+            assert_eq!(**device.open(b"row", &new).await.unwrap(), *b"secret");
+        }
+    });
+}

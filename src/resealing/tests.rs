@@ -1,0 +1,110 @@
+//! A former sealing key is destroyed late enough, and never the one that seals.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::audit::Logged;
+use crate::custody::conformance::postgres;
+use crate::custody::{Destruction, Evidence, Generated, Place, RawSignature, Sign, Wanted, hmac};
+use crate::policy::Permit;
+use crate::sealing::SealingKey;
+
+/// A device with sealing keys and nothing else.
+struct Keys(Mutex<Vec<DeviceSealingKey>>);
+
+#[async_trait]
+impl Custody for Keys {
+    async fn sign(&self, _: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn generate(&self, _: &Wanted) -> Result<Generated, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn inspect(&self, _: &Place) -> Result<Generated, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn destroy(&self, _: &Place) -> Result<Destruction, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn seal(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn open(&self, _: &[u8], _: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn destroy_sealing_key(&self, id: &str) -> Result<(), CustodyError> {
+        self.0.lock().unwrap().retain(|key| key.id != id);
+        Ok(())
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Claimed
+    }
+
+    async fn health(&self) -> Result<(), CustodyError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
+    postgres::run(async |ledger| {
+        let clock = Clock::fixed(1_700_000_000_000);
+        let key = |id: &str, seals, made_at| DeviceSealingKey {
+            id: id.to_owned(),
+            seals,
+            made_at,
+        };
+        let keys = vec![key("old", false, None), key("new", true, Some(clock.now()))];
+        let device: Arc<dyn Custody> = Arc::new(Keys(Mutex::new(keys)));
+        let name: Name = "hsm".parse().unwrap();
+        let backends = [(name.clone(), device.clone())].into();
+        let log = Log::open(ledger.clone(), "test").await.unwrap();
+        let approvals = approvals::Settings {
+            single_operator: true,
+        };
+        let resealing = Resealing::new(
+            log,
+            Arc::new(Vault::new(backends, &hmac::Settings::default())),
+            Arc::new(Keyring::from(SealingKey::from_bytes(&[7; 32]))),
+            approvals,
+            clock.clone(),
+        );
+        let destroy = async |id| {
+            let actor = CallerId::SERVICE;
+            resealing.destroy_key(&name, id, "test", actor).await
+        };
+        for id in ["new", "old"] {
+            let refused = destroy(id).await;
+            let in_use = matches!(refused, Err(ResealingError::InUse(_)));
+            assert!(in_use, "{id}: {refused:?}");
+        }
+        clock.set(1_700_000_000_000 + 15 * 60 * 1000);
+        let unknown = destroy("other").await;
+        assert!(
+            matches!(unknown, Err(ResealingError::NoSuchKey)),
+            "{unknown:?}"
+        );
+        destroy("old").await.unwrap();
+        assert!(matches!(
+            destroy("new").await,
+            Err(ResealingError::InUse(_))
+        ));
+        let left = device.sealing_keys().await.unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].id, "new");
+    });
+}

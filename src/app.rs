@@ -371,7 +371,7 @@ impl App {
         self.tasks.spawn(async move {
             let mut recent = None;
             loop {
-                let round = app.attestations.round(recent);
+                let round = Box::pin(app.attestations.round(recent));
                 match app.stop.run_until_cancelled(round).await {
                     None => return,
                     Some(Ok(_)) => {}

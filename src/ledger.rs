@@ -181,6 +181,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Settings of the database under which it may lose what it said was committed, each with its value.
+    pub async fn careless_settings(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = sqlx::query(
+            "select name || ' = ' || setting as it from pg_settings
+             where (name in ('fsync', 'full_page_writes') and setting = 'off')
+                or (name = 'synchronous_commit' and setting not in ('on', 'remote_apply'))
+             order by name",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get("it"))
+            .collect::<Result<_, _>>()?)
+    }
+
     /// How far this computer's clock is ahead of the database's, in milliseconds.
     pub async fn clock_offset_ms(&self, clock: &Clock) -> Result<i64, LedgerError> {
         let row =

@@ -88,7 +88,7 @@ enum Command {
     /// Print the `OpenAPI` document
     Openapi,
     /// Check a configuration against its database, devices and files, and say what to do
-    Doctor(ConfigFile),
+    Doctor(doctor::Options),
 }
 
 /// Where the configuration is.
@@ -141,7 +141,10 @@ fn prepare(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(file) => isolation::prepare(&file.load()?),
         // The doctor says itself what is wrong with a file.
-        Command::Doctor(file) => file.load().map_or(Ok(()), |it| isolation::prepare(&it)),
+        Command::Doctor(options) => options
+            .file
+            .load()
+            .map_or(Ok(()), |it| isolation::prepare(&it)),
         _ => Ok(()),
     }
 }
@@ -161,7 +164,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Openapi => print_json(&crate::http::openapi()),
-        Command::Doctor(file) => doctor::run(&file.config).await,
+        Command::Doctor(options) => doctor::run(&options).await,
     }
 }
 

@@ -9,6 +9,7 @@
 //! attributes read back.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -262,6 +263,17 @@ pub enum Destruction {
     Due(OffsetDateTime),
 }
 
+/// A device, as it describes itself to whoever looks after it. Never a secret.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
+    /// What it is: model, firmware, serial number, ….
+    pub facts: Vec<String>,
+    /// What keeps it from what it is there for, or soon will.
+    pub troubles: Vec<String>,
+    /// What it calls the private keys that it holds, where it lists them: our ids where it goes by them.
+    pub keys: Option<Vec<String>>,
+}
+
 /// Attributes of a private key as its device states them, by their PKCS#11 names in kebab case
 /// without `CKA_` (`never-extractable`). An attribute that the device does not tell is absent.
 pub type Attributes = BTreeMap<String, bool>;
@@ -277,6 +289,24 @@ pub enum Settings {
     /// AWS KMS.
     #[cfg(feature = "aws-kms")]
     AwsKms(aws_kms::Settings),
+}
+
+impl Settings {
+    /// The files that hold this device's secrets, each with what it is.
+    pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        match self {
+            Self::Pkcs11(token) => vec![("PIN file", &token.pin_file)],
+            Self::Sealed(keystore) => {
+                let mut files: Vec<(_, &Path)> =
+                    vec![("master key file", &keystore.master_key_file)];
+                let former = keystore.former_master_key_files.iter();
+                files.extend(former.map(|file| ("former master key file", file.as_path())));
+                files
+            }
+            #[cfg(feature = "aws-kms")]
+            Self::AwsKms(_) => Vec::new(),
+        }
+    }
 }
 
 /// Opens a device. A PKCS#11 token is opened when it is first asked, and again when it was absent.
@@ -400,6 +430,12 @@ pub trait Custody: Send + Sync {
 
     /// What the device's word about a key that it made is worth.
     fn evidence(&self) -> Evidence;
+
+    /// Describes the device, for `doctor`.
+    async fn describe(&self) -> Result<Description, CustodyError> {
+        self.health().await?;
+        Ok(Description::default())
+    }
 
     /// Whether the device answers and holds its keys.
     async fn health(&self) -> Result<(), CustodyError>;

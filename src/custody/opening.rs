@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::pkcs11::{Pkcs11, Settings};
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence, Generated, Place,
-    RawSignature, Sign, Wanted, pkcs11,
+    Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
+    Generated, Place, RawSignature, Sign, Wanted, pkcs11,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -136,6 +136,10 @@ impl Custody for Opening {
 
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         self.device().await?.open(aad, sealed).await
+    }
+
+    async fn describe(&self) -> Result<Description, CustodyError> {
+        self.device().await?.describe().await
     }
 
     fn evidence(&self) -> Evidence {

@@ -136,12 +136,12 @@ async fn a_device_that_is_away_suspends_nothing() {
 }
 
 /// A service whose token is a directory, which somebody else can write to.
-struct Token {
+pub(crate) struct Token {
     server: Server,
     operator: Caller,
     trader: Caller,
     database: Database,
-    deployment: Deployment,
+    pub(crate) deployment: Deployment,
     _postgres: Arc<Postgres>,
 }
 
@@ -149,7 +149,7 @@ const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PIN: &str = "123456";
 
 impl Token {
-    async fn open() -> Option<Self> {
+    pub(crate) async fn open() -> Option<Self> {
         if !Path::new(MODULE).exists() {
             skip("no SoftHSM2");
             return None;
@@ -200,6 +200,17 @@ impl Token {
         output.status.success().then_some(()).ok_or(both)
     }
 
+    /// Puts a secp256k1 key of somebody else into the token, under this `CKA_ID`.
+    pub(crate) fn import(&self, id: &str) {
+        let secret = k256::SecretKey::from_slice(&[9; 32]).unwrap();
+        let pem = secret.to_pkcs8_pem(LineEnding::LF).unwrap();
+        let file = self.deployment.dir.write("other.pem", &pem);
+        let file = file.to_str().unwrap();
+        let import = ["--force", "--import", file, "--token", "t", "--id", id];
+        let imported = Self::util(&self.deployment, &import);
+        assert!(imported.is_ok(), "{imported:?}");
+    }
+
     fn objects(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for token in std::fs::read_dir(self.deployment.file("tokens")).unwrap() {
@@ -243,22 +254,7 @@ async fn a_key_that_is_replaced_in_a_token_is_suspended_on_all_replicas() {
     let mut theirs = token.objects();
     theirs.retain(|file| !before.contains(file));
     assert_eq!(theirs.len(), 2, "{theirs:?}");
-    let secret = k256::SecretKey::from_slice(&[9; 32]).unwrap();
-    let pem = secret.to_pkcs8_pem(LineEnding::LF).unwrap();
-    token.deployment.dir.write("other.pem", &pem);
-    let id = made.json["id"].as_str().unwrap().replace('-', "");
-    let file = token.deployment.file("other.pem");
-    let import = [
-        "--force",
-        "--import",
-        file.to_str().unwrap(),
-        "--token",
-        "t",
-        "--id",
-        &id,
-    ];
-    let imported = Token::util(&token.deployment, &import);
-    assert!(imported.is_ok(), "{imported:?}");
+    token.import(&made.json["id"].as_str().unwrap().replace('-', ""));
     for file in theirs {
         std::fs::remove_file(file).unwrap();
     }

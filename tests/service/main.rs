@@ -22,6 +22,7 @@ mod cryptoperiods;
 mod destruction;
 mod device_faults;
 mod device_sealing;
+mod doctor;
 mod documents;
 mod exchange;
 mod explain;

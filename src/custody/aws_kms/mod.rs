@@ -27,8 +27,8 @@ use self::pace::Pace;
 use self::secret::DataKeys;
 use self::tries::{Breaker, Line};
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence,
-    Generated, KeyRef, Payload, Place, RawSignature, Sign, Turn, Wanted,
+    Algorithm, Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey,
+    Evidence, Generated, KeyRef, Payload, Place, RawSignature, Sign, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -327,6 +327,26 @@ impl Custody for AwsKms {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
         self.open_secret(aad, sealed).await
+    }
+
+    async fn describe(&self) -> Result<Description, CustodyError> {
+        self.health().await?;
+        let Settings {
+            region,
+            endpoint_url,
+            sealing_key,
+            ..
+        } = &self.settings;
+        let at = endpoint_url.as_deref().unwrap_or("AWS's own endpoint");
+        let seals = match sealing_key {
+            Some(arn) => format!("seals under {arn}"),
+            None => "has no sealing_key, so that no API secret is sealed here".to_owned(),
+        };
+        Ok(Description {
+            facts: vec![format!("KMS in {region}, {at}; {seals}")],
+            troubles: Vec::new(),
+            keys: None, // an account's keys are everybody's
+        })
     }
 
     fn evidence(&self) -> Evidence {

@@ -28,8 +28,8 @@ use self::token::Token;
 use self::uri::{KeyName, TokenName};
 use self::worker::Workers;
 use super::{
-    Custody, CustodyError, Destruction, DeviceRef, DeviceSealingKey, Evidence, Generated, Place,
-    RawSignature, Sign, Wanted,
+    Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
+    Generated, Place, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -40,6 +40,7 @@ mod adoption;
 mod adoption_tests;
 mod attributes;
 mod crew;
+mod description;
 #[cfg(test)]
 mod fault_tests;
 pub mod isolation;
@@ -141,6 +142,7 @@ impl Settings {
 pub struct Pkcs11 {
     backend: String,
     workers: Workers,
+    sessions: usize,
 }
 
 impl Pkcs11 {
@@ -159,6 +161,7 @@ impl Pkcs11 {
         let token = Token::new(name, settings.read_only, pin);
         let opened = Self {
             backend: backend.to_owned(),
+            sessions: settings.sessions,
             workers: Workers::start(backend, module, token, &settings)?,
         };
         opened.health().await?;
@@ -286,6 +289,15 @@ impl Custody for Pkcs11 {
         let (aad, sealed) = (aad.to_vec(), sealed.to_vec());
         self.workers
             .run(move |desk| secret::open(desk, &aad, &sealed))
+            .await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn describe(&self) -> Result<Description, CustodyError> {
+        self.health().await?;
+        let sessions = self.sessions;
+        self.workers
+            .run(move |desk| description::describe(desk, sessions))
             .await
     }
 

@@ -115,6 +115,17 @@ impl Token {
         info(call, slot).map(|_| ())
     }
 
+    /// What the token says of itself, if that can be parsed, and the mechanisms that it offers.
+    pub(super) fn told(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(Option<TokenInfo>, Arc<[MechanismType]>), Fault> {
+        let seated = self.seated();
+        let here = seated.as_ref();
+        let here = here.ok_or_else(|| Fault::Absent("the token has no slot".into()))?;
+        Ok((info(call, here.slot)?, Arc::clone(&here.mechanisms)))
+    }
+
     /// The key that proves that finds work.
     pub(super) fn sentinel(&self) -> Option<(KeyId, KeyName)> {
         self.seated()

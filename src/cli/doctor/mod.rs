@@ -1,16 +1,17 @@
 //! `chancery doctor`: checks a configuration against what it names, and says what to do.
 
-use std::path::Path;
+mod devices;
+mod files;
 
 use anyhow::bail;
+use clap::Args;
+use serde_json::json;
 
-use super::print_line;
+use super::{ConfigFile, print_json, print_line};
 use crate::app::App;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::custody::CustodyError;
-use crate::keys::{self, KeyState};
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::policy::Policy;
 use crate::sealing::Keyring;
@@ -18,37 +19,98 @@ use crate::sealing::Keyring;
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
 
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    /// Print one JSON document for programs, at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found so far.
 struct Report {
-    wrong: usize,
+    json: bool,
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(serde::Serialize)]
+struct Check {
+    what: String,
+    verdict: Verdict,
+    detail: String,
+    /// What to do, unless it is all right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Ok,
+    Wrong,
+    /// It could not be found out, or is for people to judge.
+    Unknown,
 }
 
 impl Report {
-    /// Prints what was found, and what to do where it is wrong.
+    /// Notes what was found, and what to do where it is wrong.
     fn check(&mut self, what: &str, result: Result<String, String>, advice: &str) -> bool {
+        let is_ok = result.is_ok();
         match result {
-            Ok(detail) => {
-                print_line(&format!("ok     {what}: {detail}"));
-                true
-            }
-            Err(detail) => {
-                self.wrong += 1;
-                print_line(&format!("WRONG  {what}: {detail}"));
+            Ok(detail) => self.note(what, Verdict::Ok, &detail, None),
+            Err(detail) => self.note(what, Verdict::Wrong, &detail, Some(advice)),
+        }
+        is_ok
+    }
+
+    /// Notes what could not be found out, which may be all right.
+    fn unknown(&mut self, what: &str, detail: &str, advice: &str) {
+        self.note(what, Verdict::Unknown, detail, Some(advice));
+    }
+
+    fn note(&mut self, what: &str, verdict: Verdict, detail: &str, advice: Option<&str>) {
+        if !self.json {
+            let mark = match verdict {
+                Verdict::Ok => "ok    ",
+                Verdict::Wrong => "WRONG ",
+                Verdict::Unknown => "?     ",
+            };
+            print_line(&format!("{mark} {what}: {detail}"));
+            if let Some(advice) = advice {
                 print_line(&format!("       {advice}"));
-                false
             }
         }
+        self.checks.push(Check {
+            what: what.to_owned(),
+            verdict,
+            detail: detail.to_owned(),
+            advice: advice.map(str::to_owned),
+        });
+    }
+
+    /// Ends the report; an error where something is wrong.
+    fn end(&self) -> anyhow::Result<()> {
+        let wrong = self.checks.iter().filter(|it| it.verdict == Verdict::Wrong);
+        let wrong = wrong.count();
+        if self.json {
+            print_json(&json!({ "ok": wrong == 0, "checks": self.checks }))?;
+        }
+        if wrong > 0 {
+            bail!("{wrong} of the checks found something wrong");
+        }
+        Ok(())
     }
 }
 
-/// Prints what could not be found out, which may be all right.
-fn unknown(what: &str, detail: &str, advice: &str) {
-    print_line(&format!("?      {what}: {detail}"));
-    print_line(&format!("       {advice}"));
-}
-
 /// Checks everything that can be checked, even after something is wrong.
-pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
-    let mut report = Report { wrong: 0 };
+pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
+    let file = options.file.config.as_path();
+    let mut report = Report {
+        json: options.json,
+        checks: Vec::new(),
+    };
     let config = Config::load(file);
     let described = config
         .as_ref()
@@ -60,8 +122,9 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
         "correct the file; deploy/config.example.toml has every setting",
     );
     let Ok(config) = config else {
-        bail!("nothing else can be checked without a configuration")
+        return report.end(); // nothing else can be checked without a configuration
     };
+    files::check(&mut report, &config);
 
     let policy = Policy::load(&config.policy.file);
     let described = policy.map(|_| config.policy.file.display().to_string());
@@ -109,17 +172,29 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
                     schema.map_err(text),
                     "run chancery migrate, or the program that fits",
                 );
+                check_ledger(&mut report, &ledger).await;
                 check_clock(&mut report, &ledger).await;
-                check_devices(&mut report, &config, &ledger, fits).await;
+                devices::check(&mut report, &config, &ledger, fits).await;
             }
         }
     }
     check_venues(&mut report, &config).await;
     check_environments(&mut report, &config).await;
-    if report.wrong > 0 {
-        bail!("{} of the checks found something wrong", report.wrong);
-    }
-    Ok(())
+    report.end()
+}
+
+/// What the database says was committed, it has to keep.
+async fn check_ledger(report: &mut Report, ledger: &crate::ledger::Ledger) {
+    let verdict = match ledger.careless_settings().await {
+        Ok(none) if none.is_empty() => Ok("it keeps what it commits".to_owned()),
+        Ok(careless) => Err(careless.join(", ")),
+        Err(error) => Err(text(error)),
+    };
+    report.check(
+        "ledger settings",
+        verdict,
+        "set them back: a signature whose record is lost in a crash was never recorded",
+    );
 }
 
 /// A clock that is off makes assertions that no server takes.
@@ -194,76 +269,12 @@ async fn check_environments(report: &mut Report, config: &Config) {
             }
             // A host that only signs assertions does not have to reach it.
             Err(Undiscovered::NoReply(error)) => {
-                unknown(&what, &format!("{}: {error}", environment.issuer), ADVICE);
+                report.unknown(&what, &format!("{}: {error}", environment.issuer), ADVICE);
                 continue;
             }
             Err(error) => Err(format!("{}: {error}", environment.issuer)),
         };
         report.check(&what, verdict, ADVICE);
-    }
-}
-
-/// Each device, and each key in it: is it there, and is it the one on record?
-async fn check_devices(
-    report: &mut Report,
-    config: &Config,
-    ledger: &crate::ledger::Ledger,
-    schema_fits: bool,
-) {
-    let vault = match App::vault(config, ledger) {
-        Ok(vault) => vault,
-        Err(error) => {
-            report.check("custody", Err(text(error)), DEVICE);
-            return;
-        }
-    };
-    for (name, health) in vault.health().await {
-        let health = health.map(|()| "answers".to_owned()).map_err(text);
-        report.check(&format!("custody.{name}"), health, DEVICE);
-    }
-    if !schema_fits {
-        return;
-    }
-    let keys = match keys::list(ledger).await {
-        Ok(keys) => keys,
-        Err(error) => {
-            report.check("keys", Err(text(error)), LEDGER);
-            return;
-        }
-    };
-    // Of one that is destroyed there is nothing to be found.
-    for key in keys
-        .into_iter()
-        .filter(|key| key.state != KeyState::Destroyed)
-    {
-        let verdict = match (&key.public_key, vault.backend(&key.backend)) {
-            (_, Err(error)) => Err(text(error)),
-            (None, Ok(device)) => match device.inspect(&key.place()).await {
-                Ok(found) => Err(match found.device_ref {
-                    Some(device_ref) => format!("made as {device_ref}, and never recorded: chancery keys recover, or destroy it"),
-                    None => "made, and never recorded: chancery keys recover, or destroy it".to_owned(),
-                }),
-                Err(CustodyError::NotFound { found: 0, .. }) => {
-                    Err("on record, and its device never made it: create it again in the same words, or destroy it".to_owned())
-                }
-                Err(error) => Err(text(error)),
-            },
-            (Some(recorded), Ok(device)) => match device.inspect(&key.place()).await {
-                Ok(found) if found.public_key == *recorded && found.attributes == key.attributes => {
-                    Ok(format!("{}, as recorded", key.state.name()))
-                }
-                Ok(found) if found.public_key == *recorded => {
-                    Err("its attributes are not those recorded: suspend it and ask who changed them".to_owned())
-                }
-                Ok(_) => Err("its device holds another key under its id: suspend it".to_owned()),
-                Err(error) => Err(text(error)),
-            },
-        };
-        report.check(
-            &format!("key {}", key.name),
-            verdict,
-            "chancery keys step NAME suspended stops it until you know why",
-        );
     }
 }
 

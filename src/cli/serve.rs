@@ -46,6 +46,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     http::serve(listener, router, &config.http, &app.tasks, stop).await;
     app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))
         .await;
+    custody::pkcs11::isolation::kill();
     tracing::info!("stopped");
     Ok(())
 }

@@ -8,12 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chancery::cli::dev::SoftToken;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::kms_server::{Fault, MiniStack, Proxy, REGION};
 use crate::pkcs11_faults::{self, Faults, code};
+use crate::stand::refused;
 use crate::support::load::settled;
-use crate::support::{Caller, Database, Deployment, Postgres, Server, count, desk, order, skip};
+use crate::support::{
+    Answer, Caller, Database, Deployment, Postgres, Server, count, desk, order, skip,
+};
 
 const CLIENTS: usize = 6;
 
@@ -23,7 +27,7 @@ struct World {
     trader: Caller,
     beside: Caller,
     database: Database,
-    _deployment: Deployment,
+    deployment: Deployment,
     _postgres: Arc<Postgres>,
 }
 
@@ -45,7 +49,7 @@ impl World {
             trader,
             beside,
             database,
-            _deployment: deployment,
+            deployment,
             _postgres: postgres,
         }
     }
@@ -61,6 +65,7 @@ struct Token {
     world: World,
     faults: Faults,
     tokens: PathBuf,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Token {
@@ -114,12 +119,13 @@ impl Token {
         for (name, value) in faults.environment(&soft.module) {
             environment.push((name, value.display().to_string()));
         }
-        let environment: Vec<_> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        let world = World::open(postgres, database, deployment, &environment).await;
+        let variables: Vec<_> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let world = World::open(postgres, database, deployment, &variables).await;
         Some(Self {
             world,
             faults,
             tokens,
+            environment,
         })
     }
 }
@@ -342,6 +348,69 @@ async fn a_token_that_fails_loses_no_request() {
 }
 
 #[tokio::test]
+async fn while_a_device_is_away_nothing_is_begun_and_what_is_on_record_is_answered() {
+    let Some(token) = Token::open("").await else {
+        return;
+    };
+    let (world, faults) = (&token.world, &token.faults);
+    let (path, batch) = ("/v1/wallets/d-w/orders", "/v1/wallets/d-w/orders/batch");
+    let orders = json!({ "orders": [order(), order()] });
+    let first = world.trader.post_as("a", path, &order()).await.unwrap();
+    let firsts = world.trader.post_as("b", batch, &orders).await.unwrap();
+    assert_eq!((first.status, firsts.status), (200, 200), "{}", firsts.text);
+
+    let gone = code::DEVICE_REMOVED;
+    let functions = ["C_Sign", "C_SignInit", "C_OpenSession", "C_GetSessionInfo"];
+    faults.set(&functions.map(|function| format!("{function} 1 * code {gone:#x}")));
+    let mut load = Load::start(&world.trader);
+    load.is_refused("away").await;
+    load.stop.store(true, Ordering::Relaxed);
+    let intents = async || world.database.count("select count(*) from intents").await;
+    let before = intents().await;
+    let again = world.trader.post_as("a", path, &order()).await.unwrap();
+    assert_eq!((again.status, &again.text), (200, &first.text));
+    assert!(again.headers.contains_key("idempotency-replayed"));
+    let agains = world.trader.post_as("b", batch, &orders).await.unwrap();
+    let ids = |answer: &Answer| {
+        let orders = answer.json["orders"].as_array().unwrap().iter();
+        orders
+            .map(|it| it["order"]["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&agains), ids(&firsts), "{}", agains.text);
+    assert!(
+        ids(&firsts).iter().all(serde_json::Value::is_string),
+        "{}",
+        firsts.text
+    );
+
+    let mut other = order();
+    other["price"] = "0.57".into();
+    let reused = world.trader.post_as("a", path, &other).await.unwrap();
+    refused("reused", &reused, 409, "idempotency-key-reused", "");
+    let away = world.trader.post_as("c", path, &order()).await.unwrap();
+    refused("away", &away, 503, "device-unavailable", "does not answer");
+    assert!(away.headers.contains_key("retry-after"));
+    let all_away = world.trader.post_as("d", batch, &orders).await.unwrap();
+    let statuses = all_away.json["orders"].as_array().unwrap().iter();
+    let statuses: Vec<_> = statuses.map(|it| it["status"].as_u64()).collect();
+    assert_eq!(statuses, [Some(503); 2], "{}", all_away.text);
+    assert_eq!(intents().await, before, "nothing was begun");
+
+    // The same keys stand for nothing yet.
+    faults.heal();
+    load.clients.join_all().await;
+    let signed = world.trader.post_as("c", path, &other).await.unwrap();
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    let signed = world.trader.post_as("d", batch, &orders).await.unwrap();
+    assert!(
+        ids(&signed).iter().all(serde_json::Value::is_string),
+        "{}",
+        signed.text
+    );
+}
+
+#[tokio::test]
 async fn a_call_that_hangs_loses_no_request() {
     let Some(token) = Token::open("").await else {
         return;
@@ -413,16 +482,30 @@ async fn an_isolated_module_that_hangs_or_dies_is_started_again_and_loses_no_req
         .await;
     }
     // However the service ends, so does the module's process.
-    let Token { world, .. } = token;
+    let Token {
+        mut world,
+        environment,
+        ..
+    } = token;
     let left = modules_of(world.server.pid());
-    kill(i32::try_from(world.server.pid()).unwrap());
+    assert_eq!(world.server.terminate(), Some(0));
+    are_gone(&left).await;
+    let environment: Vec<_> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let server = world.deployment.serve(&environment).await;
+    let left = modules_of(server.pid());
+    assert_eq!(left.len(), 1, "{left:?}");
+    drop(server); // by SIGKILL
+    are_gone(&left).await;
+}
+
+async fn are_gone(modules: &[i32]) {
     for _ in 0..200 {
-        if !left.iter().any(|pid| is_module(*pid)) {
+        if !modules.iter().any(|pid| is_module(*pid)) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{left:?} still runs");
+    panic!("{modules:?} still runs");
 }
 
 /// The processes that run a module for this one.

@@ -65,8 +65,9 @@ pub(super) fn client() -> Result<PathBuf, CustodyError> {
     })
 }
 
-/// Kills the processes that run the module; how many there were.
-pub(super) fn kill() -> usize {
+/// Kills the processes that run a module; how many there were. At the end of the service for one in
+/// which a call hangs: it would not see that the pipe has ended.
+pub fn kill() -> usize {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return 0;
     };

@@ -83,8 +83,9 @@ pub(crate) fn next(function: &str) -> Option<Action> {
 }
 
 fn with_rules<T>(with: impl FnOnce(&mut Vec<Rule>) -> Option<T>) -> Option<T> {
-    let text = std::fs::read_to_string(FILE.as_ref()?).ok()?;
     let mut rules = RULES.lock().unwrap_or_else(PoisonError::into_inner);
+    // Read while it is locked: an older text must not come after a newer one.
+    let text = std::fs::read_to_string(FILE.as_ref()?).ok()?;
     let rules = rules.get_or_insert_default();
     if rules.text != text {
         rules.rules = text.lines().filter_map(parse).collect();

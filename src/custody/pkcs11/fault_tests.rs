@@ -283,3 +283,41 @@ fn a_call_that_hangs_costs_a_thread_and_the_module_goes_on_without_it() {
         },
     );
 }
+
+#[test]
+fn who_answers_while_another_hangs_does_not_hide_that_somebody_has_to_look() {
+    run(
+        "who_answers_while_another_hangs_does_not_hide_that_somebody_has_to_look",
+        async |settings, faults| {
+            let settings = Settings {
+                sessions: 2,
+                call_timeout_ms: 200,
+                replacements: 0,
+                ..settings
+            };
+            let token = Pkcs11::open("hsm", settings).await.unwrap();
+            let key = made(&token, Algorithm::Secp256k1).await;
+            faults.hang("C_Sign", 1);
+            let (started, starts) = std::sync::mpsc::channel();
+            let (end, ends) = std::sync::mpsc::channel::<()>();
+            let ends = std::sync::Mutex::new(ends);
+            let slow = token.workers.run_within(GENERATION, move |_| {
+                started.send(()).unwrap();
+                ends.lock().unwrap().recv().unwrap();
+                Ok(())
+            });
+            let hung = async {
+                tokio::task::yield_now().await;
+                starts.recv().unwrap();
+                let hung = signs(&token, &key).await;
+                end.send(()).unwrap();
+                hung
+            };
+            let (slow, hung) = tokio::join!(slow, hung);
+            assert!(matches!(hung, Err(CustodyError::TimedOut)), "{hung:?}");
+            slow.unwrap();
+            signs_again(&token, &key, "one hangs, one was slow").await;
+            faults.end_hang();
+        },
+    );
+}

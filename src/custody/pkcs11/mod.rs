@@ -8,7 +8,7 @@
 //!
 //! # Why
 //! A session belongs to one thread, and calls block, so a few threads own sessions and async code
-//! talks to them over a bounded queue (`worker.rs`). Recovery's unit is the module, which is initialized once a
+//! talks to them over a bounded queue (`workers.rs`). Recovery's unit is the module, which is initialized once a
 //! process (`module.rs`); a token is found in it by its name (`token.rs`, `uri.rs`); which error leads to
 //! which step is a table (`recovery.rs`). We never log out: that would log out every session of the process.
 
@@ -26,7 +26,7 @@ use self::module::Module;
 use self::recovery::brief;
 use self::token::Token;
 use self::uri::{KeyName, TokenName};
-use self::worker::Workers;
+use self::workers::Workers;
 use super::{
     Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
     Generated, Place, RawSignature, Sign, Wanted,
@@ -57,6 +57,7 @@ pub mod uri;
 #[cfg(test)]
 mod variety_tests;
 mod worker;
+mod workers;
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
 const GENERATION: Duration = Duration::from_mins(2);

@@ -157,9 +157,9 @@ impl Module {
             .map_or_else(|c| c.can_rebuild, |()| true)
     }
 
-    /// Whether calls may enter.
-    pub(super) fn is_up(&self) -> bool {
-        self.state().phase == Phase::Up
+    /// Whether it is down, and nobody is at it.
+    pub(super) fn is_down(&self) -> bool {
+        self.state().phase == Phase::Down
     }
 
     /// Gives up calls that are inside for longer than they should be, and marks the module down if

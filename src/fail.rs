@@ -81,6 +81,9 @@ pub const KEY_POINTS: [&str; 2] = ["key-on-record", "key-made"];
 /// The points of sealing anew, which passes those of every administrative write besides.
 pub const RESEALING_POINTS: [&str; 1] = ["resealed"];
 
+/// The point between a token's new PIN and its file.
+pub const PIN_POINTS: [&str; 1] = ["pin-set"];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

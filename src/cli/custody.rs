@@ -7,7 +7,16 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Client, Service};
-use super::{print_json, print_line, table};
+use super::{ConfigFile, print_json, print_line, table};
+use crate::app::App;
+use crate::approvals::Approval;
+use crate::audit::{Leaf, Log};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::custody;
+use crate::custody::pkcs11::{PinChange, Pkcs11};
+use crate::id::CallerId;
+use crate::ledger::Gate;
 use crate::name::Name;
 use crate::sealing::SealingKey;
 
@@ -45,6 +54,16 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Change a token's user PIN, on its host: in the token, and then in the PIN file
+    ChangePin {
+        /// The device: the name of a [custody.NAME] section.
+        device: Name,
+        /// The file with the new PIN.
+        #[arg(long, value_name = "FILE")]
+        new_pin_file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Have a device destroy a former sealing key, under which nothing rests any more
     DestroySealingKey {
         /// The device: the name of a [custody.NAME] section.
@@ -57,6 +76,38 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+}
+
+/// Changes a PIN, on record before the token hears of it.
+async fn change_pin(device: &Name, new: PathBuf, config: &Config) -> anyhow::Result<()> {
+    let Some(custody::Settings::Pkcs11(settings)) = config.custody.get(device) else {
+        bail!("there is no section [custody.{device}] of a PKCS#11 token");
+    };
+    let ledger = App::ledger(config)?;
+    ledger.check_schema().await?;
+    let log = Log::open(ledger, &App::writer(config)).await?;
+    let mut batch = log.begin(Gate::Shared).await?;
+    let details = json!({ "device": device, "writer": App::writer(config) });
+    batch.add(&Leaf::admin(
+        Clock::system().unix_ms(),
+        CallerId::SERVICE,
+        "change-pin",
+        uuid::Uuid::now_v7(),
+        &Approval::by_right(),
+        &details,
+    ));
+    batch.commit().await?;
+    let file = settings.pin_file.display();
+    match Pkcs11::change_pin(settings.clone(), new).await? {
+        PinChange::Made => print_line(&format!("the token has the new PIN, and so has {file}")),
+        PinChange::Finished => print_line(&format!(
+            "the token had the new PIN already, from a change that was cut off; {file} has it now too"
+        )),
+    }
+    print_line(&format!(
+        "put {file} on the other hosts now: replicas stay logged in, and read it when they log in again"
+    ));
+    Ok(())
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -87,6 +138,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({ "reason": reason });
             print_json(&service.client()?.post(&path, &body).await?)
         }
+        Command::ChangePin {
+            device,
+            new_pin_file,
+            config,
+        } => change_pin(&device, new_pin_file, &config.load()?).await,
         Command::DestroySealingKey {
             device,
             id,

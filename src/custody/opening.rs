@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use zeroize::Zeroizing;
 
-use super::pkcs11::{Pkcs11, Settings};
+use super::pkcs11::{Pin, Pkcs11, Settings};
 use super::{
     Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
     Generated, Place, RawSignature, Sign, Wanted, pkcs11,
@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Opening {
     backend: String,
     settings: Settings,
+    pin: Arc<Pin>,
     state: Arc<RwLock<State>>,
 }
 
@@ -38,6 +39,7 @@ impl Opening {
         settings.token()?;
         Ok(Self {
             backend: backend.to_owned(),
+            pin: Arc::new(Pin::new(&settings.pin_file)),
             settings,
             state: Arc::new(RwLock::new(State::Absent(None))),
         })
@@ -68,7 +70,9 @@ impl Opening {
             State::Open(device) => return Ok(device.clone()),
             // A refused PIN is not tried again: a token that counts would lock.
             State::Absent(Some((_, CustodyError::PinRefused))) => {
-                return Err(CustodyError::PinRefused);
+                if self.pin.is_refused() {
+                    return Err(CustodyError::PinRefused);
+                }
             }
             State::Absent(Some((tried, error))) if tried.elapsed() < PAUSE => {
                 return Err(CustodyError::Unavailable(error.to_string()));
@@ -76,11 +80,12 @@ impl Opening {
             State::Absent(_) => {}
         }
         let (backend, settings) = (self.backend.clone(), self.settings.clone());
+        let pin = self.pin.clone();
         let runtime = tokio::runtime::Handle::current();
         // On a thread, so that it ends although whoever wanted it hangs up: a refused PIN that nobody
         // learnt of would be tried again.
         let opened = tokio::task::spawn_blocking(move || {
-            let opened = runtime.block_on(Pkcs11::open(&backend, settings));
+            let opened = runtime.block_on(Pkcs11::open_with(&backend, settings, pin));
             let (answer, new) = match opened.map(Arc::new) {
                 Ok(device) => (Ok(device.clone()), State::Open(device)),
                 Err(error) => {

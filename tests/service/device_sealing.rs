@@ -17,18 +17,18 @@ use crate::support::{Answer, Caller, Deployment, Postgres, Server, desk, skip};
 const WHY: &str = "test";
 
 /// A service beside a CLOB, with desk `h` whose keys are in a `SoftHSM` token.
-struct Token {
+pub(crate) struct Token {
     _venue: ClobServer,
-    deployment: Deployment,
-    server: Server,
-    operator: Caller,
-    trader: Caller,
-    conf: String,
+    pub(crate) deployment: Deployment,
+    pub(crate) server: Server,
+    pub(crate) operator: Caller,
+    pub(crate) trader: Caller,
+    pub(crate) conf: String,
     _postgres: Arc<Postgres>,
 }
 
 impl Token {
-    async fn open() -> Option<Self> {
+    pub(crate) async fn open() -> Option<Self> {
         let venue = ClobServer::start(&[])?;
         let postgres = Postgres::shared()?;
         let database = postgres.database().await;
@@ -77,7 +77,7 @@ impl Token {
         })
     }
 
-    async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.server.terminate();
         let environment = [("SOFTHSM2_CONF", self.conf.as_str())];
         self.server = self.deployment.serve(&environment).await;

@@ -39,6 +39,7 @@ mod metadata;
 mod oauth_server;
 mod orphans;
 mod outages;
+mod pins;
 #[path = "../support/pkcs11_faults.rs"]
 mod pkcs11_faults;
 mod query_data;

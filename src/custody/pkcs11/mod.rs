@@ -12,7 +12,6 @@
 //! process (`module.rs`); a token is found in it by its name (`token.rs`, `uri.rs`); which error leads to
 //! which step is a table (`recovery.rs`). We never log out: that would log out every session of the process.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +45,7 @@ mod fault_tests;
 pub mod isolation;
 mod module;
 mod object;
+mod pin;
 mod public;
 mod recovery;
 mod secret;
@@ -58,6 +58,8 @@ pub mod uri;
 mod variety_tests;
 mod worker;
 mod workers;
+
+pub use pin::{Pin, PinChange};
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
 const GENERATION: Duration = Duration::from_mins(2);
@@ -151,12 +153,22 @@ impl Pkcs11 {
     ///
     /// It fails at once where the library, the token or the PIN is wrong: what a start must tell.
     pub async fn open(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
+        let pin = Arc::new(Pin::new(&settings.pin_file));
+        Self::open_with(backend, settings, pin).await
+    }
+
+    /// The same with a PIN that may have been refused before.
+    pub(super) async fn open_with(
+        backend: &str,
+        settings: Settings,
+        pin: Arc<Pin>,
+    ) -> Result<Self, CustodyError> {
         if settings.sessions == 0 || settings.queue == 0 || settings.call_timeout_ms == 0 {
             let why = "sessions, queue and call_timeout_ms must be at least 1";
             return Err(CustodyError::Refused(why.into()));
         }
         let name = settings.token()?;
-        let pin = read_pin(&settings.pin_file)?;
+        pin.read()?;
         let (path, isolated) = (settings.module.clone(), settings.isolated);
         let module = blocking(move || Module::open(&path, isolated)).await?;
         let token = Token::new(name, settings.read_only, pin);
@@ -346,23 +358,6 @@ impl Custody for Pkcs11 {
 /// The sealing key that something names which a token sealed.
 pub(super) fn sealed_under(sealed: &[u8]) -> Option<String> {
     secret::named(sealed)
-}
-
-fn read_pin(path: &Path) -> Result<SecretString, CustodyError> {
-    let content = std::fs::read_to_string(path).map(Zeroizing::new);
-    let content = content.map_err(|error| {
-        CustodyError::Refused(format!("the PIN file {}: {error}", path.display()))
-    })?;
-    let readable = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
-    if readable {
-        tracing::warn!(file = %path.display(), "the PIN file is readable by everybody");
-    }
-    let pin = content.trim_end_matches(['\r', '\n']);
-    if pin.is_empty() {
-        let why = format!("the PIN file {} is empty", path.display());
-        return Err(CustodyError::Refused(why));
-    }
-    Ok(pin.to_owned().into())
 }
 
 /// Runs what calls into a library, away from the threads that must not block.

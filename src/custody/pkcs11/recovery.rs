@@ -22,7 +22,7 @@ pub(super) enum Step {
     Login,
     /// The token or the module is in trouble: finalize and initialize.
     Rebuild,
-    /// The PIN is wrong. Never again until a restart: tokens count.
+    /// The PIN is wrong. Never again as long as its file says the same: tokens count.
     PinRefused,
     /// No session is left for us; those that are open go on.
     GiveUp,

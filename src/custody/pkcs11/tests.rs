@@ -221,7 +221,7 @@ fn a_refused_pin_is_not_tried_again() {
         let refused = Pkcs11::open("hsm", settings.clone()).await;
         assert!(matches!(refused, Err(CustodyError::PinRefused)));
 
-        let pin = read_pin(&settings.pin_file).unwrap();
+        let pin = Arc::new(Pin::new(&settings.pin_file));
         let module = Module::shared(&settings.module).unwrap();
         let token = Token::new(settings.token().unwrap(), false, pin);
         let workers = Workers::start("hsm", module, token, &settings).unwrap();
@@ -232,6 +232,12 @@ fn a_refused_pin_is_not_tried_again() {
         let other = softhsm.open().await;
         assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
         other.health().await.unwrap();
+
+        // Written once more it is no other; another is tried, and that one is right.
+        std::fs::write(&settings.pin_file, "wrong-pin\n").unwrap();
+        assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
+        std::fs::copy(softhsm.settings().pin_file, &settings.pin_file).unwrap();
+        healthy().await.unwrap();
     });
 }
 

@@ -1,6 +1,5 @@
 //! A token: found by its name, logged in once for all sessions, opened again after a rebuild.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::error::{Error, RvError};
@@ -10,7 +9,8 @@ use cryptoki::slot::{Slot, TokenInfo};
 use secrecy::SecretString;
 
 use super::module::Call;
-use super::recovery::brief;
+use super::pin::{Pin, PinChange};
+use super::recovery::{Step, brief, step};
 use super::uri::{KeyName, Shown, TokenName};
 use super::worker::Fault;
 use crate::custody::CustodyError;
@@ -21,9 +21,7 @@ pub(super) struct Token {
     name: TokenName,
     /// Asked for in the configuration, whatever the token allows.
     read_only: bool,
-    pin: SecretString,
-    /// Latched: tokens count wrong PINs and lock.
-    pin_refused: AtomicBool,
+    pin: Arc<Pin>,
     seated: Mutex<Option<Seated>>,
 }
 
@@ -50,12 +48,11 @@ pub(super) struct Opened {
 }
 
 impl Token {
-    pub(super) fn new(name: TokenName, read_only: bool, pin: SecretString) -> Self {
+    pub(super) fn new(name: TokenName, read_only: bool, pin: Arc<Pin>) -> Self {
         Self {
             name,
             read_only,
             pin,
-            pin_refused: AtomicBool::new(false),
             seated: Mutex::new(None),
         }
     }
@@ -102,9 +99,9 @@ impl Token {
         }
     }
 
-    /// Whether the PIN was refused.
+    /// Whether the PIN was refused, and is still what its file says.
     pub(super) fn pin_refused(&self) -> bool {
-        self.pin_refused.load(Ordering::Relaxed)
+        self.pin.is_refused()
     }
 
     /// The token's own word that it is there. What cannot be parsed is let pass: some tokens' clocks
@@ -233,23 +230,68 @@ impl Token {
     }
 
     fn login(&self, session: &Session) -> Result<(), Fault> {
-        if self.pin_refused() {
-            return Err(CustodyError::PinRefused.into());
-        }
-        match session.login(UserType::User, Some(&self.pin)) {
+        let pin = self.pin.to_try()?;
+        match session.login(UserType::User, Some(&pin)) {
             // The login is the process's: another session or another backend made it.
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(error) if super::recovery::step(&error) == super::recovery::Step::PinRefused => {
-                self.pin_refused.store(true, Ordering::Relaxed);
+            Err(error) if step(&error) == Step::PinRefused => {
+                self.pin.was_refused(pin);
                 tracing::error!(
                     custody.token = %self.name,
                     error = brief(&error),
-                    "the token refused the PIN; correct the PIN file and restart"
+                    "the token refused the PIN; it is tried again when the PIN file says another"
                 );
                 Err(CustodyError::PinRefused.into())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Changes the PIN, in a session of its own, and logs in with the new one.
+    pub(super) fn change_pin(
+        &self,
+        call: &Call<'_>,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<PinChange, Fault> {
+        let (slot, told) = self.slot(call)?;
+        if let Some(told) = &told {
+            self.heed_the_pin(told)?;
+        }
+        let session = session(call, slot, true)?;
+        let changed = self.changed(&session, call, slot, (old, new));
+        close(session);
+        changed
+    }
+
+    fn changed(
+        &self,
+        session: &Session,
+        call: &Call<'_>,
+        slot: Slot,
+        (old, new): (&SecretString, &SecretString),
+    ) -> Result<PinChange, Fault> {
+        let log_in = |pin| session.login(UserType::User, Some(pin));
+        let refuses = |error: &Error| step(error) == Step::PinRefused;
+        match log_in(old) {
+            Ok(()) => {}
+            // Perhaps a change that was cut off. One more wrong one is risked only if the token bears it.
+            Err(error) if refuses(&error) => {
+                if let Some(told) = info(call, slot)? {
+                    self.heed_the_pin(&told)?;
+                }
+                return match log_in(new) {
+                    Ok(()) => Ok(PinChange::Finished),
+                    Err(error) if refuses(&error) => Err(CustodyError::PinRefused.into()),
+                    Err(error) => Err(error.into()),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        session.set_pin(old, new)?;
+        session.logout()?;
+        log_in(new)?;
+        Ok(PinChange::Made)
     }
 
     fn seated(&self) -> MutexGuard<'_, Option<Seated>> {

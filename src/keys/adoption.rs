@@ -11,6 +11,7 @@
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::approvals;
 use crate::audit::{Batch, Leaf};
+use crate::custody::pkcs11::uri::KeyName;
 use crate::custody::{Algorithm, CustodyError, DeviceRef, Generated};
 use crate::id::{CallerId, KeyId};
 use crate::name::Name;
@@ -84,6 +85,13 @@ impl Keys {
         }
         let device = self.vault.backend(&adoption.backend)?;
         let found = device.look_up(&adoption.device_ref).await?;
+        if let Some(id) = made_for(&found)
+            && self.by_id(id).await?.is_some()
+        {
+            // Also where the maker died before it wrote the public key down: that record is to be
+            // finished. With two of them, the end of one would be the end of the other's key.
+            return Err(KeyError::OnRecord);
+        }
         let algorithm = found.public_key.algorithm();
         let fits = match adoption.purpose {
             Purpose::Wallet => algorithm == Some(Algorithm::Secp256k1),
@@ -152,6 +160,12 @@ fn more_than(adoption: &Adoption, found: &Generated) -> Vec<&'static str> {
     };
     let more = Use::ALL.into_iter().filter(unaccepted);
     more.map(|(_, name)| name).collect()
+}
+
+/// Which key of ours a token says that it is.
+fn made_for(found: &Generated) -> Option<KeyId> {
+    let (name, _) = KeyName::parse(found.device_ref.as_ref()?.as_str()).ok()?;
+    name.made_for()
 }
 
 fn days(adoption: &Adoption) -> u16 {

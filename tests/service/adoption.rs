@@ -16,6 +16,7 @@ struct World {
     deployment: Deployment,
     server: Server,
     operator_token: String,
+    conf: String,
     /// Of the key, from the key itself.
     address: String,
     _postgres: std::sync::Arc<Postgres>,
@@ -85,6 +86,7 @@ impl World {
             deployment,
             server,
             operator_token,
+            conf,
             address,
             _postgres: postgres,
         })
@@ -268,12 +270,41 @@ async fn the_command_line_names_a_key_as_tools_do() {
         &world.address,
     ];
     let said = adopt(&[named.as_slice(), &accept].concat()).unwrap();
-    assert!(
-        said.contains("pkcs11:id=%01%FE;object=desk%20one;type=private"),
-        "{said}"
-    );
+    assert!(said.contains("pkcs11:id=%01%FE;type=private"), "{said}");
     assert!(
         said.contains(&format!("Compare its address, {}", world.address)),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_here_and_not_recorded_is_finished_and_not_adopted() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let armed = [
+        ("CHANCERY_FAIL_POINT", "key-made:1"),
+        ("SOFTHSM2_CONF", world.conf.as_str()),
+    ];
+    let mut mortal = world.deployment.serve(&armed).await;
+    let wanted = json!({
+        "name": "lost", "purpose": "wallet", "backend": "hsm", "environment": "dev01", "owner": "a",
+    });
+    let died = mortal.caller(&world.operator_token);
+    let died = died.post_as("first", "/v1/keys", &wanted).await;
+    assert!(died.is_err(), "{died:?}");
+    assert!(mortal.wait_killed(), "{}", mortal.log());
+
+    let operator = world.server.caller(&world.operator_token);
+    let orphans = operator.get("/v1/orphans").await.json;
+    assert_eq!(orphans[0]["in_device"], "made", "{orphans}");
+    let id = orphans[0]["key"]["id"].as_str().unwrap().replace('-', "");
+    let mut id_of_bytes = String::new();
+    for byte in id.as_bytes().chunks(2) {
+        id_of_bytes += &format!("%{}", std::str::from_utf8(byte).unwrap());
+    }
+    let mut adoption = adoption();
+    adoption["device_ref"] = format!("pkcs11:id={id_of_bytes}").into();
+    let refusal = operator.post(PATH, &adoption).await;
+    refused("an orphan", &refusal, 422, "not-adoptable", "on record");
 }

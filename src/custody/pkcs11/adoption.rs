@@ -1,6 +1,6 @@
 //! Looking at a key that somebody else put into the token.
 
-use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
 use super::uri::{KeyName, TokenName};
 use super::worker::{Desk, Fault};
@@ -38,12 +38,33 @@ pub(super) fn look_up(
                    that is used here";
         return Err(refused(name, why));
     };
+    let own = own_name(desk, name, private)?;
     let mut found = object::read(desk, private, public_key, algorithm)?;
     if let Some(why) = attributes::unadoptable_because(&found.attributes) {
         return Err(refused(name, &why));
     }
-    found.device_ref = Some(name.device_ref()?);
+    found.device_ref = Some(own.device_ref()?);
     Ok(found)
+}
+
+/// The name that goes on record: the key's id, where that alone finds it, for labels are edited by
+/// people, and a key has one name on record however it was looked up.
+fn own_name(desk: &Desk<'_>, name: &KeyName, private: ObjectHandle) -> Result<KeyName, Fault> {
+    let told = desk
+        .seat
+        .session
+        .get_attributes(private, &[AttributeType::Id])?;
+    let id = told.into_iter().find_map(|attribute| match attribute {
+        Attribute::Id(id) => Some(id).filter(|id| !id.is_empty()),
+        _ => None,
+    });
+    let by_id = KeyName { id, label: None };
+    if by_id.id.is_none() {
+        return Ok(name.clone());
+    }
+    let alone = object::find(desk, &by_id, ObjectClass::PRIVATE_KEY)? == [private];
+    let label = name.label.clone().filter(|_| !alone);
+    Ok(KeyName { label, ..by_id })
 }
 
 fn several(name: &KeyName, class: &str, fault: Fault) -> Fault {

@@ -129,10 +129,13 @@ fn a_key_is_adopted_by_id_or_label_and_signs_until_it_is_destroyed() {
             ("pkcs11:id=%01", "pkcs11:id=%01;type=private"),
             (
                 "pkcs11:object=both;id=%02;type=private",
-                "pkcs11:id=%02;object=both;type=private",
+                "pkcs11:id=%02;type=private",
             ),
             ("pkcs11:id=%03;token=wallet", "pkcs11:id=%03;type=private"),
-            ("pkcs11:object=rsa", "pkcs11:object=rsa;type=private"),
+            (
+                "pkcs11:object=rsa",
+                "pkcs11:id=%63%6C%69%65%6E%74;type=private",
+            ),
         ] {
             let found = look_up(&token, uri).await.unwrap();
             assert!(found.attributes["local"]);
@@ -147,6 +150,13 @@ fn a_key_is_adopted_by_id_or_label_and_signs_until_it_is_destroyed() {
         }
         assert_ne!(keys[1].public_key, keys[2].public_key);
         assert_eq!(keys[3].place.algorithm, Algorithm::Rsa2048);
+
+        // One whose id others share goes by both.
+        Foreign::new(&[4], "a").put_into(&token).await;
+        Foreign::new(&[4], "b").put_into(&token).await;
+        let shared = look_up(&token, "pkcs11:object=b;id=%04").await;
+        let refused = shared.unwrap_err().to_string();
+        assert!(refused.contains("2 public keys"), "{refused}");
 
         // A second key of that name: neither is taken for it by a session that has to look.
         Foreign::new(&[1], "one more").put_into(&token).await;
@@ -166,7 +176,7 @@ fn a_key_is_adopted_by_id_or_label_and_signs_until_it_is_destroyed() {
             let public = [Attribute::Class(ObjectClass::PUBLIC_KEY)];
             Ok(desk.seat.session.find_objects(&public)?.len())
         });
-        assert_eq!(left.await.unwrap(), 2, "those of the two that share a name");
+        assert_eq!(left.await.unwrap(), 4, "those of the keys that share an id");
     });
 }
 
@@ -189,13 +199,15 @@ fn a_public_half_is_found_where_the_token_keeps_it() {
         assert!(why.contains("tells a public key"), "{why}");
 
         // A key without an id goes by its label, its public half too.
-        let mut nameless = Foreign::new(&[], "nameless");
-        nameless.put_into(&token).await;
+        let mut three = Foreign::new(&[3], "three");
+        Foreign::new(&[], "nameless").put_into(&token).await;
         let found = look_up(&token, "pkcs11:object=nameless").await.unwrap();
-        signs(&token, &on_record(found)).await;
-        nameless = Foreign::new(&[3], "three");
-        nameless.public = false;
-        nameless.put_into(&token).await;
+        let nameless = on_record(found);
+        let device_ref = nameless.place.device_ref.as_ref().unwrap();
+        assert_eq!(device_ref.as_str(), "pkcs11:object=nameless;type=private");
+        signs(&token, &nameless).await;
+        three.public = false;
+        three.put_into(&token).await;
         for public in 0..2_u8 {
             let copied = token.workers.run(move |desk| {
                 let session = &desk.seat.session;

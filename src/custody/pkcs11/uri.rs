@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::custody::{CustodyError, DeviceRef, Place};
+use crate::id::KeyId;
 
 /// Which token: what is given has to be as the token states it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -142,6 +143,12 @@ impl KeyName {
             return Err(NotAUri::Nothing("private key: give id or object"));
         }
         Ok((uri.key, Some(uri.token).filter(|token| !token.is_empty())))
+    }
+
+    /// The id that such a key has on record if it was made here: then its `CKA_ID` is that.
+    pub fn made_for(&self) -> Option<KeyId> {
+        let id = uuid::Uuid::from_slice(self.id.as_deref()?).ok()?;
+        Some(KeyId::from(id))
     }
 
     /// What a key on record is found by: its own name in the token, or else our id as its `CKA_ID`.

@@ -22,9 +22,10 @@ use crate::support::{
 const CLIENTS: usize = 6;
 
 /// A service with a device that fails on command, and a keystore beside it: desks `d` and `s`.
-struct World {
+pub(crate) struct World {
     server: Server,
-    trader: Caller,
+    pub(crate) operator: Caller,
+    pub(crate) trader: Caller,
     beside: Caller,
     database: Database,
     deployment: Deployment,
@@ -46,6 +47,7 @@ impl World {
         let beside = server.caller(&desk(&operator, "s", "soft").await);
         Self {
             server,
+            operator,
             trader,
             beside,
             database,
@@ -61,15 +63,15 @@ impl World {
 }
 
 /// A token behind the module that fails on command.
-struct Token {
-    world: World,
-    faults: Faults,
+pub(crate) struct Token {
+    pub(crate) world: World,
+    pub(crate) faults: Faults,
     tokens: PathBuf,
     environment: Vec<(&'static str, String)>,
 }
 
 impl Token {
-    async fn open(more: &str) -> Option<Self> {
+    pub(crate) async fn open(more: &str) -> Option<Self> {
         let postgres = Postgres::shared()?;
         let database = postgres.database().await;
         let deployment = Deployment::new(&database.url);

@@ -12,6 +12,7 @@ use k256::pkcs8::EncodePublicKey as _;
 use k256::{ProjectivePoint, Scalar, U256};
 use serde_json::{Value, json};
 
+use crate::device_faults::Token;
 use crate::kms::{CREDENTIALS, World};
 use crate::kms_server::Fault;
 use crate::stand::refused;
@@ -51,10 +52,10 @@ async fn end(world: &World, key: &str) -> String {
     reason.fetch_one(&world.database.pool).await.unwrap()
 }
 
-async fn bring_back(world: &World, key: &str) {
+async fn bring_back(operator: &Caller, key: &str) {
     let body = json!({ "to": "active", "reason": "the vendor has explained it" });
     let path = format!("/v1/keys/{key}/steps");
-    let back = world.operator.post(&path, &body).await;
+    let back = operator.post(&path, &body).await;
     assert_eq!(back.status, 201, "{}", back.text);
 }
 
@@ -131,7 +132,7 @@ async fn a_signature_that_is_not_what_was_meant_suspends_its_key() {
             .post("/v1/wallets/s-w/orders", &order())
             .await;
         assert_eq!(elsewhere.status, 200, "{what}: {}", elsewhere.text);
-        bring_back(&world, "k-wk").await;
+        bring_back(&world.operator, "k-wk").await;
         let signed = world.order().await;
         assert_eq!(signed.status, 200, "{what}: {}", signed.text);
     }
@@ -192,7 +193,7 @@ async fn an_rsa_signature_of_another_message_or_length_suspends_its_key() {
         let detail = "nothing was released";
         refused(what, &answer, 500, "signature-invalid", detail);
         assert_eq!(state(&world.operator, "k-ck").await, "suspended", "{what}");
-        bring_back(&world, "k-ck").await;
+        bring_back(&world.operator, "k-ck").await;
     }
     let issued = world.in_kms.post(path, &json!({})).await;
     assert_eq!(issued.status, 200, "{}", issued.text);
@@ -238,7 +239,7 @@ async fn broken() -> Option<(World, Caller)> {
     let made = operator.post(at, &new).await;
     assert_eq!(made.status, 201, "{}", made.text);
     proxy.fail("Sign", always, Fault::Instead(Arc::new(sign)));
-    bring_back(&world, "n-wk").await;
+    bring_back(&world.operator, "n-wk").await;
     let wallet = json!({ "name": "n-w", "key": "n-wk", "owner": "k", "chainId": 137 });
     let made = operator.post("/v1/wallets", &wallet).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -293,4 +294,60 @@ async fn of_two_replicas_that_release_the_same_r_at_once_one_does() {
         assert!(stopped.contains(&answer.problem()), "{}", answer.text);
     }
     assert_eq!(state(&world.operator, "n-wk").await, "suspended");
+}
+
+#[tokio::test]
+async fn a_token_that_signs_something_else_has_its_key_suspended() {
+    let Some(token) = Token::open("").await else {
+        return;
+    };
+    let (operator, trader) = (&token.world.operator, &token.world.trader);
+    // The other key of `other-key`.
+    let new = json!({
+        "name": "more", "purpose": "wallet", "backend": "device", "environment": "dev01", "owner": "d",
+    });
+    assert_eq!(operator.post("/v1/keys", &new).await.status, 201);
+    let orders = "/v1/wallets/d-w/orders";
+    assert_eq!(trader.post(orders, &order()).await.status, 200);
+    for how in [
+        "zero-r",
+        "zero-s",
+        "truncated",
+        "overlong",
+        "flipped",
+        "other-key",
+        "earlier",
+        "earlier-r",
+    ] {
+        token.faults.falsify(1, how);
+        let detail = "nothing was released";
+        let answer = trader.post(orders, &order()).await;
+        refused(how, &answer, 500, "signature-invalid", detail);
+        assert_eq!(state(operator, "d-wk").await, "suspended", "{how}");
+        token.faults.heal();
+        bring_back(operator, "d-wk").await;
+        let signed = trader.post(orders, &order()).await;
+        assert_eq!(signed.status, 200, "{how}: {}", signed.text);
+    }
+    for how in ["high", "low", "stripped"] {
+        token.faults.falsify(1, how);
+        let signed = trader.post(orders, &order()).await;
+        assert_eq!(signed.status, 200, "{how}: {}", signed.text);
+    }
+    assert_eq!(state(operator, "d-wk").await, "active");
+
+    // The token says of itself that the key can be taken out (CKA_EXTRACTABLE).
+    let new = json!({
+        "name": "cp", "purpose": "checkpoint", "backend": "soft", "environment": "dev01", "owner": "ops",
+    });
+    assert_eq!(operator.post("/v1/keys", &new).await.status, 201);
+    bring_back(operator, "cp").await;
+    let rule = "C_GetAttributeValue 1 * attribute 0x162 01".to_owned();
+    token.faults.set(&[rule]);
+    let seen = operator.post("/v1/keys/d-wk/attestation", &json!({})).await;
+    assert_eq!(seen.status, 201, "{}", seen.text);
+    assert_eq!(seen.json["verdict"], "drift");
+    let said = "its attribute extractable is true, and was false";
+    assert_eq!(seen.json["findings"][0]["detail"], said, "{}", seen.text);
+    assert_eq!(state(operator, "d-wk").await, "suspended");
 }

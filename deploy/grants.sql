@@ -42,6 +42,10 @@ grant insert, update (state, epoch, public_key, attributes, device_ref, cryptope
     on keys to chancery_service;
 grant insert on wallets, clients to chancery_service;
 
+-- A key that is brought: an offer stands, is taken, ends; triggers see to what was announced.
+grant insert, update (opened_by, opened_at, ends_at, ticket, busy_until, ended_at)
+    on key_imports to chancery_service;
+
 -- A rotation follows its steps, a client its rotation, a probe is settled once; triggers see to it.
 grant insert, update (state, seq, new_key_id, new_subject_id) on rotations to chancery_service;
 grant update (key_id) on clients to chancery_service;

@@ -394,6 +394,9 @@ impl App {
         if let Err(error) = self.cryptoperiods.end().await {
             tracing::warn!(%error, "keys at their end are not deactivated");
         }
+        if let Err(error) = self.keys.forget_offers().await {
+            tracing::warn!(%error, "offers that nobody took are not forgotten");
+        }
         if let Err(error) = self.destructions.carry_out().await {
             tracing::warn!(%error, "keys are not destroyed");
         }

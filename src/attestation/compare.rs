@@ -155,6 +155,8 @@ fn refused(key: &Key, error: &CustodyError) -> Option<Finding> {
         | CustodyError::Throttled { .. }
         | CustodyError::AccessDenied(_)
         | CustodyError::NotAdoptable(_)
+        | CustodyError::DoesNotUnwrap
+        | CustodyError::NotTheKey(_)
         | CustodyError::Unsupported(_)
         | CustodyError::PinRefused
         | CustodyError::Refused(_)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::attestation::{Attest, Verify};
 use super::client::Service;
+use super::import::Import;
 use super::{print_json, print_line};
 use crate::custody::pkcs11::uri::KeyName;
 
@@ -54,6 +55,8 @@ pub(super) enum Command {
     Attest(Attest),
     /// Check a statement of attest, without the service
     VerifyAttestation(Verify),
+    /// Bring a private key that exists outside a device, wrapped for it; it signs nothing before it is activated
+    Import(Import),
     /// Show a key's public half in all the forms that a counterparty may ask for
     Bundle {
         /// The key's name.
@@ -298,6 +301,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Adopt(adopt) => adopt.run().await,
         Command::Attest(attest) => attest.run().await,
         Command::VerifyAttestation(verify) => verify.run(),
+        Command::Import(import) => import.run().await,
         Command::Step {
             name,
             to,

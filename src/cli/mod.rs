@@ -14,6 +14,7 @@ mod doctor;
 mod due;
 mod exchange;
 mod explain;
+mod import;
 mod isolation;
 mod keys;
 mod migrate;

@@ -30,6 +30,7 @@ use opening::Opening;
 pub mod aws_kms;
 mod device_ref;
 pub mod hmac;
+pub mod material;
 mod opening;
 pub mod pkcs11;
 pub mod public_key;
@@ -41,13 +42,16 @@ pub mod sealed;
 )]
 mod turn;
 mod vault;
+pub mod wrapping;
 
 pub use device_ref::{DeviceRef, NotADeviceRef};
 pub use hmac::{Passphrase, Sealed, SealedSecret};
+pub use material::{BadMaterial, Material};
 pub use public_key::PublicKey;
 pub use resting::{DeviceSealingKey, KeysAtRest, ResealedKey, Stretch};
 pub use turn::{Pauses, Turn};
 pub use vault::Vault;
+pub use wrapping::Scheme;
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -254,6 +258,20 @@ impl Evidence {
     }
 }
 
+/// How a device wants a private key to be brought to it.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// How it is wrapped.
+    pub scheme: Scheme,
+    /// Under which RSA key: an SPKI in DER.
+    pub wrapping_key: Vec<u8>,
+    /// What the device wants to see again with the key, on whichever replica. Where it is a secret it is
+    /// sealed by the device.
+    pub ticket: Vec<u8>,
+    /// What the device calls the key to be, where it does not go by our id.
+    pub device_ref: Option<DeviceRef>,
+}
+
 /// What became of a key that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destruction {
@@ -370,6 +388,39 @@ pub trait Custody: Send + Sync {
         )))
     }
 
+    /// Makes ready for a private key that is brought. Its id is on record before this is called; `earlier`
+    /// is where it was to be, if this was called before, whose ticket is worth nothing any more.
+    async fn prepare_import(
+        &self,
+        wanted: &Wanted,
+        earlier: Option<&Place>,
+    ) -> Result<Offer, CustodyError> {
+        let _ = (wanted, earlier);
+        let why = "bringing a private key: this kind of device takes none";
+        Err(CustodyError::Unsupported(why.to_owned()))
+    }
+
+    /// Takes a private key that was [wrapped](wrapping::wrap) as an [`Offer`] says, shows that it signs as
+    /// the announced public key, and forgets the offer. Another key than the announced is not kept. What an
+    /// earlier attempt left is replaced: a key on record with a public key is never brought.
+    async fn import(
+        &self,
+        announced: &KeyRef,
+        ticket: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Generated, CustodyError> {
+        let _ = (ticket, wrapped);
+        let id = announced.place.id;
+        let why = format!("bringing key {id}: this kind of device takes none");
+        Err(CustodyError::Unsupported(why))
+    }
+
+    /// Forgets an offer that nobody took.
+    async fn forget_import(&self, key: &Place) -> Result<(), CustodyError> {
+        let _ = key;
+        Ok(())
+    }
+
     /// Destroys a key pair, at once or after the time that the device insists on. Asking again changes
     /// nothing.
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError>;
@@ -482,6 +533,12 @@ pub enum CustodyError {
     /// The key is not one that is taken over.
     #[error("not a key to adopt: {0}")]
     NotAdoptable(String),
+    /// What was brought was wrapped for another device or another time, or altered.
+    #[error("what was brought does not unwrap: wrap the key again, as a new offer says")]
+    DoesNotUnwrap,
+    /// What was brought is a key, and another one. It was not kept.
+    #[error("what was brought is not the key that was announced, and was not kept: {0}")]
+    NotTheKey(String),
     /// This kind of device cannot do it.
     #[error("not with this device: {0}")]
     Unsupported(String),
@@ -520,6 +577,8 @@ impl CustodyError {
             | Self::WrongUsage(_)
             | Self::AccessDenied(_)
             | Self::NotAdoptable(_)
+            | Self::DoesNotUnwrap
+            | Self::NotTheKey(_)
             | Self::Unsupported(_)
             | Self::PinRefused
             | Self::Refused(_)

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::pkcs11::{Pin, Pkcs11, Settings};
 use super::{
     Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
-    Generated, Place, RawSignature, Sign, Wanted, pkcs11,
+    Generated, KeyRef, Offer, Place, RawSignature, Sign, Wanted, pkcs11,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -129,6 +129,28 @@ impl Custody for Opening {
 
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         self.device().await?.look_up(device_ref).await
+    }
+
+    async fn prepare_import(
+        &self,
+        wanted: &Wanted,
+        earlier: Option<&Place>,
+    ) -> Result<Offer, CustodyError> {
+        self.device().await?.prepare_import(wanted, earlier).await
+    }
+
+    async fn import(
+        &self,
+        announced: &KeyRef,
+        ticket: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Generated, CustodyError> {
+        let device = self.device().await?;
+        device.import(announced, ticket, wrapped).await
+    }
+
+    async fn forget_import(&self, key: &Place) -> Result<(), CustodyError> {
+        self.device().await?.forget_import(key).await
     }
 
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {

@@ -121,6 +121,13 @@ impl PublicKey {
         }
     }
 
+    /// Whether this is its address or fingerprint, as people compare them.
+    pub fn is(&self, identity: &str) -> bool {
+        let address = self.address().map(|it| it.to_string());
+        address.is_some_and(|address| address.eq_ignore_ascii_case(identity))
+            || hex::encode(self.fingerprint()).eq_ignore_ascii_case(identity)
+    }
+
     /// The key as a JSON Web Key (RFC 7517); `kid` is its [`thumbprint`](Self::thumbprint).
     pub fn jwk(&self) -> Value {
         let mut jwk = self.required_members();

@@ -21,6 +21,7 @@ mod exchange;
 mod explain;
 mod headers;
 mod health;
+mod imports;
 mod jwks;
 mod keys;
 mod nonces;
@@ -199,6 +200,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(keys::adopt_key))
         .routes(routes!(orphans::list_orphans))
         .routes(routes!(orphans::recover_key))
+        .routes(routes!(imports::begin_import))
+        .routes(routes!(imports::bring_key))
         .routes(routes!(keys::show_key))
         .routes(routes!(keys::show_bundle))
         .routes(routes!(keys::step_key))

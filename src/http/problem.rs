@@ -99,6 +99,8 @@ kinds! {
         "Nothing was signed. Repeat the request.";
     KEY_CHANGED "key-changed" 409 "The key changed while the request was under way"
         "Look at the key again, and repeat the request if it still makes sense.";
+    NO_IMPORT "no-import" 409 "No private key is waited for under this name"
+        "Begin the import (again); an offer stands for 15 minutes, and is taken once.";
     NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
         "Look at the key's state; the detail names both.";
     KEY_IN_USE "key-in-use" 409 "Something still depends on the key"
@@ -165,6 +167,8 @@ kinds! {
         "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
     RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
         "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
+    IMPORT_REFUSED "import-refused" 422 "What was brought is not taken"
+        "Begin the import again, and wrap the announced key as the offer says; the detail says what is wrong.";
     NOT_ADOPTABLE "not-adoptable" 422 "This is not a key that is taken over"
         "The detail says what is wrong with it. Name a key by its ARN, made for signing only, enabled, in this region, and on record nowhere else.";
     DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
@@ -450,6 +454,9 @@ impl From<CustodyError> for Problem {
             }
             CustodyError::Unsupported(_) => Self::new(&DEVICE_CANNOT, error),
             CustodyError::NotAdoptable(_) => Self::new(&NOT_ADOPTABLE, error),
+            CustodyError::DoesNotUnwrap | CustodyError::NotTheKey(_) => {
+                Self::new(&IMPORT_REFUSED, error)
+            }
             CustodyError::Unavailable(_) => {
                 tracing::warn!(%error, "a device is unavailable");
                 Self::new(&DEVICE_UNAVAILABLE, "the device does not answer").retry_after(5)
@@ -596,10 +603,14 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::NameTaken => Self::new(&NAME_TAKEN, error),
-            KeyError::OnRecord => Self::new(&NOT_ADOPTABLE, error),
+            KeyError::OnRecord | KeyError::WasCompromised => Self::new(&NOT_ADOPTABLE, error),
+            KeyError::NoImport => Self::new(&NO_IMPORT, error),
+            KeyError::ImportUnderWay => Self::new(&IN_FLIGHT, error).retry_after(5),
             KeyError::NotFound => Self::not_found("key"),
             KeyError::WrongAlgorithm => Self::new(&INVALID_FIELD, format!("algorithm: {error}")),
-            KeyError::Cryptoperiod(_) => Self::new(&INVALID_FIELD, error),
+            KeyError::Cryptoperiod(_) | KeyError::Reserved(_) | KeyError::NotAPublicKey => {
+                Self::new(&INVALID_FIELD, error)
+            }
             KeyError::BadPeriod(bad) => match bad {
                 BadPeriod::State(_) | BadPeriod::Over => Self::new(&KEY_EXPIRED, bad),
                 BadPeriod::Past | BadPeriod::Same | BadPeriod::TooLong(_) => {

@@ -79,6 +79,7 @@ impl Keys {
     /// Looks at a key that is to be adopted, in its device.
     pub async fn look_up(&self, adoption: &Adoption) -> Result<Generated, KeyError> {
         approvals::loosen(&self.approvals)?;
+        super::free(&adoption.name)?;
         let longest = adoption.purpose.longest_days();
         if !(1..=longest).contains(&days(adoption)) {
             return Err(KeyError::Cryptoperiod(longest));
@@ -103,7 +104,7 @@ impl Keys {
             return Err(KeyError::WrongAlgorithm);
         }
         if let Some(expected) = &adoption.expected
-            && !is(&found, expected)
+            && !found.public_key.is(expected)
         {
             let why = "its address or fingerprint is not the one that is expected".to_owned();
             return Err(CustodyError::NotAdoptable(why).into());
@@ -173,14 +174,7 @@ fn days(adoption: &Adoption) -> u16 {
     adoption.cryptoperiod_days.unwrap_or(default)
 }
 
-fn is(found: &Generated, expected: &str) -> bool {
-    let address = found.public_key.address().map(|it| it.to_string());
-    let fingerprint = hex::encode(found.public_key.fingerprint());
-    address.is_some_and(|address| address.eq_ignore_ascii_case(expected))
-        || fingerprint.eq_ignore_ascii_case(expected)
-}
-
-fn on_record(error: crate::ledger::LedgerError) -> KeyError {
+pub(super) fn on_record(error: crate::ledger::LedgerError) -> KeyError {
     match error.constraint() {
         Some("keys_name_is_unique") => KeyError::NameTaken,
         Some("keys_device_ref_is_unique" | "keys_public_key_is_unique") => KeyError::OnRecord,

@@ -11,6 +11,7 @@
 mod adoption;
 mod bundle;
 pub mod cryptoperiod;
+mod import;
 mod orphans;
 pub mod reason;
 pub(crate) mod records;
@@ -35,9 +36,13 @@ use crate::policy::Resource;
 pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
+pub use import::{Begun, Import};
 pub use orphans::{InDevice, Orphan};
 pub use reason::Reason;
 pub use state::{KeyState, NotAStep};
+
+/// What no key is called.
+const RESERVED: [&str; 3] = ["adopt", "attest", "import"];
 
 /// What a key is for. Never two things.
 #[derive(
@@ -201,6 +206,21 @@ pub enum KeyError {
     /// It is on record, under another name.
     #[error("this key is on record already, under another name")]
     OnRecord,
+    /// It was declared compromised.
+    #[error("this key was declared compromised: it is not taken again")]
+    WasCompromised,
+    /// The name is a word of the API.
+    #[error("name: {0:?} is a word of the API; choose another")]
+    Reserved(Name),
+    /// What was announced is not a public key.
+    #[error("public_key: this is not a PEM public key, -----BEGIN PUBLIC KEY-----")]
+    NotAPublicKey,
+    /// Nothing is waited for.
+    #[error("no key is waited for: the import was not begun, or its time is over, or it is done")]
+    NoImport,
+    /// Another request is at the device.
+    #[error("another request is bringing this key")]
+    ImportUnderWay,
     /// The algorithm does not fit the purpose.
     #[error("a wallet key is secp256k1; any other is rsa2048, rsa3072 or rsa4096")]
     WrongAlgorithm,
@@ -220,7 +240,7 @@ pub enum KeyError {
     #[error("the device has not made this key")]
     NeverMade,
     /// Its public half is on record.
-    #[error("the key is on record with its public half")]
+    #[error("the key has its public half on record, or is one that is brought")]
     NoOrphan,
     /// It is being made, or its device may still be at it.
     #[error("the key is being made, or its device may still be at it")]
@@ -324,7 +344,8 @@ impl Keys {
         let (algorithm, days) = self.fits(new)?;
         let id = KeyId::new();
         let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
-        records::insert(id, new, algorithm, ends_at, batch.tx())
+        let row = (id, algorithm, Origin::Created, ends_at);
+        records::insert(row, new, batch.tx())
             .await
             .map_err(name_taken)?;
         let details = serde_json::json!({
@@ -355,6 +376,7 @@ impl Keys {
 
     /// The algorithm and the days of a new key.
     fn fits(&self, new: &NewKey) -> Result<(Algorithm, u16), KeyError> {
+        free(&new.name)?;
         let algorithm = algorithm(new)?;
         let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
         if !(1..=new.purpose.longest_days()).contains(&days) {
@@ -560,6 +582,14 @@ fn wanted(id: KeyId, new: &NewKey, algorithm: Algorithm) -> Wanted {
         algorithm,
         labels: labels.into(),
     }
+}
+
+/// Refuses a name that stands in a path where something else is meant: `/v1/keys/import` is no key.
+fn free(name: &Name) -> Result<(), KeyError> {
+    if RESERVED.contains(&name.as_str()) {
+        return Err(KeyError::Reserved(name.clone()));
+    }
+    Ok(())
 }
 
 fn name_taken(error: LedgerError) -> KeyError {

@@ -57,7 +57,8 @@ impl Keys {
     pub async fn recover(&self, key: &Key) -> Result<Generated, KeyError> {
         approvals::loosen(&self.approvals)?;
         let _held = self.held(key.id).await?;
-        if key.public_key.is_some() || key.state != KeyState::PreActivation {
+        let brought = key.origin == Origin::Imported; // which ends as it was begun
+        if brought || key.public_key.is_some() || key.state != KeyState::PreActivation {
             return Err(KeyError::NoOrphan);
         }
         let device = self.vault.backend(&key.backend)?;

@@ -99,6 +99,13 @@ pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, Le
     row.map(Key::try_from).transpose()
 }
 
+pub(super) async fn find_named(name: &Name, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
+    let row = select!("where name = $1", name.as_str())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.map(Key::try_from).transpose()
+}
+
 pub(super) async fn find_within(id: KeyId, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
     let row = select!("where id = $1", id.uuid())
         .fetch_optional(tx.connection())
@@ -148,17 +155,16 @@ pub(super) async fn set_cryptoperiod(
     Ok(changed.rows_affected() == 1)
 }
 
+/// The row of a key that its device does not have yet.
 pub(super) async fn insert(
-    id: KeyId,
+    (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
     new: &NewKey,
-    algorithm: Algorithm,
-    ends_at: OffsetDateTime,
     tx: &mut Tx,
 ) -> Result<(), LedgerError> {
     sqlx::query!(
         "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
                            cryptoperiod_ends_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'created', $8)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id.uuid(),
         new.name.as_str(),
         new.purpose.name(),
@@ -166,6 +172,7 @@ pub(super) async fn insert(
         new.backend.as_str(),
         new.environment.as_str(),
         new.owner.as_str(),
+        origin.name(),
         ends_at,
     )
     .execute(tx.connection())
@@ -223,6 +230,43 @@ pub(super) async fn set_public_key(
     .fetch_one(tx.connection())
     .await?;
     row.try_into()
+}
+
+/// What the device calls a key that is going to be brought to it.
+pub(super) async fn set_device_ref(
+    id: KeyId,
+    device_ref: &DeviceRef,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "update keys set device_ref = $2 where id = $1 and device_ref is null",
+        id.uuid(),
+        device_ref.as_str(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The public half of a key that was brought. `None`: the key is not waiting for one any more.
+pub(super) async fn set_brought(
+    id: KeyId,
+    brought: &Generated,
+    tx: &mut Tx,
+) -> Result<Option<Key>, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "update keys set public_key = $2, attributes = $3
+         where id = $1 and public_key is null and state = 'pre-activation' and origin = 'imported'
+         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
+                   public_key, attributes, created_at, cryptoperiod_ends_at",
+        id.uuid(),
+        brought.public_key.to_spki_der(),
+        serde_json::json!(brought.attributes),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(Key::try_from).transpose()
 }
 
 /// Takes the step if the key is still where it was seen. Without an actor it is the service's own.

@@ -92,6 +92,8 @@ pub enum Action {
     CreateKey,
     /// Take over a key that is in a device already.
     AdoptKey,
+    /// Bring a private key that exists outside a device.
+    ImportKey,
     /// Make a wallet.
     CreateWallet,
     /// Make a client.
@@ -116,7 +118,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::SignOrder,
         Self::IssueL1Header,
         Self::CreateCredential,
@@ -136,6 +138,7 @@ impl Action {
         Self::ViewCallers,
         Self::CreateKey,
         Self::AdoptKey,
+        Self::ImportKey,
         Self::CreateWallet,
         Self::CreateClient,
         Self::StepKey,
@@ -170,6 +173,7 @@ impl Action {
             Self::ViewCallers => "view_callers",
             Self::CreateKey => "create_key",
             Self::AdoptKey => "adopt_key",
+            Self::ImportKey => "import_key",
             Self::CreateWallet => "create_wallet",
             Self::CreateClient => "create_client",
             Self::StepKey => "step_key",

@@ -135,7 +135,9 @@ impl SealingKey {
     /// # Panics
     /// Over 64 GiB.
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let mut in_out = plaintext.to_vec();
+        // Room for the tag, so that the plaintext is nowhere but where it is overwritten.
+        let mut in_out = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
+        in_out.extend_from_slice(plaintext);
         let nonce = self
             .key
             .seal_in_place_append_tag(Aad::from(aad), &mut in_out)

@@ -28,6 +28,7 @@ mod exchange;
 mod explain;
 mod grants;
 mod hygiene;
+mod import;
 mod key_states;
 mod kms;
 #[path = "../support/kms.rs"]

@@ -8,7 +8,7 @@ use crate::attestation::{self, Verdict};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{CustodyError, Vault};
-use crate::keys::{self, Key, KeyState};
+use crate::keys::{self, Key, KeyState, Origin};
 use crate::ledger::Ledger;
 use crate::name::Name;
 
@@ -128,6 +128,13 @@ async fn one(report: &mut Report, vault: &Vault, key: &Key) {
 /// What there is of a key whose making did not come to its end, and what to do.
 async fn unfinished(vault: &Vault, key: &Key) -> (String, String) {
     let name = &key.name;
+    if key.origin == Origin::Imported {
+        let detail = "its import is not complete".to_owned();
+        let advice = format!(
+            "chancery keys import {name}, as before, or chancery keys destroy {name} --reason …"
+        );
+        return (detail, advice);
+    }
     let found = match vault.backend(&key.backend) {
         Ok(device) => device.inspect(&key.place()).await,
         Err(error) => Err(error),

@@ -20,12 +20,12 @@ use crate::id::KeyId;
 /// The tag that holds a key's id.
 const KEY_ID: &str = "chancery-key-id";
 /// How long a new key is waited for: KMS says yes before all of it knows.
-const APPEARANCE: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(150);
+pub(super) const APPEARANCE: Duration = Duration::from_secs(10);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(150);
 /// How many keys of an account are looked through for one that was lost.
 const MANY_KEYS: usize = 20_000;
 /// The shortest time that KMS keeps a key: for one that nobody has seen yet.
-const SHORTEST_WINDOW: i32 = 7;
+pub(super) const SHORTEST_WINDOW: i32 = 7;
 
 /// Checks that it is a key's ARN, of this region: not an alias, which can be moved, nor a bare id.
 pub(super) fn check_arn(device_ref: &DeviceRef, region: &str) -> Result<(), CustodyError> {
@@ -88,7 +88,7 @@ fn attributes(key: &KeyMetadata) -> Attributes {
 }
 
 /// Why a key must not be used; `None`: it may.
-fn unsafe_because(attributes: &Attributes) -> Option<String> {
+pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
     let required = [
         ("sign", true),
         ("decrypt", false),
@@ -117,7 +117,7 @@ pub(super) fn not_as_ordered(made: &Generated, algorithm: Algorithm) -> Option<S
 impl AwsKms {
     /// Makes a key, waits until KMS knows it, and gives it up again if it is not as it was ordered.
     pub(super) async fn make(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        let arn = self.create(wanted).await?;
+        let arn = self.create(wanted, OriginType::AwsKms).await?;
         let made = self.wait_for(wanted.id, &arn).await?;
         let Some(why) = not_as_ordered(&made, wanted.algorithm) else {
             return Ok(made);
@@ -128,7 +128,11 @@ impl AwsKms {
     }
 
     /// Orders a key. After a time-out there may be one: it is found by its tag, and not ordered again.
-    async fn create(&self, wanted: &Wanted) -> Result<DeviceRef, CustodyError> {
+    pub(super) async fn create(
+        &self,
+        wanted: &Wanted,
+        origin: OriginType,
+    ) -> Result<DeviceRef, CustodyError> {
         let tag = |name: String, value: &str| {
             let tag = Tag::builder().tag_key(name).tag_value(value).build();
             tag.map_err(|error| CustodyError::Refused(error.to_string()))
@@ -146,6 +150,7 @@ impl AwsKms {
                     .create_key()
                     .key_spec(spec(wanted.algorithm))
                     .key_usage(KeyUsageType::SignVerify)
+                    .origin(origin.clone())
                     .description(format!("chancery {}", wanted.id))
                     .set_tags(Some(tags.clone()))
                     .send()
@@ -167,7 +172,11 @@ impl AwsKms {
     }
 
     /// Reads a new key back once KMS knows it.
-    async fn wait_for(&self, id: KeyId, arn: &DeviceRef) -> Result<Generated, CustodyError> {
+    pub(super) async fn wait_for(
+        &self,
+        id: KeyId,
+        arn: &DeviceRef,
+    ) -> Result<Generated, CustodyError> {
         let until = Instant::now() + APPEARANCE;
         loop {
             match self.read(id, arn).await {
@@ -182,8 +191,11 @@ impl AwsKms {
     /// Reads a key by its ARN.
     pub(super) async fn read(&self, id: KeyId, arn: &DeviceRef) -> Result<Generated, CustodyError> {
         let key = self.describe(id, arn).await?;
-        if key.key_state() == Some(&KeyState::PendingDeletion) {
-            return Err(CustodyError::PendingDeletion(id));
+        match key.key_state() {
+            Some(KeyState::PendingDeletion) => return Err(CustodyError::PendingDeletion(id)),
+            // An empty shell: the key itself was not brought.
+            Some(KeyState::PendingImport) => return Err(CustodyError::NotFound { id, found: 0 }),
+            _ => {}
         }
         let client = self.client().await;
         let answer = self
@@ -305,7 +317,7 @@ impl AwsKms {
             .await
     }
 
-    async fn schedule(
+    pub(super) async fn schedule(
         &self,
         id: KeyId,
         arn: &DeviceRef,

@@ -28,13 +28,14 @@ use self::secret::DataKeys;
 use self::tries::{Breaker, Line};
 use super::{
     Algorithm, Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey,
-    Evidence, Generated, KeyRef, Payload, Place, RawSignature, Sign, Turn, Wanted,
+    Evidence, Generated, KeyRef, Offer, Payload, Place, RawSignature, Sign, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
 use crate::id::CallerId;
 use crate::policy::Permit;
 
+mod import;
 mod key;
 mod pace;
 mod secret;
@@ -284,6 +285,25 @@ impl Custody for AwsKms {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
         self.adopted(device_ref).await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    async fn prepare_import(
+        &self,
+        wanted: &Wanted,
+        earlier: Option<&Place>,
+    ) -> Result<Offer, CustodyError> {
+        self.offer(wanted, earlier).await
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %announced.place.id))]
+    async fn import(
+        &self,
+        announced: &KeyRef,
+        ticket: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Generated, CustodyError> {
+        self.bring(announced, ticket, wrapped).await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
+use crate::custody::conformance::import::takes_private_keys;
 use crate::custody::conformance::{
     conforms, made, payload, permit, permit_for, seals, skipped, verifies,
 };
@@ -79,6 +80,29 @@ fn an_emulated_kms_conforms() {
             ("decrypt", false),
             ("multi-region", false),
             ("customer-managed", true),
+            ("enabled", true),
+        ] {
+            assert_eq!(attributes.get(name), Some(&value), "{name}");
+        }
+    });
+}
+
+#[test]
+fn an_emulated_kms_takes_private_keys_that_pass_through_wrapped() {
+    run(async |server, _| {
+        let settings = Settings {
+            attempt_timeout_ms: 10_000, // making the wrapping key takes a Python program a while
+            timeout_ms: 20_000,
+            ..settings(&server.url)
+        };
+        let (kms, second) = (device(settings.clone()), device(settings));
+        let attributes = takes_private_keys(&kms, &second).await;
+        for (name, value) in [
+            ("local", false),
+            ("sensitive", true),
+            ("extractable", false),
+            ("never-extractable", false),
+            ("sign", true),
             ("enabled", true),
         ] {
             assert_eq!(attributes.get(name), Some(&value), "{name}");

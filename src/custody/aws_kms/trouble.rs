@@ -67,9 +67,11 @@ fn meant(id: KeyId, code: &str, message: &str) -> Trouble {
         "InvalidKeyUsageException" | "UnsupportedOperationException" => {
             Trouble::Final(CustodyError::WrongUsage(id))
         }
-        "InvalidCiphertextException" | "IncorrectKeyException" => {
-            Trouble::Final(CustodyError::DoesNotOpen)
-        }
+        "InvalidCiphertextException"
+        | "IncorrectKeyException"
+        | "IncorrectKeyMaterialException"
+        | "InvalidImportTokenException"
+        | "ExpiredImportTokenException" => Trouble::Final(CustodyError::DoesNotOpen),
         // Who we are, and what we may. A clock that is off is among them: the signature has a time.
         "AccessDeniedException"
         | "AccessDenied"

@@ -13,6 +13,7 @@ use crate::id::{CallerId, KeyId};
 use crate::policy::Permit;
 use crate::sealing::SealingKey;
 
+pub(crate) mod import;
 pub(crate) mod opencryptoki;
 pub(crate) mod p11_kit;
 pub(crate) mod postgres;
@@ -36,6 +37,44 @@ fn the_sealed_keystore_conforms_and_claims_no_device() {
         assert_eq!(high, 0);
         assert_eq!(attributes.get("sensitive"), Some(&false));
         assert_eq!(attributes.get("extractable"), Some(&true));
+    });
+}
+
+#[test]
+fn a_softhsm_token_takes_private_keys() {
+    let name = "custody::conformance::a_softhsm_token_takes_private_keys";
+    softhsm::run(name, async |softhsm| {
+        let (token, second) = (softhsm.open().await, softhsm.open().await);
+        let attributes = import::takes_private_keys(&token, &second).await;
+        for (name, value) in [
+            ("token", true),
+            ("private", true),
+            ("sensitive", true),
+            ("always-sensitive", false),
+            ("extractable", false),
+            ("never-extractable", false),
+            ("local", false),
+            ("sign", true),
+            ("decrypt", false),
+            ("unwrap", false),
+            ("derive", false),
+            ("modifiable", false),
+        ] {
+            assert_eq!(attributes.get(name), Some(&value), "{name}");
+        }
+    });
+}
+
+#[test]
+fn the_sealed_keystore_takes_private_keys() {
+    postgres::run(async |ledger| {
+        let path = std::env::temp_dir().join(format!("chancery-{}", KeyId::new()));
+        let master = SealingKey::create_file(&path).unwrap();
+        let keystore = Keystore::new("soft", ledger.clone(), master);
+        let second = Keystore::new("soft", ledger, SealingKey::from_file(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        let attributes = import::takes_private_keys(&keystore, &second).await;
+        assert_eq!(attributes.get("sensitive"), Some(&false));
     });
 }
 

@@ -1,9 +1,12 @@
 //! Attributes: the templates that keys are made by, and what is made of the answers.
 
 use cryptoki::mechanism::MechanismType;
-use cryptoki::object::{Attribute, AttributeType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use k256::elliptic_curve::sec1::ToEncodedPoint as _;
+use rsa::traits::PublicKeyParts as _;
+use zeroize::Zeroize as _;
 
-use crate::custody::{Algorithm, Attributes};
+use crate::custody::{Algorithm, Attributes, Material, PublicKey};
 use crate::id::KeyId;
 
 /// The object identifier 1.3.132.0.10 in DER (SEC 2): secp256k1.
@@ -30,8 +33,8 @@ pub(super) fn strict(plain: &[Attribute], signs_by: &[MechanismType]) -> Vec<Att
     let more = [
         Attribute::SignRecover(false),
         Attribute::Modifiable(false),
-        Attribute::Copyable(false),
         Attribute::AllowedMechanisms(signs_by.to_vec()),
+        Attribute::Copyable(false), // last, for SoftHSM refuses it of a key that is unwrapped
     ];
     plain.iter().cloned().chain(more).collect()
 }
@@ -59,6 +62,76 @@ pub(super) fn public(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     template
 }
 
+/// The public half of a key that is brought, whole.
+pub(super) fn brought_public(id: KeyId, key: &PublicKey) -> Vec<Attribute> {
+    let mut template = vec![
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::Token(true),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Id(id.uuid().as_bytes().to_vec()),
+    ];
+    match key {
+        PublicKey::Secp256k1(key) => {
+            let point = key.to_encoded_point(false);
+            let wrapped = [&[4, 65], point.as_bytes()].concat(); // a DER OCTET STRING
+            template.extend([
+                Attribute::KeyType(KeyType::EC),
+                Attribute::EcParams(SECP256K1.to_vec()),
+                Attribute::EcPoint(wrapped),
+                label(Algorithm::Secp256k1),
+            ]);
+        }
+        PublicKey::Rsa(rsa) => {
+            template.extend([
+                Attribute::KeyType(KeyType::RSA),
+                Attribute::Modulus(rsa.n().to_bytes_be()),
+                Attribute::PublicExponent(rsa.e().to_bytes_be()),
+            ]);
+            template.extend(key.algorithm().map(label));
+        }
+    }
+    template
+}
+
+/// The private key itself, for a token that has to be handed it open. Wipe it after use.
+pub(super) fn numbers(material: &Material) -> Option<Vec<Attribute>> {
+    let Some(scalar) = material.scalar() else {
+        let rsa = material.rsa_numbers()?;
+        let bytes = |number: rsa::pkcs1::UintRef<'_>| number.as_bytes().to_vec();
+        return Some(vec![
+            Attribute::Modulus(bytes(rsa.modulus)),
+            Attribute::PublicExponent(bytes(rsa.public_exponent)),
+            Attribute::PrivateExponent(bytes(rsa.private_exponent)),
+            Attribute::Prime1(bytes(rsa.prime1)),
+            Attribute::Prime2(bytes(rsa.prime2)),
+            Attribute::Exponent1(bytes(rsa.exponent1)),
+            Attribute::Exponent2(bytes(rsa.exponent2)),
+            Attribute::Coefficient(bytes(rsa.coefficient)),
+        ]);
+    };
+    Some(vec![
+        Attribute::EcParams(SECP256K1.to_vec()),
+        Attribute::Value(scalar.to_vec()),
+    ])
+}
+
+/// Wipes what [`numbers`] made.
+pub(super) fn wipe(template: impl IntoIterator<Item = Attribute>) {
+    for attribute in template {
+        match attribute {
+            Attribute::Value(mut bytes)
+            | Attribute::PrivateExponent(mut bytes)
+            | Attribute::Prime1(mut bytes)
+            | Attribute::Prime2(mut bytes)
+            | Attribute::Exponent1(mut bytes)
+            | Attribute::Exponent2(mut bytes)
+            | Attribute::Coefficient(mut bytes) => bytes.zeroize(),
+            _ => {}
+        }
+    }
+}
+
 /// A label for those who look at the token with other tools. Nothing is found by it.
 fn label(algorithm: Algorithm) -> Attribute {
     Attribute::Label(format!("chancery {}", algorithm.name()).into_bytes())
@@ -66,24 +139,28 @@ fn label(algorithm: Algorithm) -> Attribute {
 
 /// What a key must be to be used; an attribute that the token does not tell fails as well.
 pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
-    let required = [
-        ("sensitive", true),
+    let history = [
         ("always-sensitive", true),
-        ("extractable", false),
         ("never-extractable", true),
         ("local", true),
-        ("sign", true),
     ];
+    missing(&history, attributes).or_else(|| unsafe_now(attributes))
+}
+
+/// The same for a key that was brought: how it was kept before, no token can vouch for.
+pub(super) fn unsafe_now(attributes: &Attributes) -> Option<String> {
+    let required = [("sensitive", true), ("extractable", false), ("sign", true)];
     let forbidden = ["sign-recover", "decrypt", "unwrap", "derive"];
-    let wrong = |(name, wanted): &(&str, bool)| attributes.get(*name) != Some(wanted);
-    if let Some((name, wanted)) = required.iter().find(|required| wrong(required)) {
-        return Some(format!("its attribute {name} is not {wanted}"));
-    }
     let allowed = |name: &&&str| attributes.get(**name) == Some(&true);
-    forbidden
-        .iter()
-        .find(allowed)
-        .map(|name| format!("its attribute {name} is true"))
+    let allowed = || forbidden.iter().find(allowed);
+    missing(&required, attributes)
+        .or_else(|| allowed().map(|name| format!("its attribute {name} is true")))
+}
+
+fn missing(required: &[(&str, bool)], attributes: &Attributes) -> Option<String> {
+    let wrong = |(name, wanted): &&(&str, bool)| attributes.get(*name) != Some(wanted);
+    let wrong = required.iter().find(wrong);
+    wrong.map(|(name, wanted)| format!("its attribute {name} is not {wanted}"))
 }
 
 /// Why a key that was made elsewhere cannot become ours; `None`: it can.

@@ -26,9 +26,10 @@ use self::recovery::brief;
 use self::token::Token;
 use self::uri::{KeyName, TokenName};
 use self::workers::Workers;
+use super::wrapping::{Scheme, WrappingPair};
 use super::{
-    Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey, Evidence,
-    Generated, Place, RawSignature, Sign, Wanted,
+    BadMaterial, Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey,
+    Evidence, Generated, KeyRef, Material, Offer, Place, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -42,6 +43,7 @@ mod crew;
 mod description;
 #[cfg(test)]
 mod fault_tests;
+mod import;
 pub mod isolation;
 mod module;
 mod object;
@@ -188,6 +190,20 @@ impl Pkcs11 {
         Ok(Arc::new(alone.map_err(|_| CustodyError::Busy)?))
     }
 
+    /// An offer of a token that unwraps nothing: the key is unwrapped here, with a pair whose private half
+    /// the token seals, and the token is handed it open.
+    async fn offer_to_create(&self, id: KeyId) -> Result<Offer, CustodyError> {
+        let pair = blocking(WrappingPair::generate).await?;
+        let (aad, private) = (import::ticket_aad(id), pair.to_pkcs8()?);
+        let sealed = self.seal(&aad, &private).await?;
+        Ok(Offer {
+            scheme: Scheme::Sha256,
+            wrapping_key: pair.public()?,
+            ticket: [&[import::CREATES], sealed.as_slice()].concat(),
+            device_ref: None,
+        })
+    }
+
     /// Initializes an empty slot as a token with this label and these PINs, for `dev` and tests.
     ///
     /// In the product, so that no PIN stands on a command line. A token that has the label already is
@@ -267,11 +283,75 @@ impl Custody for Pkcs11 {
             .await
     }
 
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    async fn prepare_import(
+        &self,
+        wanted: &Wanted,
+        _: Option<&Place>,
+    ) -> Result<Offer, CustodyError> {
+        let (id, algorithm) = (wanted.id, wanted.algorithm);
+        let alone = self.alone().await?;
+        let prepared = self.workers.run_within(GENERATION, move |desk| {
+            let _alone = &alone;
+            import::prepare(desk, id, algorithm)
+        });
+        match prepared.await? {
+            Some(offer) => Ok(offer),
+            None => self.offer_to_create(wanted.id).await,
+        }
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %announced.place.id))]
+    async fn import(
+        &self,
+        announced: &KeyRef,
+        ticket: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Generated, CustodyError> {
+        let announced = announced.clone();
+        match ticket.split_first() {
+            Some((&import::UNWRAPS, scheme)) => {
+                let scheme = import::scheme(scheme).ok_or(CustodyError::DoesNotUnwrap)?;
+                let wrapped = wrapped.to_vec();
+                let brought = self.workers.run_within(GENERATION, move |desk| {
+                    import::unwrap_key(desk, &announced, scheme, &wrapped)
+                });
+                brought.await
+            }
+            Some((&import::CREATES, pair)) => {
+                let aad = import::ticket_aad(announced.place.id);
+                let pair = WrappingPair::from_pkcs8(&self.open(&aad, pair).await?)?;
+                let wrapped = wrapped.to_vec();
+                let material = blocking(move || {
+                    let refused = |error: BadMaterial| CustodyError::NotTheKey(error.to_string());
+                    let pkcs8 = pair.unwrap(Scheme::Sha256, &wrapped)?;
+                    Material::from_pkcs8(&pkcs8).map_err(refused)
+                });
+                let material = material.await?;
+                let brought = self.workers.run_within(GENERATION, move |desk| {
+                    import::create_key(desk, &announced, &material)
+                });
+                brought.await
+            }
+            _ => Err(CustodyError::DoesNotUnwrap),
+        }
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
+    async fn forget_import(&self, key: &Place) -> Result<(), CustodyError> {
+        let id = key.id;
+        let forgotten = self.workers.run(move |desk| import::forget(desk, id));
+        forgotten.await
+    }
+
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
         let key = key.clone();
         self.workers
-            .run(move |desk| object::destroy(desk, &key))
+            .run(move |desk| {
+                import::forget(desk, key.id)?;
+                object::destroy(desk, &key)
+            })
             .await?;
         Ok(Destruction::Done)
     }

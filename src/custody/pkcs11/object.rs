@@ -75,12 +75,7 @@ pub(super) fn generate(
         Algorithm::Secp256k1 => Mechanism::EccKeyPairGen,
         _ => Mechanism::RsaPkcsKeyPairGen,
     };
-    let signs_by: &[_] = match algorithm {
-        Algorithm::Secp256k1 => &[MechanismType::ECDSA],
-        // openCryptoki hashes, and then asks whether the key may do the rest by itself.
-        _ if desk.seat.hashes_rsa => &[MechanismType::SHA256_RSA_PKCS, MechanismType::RSA_PKCS],
-        _ => &[MechanismType::RSA_PKCS],
-    };
+    let signs_by = signs_by(desk, algorithm);
     let public = attributes::public(id, algorithm);
     let plain = attributes::private(id, algorithm);
     let strict = attributes::strict(&plain, signs_by);
@@ -112,6 +107,16 @@ pub(super) fn generate(
         desk.token.seen(id, &name);
     }
     made
+}
+
+/// The mechanisms by which a key may sign.
+pub(super) fn signs_by(desk: &Desk<'_>, algorithm: Algorithm) -> &'static [MechanismType] {
+    match algorithm {
+        Algorithm::Secp256k1 => &[MechanismType::ECDSA],
+        // openCryptoki hashes, and then asks whether the key may do the rest by itself.
+        _ if desk.seat.hashes_rsa => &[MechanismType::SHA256_RSA_PKCS, MechanismType::RSA_PKCS],
+        _ => &[MechanismType::RSA_PKCS],
+    }
 }
 
 /// Reads a pair back.

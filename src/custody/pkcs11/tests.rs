@@ -96,6 +96,60 @@ fn a_token_that_was_away_opens_again_and_its_absence_is_no_broken_secret() {
 }
 
 #[test]
+fn a_token_that_unwraps_nothing_is_handed_the_key_open() {
+    let name = "custody::pkcs11::tests::a_token_that_unwraps_nothing_is_handed_the_key_open";
+    softhsm::run(name, async |softhsm| {
+        let token = softhsm.open().await;
+        let vectors = include_str!("../../../tests/vectors/private-keys.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        for name in ["hex", "rsa2048-pkcs1", "rsa3072-pkcs8"] {
+            let text = vectors["good"][name]["text"].as_str().unwrap();
+            let material = Material::read(text.as_bytes()).unwrap();
+            let place = Place {
+                id: KeyId::new(),
+                algorithm: material.algorithm(),
+                device_ref: None,
+            };
+            let offer = token.offer_to_create(place.id).await.unwrap();
+            let public_key = material.public_key().clone();
+            let key = KeyRef { place, public_key };
+            let wrap =
+                |pkcs8| super::super::wrapping::wrap(offer.scheme, &offer.wrapping_key, pkcs8);
+            let other = Material::read(&[b'1'; 64]).unwrap();
+            let refused = token
+                .import(&key, &offer.ticket, &wrap(other.pkcs8()).unwrap())
+                .await;
+            let not_the_key = matches!(refused, Err(CustodyError::NotTheKey(_)));
+            assert!(not_the_key, "{refused:?}");
+            // Brought twice, as by one who died between the device and the record.
+            for _ in 0..2 {
+                let wrapped = wrap(material.pkcs8()).unwrap();
+                let brought = token.import(&key, &offer.ticket, &wrapped).await.unwrap();
+                assert_eq!(brought.public_key, key.public_key);
+                assert_eq!(brought.attributes.get("extractable"), Some(&false));
+                assert_eq!(brought.attributes.get("sensitive"), Some(&true));
+                assert_eq!(brought.attributes.get("local"), Some(&false));
+            }
+            signs(&token, &key).await.unwrap();
+            let elsewhere = Place {
+                id: KeyId::new(),
+                ..key.place.clone()
+            };
+            let elsewhere = KeyRef {
+                place: elsewhere,
+                ..key.clone()
+            };
+            let wrapped = wrap(material.pkcs8()).unwrap();
+            let refused = token.import(&elsewhere, &offer.ticket, &wrapped).await;
+            assert!(
+                matches!(refused, Err(CustodyError::DoesNotOpen)),
+                "a ticket is one key's: {refused:?}"
+            );
+        }
+    });
+}
+
+#[test]
 fn two_sealing_keys_end_as_one_and_open_what_either_sealed() {
     let name = "custody::pkcs11::tests::two_sealing_keys_end_as_one_and_open_what_either_sealed";
     softhsm::run(name, async |softhsm| {

@@ -25,9 +25,11 @@ use moka::future::Cache;
 use zeroize::Zeroizing;
 
 use self::records::SealedKey;
+use super::material::Material;
+use super::wrapping::{Scheme, WrappingPair};
 use super::{
     Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceSealingKey, Evidence,
-    Generated, KeysAtRest, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
+    Generated, KeyRef, KeysAtRest, Offer, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -155,13 +157,14 @@ impl Custody for Keystore {
         let key = SealedKey {
             sealed: self.masters.seal(&aad(id, algorithm), &der),
             public_key: public_key.to_spki_der(),
+            imported: false,
         };
         let kept = records::insert(id, algorithm, &key, &self.ledger).await;
         if !kept.map_err(|e| unavailable(&e))? {
             let why = "the keystore already holds a key with this id";
             return Err(CustodyError::Refused(why.into()));
         }
-        let attributes = attributes();
+        let attributes = attributes(true);
         Ok(Generated {
             public_key,
             attributes,
@@ -174,12 +177,68 @@ impl Custody for Keystore {
         let found = self.found(key.id, key.algorithm).await?;
         let public_key = PublicKey::from_spki_der(&found.public_key)
             .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
-        let attributes = attributes();
+        let attributes = attributes(!found.imported);
         Ok(Generated {
             public_key,
             attributes,
             device_ref: None,
         })
+    }
+
+    /// The wrapping pair is this offer's own, and its private half is the ticket: sealed under the master
+    /// key, so that whichever replica is given the ticket opens it.
+    #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
+    async fn prepare_import(
+        &self,
+        wanted: &Wanted,
+        _: Option<&Place>,
+    ) -> Result<Offer, CustodyError> {
+        self.fits().await?;
+        let pair = blocking(WrappingPair::generate).await?;
+        let aad = ticket_aad(wanted.id, wanted.algorithm);
+        Ok(Offer {
+            scheme: Scheme::Sha256,
+            wrapping_key: pair.public()?,
+            ticket: self.masters.seal(&aad, &pair.to_pkcs8()?),
+            device_ref: None,
+        })
+    }
+
+    #[tracing::instrument(skip_all, fields(key.id = %announced.place.id))]
+    async fn import(
+        &self,
+        announced: &KeyRef,
+        ticket: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Generated, CustodyError> {
+        let Place { id, algorithm, .. } = announced.place;
+        let pair = self.masters.open(&ticket_aad(id, algorithm), ticket);
+        let pair = WrappingPair::from_pkcs8(&pair.map_err(|_| CustodyError::DoesNotUnwrap)?)?;
+        let wrapped = wrapped.to_vec();
+        let brought = blocking(move || {
+            let pkcs8 = pair.unwrap(Scheme::Sha256, &wrapped)?;
+            let refused = |error: super::BadMaterial| CustodyError::NotTheKey(error.to_string());
+            Material::from_pkcs8(&pkcs8).map_err(refused)
+        });
+        let brought = brought.await?;
+        if *brought.public_key() != announced.public_key {
+            let why = "its public half is another";
+            return Err(CustodyError::NotTheKey(why.into()));
+        }
+        let key = SealedKey {
+            sealed: self.masters.seal(&aad(id, algorithm), brought.pkcs8()),
+            public_key: announced.public_key.to_spki_der(),
+            imported: true,
+        };
+        drop(brought);
+        let left = records::delete(id, algorithm, &self.ledger).await;
+        left.map_err(|e| unavailable(&e))?;
+        let kept = records::insert(id, algorithm, &key, &self.ledger).await;
+        if !kept.map_err(|e| unavailable(&e))? {
+            let why = "the keystore already holds a key with this id";
+            return Err(CustodyError::Refused(why.into()));
+        }
+        self.inspect(&announced.place).await
     }
 
     #[tracing::instrument(skip_all, fields(key.id = %key.id))]
@@ -279,7 +338,7 @@ impl PrivateKey {
 }
 
 /// Makes a key pair: PKCS#8 DER and the public half.
-fn make(algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, PublicKey), CustodyError> {
+pub(super) fn make(algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, PublicKey), CustodyError> {
     let failed = |what: &str| CustodyError::Unavailable(format!("{what} failed"));
     let size = match algorithm {
         Algorithm::Secp256k1 => {
@@ -306,9 +365,9 @@ fn rsa_public_key(pair: &RsaKeyPair) -> Result<PublicKey, CustodyError> {
 }
 
 /// The honest ones: software made it, and software that reads the master key can take it away.
-fn attributes() -> Attributes {
+fn attributes(made_here: bool) -> Attributes {
     [
-        ("local", true),
+        ("local", made_here),
         ("sensitive", false),
         ("always-sensitive", false),
         ("extractable", true),
@@ -325,6 +384,12 @@ fn attributes() -> Attributes {
 /// Binds a sealed key to its row: the id's 16 bytes, then the algorithm's name.
 fn aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
     [id.uuid().as_bytes(), algorithm.name().as_bytes()].concat()
+}
+
+/// Binds a ticket to the key that is to be brought. It differs from [`aad`] in its first bytes, as
+/// [`secret_aad`] does.
+fn ticket_aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
+    [b"import v1 in chancery: ".as_slice(), &aad(id, algorithm)].concat()
 }
 
 /// In front of a secret that was sealed before master keys had ids.

@@ -14,6 +14,8 @@ pub(super) struct SealedKey {
     pub(super) sealed: Vec<u8>,
     /// SPKI DER.
     pub(super) public_key: Vec<u8>,
+    /// Whether it existed before it was kept here.
+    pub(super) imported: bool,
 }
 
 /// Keeps a key. `false`: the id is taken, and nothing was changed.
@@ -24,12 +26,13 @@ pub(super) async fn insert(
     ledger: &Ledger,
 ) -> Result<bool, LedgerError> {
     let done = sqlx::query!(
-        "insert into sealed_keys (key_id, algorithm, sealed, public_key) values ($1, $2, $3, $4)
-         on conflict (key_id) do nothing",
+        "insert into sealed_keys (key_id, algorithm, sealed, public_key, imported)
+         values ($1, $2, $3, $4, $5) on conflict (key_id) do nothing",
         id.uuid(),
         algorithm.name(),
         key.sealed,
         key.public_key,
+        key.imported,
     )
     .execute(ledger.pool())
     .await?;
@@ -44,7 +47,7 @@ pub(super) async fn find(
 ) -> Result<Option<SealedKey>, LedgerError> {
     let found = sqlx::query_as!(
         SealedKey,
-        "select sealed, public_key from sealed_keys where key_id = $1 and algorithm = $2",
+        "select sealed, public_key, imported from sealed_keys where key_id = $1 and algorithm = $2",
         id.uuid(),
         algorithm.name(),
     )
@@ -113,7 +116,7 @@ pub(super) async fn under_others(
     ledger: &Ledger,
 ) -> Result<Vec<(KeyId, Algorithm, SealedKey)>, LedgerError> {
     let rows = sqlx::query!(
-        "select s.key_id, s.algorithm, s.sealed, s.public_key
+        "select s.key_id, s.algorithm, s.sealed, s.public_key, s.imported
          from sealed_keys s left join keys k on k.id = s.key_id
          where (k.backend is null or k.backend = $1) and substring(s.sealed from 1 for $5) <> $2
            and s.key_id > $3
@@ -131,6 +134,7 @@ pub(super) async fn under_others(
             let key = SealedKey {
                 sealed: row.sealed,
                 public_key: row.public_key,
+                imported: row.imported,
             };
             Ok((row.key_id.into(), algorithm(&row.algorithm)?, key))
         })

@@ -1,0 +1,217 @@
+//! A private key as an operator brings it: 64 hexadecimal digits, or a PEM file.
+//!
+//! It promises that what is taken is one whole key of a kind that is used here, whose numbers belong
+//! together, and that its bytes are wiped when it is dropped. It cannot know who has copies.
+
+use std::fmt;
+
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use k256::pkcs8::EncodePrivateKey as _;
+use rsa::pkcs1;
+use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef};
+use rsa::pkcs8::der::{self, Decode, Encode as _, Reader as _, TagMode, TagNumber};
+use rsa::pkcs8::{ObjectIdentifier, PrivateKeyInfo, SecretDocument};
+use zeroize::Zeroizing;
+
+use super::{Algorithm, PublicKey};
+
+/// id-ecPublicKey (RFC 5480 §2.1.1).
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
+/// What OpenSSL writes before an EC key, and the key repeats.
+const PARAMETERS: (&str, &str) = (
+    "-----BEGIN EC PARAMETERS-----",
+    "-----END EC PARAMETERS-----",
+);
+
+/// A private key, open. Nothing but [`pkcs8`](Self::pkcs8) gives it away.
+pub struct Material {
+    pkcs8: Zeroizing<Vec<u8>>,
+    public_key: PublicKey,
+    algorithm: Algorithm,
+}
+
+/// Why a text is not taken for a private key. None of these repeats any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMaterial {
+    /// It is something else.
+    #[error("this is neither 64 hexadecimal digits nor a PEM private key (PKCS#8, SEC1 or PKCS#1)")]
+    NotAKey,
+    /// It has a password.
+    #[error(
+        "the PEM file is encrypted; decrypt it first: openssl pkey -in FILE | chancery keys import …"
+    )]
+    Encrypted,
+    /// There is more than a key.
+    #[error("something stands after the key; bring one key and nothing else")]
+    Trailing,
+    /// Its number is none.
+    #[error("the number is 0, or not below the order of secp256k1")]
+    OutOfRange,
+    /// Its curve is another.
+    #[error("the key is not on secp256k1, or does not say on which curve it is")]
+    Curve,
+    /// Its length or exponent is another.
+    #[error("an RSA key has 2048, 3072 or 4096 bits and the exponent 65537")]
+    Rsa,
+    /// Its parts are of several keys.
+    #[error("the numbers of the key do not belong together")]
+    Inconsistent,
+}
+
+impl Material {
+    /// Reads what a file or a pipe holds.
+    pub fn read(text: &[u8]) -> Result<Self, BadMaterial> {
+        let text = std::str::from_utf8(text).map_err(|_| BadMaterial::NotAKey)?;
+        let text = text.trim_ascii();
+        if !text.starts_with("-----BEGIN ") {
+            return Self::from_digits(text);
+        }
+        let pem = match text.strip_prefix(PARAMETERS.0) {
+            Some(rest) => {
+                let end = rest.split_once(PARAMETERS.1);
+                end.ok_or(BadMaterial::NotAKey)?.1.trim_ascii_start()
+            }
+            None => text,
+        };
+        if pem.starts_with("-----BEGIN ENCRYPTED") || pem.contains("ENCRYPTED\n") {
+            return Err(BadMaterial::Encrypted);
+        }
+        if pem.contains("Proc-Type:") {
+            return Err(BadMaterial::Encrypted);
+        }
+        // One block; its last line ends the text.
+        let dashes = pem.matches("-----").count();
+        if dashes > 4 || (dashes == 4 && !pem.ends_with("-----")) {
+            return Err(BadMaterial::Trailing);
+        }
+        let (label, der) = SecretDocument::from_pem(pem).map_err(|_| BadMaterial::NotAKey)?;
+        match label {
+            "PRIVATE KEY" => Self::from_pkcs8(der.as_bytes()),
+            "EC PRIVATE KEY" => Self::from_sec1(der.as_bytes(), None),
+            "RSA PRIVATE KEY" => Self::from_pkcs1(der.as_bytes()),
+            _ => Err(BadMaterial::NotAKey),
+        }
+    }
+
+    fn from_digits(text: &str) -> Result<Self, BadMaterial> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let mut scalar = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits, scalar.as_mut()).map_err(|_| BadMaterial::NotAKey)?;
+        Self::from_scalar(scalar.as_ref())
+    }
+
+    /// Reads a PKCS#8 `PrivateKeyInfo` in DER.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, BadMaterial> {
+        let info = PrivateKeyInfo::from_der(der).map_err(|_| BadMaterial::NotAKey)?;
+        if info.algorithm.oid == EC {
+            let curve = info.algorithm.parameters_oid().ok();
+            Self::from_sec1(info.private_key, curve)
+        } else if info.algorithm.oid == pkcs1::ALGORITHM_OID {
+            Self::from_pkcs1(info.private_key)
+        } else {
+            Err(BadMaterial::NotAKey)
+        }
+    }
+
+    /// Reads an `ECPrivateKey` (RFC 5915), whose curve may be said around it.
+    fn from_sec1(der: &[u8], around: Option<ObjectIdentifier>) -> Result<Self, BadMaterial> {
+        let (scalar, within, point) = sec1(der).map_err(|_| BadMaterial::NotAKey)?;
+        let said = [around, within].into_iter().flatten();
+        let (mut said, mut others) = (said.clone(), said);
+        if said.next().is_none() || others.any(|curve| curve != SECP256K1) {
+            return Err(BadMaterial::Curve);
+        }
+        let material = Self::from_scalar(scalar)?;
+        let point = point.map(PublicKey::from_ec_point);
+        match point {
+            Some(point) if point.as_ref() != Ok(&material.public_key) => {
+                Err(BadMaterial::Inconsistent)
+            }
+            _ => Ok(material),
+        }
+    }
+
+    fn from_scalar(scalar: &[u8]) -> Result<Self, BadMaterial> {
+        if scalar.len() != 32 {
+            return Err(BadMaterial::NotAKey);
+        }
+        let secret = k256::SecretKey::from_slice(scalar).map_err(|_| BadMaterial::OutOfRange)?;
+        let der = secret.to_pkcs8_der().map_err(|_| BadMaterial::NotAKey)?;
+        Ok(Self {
+            pkcs8: der.to_bytes(),
+            public_key: PublicKey::Secp256k1(secret.public_key()),
+            algorithm: Algorithm::Secp256k1,
+        })
+    }
+
+    /// Reads an `RSAPrivateKey` (RFC 8017 §A.1.2).
+    fn from_pkcs1(der: &[u8]) -> Result<Self, BadMaterial> {
+        let key = pkcs1::RsaPrivateKey::from_der(der).map_err(|_| BadMaterial::NotAKey)?;
+        let (n, e) = (key.modulus.as_bytes(), key.public_exponent.as_bytes());
+        let public_key = PublicKey::from_rsa_parts(n, e).map_err(|_| BadMaterial::Rsa)?;
+        let algorithm = public_key.algorithm().ok_or(BadMaterial::Rsa)?;
+        let info = PrivateKeyInfo::new(pkcs1::ALGORITHM_ID, der);
+        let pkcs8 = info.to_der().map_err(|_| BadMaterial::NotAKey)?;
+        let pkcs8 = Zeroizing::new(pkcs8);
+        RsaKeyPair::from_pkcs8(&pkcs8).map_err(|_| BadMaterial::Inconsistent)?;
+        Ok(Self {
+            pkcs8,
+            public_key,
+            algorithm,
+        })
+    }
+
+    /// Its public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// What kind of key it is.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key itself: PKCS#8 in DER.
+    pub fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
+    /// The number of a secp256k1 key.
+    pub(super) fn scalar(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let info = PrivateKeyInfo::from_der(&self.pkcs8).ok()?;
+        let (scalar, ..) = sec1(info.private_key).ok()?;
+        scalar.try_into().ok().map(Zeroizing::new)
+    }
+
+    /// The numbers of an RSA key, for one who looks at them at once.
+    pub(super) fn rsa_numbers(&self) -> Option<pkcs1::RsaPrivateKey<'_>> {
+        let info = PrivateKeyInfo::from_der(&self.pkcs8).ok()?;
+        pkcs1::RsaPrivateKey::from_der(info.private_key).ok()
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Material([redacted])")
+    }
+}
+
+type Sec1<'a> = (&'a [u8], Option<ObjectIdentifier>, Option<&'a [u8]>);
+
+/// Number, curve and point of an `ECPrivateKey`.
+fn sec1(der: &[u8]) -> der::Result<Sec1<'_>> {
+    AnyRef::from_der(der)?.sequence(|reader| {
+        if u8::decode(reader)? != 1 {
+            return Err(der::Tag::Integer.value_error());
+        }
+        let scalar = OctetStringRef::decode(reader)?.as_bytes();
+        let curve = reader.context_specific(TagNumber::new(0), TagMode::Explicit)?;
+        let point: Option<BitStringRef<'_>> =
+            reader.context_specific(TagNumber::new(1), TagMode::Explicit)?;
+        Ok((scalar, curve, point.map(|it| it.raw_bytes())))
+    })
+}
+
+#[cfg(test)]
+mod tests;

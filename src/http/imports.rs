@@ -1,0 +1,142 @@
+//! `/v1/keys/import` and `/v1/keys/{key}/material`: private keys that are brought.
+
+use axum::extract::State;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use time::OffsetDateTime;
+
+use super::admin::{Write, to_its_end};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::keys::{KeyView, visible};
+use super::problem::{self, Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::custody::{PublicKey, Scheme};
+use crate::id::KeyId;
+use crate::keys::Import;
+use crate::ledger::Gate;
+use crate::policy::{Action, Resource};
+
+/// How to bring a key.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct OfferView {
+    /// The key's id, which is also its `CKA_ID` in a PKCS#11 token.
+    #[schema(value_type = String)]
+    id: KeyId,
+    /// Its name: the key goes to `POST /v1/keys/{name}/material`.
+    name: String,
+    /// The Ethereum address of the key that will be taken, if it has one.
+    address: Option<String>,
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    fingerprint: String,
+    /// How the key, PKCS#8 in DER, is wrapped: RSA-OAEP of an AES-256 key, then RFC 5649 with that.
+    scheme: Scheme,
+    /// Under which RSA key: its `SubjectPublicKeyInfo` in DER, in base64.
+    wrapping_key: String,
+    /// Until when.
+    #[serde(with = "time::serde::rfc3339")]
+    ends_at: OffsetDateTime,
+}
+
+/// A wrapped key.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Material {
+    /// What the scheme of the offer makes of the key, in base64.
+    wrapped: String,
+}
+
+/// Begin to bring a private key
+///
+/// For one that exists outside a device. It goes on record with what is announced, and its device says how
+/// to wrap it; no private key is sent here in the clear. The same request again begins it again.
+#[utoipa::path(post, path = "/v1/keys/import", tag = "keys",
+    params(("Idempotency-Key" = String, Header, description = "Fresh for each beginning; the same to repeat a request")),
+    request_body = Import,
+    responses(
+    (status = 201, description = "How to bring it", body = OfferView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn begin_import(
+    State(app): State<App>,
+    caller: Caller,
+    Required(key): Required,
+    Body(wish, request): Body<Import>,
+) -> Result<Response, Problem> {
+    app.policy
+        .decide(&caller, Action::ImportKey, &Resource::service())?;
+    // A device may take long to make the wrapping key, and a caller less patience.
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let begun = app.keys.begin_import(&wish, caller.id).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let ends_at = app.keys.record_offer(&begun, batch).await?;
+                let announced = &begun.announced;
+                Ok(OfferView {
+                    id: begun.id,
+                    name: wish.name.to_string(),
+                    address: PublicKey::address(announced).map(|it| it.to_string()),
+                    fingerprint: hex::encode(announced.fingerprint()),
+                    scheme: begun.offer.scheme,
+                    wrapping_key: STANDARD.encode(&begun.offer.wrapping_key),
+                    ends_at,
+                })
+            })
+            .await
+    })
+    .await
+}
+
+/// Bring a private key
+///
+/// The second step. Its device unwraps the key and shows that it is the announced one. It is marked as
+/// imported for ever, and signs nothing before it is activated.
+#[utoipa::path(post, path = "/v1/keys/{key}/material", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each attempt; the same to repeat a request"),
+    ),
+    request_body = Material,
+    responses(
+    (status = 201, description = "The key, in pre-activation", body = KeyView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn bring_key(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(material, request): Body<Material>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    app.policy
+        .decide(&caller, Action::ImportKey, &Resource::service())?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let wrapped = STANDARD.decode(&material.wrapped);
+        let malformed = |_| Problem::new(&problem::INVALID_FIELD, "wrapped: this is not base64");
+        let wrapped = wrapped.map_err(malformed)?;
+        let brought = app.keys.bring(&seen, &wrapped, caller.id).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                let recorded = app
+                    .keys
+                    .record_import(seen.id, &brought, caller.id, batch)
+                    .await?;
+                Ok(KeyView::from(&recorded))
+            })
+            .await
+    })
+    .await
+}

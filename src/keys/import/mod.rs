@@ -1,0 +1,319 @@
+//! Bringing a private key that exists outside a device: a wallet that holds funds, a key that is
+//! registered already.
+//!
+//! Two steps. It is begun with the public half: the key goes on record without it, and its device offers
+//! an RSA key to wrap under. It ends with the wrapped key, which the device takes, and shows to be the
+//! announced one; only then has the key a public half. Nothing here sees the private key, but for a device
+//! that is software or cannot unwrap, and then only while it is handed over.
+//!
+//! It **trusts** whoever brings a key for what became of its other copies: the origin says so for ever.
+//!
+//! # Why
+//! What the device waits for is on record, so any replica takes the second step, and a process that dies
+//! anywhere leaves a row without a public key: begun again by the same request, or destroyed like any
+//! other key. An offer ends after minutes, and with it the wrapping key, where that is ours to destroy:
+//! who recorded the wire and later gets hold of the device has nothing to unwrap with.
+
+mod records;
+
+use time::OffsetDateTime;
+
+use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, Purpose};
+use crate::approvals::{self, Approval};
+use crate::audit::{Batch, Leaf};
+use crate::custody::{Algorithm, CustodyError, Generated, KeyRef, Offer, PublicKey};
+use crate::fail_point;
+use crate::id::{CallerId, KeyId};
+use crate::ledger::{Gate, LedgerError};
+use crate::name::Name;
+
+/// How long an offer stands.
+const OFFER: time::Duration = time::Duration::minutes(15);
+
+/// What it takes to begin an import.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// A name that no other key has. Repeated with all the same, an import is begun again.
+    #[schema(value_type = String, example = "desk-1-wallet-2026")]
+    pub name: Name,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The `[custody.NAME]` section of the device that takes it.
+    #[schema(value_type = String, example = "hsm")]
+    pub backend: Name,
+    /// Where it is used.
+    #[schema(value_type = String, example = "prod")]
+    pub environment: Name,
+    /// The desk or team.
+    #[schema(value_type = String, example = "desk-1")]
+    pub owner: Name,
+    /// How many days it is in use, as for a key that is made.
+    #[serde(default)]
+    pub cryptoperiod_days: Option<u16>,
+    /// The public half, in PEM (`-----BEGIN PUBLIC KEY-----`): the only key that will be taken.
+    pub public_key: String,
+}
+
+/// An import that was begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The key, without its public half.
+    pub id: KeyId,
+    /// What will be taken.
+    pub announced: PublicKey,
+    /// How to bring it.
+    pub offer: Offer,
+}
+
+impl Import {
+    /// The same as a key that is made.
+    fn as_new(&self, algorithm: Algorithm) -> NewKey {
+        NewKey {
+            name: self.name.clone(),
+            purpose: self.purpose,
+            algorithm: Some(algorithm),
+            backend: self.backend.clone(),
+            environment: self.environment.clone(),
+            owner: self.owner.clone(),
+            cryptoperiod_days: self.cryptoperiod_days,
+        }
+    }
+
+    /// Whether this key was begun by the same request.
+    fn began(&self, key: &Key, algorithm: Algorithm) -> bool {
+        key.origin == Origin::Imported
+            && key.public_key.is_none()
+            && key.state == KeyState::PreActivation
+            && key.algorithm == algorithm
+            && key.purpose == self.purpose
+            && key.backend == self.backend
+            && key.environment == self.environment
+            && key.owner == self.owner
+    }
+}
+
+impl Keys {
+    /// Puts a key on record that is going to be brought, and has its device make ready for it.
+    pub async fn begin_import(&self, wish: &Import, actor: CallerId) -> Result<Begun, KeyError> {
+        let announced = PublicKey::from_pem(&wish.public_key).ok();
+        let announced = announced.ok_or(KeyError::NotAPublicKey)?;
+        let algorithm = announced.algorithm().ok_or(KeyError::WrongAlgorithm)?;
+        let new = wish.as_new(algorithm);
+        let (_, days) = self.fits(&new)?;
+
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        let opened = self
+            .open_import(wish, &announced, algorithm, days, actor, &mut batch)
+            .await;
+        let (id, earlier) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                batch.abandon().await;
+                return Err(error);
+            }
+        };
+        batch.commit().await?;
+        fail_point!("import-on-record");
+
+        let device = self.vault.backend(&wish.backend)?;
+        let wanted = super::wanted(id, &new, algorithm);
+        let earlier = earlier.map(|key| key.place());
+        match device.prepare_import(&wanted, earlier.as_ref()).await {
+            Ok(offer) => Ok(Begun {
+                id,
+                announced,
+                offer,
+            }),
+            Err(error) => {
+                records::release(id, &self.ledger).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The row of a new key, or the one that the same request has left, and who may go to the device now.
+    async fn open_import(
+        &self,
+        wish: &Import,
+        announced: &PublicKey,
+        algorithm: Algorithm,
+        days: u16,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<(KeyId, Option<Key>), KeyError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let earlier = super::records::find_named(&wish.name, batch.tx()).await?;
+        let id = earlier.as_ref().map_or_else(KeyId::new, |key| key.id);
+        if let Some(known) = records::known(announced, id, batch.tx()).await? {
+            return Err(match known {
+                records::Known::Compromised => KeyError::WasCompromised,
+                records::Known::Here => KeyError::OnRecord,
+            });
+        }
+        let ends_at = self.clock.now() + OFFER;
+        if let Some(key) = &earlier {
+            if !wish.began(key, algorithm) {
+                return Err(KeyError::NameTaken);
+            }
+            match records::claim_again(id, announced, ends_at, actor, batch.tx()).await? {
+                None => return Err(KeyError::NameTaken),
+                Some(false) => return Err(KeyError::ImportUnderWay),
+                Some(true) => {}
+            }
+        } else {
+            let period = self.clock.now() + time::Duration::days(i64::from(days));
+            let new = wish.as_new(algorithm);
+            let origin = Origin::Imported;
+            super::records::insert((id, algorithm, origin, period), &new, batch.tx())
+                .await
+                .map_err(super::name_taken)?;
+            records::insert(id, announced, ends_at, actor, batch.tx()).await?;
+        }
+        let details = serde_json::json!({
+            "name": wish.name, "purpose": wish.purpose, "algorithm": algorithm,
+            "backend": wish.backend, "environment": wish.environment, "owner": wish.owner,
+            "cryptoperiod_days": days, "origin": Origin::Imported, "again": earlier.is_some(),
+            "announced": hex::encode(announced.fingerprint()),
+        });
+        self.import_leaf(actor, "begin-import", id, &approval, &details, batch);
+        Ok((id, earlier))
+    }
+
+    /// Puts an offer on record; until when it stands.
+    pub async fn record_offer(
+        &self,
+        begun: &Begun,
+        batch: &mut Batch,
+    ) -> Result<OffsetDateTime, KeyError> {
+        let (id, offer) = (begun.id, &begun.offer);
+        if let Some(device_ref) = &offer.device_ref {
+            super::records::set_device_ref(id, device_ref, batch.tx()).await?;
+        }
+        let ends_at = records::set_ticket(id, &offer.ticket, batch.tx()).await?;
+        ends_at.ok_or(KeyError::Changed)
+    }
+
+    /// Has a key's device take the key. The rest, its public half, is recorded with
+    /// [`record_import`](Self::record_import).
+    pub async fn bring(
+        &self,
+        key: &Key,
+        wrapped: &[u8],
+        actor: CallerId,
+    ) -> Result<Generated, KeyError> {
+        approvals::loosen(&self.approvals)?;
+        let waits = key.origin == Origin::Imported
+            && key.public_key.is_none()
+            && key.state == KeyState::PreActivation;
+        if !waits {
+            return Err(KeyError::NoImport);
+        }
+        let claim = records::claim(key.id, self.clock.now(), &self.ledger).await?;
+        let (announced, ticket) = match claim {
+            records::Claim::Granted(announced, ticket) => (announced, ticket),
+            records::Claim::Over => return Err(KeyError::NoImport),
+            records::Claim::Busy => return Err(KeyError::ImportUnderWay),
+        };
+        let device = self.vault.backend(&key.backend)?;
+        let announced = KeyRef {
+            place: key.place(),
+            public_key: announced,
+        };
+        match device.import(&announced, &ticket, wrapped).await {
+            Ok(brought) if brought.public_key == announced.public_key => {
+                fail_point!("import-brought");
+                Ok(brought)
+            }
+            Ok(_) => {
+                records::release(key.id, &self.ledger).await?;
+                let why = "the device shows another public key than the announced";
+                Err(CustodyError::Nonsense(why.to_owned()).into())
+            }
+            Err(error) => {
+                self.refuse_import(key, &error, actor).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Lets the next one try. That another key was brought than the announced is worth a leaf.
+    async fn refuse_import(
+        &self,
+        key: &Key,
+        error: &CustodyError,
+        actor: CallerId,
+    ) -> Result<(), LedgerError> {
+        records::release(key.id, &self.ledger).await?;
+        if !matches!(error, CustodyError::NotTheKey(_)) {
+            return Ok(());
+        }
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        let details = serde_json::json!({ "name": key.name, "why": error.to_string() });
+        let approval = Approval::not_needed();
+        self.import_leaf(
+            actor,
+            "refuse-import",
+            key.id,
+            &approval,
+            &details,
+            &mut batch,
+        );
+        batch.commit().await?;
+        Ok(())
+    }
+
+    /// Records what was brought. The key is then in `pre-activation`, like one that was made.
+    pub async fn record_import(
+        &self,
+        id: KeyId,
+        brought: &Generated,
+        actor: CallerId,
+        batch: &mut Batch,
+    ) -> Result<Key, KeyError> {
+        let approval = approvals::loosen(&self.approvals)?;
+        let key = super::records::set_brought(id, brought, batch.tx()).await;
+        let key = key.map_err(super::adoption::on_record)?;
+        let key = key.ok_or(KeyError::Changed)?;
+        records::end(id, batch.tx()).await?;
+        let details = serde_json::json!({
+            "name": key.name, "origin": key.origin,
+            "fingerprint": hex::encode(brought.public_key.fingerprint()),
+            "attributes": brought.attributes, "device_ref": brought.device_ref,
+        });
+        self.import_leaf(actor, "import-key", id, &approval, &details, batch);
+        Ok(key)
+    }
+
+    /// Has devices forget offers that nobody took. For every replica; any may be first.
+    pub async fn forget_offers(&self) -> Result<(), KeyError> {
+        for id in records::stale(self.clock.now(), &self.ledger).await? {
+            let Some(key) = self.by_id(id).await? else {
+                continue;
+            };
+            let forgotten = match self.vault.backend(&key.backend) {
+                Ok(device) => device.forget_import(&key.place()).await,
+                Err(error) => Err(error),
+            };
+            match forgotten {
+                Ok(()) => records::forget(id, &self.ledger).await?,
+                Err(error) => tracing::warn!(key.id = %id, %error, "an offer is not forgotten"),
+            }
+        }
+        Ok(())
+    }
+
+    fn import_leaf(
+        &self,
+        actor: CallerId,
+        action: &str,
+        id: KeyId,
+        approval: &Approval,
+        details: &serde_json::Value,
+        batch: &mut Batch,
+    ) {
+        let now_ms = self.clock.unix_ms();
+        let leaf = Leaf::admin(now_ms, actor, action, id.uuid(), approval, details);
+        batch.add(&leaf);
+    }
+}

@@ -127,10 +127,10 @@ impl Workers {
         let by = Instant::now() + within;
         let mut work = work;
         loop {
-            let (begin, begun) = oneshot::channel();
+            let (taken, is_taken) = oneshot::channel();
             let (answer, mut answered) = oneshot::channel();
             let job = Box::new(move |worker: &mut Worker| {
-                let _ = begin.send(());
+                let _ = taken.send(());
                 let is_wanted = || !answer.is_closed();
                 // Nobody waits for this any more, so it is not done: a late signature is a lost one.
                 if !is_wanted() {
@@ -154,7 +154,7 @@ impl Workers {
                 }
             })?;
             let done = async {
-                let _ = begun.await;
+                let _ = is_taken.await;
                 match tokio::time::timeout(call + SLACK, &mut answered).await {
                     Err(_) if !self.suspect_a_hang() => (&mut answered).await.ok(), // it climbs the ladder
                     Err(_) => None,

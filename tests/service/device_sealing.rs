@@ -237,10 +237,10 @@ async fn a_sealing_key_in_kms_is_replaced_by_name() {
     let ask = json!({ "method": "POST", "path": "/order", "body": "{}" });
     let headers = "/v1/wallets/k-w/builder-headers";
     assert_eq!(trader.post(headers, &ask).await.status, 200);
-    let make = operator
+    let ordered = operator
         .post("/v1/custody/kms/sealing-keys", &json!({ "reason": WHY }))
         .await;
-    assert_eq!(make.problem(), "device-cannot", "{}", make.text);
+    assert_eq!(ordered.problem(), "device-cannot", "{}", ordered.text);
     let step = operator.post("/v1/custody/kms/reseal", &json!({})).await;
     assert_eq!(step.json["resealed"], 1, "{}", step.text);
     let both = [(json!(new), true, 1), (json!(old), false, 0)];

@@ -298,13 +298,11 @@ async fn a_key_that_was_made_here_and_not_recorded_is_finished_and_not_adopted()
     let operator = world.server.caller(&world.operator_token);
     let orphans = operator.get("/v1/orphans").await.json;
     assert_eq!(orphans[0]["in_device"], "made", "{orphans}");
-    let id = orphans[0]["key"]["id"].as_str().unwrap().replace('-', "");
-    let mut id_of_bytes = String::new();
-    for byte in id.as_bytes().chunks(2) {
-        id_of_bytes += &format!("%{}", std::str::from_utf8(byte).unwrap());
-    }
+    let id = orphans[0]["key"]["id"].as_str().unwrap();
+    let id: uuid::Uuid = id.parse().unwrap();
+    let escaped = id.as_bytes().map(|byte| format!("%{byte:02x}")).concat();
     let mut adoption = adoption();
-    adoption["device_ref"] = format!("pkcs11:id={id_of_bytes}").into();
+    adoption["device_ref"] = format!("pkcs11:id={escaped}").into();
     let refusal = operator.post(PATH, &adoption).await;
     refused("an orphan", &refusal, 422, "not-adoptable", "on record");
 }

@@ -4,12 +4,14 @@
 //! each keeps a session and a stack. One that comes back after all finds its place taken, and ends.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The threads of one backend.
 pub(super) struct Crew {
     places: Mutex<Places>,
+    /// Signalled when one has left.
+    left: Condvar,
     /// How many may be lost at a time.
     most_lost: usize,
 }
@@ -31,6 +33,7 @@ impl Crew {
     pub(super) fn new(most_lost: usize) -> Self {
         Self {
             places: Mutex::default(),
+            left: Condvar::new(),
             most_lost,
         }
     }
@@ -67,19 +70,25 @@ impl Crew {
         given_up
     }
 
-    /// It ends by itself.
+    /// It ends, and calls nothing any more.
     pub(super) fn leave(&self, number: u64) {
         self.places().taken.remove(&number);
+        self.left.notify_all();
+    }
+
+    /// Waits until all have left but those who are lost, no longer than this.
+    pub(super) fn see_off(&self, patience: Duration) {
+        let is_here = |places: &mut Places| places.taken.values().any(|place| !place.lost);
+        drop(
+            self.left
+                .wait_timeout_while(self.places(), patience, is_here),
+        );
     }
 
     /// Whether somebody else has its place. Then it ends.
     pub(super) fn is_replaced(&self, number: u64) -> bool {
-        let mut places = self.places();
-        let lost = places.taken.get(&number).is_none_or(|place| place.lost);
-        if lost {
-            places.taken.remove(&number);
-        }
-        lost
+        let places = self.places();
+        places.taken.get(&number).is_none_or(|place| place.lost)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -106,8 +115,21 @@ mod tests {
 
         crew.is_inside(numbers[0], None);
         assert!(crew.is_replaced(numbers[0]), "it came back too late");
-        assert!(crew.is_replaced(numbers[0]));
+        crew.leave(numbers[0]);
         assert_eq!(crew.give_up(now), 1, "there is room for another to be lost");
         assert!(!crew.is_replaced(numbers[3]), "it is in time");
+    }
+
+    #[test]
+    fn whoever_is_not_lost_is_seen_off() {
+        let (crew, now) = (Crew::new(1), Instant::now());
+        let (lost, other) = (crew.join(), crew.join());
+        crew.is_inside(lost, Some(now));
+        assert_eq!(crew.give_up(now), 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| crew.leave(other));
+            crew.see_off(Duration::from_mins(1));
+        });
+        assert_eq!(crew.places().taken.len(), 1, "the lost one");
     }
 }

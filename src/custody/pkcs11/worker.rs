@@ -125,10 +125,7 @@ impl Worker {
             };
             match catch_unwind(AssertUnwindSafe(|| job(&mut self))) {
                 Ok(Next::Stay) => {}
-                Ok(Next::Leave) => {
-                    shared.crew.leave(self.number);
-                    break;
-                }
+                Ok(Next::Leave) => break,
                 Err(_) => {
                     tracing::error!(
                         custody.backend = self.shared.backend,
@@ -148,6 +145,7 @@ impl Worker {
         {
             close(seat.session);
         }
+        shared.crew.leave(self.number);
     }
 
     /// Whether the token has no session for this worker, and others go on without it. A token says so

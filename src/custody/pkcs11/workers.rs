@@ -35,7 +35,7 @@ enum Outcome<T, W> {
 /// After a call was due, before it counts as hanging: it is entered a little after it is begun.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// The threads of one backend. They end when this is dropped.
+/// The threads of one backend. They end when this is dropped, which waits for them.
 pub(super) struct Workers {
     queue: Sender<Job>,
     shared: Arc<Shared>,
@@ -195,6 +195,15 @@ impl Workers {
     /// Held by those who generate, one at a time in the process.
     pub(super) fn generating(&self) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(&self.shared.module.generating)
+    }
+}
+
+impl Drop for Workers {
+    /// A process that ends while a thread is inside the module may crash in its destructors.
+    fn drop(&mut self) {
+        let (closed, _) = crossbeam_channel::bounded(0);
+        drop(std::mem::replace(&mut self.queue, closed));
+        self.shared.crew.see_off(self.shared.call_timeout);
     }
 }
 

@@ -2,20 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use aws_sdk_kms::error::DisplayErrorContext;
+use aws_sdk_kms::operation::sign::builders::SignFluentBuilder;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 
+use crate::devices::{Kind, Kms, Token};
 use crate::load::Measured;
-use crate::stage::{Key, Token};
+use crate::stage::Key;
 
-/// The device's own speed.
-pub(crate) struct Device {
+/// So long KMS is asked before it counts.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// A device's own speed.
+pub(crate) struct Floor {
+    pub(crate) device: Kind,
     pub(crate) operation: &'static str,
-    pub(crate) sessions: usize,
+    pub(crate) at_once: usize,
     pub(crate) signed: Measured,
 }
 
@@ -82,6 +92,54 @@ fn sign_until(session: &Session, key: &Key, until: Instant) -> anyhow::Result<Ve
         session.sign(&mechanism, found[0], &payload)?;
         latencies.push(start.elapsed());
     }
+}
+
+/// Has so many digests signed at once by KMS, over connections that are kept.
+pub(crate) async fn sign_in_kms(
+    kms: &Kms,
+    key: &Key,
+    at_once: usize,
+    time: Duration,
+) -> anyhow::Result<Measured> {
+    let algorithm = if key.is_rsa {
+        SigningAlgorithmSpec::RsassaPkcs1V15Sha256
+    } else {
+        SigningAlgorithmSpec::EcdsaSha256
+    };
+    let sign = kms
+        .client
+        .sign()
+        .key_id(key.device_ref.as_deref().context("a key has an ARN")?)
+        .message(Blob::new([7; 32]))
+        .message_type(MessageType::Digest)
+        .signing_algorithm(algorithm);
+    ask(&sign, at_once, WARM_UP).await?;
+    ask(&sign, at_once, time).await
+}
+
+async fn ask(sign: &SignFluentBuilder, at_once: usize, time: Duration) -> anyhow::Result<Measured> {
+    let start = Instant::now();
+    let mut asking = JoinSet::new();
+    for _ in 0..at_once {
+        let sign = sign.clone();
+        asking.spawn(async move {
+            let mut latencies = Vec::new();
+            loop {
+                let begin = Instant::now();
+                if begin >= start + time {
+                    return anyhow::Ok(latencies);
+                }
+                let signed = sign.clone().send().await;
+                signed.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+                latencies.push(begin.elapsed());
+            }
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(asked) = asking.join_next().await {
+        latencies.extend(asked??);
+    }
+    Ok(Measured::new(latencies, start.elapsed(), None))
 }
 
 /// Commits one row of the size of a leaf, again and again.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::devices::Kind;
 use crate::stage::{Stage, Used};
 
 /// What is asked for, again and again.
@@ -19,8 +20,8 @@ pub(crate) struct Plan {
     /// `order`, `assertion`, or nothing.
     pub(crate) operation: &'static str,
     pub(crate) name: String,
-    /// Whether the key is in the PKCS#11 token.
-    pub(crate) in_token: bool,
+    /// Where the key is.
+    pub(crate) device: Option<Kind>,
     path: String,
     /// `None`: a `GET`.
     body: Option<String>,
@@ -34,12 +35,12 @@ impl Plan {
         name: String,
         path: String,
         body: &str,
-        in_token: bool,
+        device: Kind,
     ) -> Self {
         Self {
             operation,
             name,
-            in_token,
+            device: Some(device),
             path,
             body: Some(body.to_owned()),
             signatures: 1,
@@ -52,13 +53,13 @@ impl Plan {
         name: String,
         path: String,
         order: &str,
-        in_token: bool,
+        device: Kind,
     ) -> Self {
         let orders = vec![order; size].join(",");
         let body = format!(r#"{{"orders":[{orders}]}}"#);
         Self {
             signatures: size,
-            ..Self::new("order", name, path, &body, in_token)
+            ..Self::new("order", name, path, &body, device)
         }
     }
 
@@ -67,11 +68,16 @@ impl Plan {
         Self {
             operation: "",
             name: "GET /healthz".to_owned(),
-            in_token: false,
+            device: None,
             path: "/healthz".to_owned(),
             body: None,
             signatures: 0,
         }
+    }
+
+    /// The name of its row with so many connections.
+    pub(crate) fn row(&self, connections: usize) -> String {
+        format!("{}, {connections} connections", self.name)
     }
 
     /// Whether a request asks for several orders, even if it is for one.

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use chancery::cli::dev::{Cluster, DataDir, SoftToken};
-use secrecy::SecretString;
+use chancery::cli::dev::{Cluster, DataDir};
 use serde_json::{Value, json};
+
+use crate::devices::{Device, Kind};
 
 /// A directory with a short path, which Postgres's user may pass; gone in the end.
 pub(crate) struct Scratch(PathBuf);
@@ -38,7 +39,7 @@ pub(crate) fn softhsm_conf(dir: &Path) -> PathBuf {
     dir.join("token/softhsm2.conf")
 }
 
-/// Makes a database, a token, a demo wallet, client and trader; adds the sealed keystore.
+/// Makes a database, a token, a demo wallet, client and trader.
 pub(crate) fn set_up(program: &Path, dir: &Path) -> anyhow::Result<()> {
     let mut dev = Command::new(program);
     dev.args(["dev", "--once", "--data-dir"]).arg(dir);
@@ -47,16 +48,6 @@ pub(crate) fn set_up(program: &Path, dir: &Path) -> anyhow::Result<()> {
         status.success(),
         "`chancery dev --once` ended with {status}"
     );
-    let file = dir.join("config.toml");
-    let mut config = std::fs::read_to_string(&file)?;
-    if softhsm_conf(dir).exists() {
-        let master = json!(dir.join("keystore.key"));
-        let more = format!(
-            "\n[custody.soft]\nkind = \"sealed\"\nmaster_key_file = {master}\naccept_keys_in_software = true\n"
-        );
-        config.push_str(&more);
-        std::fs::write(file, config)?;
-    }
     Ok(())
 }
 
@@ -65,7 +56,7 @@ pub(crate) struct Stage {
     cluster: Cluster,
     url: String,
     postmaster: u32,
-    token: Option<Token>,
+    devices: Vec<Device>,
     server: Server,
     address: String,
     operator: String,
@@ -73,16 +64,11 @@ pub(crate) struct Stage {
     http: reqwest::Client,
 }
 
-/// The token that the service uses.
-pub(crate) struct Token {
-    pub(crate) module: PathBuf,
-    pub(crate) label: &'static str,
-    pub(crate) pin: SecretString,
-}
-
-/// A key in the token.
+/// A key of a desk.
 pub(crate) struct Key {
     pub(crate) id: uuid::Uuid,
+    /// The device's own name for it.
+    pub(crate) device_ref: Option<String>,
     pub(crate) is_rsa: bool,
 }
 
@@ -97,63 +83,70 @@ impl Drop for Server {
 }
 
 impl Stage {
-    /// Starts what [`set_up`] made.
-    pub(crate) async fn start(program: &Path, dir: &Path) -> anyhow::Result<Self> {
+    /// Starts what [`set_up`] made, with these devices as far as they are there.
+    pub(crate) async fn start(
+        program: &Path,
+        dir: &Path,
+        wanted: impl Iterator<Item = Kind>,
+    ) -> anyhow::Result<Self> {
         let data = DataDir::open(dir)?;
         let cluster = Cluster::start(&data)?;
         let pid = std::fs::read_to_string(dir.join("pg/postmaster.pid"))?;
-        let token = if softhsm_conf(dir).exists() {
-            let token = SoftToken::prepare(dir)?;
-            Some(Token {
-                module: token.module,
-                label: token.label,
-                pin: std::fs::read_to_string(token.pin_file)?.into(),
-            })
-        } else {
-            println!("there is no SoftHSM2: only the sealed keystore is measured");
-            None
-        };
+        let file = dir.join("config.toml");
+        let mut config = std::fs::read_to_string(&file)?;
+        let mut devices = Vec::new();
+        for kind in wanted {
+            if let Some(device) = Device::prepare(kind, dir).await? {
+                config.push_str(&device.section);
+                devices.push(device);
+            }
+        }
+        std::fs::write(&file, config)?;
 
         let log = dir.join("serve.log");
         let mut serve = Command::new(program);
         serve.args(["serve", "--log-format", "json", "--config"]);
-        serve.arg(dir.join("config.toml"));
+        serve.arg(file);
         let mut server = Server(serve.stderr(File::create(&log)?).spawn()?);
         let address = listening(&mut server.0, &log).await?;
 
         let read = |name| std::fs::read_to_string(dir.join(name));
-        let mut stage = Self {
+        let stage = Self {
             url: cluster.url(),
             cluster,
             postmaster: pid.lines().next().unwrap_or_default().parse()?,
-            token,
+            devices,
             server,
             address,
             operator: read("operator.token")?.trim().to_owned(),
             trader: read("trader.token")?.trim().to_owned(),
             http: reqwest::Client::new(),
         };
-        stage.provision().await?;
+        // The demo's is there.
+        for device in stage.devices.iter().filter(|it| it.kind != Kind::Token) {
+            stage.provision(device).await?;
+        }
         Ok(stage)
     }
 
-    /// A wallet and a client in the sealed keystore, for the demo's trader.
-    async fn provision(&mut self) -> anyhow::Result<()> {
-        let backend = if self.token.is_some() { "soft" } else { "dev" };
+    /// A wallet and a client in the device, for the demo's trader.
+    async fn provision(&self, device: &Device) -> anyhow::Result<()> {
+        let desk = device.kind.desk();
         for purpose in ["wallet", "client"] {
-            let key = format!("soft-{purpose}-key");
+            let key = format!("{desk}-{purpose}-key");
             let body = json!({
-                "name": key, "purpose": purpose, "backend": backend,
+                "name": key, "purpose": purpose, "backend": device.backend,
                 "environment": "dev01", "owner": "dev",
             });
             self.post("/v1/keys", &body).await?;
             let step = json!({ "to": "active", "reason": "benchmark" });
             self.post(&format!("/v1/keys/{key}/steps"), &step).await?;
-            let mut body = json!({ "name": format!("soft-{purpose}"), "key": key, "owner": "dev" });
+            let mut body =
+                json!({ "name": format!("{desk}-{purpose}"), "key": key, "owner": "dev" });
             if purpose == "wallet" {
                 body["chainId"] = json!(137);
             } else {
-                body["client_id"] = json!("soft-client-id");
+                body["client_id"] = json!(format!("{desk}-client-id"));
             }
             self.post(&format!("/v1/{purpose}s"), &body).await?;
         }
@@ -170,7 +163,7 @@ impl Stage {
         Ok(())
     }
 
-    /// A key of the demo, in the token.
+    /// The key by this name.
     pub(crate) async fn key(&self, name: &str) -> anyhow::Result<Key> {
         let request = self
             .http
@@ -179,6 +172,7 @@ impl Stage {
         let key: Value = answer.error_for_status()?.json().await?;
         Ok(Key {
             id: key["id"].as_str().context("a key has an id")?.parse()?,
+            device_ref: key["device_ref"].as_str().map(str::to_owned),
             is_rsa: key["algorithm"] != "secp256k1",
         })
     }
@@ -187,8 +181,8 @@ impl Stage {
         &self.url
     }
 
-    pub(crate) fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
+    pub(crate) fn devices(&self) -> &[Device] {
+        &self.devices
     }
 
     pub(crate) fn address(&self) -> &str {

@@ -59,7 +59,7 @@ grant update (successor_id, closed_at) on wallets to chancery_service;
 grant insert, update (sealed) on sealed_keys to chancery_service;
 
 -- A destruction is begun, and ends; triggers see to the order. A sealed key goes with it.
-grant insert, update (begun_at, ended_at, outcome, trouble, certificate) on destructions to chancery_service;
+grant insert, update (begun_at, due_at, was_disabled, ended_at, outcome, trouble, certificate) on destructions to chancery_service;
 grant delete on sealed_keys to chancery_service;
 
 -- An intent is ended, once.

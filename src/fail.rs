@@ -58,10 +58,12 @@ pub const WALLET_ROTATION_POINTS: [&str; 5] = [
 ];
 
 /// The points between the steps of a key's end.
-pub const END_OF_KEY_POINTS: [&str; 3] = [
+pub const END_OF_KEY_POINTS: [&str; 5] = [
     "reminder-before-commit",
     "destruction-begun",
     "destruction-done",
+    "destruction-scheduled",
+    "destruction-taken-back",
 ];
 
 /// The points of a rotation's steps: those of every administrative write, and those around what stands

@@ -425,7 +425,8 @@ pub trait Custody: Send + Sync {
     /// nothing.
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError>;
 
-    /// Takes back a destruction that is [due](Destruction::Due).
+    /// Takes back a destruction that is [due](Destruction::Due). The key stays disabled, where the device
+    /// has that. Asking again changes nothing.
     async fn restore(&self, key: &Place) -> Result<(), CustodyError> {
         let id = key.id;
         Err(CustodyError::Unsupported(format!(

@@ -1,9 +1,10 @@
 //! How a key is destroyed: asked for, waited for, looked at once more, and then done in its device.
 //!
 //! It promises that no key is destroyed that something still depends on, unless it was accepted in so
-//! many words; that until the waiting period is over anybody who may can stop it; and that of every
-//! key that was destroyed there is a certificate in the audit log. That it is going to be done is on
-//! record before the device is asked: after a crash, at whatever line, it is done to its end.
+//! many words; that until the waiting period is over anybody who may can stop it, and after it as long
+//! as the device waits by itself; and that of every key that was destroyed there is a certificate in the
+//! audit log, no sooner than its device has done it. That it is going to be done is on record before the
+//! device is asked: after a crash, at whatever line, it is done to its end.
 //!
 //! It **trusts** the device for having destroyed what it says it has. It cannot see balances,
 //! positions and allowances on chain: who closes a wallet says that there are none.
@@ -13,23 +14,25 @@
 //! moved, with nothing else. So what NIST does at once, destroying at the end of the period, waits
 //! here until nothing is left (a `deactivated` key signs nothing either).
 
+mod giving_back;
 mod obstacles;
 mod records;
 
 use std::sync::Arc;
 
 use serde_json::json;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
 use crate::clob::drains::Drains;
 use crate::clock::Clock;
-use crate::custody::{self, CustodyError, PublicKey, Vault};
+use crate::custody::{self, Custody, CustodyError, PublicKey, Vault};
 use crate::fail_point;
 use crate::id::CallerId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Reason, timestamp};
 use crate::ledger::{Gate, Ledger, LedgerError};
+pub use giving_back::GivenBack;
 pub use obstacles::{Obstacle, ObstacleKind};
 pub use records::Destruction;
 
@@ -48,6 +51,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// So long after its own date a device may take to destroy a key.
+const LATE: Duration = Duration::days(1);
 
 /// Why a key is not destroyed, or not left alone.
 #[derive(Debug, thiserror::Error)]
@@ -214,18 +220,25 @@ impl Destructions {
     pub async fn cancel(
         &self,
         key: &Key,
-        to: KeyState,
-        reason: &Reason,
+        (to, reason): (KeyState, &Reason),
         actor: CallerId,
+        given_back: &GivenBack,
         batch: &mut Batch,
     ) -> Result<Key, DestructionError> {
         if key.state != KeyState::DestroyPending {
             return Err(DestructionError::NotPending(key.state.name()));
         }
-        match records::cancel(key, batch.tx()).await? {
+        let is_given_back = given_back.is_done();
+        match records::cancel(key, is_given_back, batch.tx()).await? {
             // A compromised key is called that whatever its device is doing.
             Some(false) if to != KeyState::Compromised => return Err(DestructionError::Begun),
             _ => {}
+        }
+        if is_given_back {
+            let details = json!({ "name": key.name, "backend": key.backend });
+            let approval = Approval::not_needed();
+            let action = "take-key-back-from-device";
+            self.leaf(actor, action, key, &approval, &details, batch);
         }
         Ok(self.keys.step(key, to, reason, actor, batch).await?)
     }
@@ -246,11 +259,19 @@ impl Destructions {
     }
 
     async fn destroy(&self, due: &Destruction) -> Result<(), DestructionError> {
+        // Nobody takes the key back from its device while it is given to it.
+        let Some(_held) = self.ledger.hold(due.key.uuid()).await? else {
+            return Ok(()); // somebody is at it
+        };
         let Some(key) = self.keys.by_id(due.key).await? else {
             return Err(KeyError::NotFound.into());
         };
-        if key.state != KeyState::DestroyPending || key.epoch != due.epoch {
+        let latest = records::latest(key.id, &self.ledger).await?;
+        let Some(due) = &latest.filter(|it| it.epoch == due.epoch && it.ended_at.is_none()) else {
             return Ok(()); // somebody was faster
+        };
+        if key.state != KeyState::DestroyPending || key.epoch != due.epoch {
+            return Ok(());
         }
         let device = self.vault.backend(&key.backend)?;
         if due.begun_at.is_none() {
@@ -258,22 +279,9 @@ impl Destructions {
             if !left.is_empty() {
                 return Err(DestructionError::InTheWay(left));
             }
-            // It is this key that the device would destroy, and it is there to be destroyed.
-            match (device.inspect(&key.place()).await, &key.public_key) {
-                (Ok(found), Some(known)) if found.public_key == *known => {}
-                (Ok(_), Some(_)) => {
-                    let why = "the device has another key under this id".to_owned();
-                    return Err(CustodyError::Nonsense(why).into());
-                }
-                // One that nobody recorded may have been made all the same, or not.
-                (Ok(_) | Err(CustodyError::NotFound { .. }), None) => {}
-                // An earlier destruction got as far as the device, before somebody declared a compromise.
-                (Err(CustodyError::NotFound { .. }), Some(_))
-                    if records::was_begun(key.id, &self.ledger).await? => {}
-                (Err(error), _) => return Err(error.into()),
-            }
+            let was_disabled = self.look_first(&key, &*device).await?;
             let mut batch = self.log.begin(Gate::Shared).await?;
-            if !records::begin(due, batch.tx()).await? {
+            if !records::begin(due, was_disabled, batch.tx()).await? {
                 batch.abandon().await;
                 return Ok(()); // cancelled meanwhile, or begun by another replica, which goes on
             }
@@ -293,10 +301,11 @@ impl Destructions {
         }
         let answer = match device.destroy(&key.place()).await {
             Ok(custody::Destruction::Done) => "destroyed",
-            Ok(custody::Destruction::Due(_)) => {
-                "out of use, and destroyed after the device's own wait"
+            Ok(custody::Destruction::Due(at)) if self.clock.now() < at + LATE => {
+                return self.wait_for_device(&key, due, at).await;
             }
-            // It was there when this began, so an earlier attempt got as far as this.
+            Ok(custody::Destruction::Due(_)) => "out of use, and the device's own wait is over",
+            // It was there when this began, so an earlier attempt, or the device's wait, came to its end.
             Err(CustodyError::NotFound { .. }) => "not there any more",
             Err(error) => return Err(error.into()),
         };
@@ -314,6 +323,60 @@ impl Destructions {
         }
         batch.commit().await?;
         tracing::warn!(key.id = %key.id, key.name = %key.name, "a key was destroyed");
+        Ok(())
+    }
+
+    /// Sees that it is this key that the device would destroy, and that it is there to be destroyed. Says
+    /// whether it is disabled there.
+    async fn look_first(&self, key: &Key, device: &dyn Custody) -> Result<bool, DestructionError> {
+        match (device.inspect(&key.place()).await, &key.public_key) {
+            (Ok(found), Some(known)) if found.public_key == *known => {
+                Ok(found.attributes.get("enabled") == Some(&false))
+            }
+            (Ok(_), Some(_)) => {
+                let why = "the device has another key under this id".to_owned();
+                Err(CustodyError::Nonsense(why).into())
+            }
+            // One that nobody recorded may have been made all the same, or not.
+            (Ok(_) | Err(CustodyError::NotFound { .. }), None) => Ok(false),
+            // It does not show a key that it was told not to use. What it calls it names no other.
+            (Err(CustodyError::Disabled(_)), Some(_)) if key.device_ref.is_some() => Ok(true),
+            // An earlier destruction got as far as the device, before somebody declared a compromise.
+            (Err(CustodyError::NotFound { .. } | CustodyError::PendingDeletion(_)), Some(_))
+                if records::was_begun(key.id, &self.ledger).await? =>
+            {
+                Ok(false)
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Leaves a key to its device, which destroys it at its own time.
+    async fn wait_for_device(
+        &self,
+        key: &Key,
+        due: &Destruction,
+        at: OffsetDateTime,
+    ) -> Result<(), DestructionError> {
+        if due.due_at == Some(at) {
+            if due.trouble.is_some() {
+                records::clear_trouble(due, &self.ledger).await?;
+            }
+            return Ok(());
+        }
+        fail_point!("destruction-scheduled");
+        let mut batch = self.log.begin(Gate::Shared).await?;
+        if !records::set_due(due, at, batch.tx()).await? {
+            batch.abandon().await;
+            return Ok(());
+        }
+        let details = json!({ "name": key.name, "backend": key.backend, "due_at": timestamp(at) });
+        let (by, approval) = (CallerId::SERVICE, Approval::automatic());
+        let action = "await-destruction-by-device";
+        self.leaf(by, action, key, &approval, &details, &mut batch);
+        batch.commit().await?;
+        tracing::warn!(key.id = %key.id, key.name = %key.name, due_at = %timestamp(at),
+            "a key is out of use in its device, which destroys it");
         Ok(())
     }
 
@@ -362,6 +425,7 @@ impl Destructions {
             },
             "device": {
                 "backend": key.backend, "answer": answer, "found_afterwards": found_afterwards,
+                "due_at": due.due_at.map(timestamp),
                 "at": timestamp(self.clock.now()),
             },
         })

@@ -29,8 +29,12 @@ pub struct Destruction {
     pub accepted: Vec<ObstacleKind>,
     /// Until then it can be cancelled.
     pub not_before: OffsetDateTime,
-    /// Since when there is no way back.
+    /// Since when there is no way back, unless the device waits too.
     pub begun_at: Option<OffsetDateTime>,
+    /// When the device destroys it, where that waits by itself. Until it has, it gives the key back.
+    pub due_at: Option<OffsetDateTime>,
+    /// Whether the device was told before not to use the key.
+    pub was_disabled: bool,
     /// When it was over.
     pub ended_at: Option<OffsetDateTime>,
     /// `destroyed` or `cancelled`.
@@ -53,6 +57,8 @@ struct Row {
     accepted: Vec<String>,
     not_before: OffsetDateTime,
     begun_at: Option<OffsetDateTime>,
+    due_at: Option<OffsetDateTime>,
+    was_disabled: bool,
     ended_at: Option<OffsetDateTime>,
     outcome: Option<String>,
     trouble: Option<String>,
@@ -65,7 +71,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select key_id, epoch, requested_by, requested_at, reason, approval, accepted, not_before,
-                      begun_at, ended_at, outcome, trouble, certificate,
+                      begun_at, due_at, was_disabled, ended_at, outcome, trouble, certificate,
                       exists (select from key_transitions t
                               where t.key_id = d.key_id and t.to_state = 'compromised') as "was_compromised!"
                from destructions d "# + $which,
@@ -91,6 +97,8 @@ impl TryFrom<Row> for Destruction {
             approval: row.approval,
             not_before: row.not_before,
             begun_at: row.begun_at,
+            due_at: row.due_at,
+            was_disabled: row.was_disabled,
             ended_at: row.ended_at,
             outcome: row.outcome,
             trouble: row.trouble,
@@ -164,18 +172,23 @@ pub(super) async fn insert(
 }
 
 /// Ends the one that a key waits for. `Some(false)`: it has begun and goes on. `None`: there is none.
-pub(super) async fn cancel(key: &Key, tx: &mut Tx) -> Result<Option<bool>, LedgerError> {
+pub(super) async fn cancel(
+    key: &Key,
+    given_back: bool,
+    tx: &mut Tx,
+) -> Result<Option<bool>, LedgerError> {
     let begun = sqlx::query_scalar!(
-        r#"select begun_at is not null as "begun!" from destructions
+        r#"select begun_at is not null and (due_at is null or not $3) as "begun!" from destructions
            where key_id = $1 and epoch = $2 and ended_at is null for update"#,
         key.id.uuid(),
         key.epoch,
+        given_back,
     )
     .fetch_optional(tx.connection())
     .await?;
     if begun == Some(false) {
         sqlx::query!(
-            "update destructions set outcome = 'cancelled', ended_at = now()
+            "update destructions set outcome = 'cancelled', ended_at = now(), trouble = null
              where key_id = $1 and epoch = $2",
             key.id.uuid(),
             key.epoch,
@@ -187,17 +200,54 @@ pub(super) async fn cancel(key: &Key, tx: &mut Tx) -> Result<Option<bool>, Ledge
 }
 
 /// Puts on record that the device is going to be asked. `false`: it is not to be, or no more by us.
-pub(super) async fn begin(due: &Destruction, tx: &mut Tx) -> Result<bool, LedgerError> {
+pub(super) async fn begin(
+    due: &Destruction,
+    was_disabled: bool,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
     let begun = sqlx::query!(
-        "update destructions d set begun_at = now(), trouble = null
+        "update destructions d set begun_at = now(), was_disabled = $3, trouble = null
          where key_id = $1 and epoch = $2 and begun_at is null and ended_at is null
            and exists (select from keys k where k.id = d.key_id and k.epoch = d.epoch)",
         due.key.uuid(),
         due.epoch,
+        was_disabled,
     )
     .execute(tx.connection())
     .await?;
     Ok(begun.rows_affected() == 1)
+}
+
+/// Puts on record when the device destroys the key. `false`: it is over, or that is known.
+pub(super) async fn set_due(
+    due: &Destruction,
+    at: OffsetDateTime,
+    tx: &mut Tx,
+) -> Result<bool, LedgerError> {
+    let set = sqlx::query!(
+        "update destructions set due_at = $3, trouble = null
+         where key_id = $1 and epoch = $2 and begun_at is not null and ended_at is null
+           and due_at is distinct from $3",
+        due.key.uuid(),
+        due.epoch,
+        at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(set.rows_affected() == 1)
+}
+
+/// Takes back why an attempt failed: a later one did not.
+pub(super) async fn clear_trouble(due: &Destruction, ledger: &Ledger) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "update destructions set trouble = null
+         where key_id = $1 and epoch = $2 and ended_at is null",
+        due.key.uuid(),
+        due.epoch,
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(())
 }
 
 /// Whether the device was asked before to destroy this key, in this destruction or another.

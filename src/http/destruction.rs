@@ -45,9 +45,12 @@ pub(super) struct DestructionView {
     /// Until then it can be cancelled.
     #[serde(with = "time::serde::rfc3339")]
     not_before: OffsetDateTime,
-    /// Since when there is no way back.
+    /// Since when there is no way back, unless `due_at` is set.
     #[serde(with = "time::serde::rfc3339::option")]
     begun_at: Option<OffsetDateTime>,
+    /// When the device destroys the key, where that waits by itself. Until it has, it can be cancelled.
+    #[serde(with = "time::serde::rfc3339::option")]
+    due_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     ended_at: Option<OffsetDateTime>,
     /// `destroyed` or `cancelled`.
@@ -69,6 +72,7 @@ impl From<Destruction> for DestructionView {
             accepted: it.accepted,
             not_before: it.not_before,
             begun_at: it.begun_at,
+            due_at: it.due_at,
             ended_at: it.ended_at,
             outcome: it.outcome,
             trouble: it.trouble,
@@ -104,7 +108,8 @@ pub(super) async fn show_destruction(
 /// Have a key destroyed
 ///
 /// The key goes to `destroy-pending`. After the waiting period it is looked at once more and destroyed
-/// in its device; until then it can be cancelled. Refused while something depends on it.
+/// in its device; until then it can be cancelled. A device may wait once more by itself (`due_at`), and
+/// gives the key back until then. Refused while something depends on it.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction", tag = "keys",
     params(
         ("key" = String, Path, description = "The key's name"),
@@ -150,7 +155,8 @@ pub(super) struct Objection {
 
 /// Cancel a key's destruction
 ///
-/// The key goes back to `deactivated`. Nobody has to agree. Not once its device has been asked.
+/// The key goes back to `deactivated`. Nobody has to agree. Once its device has been asked that works
+/// only where the device waits by itself (`due_at`), which then gives the key back.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction/cancel", tag = "keys",
     params(
         ("key" = String, Path, description = "The key's name"),
@@ -175,10 +181,12 @@ pub(super) async fn cancel_destruction(
         return Ok(earlier);
     }
     may_step(&app, &caller, &seen, to)?;
+    let given_back = app.destructions.give_back(&seen).await?;
     write
         .conclude(Gate::Exclusive, async |batch| {
-            let reason = &objection.reason;
-            let back = app.destructions.cancel(&seen, to, reason, caller.id, batch);
+            let why = (to, &objection.reason);
+            let destructions = &app.destructions;
+            let back = destructions.cancel(&seen, why, caller.id, &given_back, batch);
             Ok(KeyView::from(&back.await?))
         })
         .await

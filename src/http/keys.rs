@@ -12,6 +12,7 @@ use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
+use crate::destruction::GivenBack;
 use crate::id::KeyId;
 use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
 use crate::ledger::Gate;
@@ -263,11 +264,17 @@ pub(super) async fn step_key(
         );
         return Err(Problem::new(&problem::NOT_A_STEP, detail));
     }
+    let given_back = match step.to {
+        // That does not wait for a device, which goes on.
+        KeyState::Compromised => GivenBack::not(),
+        _ => app.destructions.give_back(&seen).await?,
+    };
     let moved = write
         .conclude(Gate::Exclusive, async |batch| {
             let (to, reason) = (step.to, &step.reason);
             let moved = if seen.state == KeyState::DestroyPending {
-                let back = app.destructions.cancel(&seen, to, reason, caller.id, batch);
+                let destructions = &app.destructions;
+                let back = destructions.cancel(&seen, (to, reason), caller.id, &given_back, batch);
                 back.await?
             } else {
                 app.keys.step(&seen, to, reason, caller.id, batch).await?

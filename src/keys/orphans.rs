@@ -107,8 +107,8 @@ impl Keys {
         Ok((begun.id, device.generate(&wanted).await?))
     }
 
-    /// Held while a key is made, by whoever is at it in any replica.
-    pub(super) async fn held(&self, id: KeyId) -> Result<Held, KeyError> {
+    /// Held while a device makes a key, or is told what to do with it, by whoever is at it in any replica.
+    pub(crate) async fn held(&self, id: KeyId) -> Result<Held, KeyError> {
         let held = self.ledger.hold(id.uuid()).await?;
         held.ok_or(KeyError::BeingMade { retry_after_s: 2 })
     }

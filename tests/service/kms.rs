@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) in_kms: Caller,
     pub(crate) in_software: Caller,
     pub(crate) database: crate::support::Database,
+    token: String,
     pub(crate) deployment: Deployment,
     _postgres: std::sync::Arc<Postgres>,
 }
@@ -60,6 +61,7 @@ impl World {
             in_kms,
             in_software,
             database,
+            token,
             deployment,
             _postgres: postgres,
         })
@@ -403,4 +405,178 @@ async fn a_flood_of_one_desk_leaves_another_its_turn() {
         signed > 10 && throttled > 20,
         "{signed} signed, {throttled} throttled"
     );
+}
+
+impl World {
+    /// Makes a key in KMS; its ARN.
+    async fn make(&self, name: &str) -> String {
+        let key = json!({ "name": name, "purpose": "wallet", "backend": "kms", "environment": "dev01", "owner": "k" });
+        let made = self.operator.post("/v1/keys", &key).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json["device_ref"].as_str().unwrap().to_owned()
+    }
+
+    /// What KMS says of a key.
+    async fn in_device(&self, arn: &str) -> String {
+        let known = self.kms.call("DescribeKey", &json!({ "KeyId": arn })).await;
+        let state = known["KeyMetadata"]["KeyState"].as_str();
+        state.unwrap().to_owned()
+    }
+
+    /// Asks for a destruction whose waiting period is over.
+    async fn has_destroyed(&self, name: &str) {
+        let asked = format!("/v1/keys/{name}/destruction");
+        let asked = self.operator.post(&asked, &why()).await;
+        assert_eq!(asked.status, 201, "{}", asked.text);
+        let over = "update destructions set not_before = now() - interval '1 second'
+                    where begun_at is null and ended_at is null";
+        sqlx::query(over)
+            .execute(&self.database.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Does something with a key that a look at it may be in the way of.
+    async fn done(&self, path: &str, body: &Value) -> crate::support::Answer {
+        for _ in 0..400 {
+            let answer = self.operator.post(path, body).await;
+            if answer.status != 409 || answer.problem() != "in-flight" {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("{path}: something is always in the way");
+    }
+
+    async fn leaves(&self, action: &str) -> i64 {
+        let action = hex::encode(action);
+        let sql =
+            format!("select count(*) from leaves where position('\\x{action}'::bytea in leaf) > 0");
+        self.database.count(&sql).await
+    }
+}
+
+fn why() -> Value {
+    json!({ "reason": "test" })
+}
+
+const GIVEN: &str =
+    "select count(*) from destructions where due_at is not null and ended_at is null";
+
+#[tokio::test]
+async fn a_key_that_kms_only_waits_to_destroy_comes_back_and_is_certified_when_it_is_gone() {
+    let Some(world) = World::open("[cryptoperiods]\nlook_every_s = 1\n").await else {
+        return;
+    };
+    let arn = world.make("g").await;
+    let path = "/v1/keys/g/destruction";
+    world.has_destroyed("g").await;
+    world.database.becomes(GIVEN, 1).await;
+    let status = world.operator.get(path).await.json;
+    assert_eq!(status["state"], "destroy-pending");
+    assert!(status["destruction"]["due_at"].is_string(), "{status}");
+    assert!(status["destruction"]["certificate"].is_null(), "{status}");
+    assert_eq!(world.in_device(&arn).await, "PendingDeletion");
+    // Who takes it back in the account only is not heard: what counts is on record here.
+    world
+        .kms
+        .call("CancelKeyDeletion", &json!({ "KeyId": arn }))
+        .await;
+    let scheduled = world.proxy.calls("ScheduleKeyDeletion");
+    for _ in 0..400 {
+        if world.in_device(&arn).await == "PendingDeletion" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert_eq!(world.proxy.calls("ScheduleKeyDeletion"), scheduled + 1);
+
+    let back = world.done(&format!("{path}/cancel"), &why()).await;
+    let is = (back.status, &back.json["state"]);
+    assert_eq!(is, (201, &json!("deactivated")), "{}", back.text);
+    assert_eq!(world.in_device(&arn).await, "Enabled");
+    assert_eq!(world.leaves("take-key-back-from-device").await, 1);
+    assert_eq!(world.leaves("certify-destruction").await, 0);
+
+    world.has_destroyed("g").await;
+    world.database.becomes(GIVEN, 1).await;
+    let gone = Fault::Error(400, "NotFoundException");
+    world.proxy.fail("DescribeKey", usize::MAX, gone);
+    let destroyed = "select count(*) from keys where name = 'g' and state = 'destroyed'";
+    world.database.becomes(destroyed, 1).await;
+    let certificate = &world.operator.get(path).await.json["destruction"]["certificate"];
+    let device = &certificate["device"];
+    assert_eq!(device["answer"], "not there any more", "{certificate}");
+    assert!(device["due_at"].is_string(), "{certificate}");
+    assert_eq!(world.leaves("certify-destruction").await, 1);
+}
+
+// The proxy answers while the test waits for a process to die.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dies_while_a_key_is_given_to_kms_or_taken_back_is_done_by_the_next() {
+    let Some(world) = World::open("[cryptoperiods]\nlook_every_s = 3600\n").await else {
+        return;
+    };
+    let replica = async |point: &'static str| {
+        let more = [("CHANCERY_FAIL_POINT", point)];
+        let environment = [&CREDENTIALS[..], &more[..]].concat();
+        world.deployment.serve(&environment).await
+    };
+    let arn = world.make("g").await;
+    let cancel = "/v1/keys/g/destruction/cancel";
+    world.has_destroyed("g").await;
+    let mut dying = replica("destruction-scheduled").await; // it looks when it starts
+    assert!(dying.wait_killed());
+    assert_eq!(world.in_device(&arn).await, "PendingDeletion");
+    assert_eq!(world.database.count(GIVEN).await, 0);
+    let early = world.operator.post(cancel, &why()).await;
+    refused("given", &early, 409, "destruction-begun", "no way back");
+
+    let mut dying = replica("destruction-taken-back").await;
+    world.database.becomes(GIVEN, 1).await;
+    let there = dying.caller(&world.token);
+    for number in 0..400 {
+        let key = format!("try-{number}"); // its own look may be at it still
+        if there.post_as(&key, cancel, &why()).await.is_err() {
+            break;
+        }
+    }
+    assert!(dying.wait_killed());
+    assert_eq!(world.in_device(&arn).await, "Disabled");
+    let shown = world.operator.get("/v1/keys/g").await.json;
+    assert_eq!(shown["state"], "destroy-pending");
+
+    let back = world.done(cancel, &why()).await;
+    let is = (back.status, &back.json["state"]);
+    assert_eq!(is, (201, &json!("deactivated")), "{}", back.text);
+    assert_eq!(world.in_device(&arn).await, "Enabled");
+    assert_eq!(world.leaves("take-key-back-from-device").await, 1);
+}
+
+#[tokio::test]
+async fn a_compromised_key_is_destroyed_though_it_is_disabled_and_stays_so_when_it_is_kept() {
+    let Some(world) = World::open("[cryptoperiods]\nlook_every_s = 1\n").await else {
+        return;
+    };
+    let arn = world.make("g").await;
+    let step = json!({ "to": "compromised", "reason": "test" });
+    let moved = world.operator.post("/v1/keys/g/steps", &step).await;
+    assert_eq!(moved.status, 201, "{}", moved.text);
+    world.kms.call("DisableKey", &json!({ "KeyId": arn })).await;
+    // KMS itself does not show the public half of such a key; the emulator does.
+    let disabled = Fault::Error(400, "DisabledException");
+    world.proxy.fail("GetPublicKey", usize::MAX, disabled);
+    world.has_destroyed("g").await;
+    world.database.becomes(GIVEN, 1).await;
+    // It is said again, and KMS goes on; what it was given before is no obstacle.
+    let moved = world.done("/v1/keys/g/steps", &step).await;
+    assert_eq!(moved.status, 201, "{}", moved.text);
+    assert_eq!(world.in_device(&arn).await, "PendingDeletion");
+    world.proxy.heal();
+    world.has_destroyed("g").await;
+    let both = "select count(*) from destructions where due_at is not null";
+    world.database.becomes(both, 2).await;
+    let back = world.done("/v1/keys/g/destruction/cancel", &why()).await;
+    assert_eq!(back.status, 201, "{}", back.text);
+    assert_eq!(world.in_device(&arn).await, "Disabled");
 }

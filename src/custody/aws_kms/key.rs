@@ -317,6 +317,24 @@ impl AwsKms {
             .await
     }
 
+    /// Takes a key's deletion back, if it is ordered.
+    pub(super) async fn cancel_deletion(&self, key: &Place) -> Result<(), CustodyError> {
+        let arn = match &key.device_ref {
+            Some(arn) => arn,
+            None => &self.find(key.id).await?,
+        };
+        let known = self.describe(key.id, arn).await?;
+        if known.key_state() != Some(&KeyState::PendingDeletion) {
+            return Ok(()); // it was taken back before
+        }
+        let client = self.client().await;
+        self.again(key.id, None, || {
+            client.cancel_key_deletion().key_id(arn.as_str()).send()
+        })
+        .await?;
+        Ok(())
+    }
+
     pub(super) async fn schedule(
         &self,
         id: KeyId,

@@ -314,12 +314,7 @@ impl Custody for AwsKms {
     /// KMS leaves the key disabled; [`enable`](Custody::enable) is another step.
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn restore(&self, key: &Place) -> Result<(), CustodyError> {
-        let (client, arn) = (self.client().await, key::arn(key)?);
-        self.again(key.id, None, || {
-            client.cancel_key_deletion().key_id(arn.as_str()).send()
-        })
-        .await?;
-        Ok(())
+        self.cancel_deletion(key).await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]

@@ -115,7 +115,27 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Take a key back from its destruction, which has not begun yet
+    /// Have a key's device itself not use it: one that is suspended, deactivated or compromised
+    DisableInDevice {
+        /// The key's name.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Have a key's device use it again; its state here stays
+    EnableInDevice {
+        /// The key's name.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Take a key back from its destruction, as long as its device has it
     CancelDestruction {
         /// The key's name.
         name: String,
@@ -290,6 +310,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let path = format!("/v1/keys/{name}/destruction");
             print_json(&service.client()?.get(&path).await?)
         }
+        Command::DisableInDevice {
+            name,
+            reason,
+            service,
+        } => switch(&service, &name, false, &reason).await,
+        Command::EnableInDevice {
+            name,
+            reason,
+            service,
+        } => switch(&service, &name, true, &reason).await,
         Command::CancelDestruction {
             name,
             reason,
@@ -312,6 +342,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             post(&service, &name, "steps", &body).await
         }
     }
+}
+
+async fn switch(service: &Service, name: &str, enabled: bool, reason: &str) -> anyhow::Result<()> {
+    let body = json!({ "enabled": enabled, "reason": reason });
+    post(service, name, "device-switch", &body).await
 }
 
 /// Asks for something to be done with a key.

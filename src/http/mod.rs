@@ -15,6 +15,7 @@ mod clients;
 mod credentials;
 mod custody;
 mod destruction;
+mod device_switch;
 mod due;
 mod environments;
 mod exchange;
@@ -198,6 +199,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(environments::list_environments))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::adopt_key))
+        .routes(routes!(device_switch::switch_in_device))
         .routes(routes!(orphans::list_orphans))
         .routes(routes!(orphans::recover_key))
         .routes(routes!(imports::begin_import))

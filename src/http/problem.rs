@@ -620,9 +620,10 @@ impl From<KeyError> for Problem {
             KeyError::BeingMade { retry_after_s } => {
                 Self::new(&IN_FLIGHT, error).retry_after(retry_after_s)
             }
-            KeyError::NotAStep(_) | KeyError::NeverMade | KeyError::NoOrphan => {
-                Self::new(&NOT_A_STEP, error)
-            }
+            KeyError::NotAStep(_)
+            | KeyError::NotSwitched { .. }
+            | KeyError::NeverMade
+            | KeyError::NoOrphan => Self::new(&NOT_A_STEP, error),
             KeyError::Changed => Self::new(&KEY_CHANGED, error),
             KeyError::ApprovalNeeded(needed) => needed.into(),
             KeyError::Custody(error) => error.into(),

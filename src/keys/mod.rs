@@ -11,6 +11,7 @@
 mod adoption;
 mod bundle;
 pub mod cryptoperiod;
+mod device_switch;
 mod import;
 mod orphans;
 pub mod reason;
@@ -36,6 +37,7 @@ use crate::policy::Resource;
 pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
+pub use device_switch::Switch;
 pub use import::{Begun, Import};
 pub use orphans::{InDevice, Orphan};
 pub use reason::Reason;
@@ -242,6 +244,14 @@ pub enum KeyError {
     /// Its public half is on record.
     #[error("the key has its public half on record, or is one that is brought")]
     NoOrphan,
+    /// In this state it is not switched so in its device.
+    #[error("a key that is {} is not {} in its device: {}", .from.name(), if *.enabled { "enabled" } else { "disabled" }, if *.enabled { "it never signs again" } else { "suspend it first, or leave it to its destruction" })]
+    NotSwitched {
+        /// Its state.
+        from: KeyState,
+        /// What was asked for.
+        enabled: bool,
+    },
     /// It is being made, or its device may still be at it.
     #[error("the key is being made, or its device may still be at it")]
     BeingMade {

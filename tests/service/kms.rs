@@ -580,3 +580,70 @@ async fn a_compromised_key_is_destroyed_though_it_is_disabled_and_stays_so_when_
     assert_eq!(back.status, 201, "{}", back.text);
     assert_eq!(world.in_device(&arn).await, "Disabled");
 }
+
+#[tokio::test]
+async fn a_key_out_of_use_is_disabled_in_kms_and_enabled_by_who_may_activate_it() {
+    let Some(world) = World::open("").await else {
+        return;
+    };
+    let path = "/v1/keys/k-wk/device-switch";
+    let (off, on) = (
+        json!({ "enabled": false, "reason": "test" }),
+        json!({ "enabled": true, "reason": "test" }),
+    );
+    let key = world.operator.get("/v1/keys/k-wk").await.json;
+    let arn = key["device_ref"].as_str().unwrap();
+    let active = world.operator.post(path, &off).await;
+    refused("active", &active, 409, "not-a-step", "suspend it first");
+    let step = async |key: &str, to: &str| {
+        let step = json!({ "to": to, "reason": "test" });
+        let moved = world
+            .operator
+            .post(&format!("/v1/keys/{key}/steps"), &step)
+            .await;
+        assert_eq!(moved.status, 201, "{}", moved.text);
+    };
+    step("k-wk", "suspended").await;
+    step("s-wk", "suspended").await;
+    let denied = world.in_kms.post(path, &off).await;
+    refused("a trader", &denied, 403, "denied", "step_key");
+    let other = world
+        .operator
+        .post("/v1/keys/s-wk/device-switch", &off)
+        .await;
+    refused("no switch", &other, 422, "device-cannot", "no such switch");
+
+    // Each of them may stop a key; to bring it back is one duty.
+    let duty = async |role: &str| {
+        let caller = json!({ "name": role, "owner": "k", "roles": [role] });
+        let made = world.operator.post("/v1/callers", &caller).await;
+        world.server.caller(made.json["token"].as_str().unwrap())
+    };
+    let (custodian, officer) = (duty("custodian").await, duty("security-officer").await);
+    let told = custodian.post(path, &off).await;
+    let is = (told.status, &told.json["enabled"], &told.json["state"]);
+    assert_eq!(
+        is,
+        (201, &json!(false), &json!("suspended")),
+        "{}",
+        told.text
+    );
+    assert_eq!(world.in_device(arn).await, "Disabled");
+    let denied = custodian.post(path, &on).await;
+    refused("a custodian", &denied, 403, "denied", "step_key");
+    assert_eq!(world.in_device(arn).await, "Disabled");
+
+    // A KMS that fails leaves it as it was, and the same request is done when it is back.
+    let fault = Fault::Error(400, "AccessDeniedException");
+    world.proxy.fail("EnableKey", 1, fault);
+    let failed = officer.post_as("once", path, &on).await.unwrap();
+    assert_eq!(failed.status, 503, "{}", failed.text);
+    assert_eq!(world.leaves("begin-enable-in-device").await, 1);
+    let told = officer.post_as("once", path, &on).await.unwrap();
+    assert_eq!(told.status, 201, "{}", told.text);
+    assert_eq!(world.in_device(arn).await, "Enabled");
+    assert_eq!(world.leaves("disable-in-device").await, 1);
+    assert_eq!(world.leaves("begin-enable-in-device").await, 2);
+    step("k-wk", "active").await;
+    assert_eq!(world.order().await.status, 200);
+}

@@ -1,0 +1,91 @@
+//! `/v1/keys/{key}/device-switch`: whether a device itself uses a key.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::admin::{Write, to_its_end};
+use super::body::{Body, Named};
+use super::caller::Required;
+use super::keys::{may_step, visible};
+use super::problem::{Document, Problem};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::keys::{KeyError, KeyState, Reason, Switch};
+use crate::ledger::Gate;
+
+/// What a device is to be told of a key.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceSwitch {
+    /// Whether it is to use the key.
+    enabled: bool,
+    /// Why, for the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "the account was broken into")]
+    reason: Reason,
+}
+
+/// What a device was told of a key.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct DeviceSwitchView {
+    name: String,
+    /// The `[custody.NAME]` section of its device.
+    backend: String,
+    /// The key's state here, which does not change by this.
+    state: KeyState,
+    /// Whether the device uses the key.
+    enabled: bool,
+}
+
+/// Disable or enable a key in its device
+///
+/// For devices with such a switch (AWS KMS). A key that is suspended, deactivated or compromised is
+/// disabled by whoever may suspend keys; enabling one loosens, and takes the right to activate it. The
+/// key's state here stays.
+#[utoipa::path(post, path = "/v1/keys/{key}/device-switch", tag = "keys",
+    params(
+        ("key" = String, Path, description = "The key's name"),
+        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
+    ),
+    request_body = DeviceSwitch,
+    responses(
+    (status = 201, description = "What the device was told", body = DeviceSwitchView),
+    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
+))]
+pub(super) async fn switch_in_device(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(wish, request): Body<DeviceSwitch>,
+) -> Result<Response, Problem> {
+    let seen = visible(&app, &caller, &name).await?;
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier().await? {
+            return Ok(earlier);
+        }
+        let (from, enabled) = (seen.state, wish.enabled);
+        let like = from.switched(enabled);
+        let like = like.ok_or(KeyError::NotSwitched { from, enabled })?;
+        may_step(&app, &caller, &seen, like)?;
+        let switch = Switch {
+            enabled,
+            reason: &wish.reason,
+            actor: caller.id,
+        };
+        let told = app.keys.switch(&seen, switch).await?;
+        write
+            .conclude(Gate::Shared, async |batch| {
+                app.keys.switched(&seen, switch, &told, batch)?;
+                Ok(DeviceSwitchView {
+                    name: seen.name.to_string(),
+                    backend: seen.backend.to_string(),
+                    state: seen.state,
+                    enabled,
+                })
+            })
+            .await
+    })
+    .await
+}

@@ -1,0 +1,143 @@
+//! Whether a device itself uses a key, besides what our record says of it. A device that has this switch
+//! signs for nobody with a key that is off, also not for others who have rights there.
+//!
+//! Only a key that is out of use here is switched off: one in use that its device has disabled has
+//! drifted from its record, and is suspended.
+
+use serde_json::json;
+
+use super::{Key, KeyError, KeyState, Keys, Reason};
+use crate::approvals::{self, Approval};
+use crate::audit::{Batch, Leaf};
+use crate::id::CallerId;
+use crate::ledger::{Gate, Held};
+
+/// What a device is to be told of a key, by whom and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch<'a> {
+    /// Whether it is to use the key.
+    pub enabled: bool,
+    /// Why, for the record.
+    pub reason: &'a Reason,
+    /// Who asks.
+    pub actor: CallerId,
+}
+
+/// That the device was told. While this is there nobody tells it otherwise.
+pub struct Switched(#[expect(dead_code, reason = "it holds by being there")] Held);
+
+impl KeyState {
+    /// The step that is like switching a key in such a state in its device: who may take the one may do
+    /// the other. `None`: it is not done in this state.
+    pub fn switched(self, enabled: bool) -> Option<Self> {
+        match (self, enabled) {
+            (Self::Suspended | Self::Deactivated | Self::Compromised, false) => {
+                Some(Self::Suspended)
+            }
+            (Self::PreActivation | Self::Active | Self::Retiring | Self::Suspended, true) => {
+                Some(Self::Active)
+            }
+            (
+                Self::PreActivation
+                | Self::Active
+                | Self::Retiring
+                | Self::DestroyPending
+                | Self::Destroyed,
+                false,
+            )
+            | (
+                Self::Deactivated | Self::Compromised | Self::DestroyPending | Self::Destroyed,
+                true,
+            ) => None,
+        }
+    }
+}
+
+impl Keys {
+    /// Tells a device to use a key, which loosens and is on record before, or not to use it. It is
+    /// recorded with [`switched`](Self::switched); after a failure the same can be asked again.
+    pub async fn switch(&self, key: &Key, switch: Switch<'_>) -> Result<Switched, KeyError> {
+        let (from, enabled) = (key.state, switch.enabled);
+        from.switched(enabled)
+            .ok_or(KeyError::NotSwitched { from, enabled })?;
+        if key.public_key.is_none() {
+            return Err(KeyError::NeverMade);
+        }
+        let device = self.vault.backend(&key.backend)?;
+        let held = self.held(key.id).await?;
+        let now = self.by_id(key.id).await?;
+        if !now.is_some_and(|now| now.epoch == key.epoch) {
+            return Err(KeyError::Changed);
+        }
+        if enabled {
+            let approval = approvals::loosen(&self.approvals)?;
+            let mut batch = self.log.begin(Gate::Shared).await?;
+            let action = "begin-enable-in-device";
+            self.switch_leaf(key, action, switch, &approval, &mut batch);
+            batch.commit().await?;
+        }
+        device.enable(&key.place(), enabled).await?;
+        Ok(Switched(held))
+    }
+
+    /// Records what a device was told.
+    pub fn switched(
+        &self,
+        key: &Key,
+        switch: Switch<'_>,
+        _told: &Switched,
+        batch: &mut Batch,
+    ) -> Result<(), KeyError> {
+        let (action, approval) = if switch.enabled {
+            ("enable-in-device", approvals::loosen(&self.approvals)?)
+        } else {
+            ("disable-in-device", Approval::not_needed())
+        };
+        self.switch_leaf(key, action, switch, &approval, batch);
+        Ok(())
+    }
+
+    fn switch_leaf(
+        &self,
+        key: &Key,
+        action: &str,
+        switch: Switch<'_>,
+        approval: &Approval,
+        batch: &mut Batch,
+    ) {
+        let details = json!({ "name": key.name, "backend": key.backend, "reason": switch.reason });
+        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
+        let actor = switch.actor;
+        batch.add(&Leaf::admin(now_ms, actor, action, id, approval, &details));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_key_out_of_use_is_switched_off_and_only_one_that_may_sign_again_on() {
+        let those = |enabled| {
+            let all = KeyState::ALL.into_iter();
+            all.filter(move |state| state.switched(enabled).is_some())
+                .collect::<Vec<_>>()
+        };
+        let (off, on) = (those(false), those(true));
+        assert_eq!(
+            off,
+            [
+                KeyState::Suspended,
+                KeyState::Deactivated,
+                KeyState::Compromised
+            ]
+        );
+        let may = [
+            KeyState::PreActivation,
+            KeyState::Active,
+            KeyState::Retiring,
+            KeyState::Suspended,
+        ];
+        assert_eq!(on, may);
+    }
+}

@@ -279,7 +279,7 @@ impl Destructions {
             if !left.is_empty() {
                 return Err(DestructionError::InTheWay(left));
             }
-            let was_disabled = self.look_first(&key, &*device).await?;
+            let was_disabled = self.look_first(&key, device).await?;
             let mut batch = self.log.begin(Gate::Shared).await?;
             if !records::begin(due, was_disabled, batch.tx()).await? {
                 batch.abandon().await;

@@ -66,7 +66,7 @@ impl Keys {
         let device = self.vault.backend(&key.backend)?;
         let held = self.held(key.id).await?;
         let now = self.by_id(key.id).await?;
-        if !now.is_some_and(|now| now.epoch == key.epoch) {
+        if now.is_none_or(|now| now.epoch != key.epoch) {
             return Err(KeyError::Changed);
         }
         if enabled {

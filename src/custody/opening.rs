@@ -54,12 +54,12 @@ impl Opening {
 
     /// The same, but nobody waits while another is opening it.
     async fn device_now(&self) -> Result<Arc<Pkcs11>, CustodyError> {
-        let away = || CustodyError::Unavailable("it is being opened".into());
-        if let State::Open(device) = &*self.state.try_read().map_err(|_| away())? {
+        let opening = || CustodyError::Unavailable("it is being opened".into());
+        if let State::Open(device) = &*self.state.try_read().map_err(|_| opening())? {
             return Ok(device.clone());
         }
         let state = self.state.clone().try_write_owned();
-        self.open(state.map_err(|_| away())?).await
+        self.open(state.map_err(|_| opening())?).await
     }
 
     async fn open(
@@ -75,7 +75,7 @@ impl Opening {
                 }
             }
             State::Absent(Some((tried, error))) if tried.elapsed() < PAUSE => {
-                return Err(CustodyError::Unavailable(error.to_string()));
+                return Err(away(error));
             }
             State::Absent(_) => {}
         }
@@ -90,11 +90,10 @@ impl Opening {
                 Ok(device) => (Ok(device.clone()), State::Open(device)),
                 Err(error) => {
                     tracing::error!(custody.backend = backend, %error, "the device does not open");
-                    let answer = match &error {
-                        CustodyError::PinRefused => CustodyError::PinRefused,
-                        other => CustodyError::Unavailable(other.to_string()),
-                    };
-                    (Err(answer), State::Absent(Some((Instant::now(), error))))
+                    (
+                        Err(away(&error)),
+                        State::Absent(Some((Instant::now(), error))),
+                    )
                 }
             };
             *state = new;
@@ -102,6 +101,14 @@ impl Opening {
         });
         let lost = |error: tokio::task::JoinError| CustodyError::Unavailable(error.to_string());
         opened.await.unwrap_or_else(|error| Err(lost(error)))
+    }
+}
+
+/// What is said of a device that does not open: it may later.
+fn away(error: &CustodyError) -> CustodyError {
+    match error {
+        CustodyError::PinRefused | CustodyError::Unavailable(_) => error.clone(),
+        other => CustodyError::Unavailable(other.to_string()),
     }
 }
 

@@ -170,7 +170,7 @@ kinds! {
     IMPORT_REFUSED "import-refused" 422 "What was brought is not taken"
         "Begin the import again, and wrap the announced key as the offer says; the detail says what is wrong.";
     NOT_ADOPTABLE "not-adoptable" 422 "This is not a key that is taken over"
-        "The detail says what is wrong with it. Name a key by its ARN, made for signing only, enabled, in this region, and on record nowhere else.";
+        "The detail says what is wrong with it. What is taken is a key on record nowhere else that does nothing but sign, named by its ARN in KMS and by its pkcs11: URI in a token.";
     DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
         "Use a device that can; the detail says what is meant.";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
@@ -608,9 +608,10 @@ impl From<KeyError> for Problem {
             KeyError::ImportUnderWay => Self::new(&IN_FLIGHT, error).retry_after(5),
             KeyError::NotFound => Self::not_found("key"),
             KeyError::WrongAlgorithm => Self::new(&INVALID_FIELD, format!("algorithm: {error}")),
-            KeyError::Cryptoperiod(_) | KeyError::Reserved(_) | KeyError::NotAPublicKey => {
-                Self::new(&INVALID_FIELD, error)
-            }
+            KeyError::Cryptoperiod(_)
+            | KeyError::Reserved(_)
+            | KeyError::NoSuchDevice { .. }
+            | KeyError::NotAPublicKey => Self::new(&INVALID_FIELD, error),
             KeyError::BadPeriod(bad) => match bad {
                 BadPeriod::State(_) | BadPeriod::Over => Self::new(&KEY_EXPIRED, bad),
                 BadPeriod::Past | BadPeriod::Same | BadPeriod::TooLong(_) => {

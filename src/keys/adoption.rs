@@ -84,6 +84,7 @@ impl Keys {
         if !(1..=longest).contains(&days(adoption)) {
             return Err(KeyError::Cryptoperiod(longest));
         }
+        self.is_there(&adoption.backend)?;
         let device = self.vault.backend(&adoption.backend)?;
         let found = device.look_up(&adoption.device_ref).await?;
         if let Some(id) = made_for(&found)

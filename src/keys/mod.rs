@@ -214,6 +214,14 @@ pub enum KeyError {
     /// The name is a word of the API.
     #[error("name: {0:?} is a word of the API; choose another")]
     Reserved(Name),
+    /// No device has the name.
+    #[error("backend: no device is called {name}; there is {}", listed(.there))]
+    NoSuchDevice {
+        /// The name.
+        name: Name,
+        /// Those that are configured.
+        there: Vec<Name>,
+    },
     /// What was announced is not a public key.
     #[error("public_key: this is not a PEM public key, -----BEGIN PUBLIC KEY-----")]
     NotAPublicKey,
@@ -392,8 +400,19 @@ impl Keys {
         if !(1..=new.purpose.longest_days()).contains(&days) {
             return Err(KeyError::Cryptoperiod(new.purpose.longest_days()));
         }
-        self.vault.backend(&new.backend)?;
+        self.is_there(&new.backend)?;
         Ok((algorithm, days))
+    }
+
+    /// Whether a new key can name this device.
+    fn is_there(&self, backend: &Name) -> Result<(), KeyError> {
+        if self.vault.names().any(|name| name == backend) {
+            return Ok(());
+        }
+        Err(KeyError::NoSuchDevice {
+            name: backend.clone(),
+            there: self.vault.names().cloned().collect(),
+        })
     }
 
     /// Has a planned key made by its device, unless the device has it already: whoever planned it may
@@ -592,6 +611,11 @@ fn wanted(id: KeyId, new: &NewKey, algorithm: Algorithm) -> Wanted {
         algorithm,
         labels: labels.into(),
     }
+}
+
+fn listed(names: &[Name]) -> String {
+    let names: Vec<_> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
 }
 
 /// Refuses a name that stands in a path where something else is meant: `/v1/keys/import` is no key.

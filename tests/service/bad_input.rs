@@ -301,7 +301,7 @@ fn administrative() -> Vec<Case<(&'static str, Value)>> {
     let caller = |member, value| ("/v1/callers", changed(&caller, member, value));
     let step = |to: &str, reason: &str| ("/v1/keys/d-wk/steps", json!({ "to": to, "reason": reason }));
     let mut table = vec![
-        (key("backend", json!("none")), 503, "device-unavailable", "device"),
+        (key("backend", json!("none")), 422, "invalid-field", "no device is called none; there is soft"),
         (wallet("signatureType", json!(3)), 422, "invalid-field", "funder"),
         (step("destroyed", "x"), 409, "not-a-step", "destroyed"),
         (step("gone", "x"), 422, "invalid-field", "to"),

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::client::Service;
+use super::keys::NewKey;
 use super::print_json;
 use crate::custody::{Material, PublicKey, Scheme, wrapping};
 
@@ -25,23 +26,8 @@ const LIMIT: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// A name that no other key has.
-    name: String,
-    /// wallet or client.
-    #[arg(long)]
-    purpose: String,
-    /// The [custody.NAME] section of the device.
-    #[arg(long)]
-    backend: String,
-    /// Where the key is used, such as prod.
-    #[arg(long)]
-    environment: String,
-    /// The desk or team.
-    #[arg(long)]
-    owner: String,
-    /// How many days it is in use.
-    #[arg(long)]
-    cryptoperiod_days: Option<u16>,
+    #[command(flatten)]
+    wanted: NewKey,
     /// The address or fingerprint that the key has to have. Then nothing is asked.
     #[arg(long, value_name = "ADDRESS|FINGERPRINT")]
     expected: Option<String>,
@@ -70,15 +56,12 @@ impl Import {
         self.agree(&announced)?;
 
         let client = self.service.client()?;
-        let begin = json!({
-            "name": self.name, "purpose": self.purpose, "backend": self.backend,
-            "environment": self.environment, "owner": self.owner,
-            "cryptoperiod_days": self.cryptoperiod_days, "public_key": announced.to_pem(),
-        });
+        let mut begin = json!(self.wanted);
+        begin["public_key"] = announced.to_pem().into();
         let offer = client.post("/v1/keys/import", &begin).await?;
         let wrapped = wrap(&offer, &material)?;
         drop(material);
-        let path = format!("/v1/keys/{}/material", self.name);
+        let path = format!("/v1/keys/{}/material", self.wanted.name);
         let body = json!({ "wrapped": wrapped });
         let imported = client.post(&path, &body).await.context(
             "the key is on record and not in its device; the same command again brings it",
@@ -92,7 +75,7 @@ impl Import {
         eprintln!(
             "The device holds it: {}. Destroy the other copies, then: chancery keys step {} active --reason …",
             identity(&announced),
-            self.name
+            self.wanted.name
         );
         Ok(())
     }
@@ -114,7 +97,7 @@ impl Import {
         let Ok(mut terminal) = asked else {
             bail!("there is nobody to ask whether it is the right one: give --expected, or --yes");
         };
-        write!(terminal, "Bring it to {}? [y/N] ", self.backend)?;
+        write!(terminal, "Bring it to {}? [y/N] ", self.wanted.backend)?;
         let mut answer = String::new();
         BufReader::new(terminal).read_line(&mut answer)?;
         ensure!(

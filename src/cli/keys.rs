@@ -26,26 +26,11 @@ pub(super) enum Command {
     },
     /// Have a device make a key; it signs nothing before it is activated
     Create {
-        /// A name that no other key has.
-        name: String,
-        /// wallet, client or checkpoint.
-        #[arg(long)]
-        purpose: String,
+        #[command(flatten)]
+        wanted: NewKey,
         /// secp256k1, rsa2048, rsa3072 or rsa4096; what fits the purpose unless it is said.
         #[arg(long)]
         algorithm: Option<String>,
-        /// The [custody.NAME] section of the device.
-        #[arg(long)]
-        backend: String,
-        /// Where the key is used, such as prod.
-        #[arg(long)]
-        environment: String,
-        /// The desk or team.
-        #[arg(long)]
-        owner: String,
-        /// How many days it is in use.
-        #[arg(long)]
-        cryptoperiod_days: Option<u16>,
         #[command(flatten)]
         service: Service,
     },
@@ -159,16 +144,32 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Adopt {
+// No doc comment: clap would show it instead of the command's.
+#[derive(Debug, Args, serde::Serialize)]
+pub(super) struct NewKey {
     /// A name that no other key has.
-    name: String,
+    pub(super) name: String,
     /// wallet, client or checkpoint.
     #[arg(long)]
     purpose: String,
     /// The [custody.NAME] section of the device.
     #[arg(long)]
-    backend: String,
+    pub(super) backend: String,
+    /// Where the key is used, such as prod.
+    #[arg(long)]
+    environment: String,
+    /// The desk or team.
+    #[arg(long)]
+    owner: String,
+    /// How many days it is in use.
+    #[arg(long)]
+    cryptoperiod_days: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Adopt {
+    #[command(flatten)]
+    wanted: NewKey,
     /// What the device calls the key: its ARN in KMS, never an alias; a pkcs11: URI in a token.
     #[arg(long, visible_aliases = ["arn", "uri"], required_unless_present_any = ["id", "label"],
           conflicts_with_all = ["id", "label"])]
@@ -179,15 +180,6 @@ pub(super) struct Adopt {
     /// In a token: the key's label, with or without its id.
     #[arg(long)]
     label: Option<String>,
-    /// Where the key is used, such as prod.
-    #[arg(long)]
-    environment: String,
-    /// The desk or team.
-    #[arg(long)]
-    owner: String,
-    /// How many days it is in use.
-    #[arg(long)]
-    cryptoperiod_days: Option<u16>,
     /// The address or fingerprint that it has to have.
     #[arg(long)]
     expected: Option<String>,
@@ -213,15 +205,10 @@ fn parse_id(text: &str) -> Result<Id, String> {
 impl Adopt {
     async fn run(self) -> anyhow::Result<()> {
         let Self {
-            name,
-            purpose,
-            backend,
+            wanted,
             device_ref,
             id,
             label,
-            environment,
-            owner,
-            cryptoperiod_days,
             expected,
             accept,
             service,
@@ -230,11 +217,10 @@ impl Adopt {
             let id = id.map(|Id(id)| id);
             KeyName { id, label }.to_string()
         });
-        let body = json!({
-            "name": name, "purpose": purpose, "backend": backend, "device_ref": device_ref,
-            "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
-            "expected": expected, "accept": accept,
-        });
+        let mut body = json!(wanted);
+        body["device_ref"] = json!(device_ref);
+        body["expected"] = json!(expected);
+        body["accept"] = json!(accept);
         let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
         print_json(&adopted)?;
         let member = if adopted["address"].is_null() {
@@ -244,7 +230,8 @@ impl Adopt {
         };
         let public = adopted[member].as_str().unwrap_or_default();
         eprintln!(
-            "Compare its {member}, {public}, with what you expect; then: chancery keys step {name} active --reason …"
+            "Compare its {member}, {public}, with what you expect; then: chancery keys step {} active --reason …",
+            wanted.name
         );
         Ok(())
     }
@@ -257,19 +244,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             print_json(&service.client()?.get(&format!("/v1/keys/{name}")).await?)
         }
         Command::Create {
-            name,
-            purpose,
+            wanted,
             algorithm,
-            backend,
-            environment,
-            owner,
-            cryptoperiod_days,
             service,
         } => {
-            let body = json!({
-                "name": name, "purpose": purpose, "algorithm": algorithm, "backend": backend,
-                "environment": environment, "owner": owner, "cryptoperiod_days": cryptoperiod_days,
-            });
+            let mut body = json!(wanted);
+            body["algorithm"] = json!(algorithm);
             print_json(&service.client()?.post("/v1/keys", &body).await?)
         }
         Command::Bundle { name, pem, service } => {

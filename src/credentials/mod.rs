@@ -162,6 +162,13 @@ impl Kind {
             Self::Builder => "builder",
         }
     }
+
+    /// The kind with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Trading, Self::Builder]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+    }
 }
 
 /// Whether an API key works.

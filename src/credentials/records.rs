@@ -377,13 +377,10 @@ pub(crate) async fn of_account(
         .map(|row| {
             let corrupt =
                 |what: &str| LedgerError::Corrupt("credentials", format!("{what} of {}", row.id));
-            let kind = [Kind::Trading, Kind::Builder]
-                .into_iter()
-                .find(|kind| kind.word() == row.kind);
             Ok(Credential {
                 id: row.id,
                 account: *account,
-                kind: kind.ok_or_else(|| corrupt("kind"))?,
+                kind: Kind::from_word(&row.kind).ok_or_else(|| corrupt("kind"))?,
                 nonce: row.nonce.as_deref().map(nonce).transpose()?,
                 state: State::from_word(&row.state).ok_or_else(|| corrupt("state"))?,
                 api_key: row.api_key,
@@ -607,13 +604,10 @@ pub(crate) async fn sealed_in(
     rows.into_iter()
         .map(|row| {
             let corrupt = || LedgerError::Corrupt("credentials", format!("kind of {}", row.id));
-            let kind = [Kind::Trading, Kind::Builder]
-                .into_iter()
-                .find(|kind| kind.word() == row.kind);
             Ok(Resting {
                 id: row.id,
                 account: account(row.chain_id, &row.address)?,
-                kind: kind.ok_or_else(corrupt)?,
+                kind: Kind::from_word(&row.kind).ok_or_else(corrupt)?,
                 api_key: row.api_key,
                 sealed: SealedPair {
                     sealed_in: row.sealed_in,

@@ -3,17 +3,28 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::admin::Write;
 use super::body::{Body, Named};
 use super::caller::Required;
 use super::problem::{Document, Problem};
+use super::write::Write;
 use crate::app::App;
 use crate::approvals;
 use crate::callers::{Caller, Entry, NewCaller};
 use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
+
+/// What is at the API's paths for them.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_callers, create_caller))
+        .routes(routes!(show_caller))
+        .routes(routes!(issue_token))
+        .routes(routes!(revoke_caller))
+}
 
 /// A token, shown this once.
 #[derive(serde::Serialize, utoipa::ToSchema)]

@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::admin::{Write, to_its_end};
 use super::body::{Body, Named};
 use super::caller::Required;
 use super::problem::{Document, Problem};
+use super::write::{Write, to_its_end};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::keys::Reason;
@@ -15,6 +17,16 @@ use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Resource};
 use crate::resealing::{After, AnswersAfter, AnswersHeld, AnswersStep, Holding, Step, What};
+
+/// What is at the API's paths for them.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_devices))
+        .routes(routes!(reseal))
+        .routes(routes!(reseal_answers))
+        .routes(routes!(make_sealing_key))
+        .routes(routes!(destroy_sealing_key))
+}
 
 /// How much a stretch looks at, unless it is said, and at most.
 const STRETCH: u16 = 50;

@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use time::OffsetDateTime;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::body::Asked;
 use super::problem::{self, Document, Problem};
@@ -13,6 +15,13 @@ use crate::idempotency::Key;
 use crate::name::Name;
 use crate::policy::Action;
 use crate::signing::signatures::{self, By, Entry};
+
+/// What is at the API's paths for them.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(show_signature))
+        .routes(routes!(find_signatures))
+}
 
 /// Something that was to be signed, and what became of it.
 #[derive(serde::Serialize, utoipa::ToSchema)]

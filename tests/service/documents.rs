@@ -42,16 +42,18 @@ fn the_document_is_openapi_3_1_and_names_its_handlers() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
 
     let mut handlers = BTreeSet::new();
-    for folder in ["src/http", "src/http/rpc"] {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http")];
+    while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_file() {
-                let text = std::fs::read_to_string(path).unwrap();
-                for line in text.lines() {
-                    let name = line.strip_prefix("pub(super) async fn ");
-                    handlers.extend(name.map(|it| it.split('(').next().unwrap().to_owned()));
-                }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            for line in text.lines() {
+                let name = line.strip_prefix("pub(super) async fn ");
+                handlers.extend(name.map(|it| it.split('(').next().unwrap().to_owned()));
             }
         }
     }

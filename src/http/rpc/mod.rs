@@ -158,7 +158,7 @@ async fn chain(app: &App, caller: &Caller) -> Result<Chain, Problem> {
 
 fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("plain data serializes");
-    super::admin::json(status, body)
+    super::write::json(status, body)
 }
 
 /// Says in JSON-RPC's form what was refused before a call was read: who is calling, how, how much.

@@ -19,7 +19,7 @@ use crate::clob::typed_data::{TypedData, TypedDataError, TypedOrder};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{LoginRefused, Replaces};
 use crate::ethereum::Address;
-use crate::http::credentials::hand_out_login;
+use crate::http::clob::credentials::hand_out_login;
 use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::RequestDigest;
 use crate::policy::Action;

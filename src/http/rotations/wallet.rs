@@ -5,18 +5,18 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::{Write, to_its_end};
-use super::body::{Body, Named};
-use super::caller::Required;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::write::{Write, to_its_end};
 
-use super::problem::{Document, Problem};
-use super::wallets::visible;
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
 use crate::clob::api_keys::Wish;
 use crate::clob::wallets::Wallet;
 use crate::credentials::CredentialNonce;
+use crate::http::clob::wallets::visible;
+use crate::http::problem::{Document, Problem};
 use crate::id::{CallerId, RotationId};
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;

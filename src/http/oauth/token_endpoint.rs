@@ -14,12 +14,12 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::admin::{self, uncached};
-use super::body::{self, BodyLimit};
-use super::caller::{EitherWay, basic_user};
-use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::{self, BodyLimit};
+use crate::http::caller::{EitherWay, basic_user};
+use crate::http::problem::{self, Problem};
+use crate::http::write::{self, uncached};
 use crate::idempotency::RequestDigest;
 use crate::oauth::broker::{ScopeSet, TokenError, Wish};
 use crate::oauth::clients::Client;
@@ -135,7 +135,7 @@ pub(super) async fn exchange_token(
         scope: token.granted.as_ref().map(ToString::to_string),
     };
     let body = serde_json::to_vec(&answer).expect("plain data serializes");
-    Ok(uncached(admin::json(StatusCode::OK, body)))
+    Ok(uncached(write::json(StatusCode::OK, body)))
 }
 
 /// The request, and its digest. A parameter that comes twice is refused.
@@ -216,7 +216,7 @@ async fn client(
 }
 
 /// Says in OAuth's form what was refused.
-pub(super) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let problem = response.extensions().get::<Arc<Problem>>().cloned();
     let Some(problem) = problem.filter(|_| uri.path() == PATH) else {
@@ -272,5 +272,5 @@ fn error(status: StatusCode, code: &str, what: &str, about: Option<&str>) -> Res
         error_uri: about,
     };
     let body = serde_json::to_vec(&body).expect("plain data serializes");
-    uncached(admin::json(status, body)).into_response()
+    uncached(write::json(status, body)).into_response()
 }

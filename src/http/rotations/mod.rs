@@ -1,19 +1,24 @@
-//! `/v1/rotations`.
+//! How the key of a client, and the wallet of an account, is replaced.
+
+mod steps;
+mod wallet;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use time::OffsetDateTime;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::admin::{Write, to_its_end};
-use super::body::{Asked, Body};
-use super::caller::Required;
-use super::clients;
-use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
+use crate::http::body::{Asked, Body};
+use crate::http::caller::Required;
+use crate::http::oauth::clients;
+use crate::http::problem::{self, Document, Problem};
+use crate::http::write::{Write, to_its_end};
 use crate::id::{ClientId, KeyId, ProbeId, RotationId, WalletId};
 use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
@@ -24,6 +29,29 @@ use crate::rotations::probe::{Outcome, Probe, Role};
 use crate::rotations::status::Status;
 use crate::rotations::watch::Whole;
 use crate::rotations::{self, Kind, Rotation, Step, Taken};
+
+/// What is at the API's paths for them.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_rotations, open_rotation))
+        .routes(routes!(show_rotation))
+        .routes(routes!(generate_key))
+        .routes(routes!(steps::submit_key))
+        .routes(routes!(steps::confirm_registration))
+        .routes(routes!(probe_key))
+        .routes(routes!(steps::switch_key))
+        .routes(routes!(steps::ask_removal))
+        .routes(routes!(steps::prove_removal))
+        .routes(routes!(steps::close_rotation))
+        .routes(routes!(steps::abandon_rotation))
+        .routes(routes!(steps::roll_back))
+        .routes(routes!(wallet::drain_wallet))
+        .routes(routes!(
+            wallet::show_wallet_rotation,
+            wallet::open_wallet_rotation
+        ))
+        .routes(routes!(wallet::step_wallet_rotation))
+}
 
 /// A rotation that is wanted.
 #[derive(serde::Deserialize, utoipa::ToSchema)]

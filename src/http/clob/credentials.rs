@@ -7,16 +7,16 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admin::{self, Write};
-use super::body::{Body, Named};
-use super::caller::Required;
-use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, Held, How, Wish};
 use crate::clob::l1::{IssuedLogin, LoginDraft};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{self, Document, Problem};
+use crate::http::write::{self, Write, signed};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -321,7 +321,7 @@ pub(super) async fn reveal_credential(
         passphrase: passphrase.to_string(),
     };
     let body = serde_json::to_vec(&revealed).expect("plain data serializes");
-    Ok(admin::uncached(admin::json(
+    Ok(write::uncached(write::json(
         axum::http::StatusCode::OK,
         body,
     )))
@@ -369,11 +369,11 @@ pub(super) async fn issue_l1_header(
     let wish = wish(&app, &caller, &name, Action::IssueL1Header, request).await?;
     let replaces = new.replaces.map_or(Replaces::Nothing, Replaces::Key);
     let done = hand_out_login(&app, wish, new.nonce, None, replaces).await?;
-    Ok(admin::uncached(super::signed(done)))
+    Ok(write::uncached(signed(done)))
 }
 
 /// Signs a login that leaves the service, and sees to it that its outcome is learned.
-pub(super) async fn hand_out_login(
+pub(in crate::http) async fn hand_out_login(
     app: &App,
     wish: Wish,
     nonce: CredentialNonce,

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::problem::{Document, Problem};
 use crate::name::Name;
 use crate::oauth::environment::{AssertionAud, Environment, Kid, TokenRequest};
 use crate::oauth::scopes::{Table, documented_name};

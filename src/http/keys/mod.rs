@@ -1,22 +1,55 @@
-//! `/v1/keys`.
+//! Keys: how they are made, adopted, imported, stepped and destroyed.
+
+mod attestation;
+mod destruction;
+mod device_switch;
+mod import;
+mod orphans;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::admin::{Write, to_its_end};
-use super::body::{Body, Named};
-use super::caller::Required;
-use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::destruction::GivenBack;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{self, Document, Problem};
+use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
 use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
+
+/// What is at the API's paths for them.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_keys, create_key))
+        .routes(routes!(adopt_key))
+        .routes(routes!(device_switch::switch_in_device))
+        .routes(routes!(orphans::list_orphans))
+        .routes(routes!(orphans::recover_key))
+        .routes(routes!(import::begin_import))
+        .routes(routes!(import::bring_key))
+        .routes(routes!(show_key))
+        .routes(routes!(show_bundle))
+        .routes(routes!(step_key))
+        .routes(routes!(
+            attestation::show_attestation,
+            attestation::attest_key
+        ))
+        .routes(routes!(
+            destruction::show_destruction,
+            destruction::destroy_key
+        ))
+        .routes(routes!(destruction::cancel_destruction))
+        .routes(routes!(destruction::set_cryptoperiod))
+}
 
 /// A key: its public parts.
 #[derive(serde::Serialize, utoipa::ToSchema)]

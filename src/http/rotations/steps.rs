@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::admin::Write;
-use super::body::Body;
-use super::caller::Required;
-use super::problem::{Document, Problem};
-use super::rotations::{Because, Identified, Moved, Plain, movable};
+use super::{Because, Identified, Moved, Plain, movable};
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
+use crate::http::body::Body;
+use crate::http::caller::Required;
+use crate::http::problem::{Document, Problem};
+use crate::http::write::Write;
 use crate::id::RotationId;
 use crate::ledger::Gate;
 use crate::rotations::client::{Confirmation, Submission};

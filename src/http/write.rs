@@ -13,6 +13,7 @@ use crate::callers::Caller;
 use crate::fail_point;
 use crate::idempotency::{Key, RequestDigest, records};
 use crate::ledger::{Gate, LedgerError};
+use crate::signing::Signed;
 
 /// Marks an answer that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -129,6 +130,17 @@ pub(super) async fn to_its_end(
 ) -> Result<Response, Problem> {
     let cut_off = |_| Problem::new(&problem::INTERNAL, "the work was cut off");
     tasks.spawn(work).await.map_err(cut_off)?
+}
+
+/// A body that was signed, as it was released.
+pub(super) fn signed(done: Signed) -> Response {
+    let mut response = write::json(StatusCode::OK, done.body);
+    if done.replayed {
+        response
+            .headers_mut()
+            .insert(write::REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// A body that is JSON already.

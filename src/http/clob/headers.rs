@@ -4,16 +4,16 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::body::{Body, Named};
-use super::caller::{Deadline, Optional};
-use super::problem::{self, Document, Problem, Replaced};
-use super::signed;
 use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, VenueRequest};
 use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
+use crate::http::body::{Body, Named};
+use crate::http::caller::{Deadline, Optional};
+use crate::http::problem::{self, Document, Problem, Replaced};
+use crate::http::write::signed;
 use crate::policy::Action;
 use crate::signing::Asked;
 

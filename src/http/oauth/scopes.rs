@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use time::OffsetDateTime;
 
-use super::body::{Asked, Body, Named};
 use super::clients::visible;
-use super::problem::{self, Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::{Asked, Body, Named};
+use crate::http::problem::{self, Document, Problem};
 use crate::name::Name;
 use crate::oauth::environment::Environment;
 use crate::oauth::scopes::{

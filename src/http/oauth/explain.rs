@@ -9,12 +9,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::body::Body;
-use super::problem::{self, Document, Problem};
-use super::signatures::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
+use crate::http::body::Body;
+use crate::http::problem::{self, Document, Problem};
+use crate::http::signatures::visible;
 use crate::id::IntentId;
 use crate::keys::{Key, KeyState, Purpose};
 use crate::name::Name;

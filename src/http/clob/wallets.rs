@@ -5,10 +5,6 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::Write;
-use super::body::{Body, Named};
-use super::caller::Required;
-use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::order::Warning;
@@ -16,6 +12,10 @@ use crate::clob::wallets::{NewWallet, Wallet};
 use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{Document, Problem};
+use crate::http::write::Write;
 use crate::id::WalletId;
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
@@ -129,7 +129,11 @@ pub(super) async fn show_wallet(
 }
 
 /// The wallet, if the caller may see it.
-pub(super) async fn visible(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
+pub(in crate::http) async fn visible(
+    app: &App,
+    caller: &Caller,
+    name: &Name,
+) -> Result<Wallet, Problem> {
     let wallet = app.wallets.show(name).await?;
     app.policy
         .decide(caller, Action::View, &wallet.resource())

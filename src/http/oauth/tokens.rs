@@ -6,12 +6,12 @@ use axum::response::Response;
 use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
-use super::admin::{json, uncached};
-use super::body::{Body, Named};
-use super::caller::Deadline;
-use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Deadline;
+use crate::http::problem::{Document, Problem};
+use crate::http::write::{json, uncached};
 use crate::id::IntentId;
 use crate::name::Name;
 use crate::oauth::broker::{HandedOut, ScopeSet, TokenError, Wish};

@@ -8,17 +8,17 @@ use axum::response::Response;
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 
-use super::admin;
-use super::body::{self, Body, Named};
-use super::caller::{Afresh, Deadline, Required};
 use super::orders::{not_looked_up, wallet};
-use super::problem::{self, Document, Problem, Replaced};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
 use crate::clob::making::{Maker, NotMade, Wish};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, Order, OrderRequest};
+use crate::http::body::{self, Body, Named};
+use crate::http::caller::{Afresh, Deadline, Required};
+use crate::http::problem::{self, Document, Problem, Replaced};
+use crate::http::write;
 use crate::signing::{Asked, AskedTogether, Draft, LARGEST_BATCH, Signed, SigningError};
 
 /// Orders to be signed together.
@@ -187,10 +187,10 @@ pub(super) async fn sign_orders(
         .collect();
     let all_replayed = orders.iter().all(|it| it.replayed == Some(true));
     let body = serde_json::to_vec(&SignedBatch { orders }).expect("plain data serializes");
-    let mut response = admin::json(StatusCode::OK, body);
+    let mut response = write::json(StatusCode::OK, body);
     if all_replayed {
         let replayed = HeaderValue::from_static("true");
-        response.headers_mut().insert(admin::REPLAYED, replayed);
+        response.headers_mut().insert(write::REPLAYED, replayed);
     }
     Ok(response)
 }

@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::admin::Write;
-use super::body::{Body, Named};
-use super::caller::Required;
-use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{Document, Problem};
+use crate::http::write::Write;
 use crate::id::ClientId;
 use crate::keys::KeyState;
 use crate::ledger::Gate;
@@ -96,7 +96,11 @@ pub(super) async fn show_client(
 }
 
 /// The client, if the caller may see it.
-pub(super) async fn visible(app: &App, caller: &Caller, name: &Name) -> Result<Client, Problem> {
+pub(in crate::http) async fn visible(
+    app: &App,
+    caller: &Caller,
+    name: &Name,
+) -> Result<Client, Problem> {
     let client = app.clients.show(name).await?;
     app.policy
         .decide(caller, Action::View, &client.resource())

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::admin::{Write, to_its_end};
-use super::body::{Body, Named};
-use super::caller::Required;
-use super::keys::{may_step, visible};
-use super::problem::{Document, Problem};
+use super::{may_step, visible};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{Document, Problem};
+use crate::http::write::{Write, to_its_end};
 use crate::keys::{KeyError, KeyState, Reason, Switch};
 use crate::ledger::Gate;
 

@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::body::{Body, Named};
-use super::caller::{Deadline, Optional};
 use super::clients::visible;
-use super::problem::{Document, Problem};
-use super::signed;
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::{Body, Named};
+use crate::http::caller::{Deadline, Optional};
+use crate::http::problem::{Document, Problem};
+use crate::http::write::signed;
 use crate::oauth::assertion::{self, IssuedAssertion};
 use crate::signing::Asked;
 

@@ -5,16 +5,16 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::body::Named;
-use super::caller::{Perhaps, missing};
-use super::problem::{Document, Problem};
 use crate::app::App;
 use crate::custody::PublicKey;
+use crate::http::body::Named;
+use crate::http::caller::{Perhaps, missing};
+use crate::http::problem::{Document, Problem};
 use crate::policy::Action;
 
 /// `[http] public_jwks`
 #[derive(Clone, Copy)]
-pub(super) struct PublicJwks(pub(super) bool);
+pub(in crate::http) struct PublicJwks(pub(in crate::http) bool);
 
 /// A JSON Web Key Set (RFC 7517).
 #[derive(serde::Serialize, utoipa::ToSchema)]

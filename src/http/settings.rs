@@ -1,0 +1,40 @@
+//! `[http]`
+
+use std::net::SocketAddr;
+
+/// `[http]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where to listen. Loopback only, until the service speaks TLS itself.
+    pub listen: SocketAddr,
+    /// The largest body, in bytes; eight times as much for `/rpc`, which takes batches.
+    pub body_limit_bytes: usize,
+    /// How many requests are worked on at a time; more are refused at once.
+    pub concurrent_requests: usize,
+    /// How many connections are open at a time; more wait.
+    pub connections: usize,
+    /// How long a client may take to send a request's head, and a connection may idle.
+    pub idle_timeout_ms: u64,
+    /// How long a request may take, its body included, whatever it asks for.
+    pub request_timeout_ms: u64,
+    /// How long a shutdown waits for what is under way.
+    pub shutdown_timeout_ms: u64,
+    /// Whether a client's key set is shown without a token: for a counterparty who fetches it.
+    pub public_jwks: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            body_limit_bytes: 64 * 1024,
+            concurrent_requests: 1_024,
+            connections: 4_096,
+            idle_timeout_ms: 30_000,
+            request_timeout_ms: 15_000,
+            shutdown_timeout_ms: 15_000,
+            public_jwks: false,
+        }
+    }
+}

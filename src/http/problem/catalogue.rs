@@ -1,0 +1,215 @@
+//! The kinds of problems: what is stable about a refusal. The run-book has a line for each.
+
+use serde::Serialize;
+
+/// A kind of problem. Its document is served under `/problems/{name}`.
+#[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ProblemKind {
+    /// The last part of `type`. Stable.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// What to do.
+    pub action: &'static str,
+}
+
+macro_rules! kinds {
+    ($($constant:ident $name:literal $status:literal $title:literal $action:literal;)*) => {
+        $(pub(in crate::http) const $constant: ProblemKind = ProblemKind {
+            name: $name, status: $status, title: $title, action: $action,
+        };)*
+
+        /// All kinds of problems, in the order of the file.
+        pub const CATALOGUE: &[&ProblemKind] = &[$(&$constant),*];
+    };
+}
+
+kinds! {
+    MALFORMED_BODY "malformed-body" 400 "The body is not the JSON that this operation takes"
+        "Correct what the detail names; /openapi.json has the shape.";
+    MALFORMED_HEADER "malformed-header" 400 "A header does not have the form it needs"
+        "Correct the header that the detail names.";
+    MALFORMED_QUERY "malformed-query" 400 "The query is not one that this operation takes"
+        "Correct what the detail names; /openapi.json has the parameters.";
+    IDEMPOTENCY_KEY_MISSING "idempotency-key-missing" 400 "This operation needs an Idempotency-Key"
+        "Send a header Idempotency-Key with a fresh value for each new request, and the same value when you repeat one.";
+    NOT_AUTHENTICATED "not-authenticated" 401 "Who is calling is not known"
+        "Send a header Authorization: Bearer with a token that was neither revoked nor has expired.";
+    SCOPE_DENIED "scope-denied" 403 "The policy does not permit a token with this scope"
+        "Ask for less, or ask an operator for the right to the scopes that the detail names.";
+    SCOPE_NOT_GRANTED "scope-not-granted" 403 "The authorization server does not grant the application this scope or audience"
+        "Ask for less; if the application needs it, have whoever runs the client ask the Exchange for the grant, then ask with refresh = true.";
+    DENIED "denied" 403 "The policy does not permit this"
+        "Ask an operator for the right, naming the action in the detail.";
+    APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
+        "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
+    NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
+        "Check the name; if it is right, ask an operator for the right to see it.";
+    UNKNOWN_ENDPOINT "unknown-endpoint" 404 "The Exchange API documents no such endpoint"
+        "Compare it with those that the detail names; GET /v1/exchange/endpoints lists all of them.";
+    METHOD_NOT_ALLOWED "method-not-allowed" 405 "This resource does not take that method"
+        "/openapi.json lists the methods.";
+    NAME_TAKEN "name-taken" 409 "Something has this name already"
+        "Choose another name, or use what exists.";
+    KEY_NOT_ACTIVE "key-not-active" 409 "The key does not sign in its present state"
+        "Have an operator activate the key or move the wallet or client to one that is active.";
+    KEY_EXPIRED "key-expired" 409 "The key's cryptoperiod has ended"
+        "Rotate the key.";
+    KEY_EPOCH_CHANGED "key-epoch-changed" 409 "The key changed while the request was under way"
+        "Nothing was signed. Repeat the request.";
+    KEY_CHANGED "key-changed" 409 "The key changed while the request was under way"
+        "Look at the key again, and repeat the request if it still makes sense.";
+    NO_IMPORT "no-import" 409 "No private key is waited for under this name"
+        "Begin the import (again); an offer stands for 15 minutes, and is taken once.";
+    NOT_A_STEP "not-a-step" 409 "A key does not go from its state to that one"
+        "Look at the key's state; the detail names both.";
+    KEY_IN_USE "key-in-use" 409 "Something still depends on the key"
+        "The detail lists what, and GET /v1/keys/{key}/destruction says what to do about each. What only you can know, you may accept.";
+    WALLET_REPLACED "wallet-replaced" 409 "Another wallet has taken this one's place"
+        "Sign with the wallet that the detail names. Orders of this one can still be read and cancelled while it is drained.";
+    ORDERS_OPEN "orders-open" 409 "Orders are open, or could be signed"
+        "Cut over or stop the key first; if the CLOB lists orders that it does not cancel, repeat, or have two people say why none counts.";
+    DESTRUCTION_BEGUN "destruction-begun" 409 "The key's destruction has begun"
+        "Nothing stops it any more. GET /v1/keys/{key}/destruction says how far it is.";
+    WALLET_IN_USE "wallet-in-use" 409 "The wallet is not over"
+        "Rotate it, or drain it and deactivate its key; then close it.";
+    ROTATION_OPEN "rotation-open" 409 "A rotation of it is open"
+        "Go on with that one (GET /v1/rotations?open=true), or abandon it.";
+    NO_SUCH_STEP "no-such-step" 409 "A rotation does not take this step where it stands"
+        "Look at the rotation: its status says what is next.";
+    ROTATION_NOT_READY "rotation-not-ready" 409 "Something is missing before the step can be taken"
+        "Do what the detail says; after Retry-After seconds, where there is one.";
+    ROTATION_CHANGED "rotation-changed" 409 "The rotation took another step meanwhile"
+        "Look at the rotation again, and repeat the request if it still makes sense.";
+    KEY_LEFT_BEHIND "key-left-behind" 409 "The counterparty may still have the key of a rotation that was given up"
+        "Have it removed: ask-removal, probe and prove-removal on the rotation that the detail names.";
+    NO_CREDENTIAL "no-credential" 409 "There is no API key to make headers with"
+        "Have an operator make or derive the wallet's API key, or give its builder's API key; the detail says which.";
+    NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
+        "Derive with the same nonce to get that key again, or create with another nonce.";
+    NONCE_UNSETTLED "nonce-unsettled" 409 "What another nonce of the address did is not known yet"
+        "Derive with that nonce, or repeat after Retry-After seconds, when its login can no longer take effect.";
+    COULD_NOT_DERIVE "could-not-derive" 409 "The CLOB has no API key for this nonce"
+        "Use a nonce that made one (GET /v1/nonces), search for it (POST /v1/wallets/{wallet}/nonce-searches), or create.";
+    CREDENTIAL_NOT_USABLE "credential-not-usable" 409 "The API key cannot be used in its state"
+        "Derive or create another one, and use that.";
+    WOULD_REPLACE "would-replace" 409 "A new API key would end one that may be live"
+        "If that is meant, say so: replaces = the API key that the detail names. If not, derive.";
+    NO_STATEMENT_KEY "no-statement-key" 409 "There is no key to sign statements with"
+        "Have a key for checkpoints made and activated in the environment of the key; the detail has the command.";
+    DEVICE_REFUSES_KEY "device-refuses-key" 409 "The device holds the key and does not sign with it"
+        "The detail says why. Have an operator enable the key in its device, take its deletion back, or rotate it; nothing was signed.";
+    SEALING_KEY_IN_USE "sealing-key-in-use" 409 "Something depends on the sealing key"
+        "Do what the detail says; GET /v1/custody says what rests under which key.";
+    IN_FLIGHT "in-flight" 409 "The same request is being worked on"
+        "Repeat it with the same Idempotency-Key after Retry-After seconds.";
+    IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" 409 "The Idempotency-Key stands for another request"
+        "Use a fresh Idempotency-Key for a new request.";
+    ANSWER_EXPIRED "answer-expired" 410 "What was signed under this key has expired"
+        "Ask again with a fresh Idempotency-Key.";
+    BODY_TOO_LARGE "body-too-large" 413 "The body is too large"
+        "Send less; only a batch needs more than a few kilobytes.";
+    UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" 415 "The body is not declared as JSON"
+        "Send Content-Type: application/json.";
+    INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
+        "Correct the field that the detail names.";
+    NOT_THE_KEY "not-the-key" 422 "What was quoted or sent belongs to another key"
+        "Stop. Compare with the new key's fingerprint, and find out which key the counterparty has. It is on record.";
+    ORDER_REFUSED "order-refused" 422 "No such order can be signed"
+        "Correct what the detail names; nothing was signed.";
+    FUNDER_NOT_DERIVED "funder-not-derived" 422 "The funder is not the key's wallet of this signature type"
+        "Use the funder or the signatureType that the detail names; if the funder is right all the same, say funder_unverified, which is kept on record.";
+    NO_MATCH "no-match" 422 "The CLOB's book has no price for the order"
+        "Nothing was signed. Ask for less, take a part with FAK, or name a price.";
+    VENUE_CONTRADICTS "venue-contradicts" 422 "The CLOB says something else of this market"
+        "Correct what the detail names, or leave it out to have it looked up; nothing was signed.";
+    TYPED_DATA_REFUSED "typed-data-refused" 422 "This typed data is not signed here"
+        "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
+    RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
+        "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
+    IMPORT_REFUSED "import-refused" 422 "What was brought is not taken"
+        "Begin the import again, and wrap the announced key as the offer says; the detail says what is wrong.";
+    NOT_ADOPTABLE "not-adoptable" 422 "This is not a key that is taken over"
+        "The detail says what is wrong with it. What is taken is a key on record nowhere else that does nothing but sign, named by its ARN in KMS and by its pkcs11: URI in a token.";
+    DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
+        "Use a device that can; the detail says what is meant.";
+    VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
+        "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
+    INVALID_SCOPE "invalid-scope" 422 "What was asked for are no scopes"
+        "Send scope as names with one space between them; GET /v1/exchange/scopes lists those that are documented.";
+    TOKEN_REFRESHED "token-refreshed" 429 "The token was replaced moments ago"
+        "Repeat after Retry-After seconds. A new token that is refused as well is not the cause: POST /v1/exchange/explain tells the API's refusals apart.";
+    PROBED_LATELY "probed-lately" 429 "The key was probed a moment ago"
+        "Nothing was sent. Repeat after Retry-After seconds.";
+    SIGNATURE_INVALID "signature-invalid" 500 "The device's signature does not verify"
+        "Nothing left the service. Operators have been alarmed; do not repeat before they answer.";
+    INTERNAL "internal" 500 "The service made a mistake"
+        "Report it with the X-Request-Id of this answer.";
+    COULD_NOT_CREATE "could-not-create" 502 "The CLOB neither makes an API key with this nonce nor has one"
+        "Look at the detail; create with another nonce if the wallet is in order at the CLOB.";
+    LOGIN_REFUSED "login-refused" 502 "The CLOB does not recognise the login"
+        "Compare the chain, the wallet's address and the clocks: `chancery doctor` and the detail have them. Nothing took effect.";
+    FUNDER_REFUSED "funder-refused" 502 "The CLOB does not know the wallet's funder"
+        "Compare the funder with the address in the account's profile; an account that never logged in has to be deployed first.";
+    VENUE_REFUSED "venue-refused" 502 "The CLOB refused"
+        "The detail has its words. Correct what they name; nothing took effect.";
+    VENUE_EDGE "venue-edge" 502 "Something in front of the CLOB answered in its place"
+        "Its web firewall or a proxy refuses this address: ask whoever runs the network. Repeat with the same Idempotency-Key.";
+    VENUE_ANSWER "venue-answer" 502 "The CLOB's answer is not what it should be"
+        "Repeat with the same Idempotency-Key; if it lasts, the CLOB has changed: tell an operator.";
+    VENUE_VERSION "venue-version" 502 "The CLOB takes orders of a version that is not followed"
+        "Name a version if you know that it still takes that one; otherwise have an operator upgrade the service.";
+    CLIENT_REJECTED "client-rejected" 502 "The authorization server does not accept the client's key (invalid_client)"
+        "Compare the key with what the Exchange has registered (GET /v1/clients/{client}): not registered, not enabled, removed or expired; or its server takes another aud. The member exchange has what was sent. It is tried again after Retry-After seconds.";
+    ASSERTION_REJECTED "assertion-rejected" 502 "The authorization server does not accept the assertion (invalid_client_assertion)"
+        "Compare the claims and the clocks in the member exchange with the environment's configuration: assertion_aud, client_id, lifetime_s. It is tried again after Retry-After seconds.";
+    TOKEN_REQUEST_REFUSED "token-request-refused" 502 "The authorization server does not understand the token request"
+        "An operator has to look: token_endpoint and token_request of the environment, or the server has changed.";
+    TOKEN_ENDPOINT_ANSWER "token-endpoint-answer" 502 "The token endpoint's answer is not a token"
+        "Something in front of the server answered, or it has changed. Repeat after Retry-After seconds; if it lasts, tell an operator.";
+    TOKEN_ENDPOINT_REDIRECT "token-endpoint-redirect" 502 "The token endpoint answered with a redirect, which is not followed"
+        "An operator has to look at once: the environment's token_endpoint is wrong, or somebody wants the assertions elsewhere.";
+    BUSY "busy" 503 "Too much is waiting already"
+        "Nothing was signed. Repeat after Retry-After seconds.";
+    DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
+        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+    SEALING_KEY_MISSING "sealing-key-missing" 503 "What is needed is sealed under a key that is not there"
+        "Nothing was signed. Tell an operator; the log says which key is missing.";
+    DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
+        "Nothing was signed. Repeat after Retry-After seconds; if it lasts, have an operator raise the device's quota.";
+    CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
+        "Repeat with the same Idempotency-Key: the nonce is on record, and what it made is found by deriving.";
+    VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"
+        "Repeat with the same Idempotency-Key after Retry-After seconds. Where the CLOB may have acted, the answer says what it did.";
+    TOKEN_ENDPOINT_THROTTLED "token-endpoint-throttled" 503 "The authorization server asks for fewer requests"
+        "Repeat after Retry-After seconds, not before: the quota is the application's, and everybody shares it.";
+    TOKEN_ENDPOINT_UNAVAILABLE "token-endpoint-unavailable" 503 "The token endpoint cannot be reached, or does not answer"
+        "Repeat after Retry-After seconds; if it lasts, tell an operator.";
+    LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
+        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
+    OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
+        "Repeat it with the same Idempotency-Key: you get the one answer there is.";
+    DEVICE_TIMED_OUT "device-timed-out" 504 "The device did not answer in time"
+        "Nothing was released. Repeat with the same Idempotency-Key.";
+    DEADLINE_EXCEEDED "deadline-exceeded" 504 "There was no answer within the deadline"
+        "The work goes on. Repeat with the same Idempotency-Key to get its answer.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_book_has_every_problem() {
+        let run_book = include_str!("../../../deploy/README.md");
+        for kind in CATALOGUE {
+            assert!(
+                run_book.contains(&format!("`{}`", kind.name)),
+                "{}",
+                kind.name
+            );
+        }
+    }
+}

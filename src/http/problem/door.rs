@@ -1,0 +1,87 @@
+//! Why the door, or what guards it, refuses.
+
+use super::{Problem, catalogue};
+use crate::approvals::ApprovalNeeded;
+use crate::callers::CallerError;
+use crate::ledger::LedgerError;
+use crate::policy::Denied;
+use crate::signing::SigningError;
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(&catalogue::DENIED, denied)
+    }
+}
+
+impl From<ApprovalNeeded> for Problem {
+    fn from(needed: ApprovalNeeded) -> Self {
+        Self::new(&catalogue::APPROVAL_NEEDED, needed)
+    }
+}
+
+impl From<CallerError> for Problem {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::NotRecognised => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            CallerError::NameTaken | CallerError::AlreadyBootstrapped => {
+                Self::new(&catalogue::NAME_TAKEN, error)
+            }
+            CallerError::NotFound => Self::not_found("caller"),
+            CallerError::TokenDays | CallerError::NoRole => {
+                Self::new(&catalogue::INVALID_FIELD, error)
+            }
+            CallerError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<SigningError> for Problem {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Denied(denied) => denied.into(),
+            SigningError::Busy => Self::new(&catalogue::BUSY, error).retry_after(1),
+            SigningError::KeyNotActive(_) => Self::new(&catalogue::KEY_NOT_ACTIVE, error),
+            SigningError::KeyExpired => Self::new(&catalogue::KEY_EXPIRED, error),
+            SigningError::KeyEpochChanged => Self::new(&catalogue::KEY_EPOCH_CHANGED, error),
+            SigningError::CallerRevoked => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            SigningError::Login(refused) => refused.into(),
+            SigningError::KeyReused => Self::new(&catalogue::IDEMPOTENCY_KEY_REUSED, error),
+            SigningError::InFlight => Self::new(&catalogue::IN_FLIGHT, error).retry_after(1),
+            SigningError::AnswerExpired => Self::new(&catalogue::ANSWER_EXPIRED, error),
+            SigningError::Custody(error) => error.into(),
+            SigningError::BadSignature(_) => {
+                Self::new(&catalogue::SIGNATURE_INVALID, "nothing was released")
+            }
+            SigningError::Late => Self::new(
+                &catalogue::DEVICE_TIMED_OUT,
+                "the device was too slow, twice",
+            )
+            .retry_after(1),
+            SigningError::LeaseLost | SigningError::DeadlineExceeded => {
+                Self::new(&catalogue::DEADLINE_EXCEEDED, error).retry_after(1)
+            }
+            SigningError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable(_) | LedgerError::Aborted(_) => {
+                tracing::warn!(%error, "the ledger is unavailable");
+                Self::new(&catalogue::LEDGER_UNAVAILABLE, "nothing was committed").retry_after(1)
+            }
+            LedgerError::OutcomeUnknown => {
+                Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
+            }
+            LedgerError::Violation(_) | LedgerError::Schema(_) | LedgerError::Corrupt(..) => {
+                tracing::error!(%error, "the ledger does not hold what it should");
+                Self::new(
+                    &catalogue::INTERNAL,
+                    "the ledger does not hold what it should",
+                )
+            }
+        }
+    }
+}

@@ -1,65 +1,25 @@
 //! The configuration file: one TOML file, a section for each module, read once at start.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use crate::name::Name;
-use crate::{
-    approvals, attestation, clob, cryptoperiods, custody, destruction, http, idempotency, ledger,
-    oauth, policy, rotations, sealing, signing,
-};
+use crate::{app, http};
 
 /// Everything that can be set. Unknown names are refused.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Config {
-    /// The replica's name in the audit log; the host's unless it is set.
-    #[serde(default)]
-    pub writer: Option<Name>,
     /// `[http]`
-    #[serde(default)]
     pub http: http::Settings,
-    /// `[ledger]`
-    pub ledger: ledger::Settings,
-    /// `[sealing]`
-    pub sealing: sealing::Settings,
-    /// `[custody.NAME]`, one for each device.
-    pub custody: BTreeMap<Name, custody::Settings>,
-    /// `[secrets]`
-    #[serde(default)]
-    pub secrets: custody::hmac::Settings,
-    /// `[policy]`
-    pub policy: policy::Settings,
-    /// `[approvals]`
-    #[serde(default)]
-    pub approvals: approvals::Settings,
-    /// `[idempotency]`
-    #[serde(default)]
-    pub idempotency: idempotency::Settings,
-    /// `[signing]`
-    #[serde(default)]
-    pub signing: signing::Settings,
-    /// `[cryptoperiods]`
-    #[serde(default)]
-    pub cryptoperiods: cryptoperiods::Settings,
-    /// `[attestation]`
-    #[serde(default)]
-    pub attestation: attestation::Settings,
-    /// `[destruction]`
-    #[serde(default)]
-    pub destruction: destruction::Settings,
-    /// `[clob]`
-    #[serde(default)]
-    pub clob: clob::venue::Settings,
-    /// `[l2]`
-    #[serde(default)]
-    pub l2: clob::l2::Settings,
-    /// `[oauth]`
-    #[serde(default)]
-    pub oauth: oauth::environment::Settings,
-    /// `[rotations]`
-    #[serde(default)]
-    pub rotations: rotations::Settings,
+    /// What stands behind the edge.
+    app: app::Settings,
+}
+
+impl Deref for Config {
+    type Target = app::Settings;
+
+    fn deref(&self) -> &app::Settings {
+        &self.app
+    }
 }
 
 /// Why there is no configuration.
@@ -78,17 +38,20 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| ConfigError::Unreadable(file.to_owned(), error))?;
-        toml::from_str(&text).map_err(|error| ConfigError::Wrong(file.to_owned(), error.into()))
+        Self::parse(&text).map_err(|error| ConfigError::Wrong(file.to_owned(), error.into()))
     }
-}
 
-/// The one reader of the environment: what is not in the file because it is about the process.
-pub fn environment(name: &str) -> Option<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one reader of the environment"
-    )]
-    std::env::var(name).ok()
+    /// Each side reads its own part: the service does not know its edge.
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        #[derive(serde::Deserialize)]
+        struct Edge {
+            #[serde(default)]
+            http: http::Settings,
+        }
+        let app = toml::from_str(text)?;
+        let Edge { http } = toml::from_str(text)?;
+        Ok(Self { http, app })
+    }
 }
 
 #[cfg(test)]
@@ -124,14 +87,14 @@ mod tests {
 
     #[test]
     fn the_example_shows_the_defaults() {
-        let example: Config = toml::from_str(EXAMPLE).unwrap();
-        let mut with_defaults: Config = toml::from_str(&whole()).unwrap();
+        let example = Config::parse(EXAMPLE).unwrap();
+        let mut with_defaults = Config::parse(&whole()).unwrap();
         assert!(whole().lines().filter(|line| line.contains(" = ")).count() > 40);
 
-        let kms = with_defaults.custody.remove(&"kms".parse().unwrap());
+        let kms = with_defaults.app.custody.remove(&"kms".parse().unwrap());
         let kms = format!("{kms:?}");
         assert!(kms.contains("ecc_per_second: 250"), "{kms}");
-        let soft = with_defaults.custody.remove(&"soft".parse().unwrap());
+        let soft = with_defaults.app.custody.remove(&"soft".parse().unwrap());
         let soft = format!("{soft:?}");
         assert!(soft.contains("accept_keys_in_software: false"), "{soft}");
         assert_eq!(format!("{with_defaults:#?}"), format!("{example:#?}"));
@@ -149,7 +112,7 @@ mod tests {
             };
             // The refusal of a wrong name lists the right ones.
             let wrong = format!("{before}{header}\nno_such_setting = 0\n{after}");
-            let error = toml::from_str::<Config>(&wrong).unwrap_err();
+            let error = Config::parse(&wrong).unwrap_err();
             let (_, names) = error.message().split_once("expected").unwrap();
             let section = after.split("\n[").next().unwrap();
             for name in names.split('`').skip(1).step_by(2) {

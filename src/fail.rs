@@ -94,7 +94,7 @@ pub fn pass(name: &str) {
 
     static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
     let armed = ARMED.get_or_init(|| {
-        let setting = crate::config::environment("CHANCERY_FAIL_POINT")?;
+        let setting = crate::environment::variable("CHANCERY_FAIL_POINT")?;
         let (point, count) = setting.split_once(':').unwrap_or((&setting, "1"));
         Some((point.to_owned(), AtomicU32::new(count.parse().unwrap_or(1))))
     });

@@ -16,12 +16,12 @@
 // The ways in.
 pub mod cli;
 
+pub mod config;
+
 pub mod http;
 
-// The wired service, and what it is wired from.
+// The wired service.
 pub mod app;
-
-pub mod config;
 
 // How keys are replaced, and end.
 pub mod rotations;
@@ -78,5 +78,7 @@ pub mod id;
 pub mod clock;
 
 pub mod fail;
+
+pub mod environment;
 
 pub mod telemetry;

@@ -11,20 +11,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Imports that go against the order of `src/lib.rs`, each with what it is for.
-const UPWARDS: [(&str, &str, &str); 2] = [
-    (
-        "config",
-        "http",
-        "the configuration gathers every module's `Settings`",
-    ),
-    (
-        "fail",
-        "config",
-        "`config` is the one reader of the environment",
-    ),
-];
-
 /// Where `sqlx` stands besides `ledger.rs` and `records.rs`.
 const SQLX: [(&str, &str); 2] = [
     ("id.rs", "identifiers are bound to queries as they are"),
@@ -136,7 +122,6 @@ fn a_module_imports_only_what_stands_below_it() {
     let place = |module: &str| order.iter().position(|known| *known == module);
 
     let mut wrong = Vec::new();
-    let mut met = BTreeSet::new();
     for (file, text) in sources() {
         let module = file
             .split('/')
@@ -153,21 +138,11 @@ fn a_module_imports_only_what_stands_below_it() {
             };
             let neighbours = [module, &import].into_iter().collect::<BTreeSet<_>>();
             if there < here || neighbours == BTreeSet::from(["clob", "oauth"]) {
-                met.insert((module.to_owned(), import.clone()));
-                let reason = UPWARDS
-                    .iter()
-                    .find(|(from, to, _)| *from == module && *to == import);
-                if reason.is_none() {
-                    wrong.push(format!("{file} imports {import}"));
-                }
+                wrong.push(format!("{file} imports {import}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    for (from, to, _) in UPWARDS {
-        let used = met.contains(&(from.to_owned(), to.to_owned()));
-        assert!(used, "{from} to {to} needs no exception");
-    }
 }
 
 #[test]

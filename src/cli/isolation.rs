@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::custody::Settings;
 use crate::custody::pkcs11::isolation::{VARIABLE, address};
+use crate::environment;
 
 /// Replaces this process by the same with the variable set, where a module is isolated and it is not
 /// set. Called before there is a thread. What is wrong with the configuration, the command says.
@@ -19,7 +20,7 @@ pub(super) fn prepare(config: &Config) -> anyhow::Result<()> {
     let Some(address) = address(tokens)? else {
         return Ok(());
     };
-    if config::environment(VARIABLE).as_ref() == Some(&address) {
+    if environment::variable(VARIABLE).as_ref() == Some(&address) {
         return Ok(());
     }
     let this = std::env::current_exe()?;

@@ -30,7 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::environment;
 use crate::telemetry::{self, LogFormat};
 
 /// Key custody and signing for Polymarket orders and Exchange API client assertions.
@@ -195,5 +196,5 @@ fn print_line(line: &str) {
 
 /// A setting from the environment, for clap's defaults.
 fn from_environment(name: &str, or: &str) -> String {
-    config::environment(name).unwrap_or_else(|| or.to_owned())
+    environment::variable(name).unwrap_or_else(|| or.to_owned())
 }

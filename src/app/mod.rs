@@ -1,4 +1,6 @@
-//! The wired service: built once from the configuration, in tests too. Only `http` and `cli` see it.
+//! The wired service: built once from its settings, in tests too. Only what stands above sees it.
+
+mod settings;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,7 +23,6 @@ use crate::clob::market::Markets;
 use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
@@ -38,6 +39,7 @@ use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
 use crate::{approvals, idempotency};
+pub use settings::Settings;
 
 /// The service. Cheap to clone: each request gets a handle of its own.
 #[derive(Clone)]
@@ -147,21 +149,21 @@ impl Deref for App {
 
 impl App {
     /// Opens the ledger that the configuration names.
-    pub fn ledger(config: &Config) -> Result<Ledger, StartError> {
-        let password = config.ledger.password_file.as_ref().map(|file| {
+    pub fn ledger(settings: &Settings) -> Result<Ledger, StartError> {
+        let password = settings.ledger.password_file.as_ref().map(|file| {
             let text = std::fs::read_to_string(file);
             text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| StartError::File(file.clone(), error))
         });
         Ok(Ledger::open(
-            &config.ledger,
+            &settings.ledger,
             password.transpose()?.as_ref(),
         )?)
     }
 
     /// The replica's name in the audit log.
-    pub fn writer(config: &Config) -> String {
-        config.writer.as_ref().map_or_else(
+    pub fn writer(settings: &Settings) -> String {
+        settings.writer.as_ref().map_or_else(
             || {
                 rustix::system::uname()
                     .nodename()
@@ -173,33 +175,33 @@ impl App {
     }
 
     /// Wires the service together. The schema has to be up to date.
-    pub async fn build(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let ledger = Self::ledger(config)?;
-        let vault = Self::vault(config, &ledger)?;
-        Self::build_with(config, clock, ledger, vault).await
+    pub async fn build(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        let ledger = Self::ledger(settings)?;
+        let vault = Self::vault(settings, &ledger)?;
+        Self::build_with(settings, clock, ledger, vault).await
     }
 
     /// The same with devices that are open already.
     #[expect(clippy::too_many_lines, reason = "the wiring is a list")]
     pub async fn build_with(
-        config: &Config,
+        settings: &Settings,
         clock: Clock,
         ledger: Ledger,
         vault: Vault,
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
-        let policy = Arc::new(Policy::load(&config.policy.file)?);
-        let sealing = &config.sealing;
+        let policy = Arc::new(Policy::load(&settings.policy.file)?);
+        let sealing = &settings.sealing;
         let sealing = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
         let sealing = Arc::new(sealing);
         let vault = Arc::new(vault);
-        let log = Log::open(ledger.clone(), &Self::writer(config)).await?;
+        let log = Log::open(ledger.clone(), &Self::writer(settings)).await?;
         let tasks = TaskTracker::new();
-        let approvals = config.approvals.clone();
+        let approvals = settings.approvals.clone();
         let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
         let signer = Signer::new(
-            &config.signing,
-            &config.idempotency,
+            &settings.signing,
+            &settings.idempotency,
             signing::Parts {
                 policy: policy.clone(),
                 vault: vault.clone(),
@@ -210,7 +212,7 @@ impl App {
                 tasks: tasks.clone(),
             },
         );
-        let venues = Venues::open(&config.clob)?;
+        let venues = Venues::open(&settings.clob)?;
         let stop = CancellationToken::new();
         let api_keys = ApiKeys::new(api_keys::Parts {
             signer: signer.clone(),
@@ -228,14 +230,14 @@ impl App {
             clock.clone(),
         );
         let clients = Clients::new(
-            &config.oauth,
+            &settings.oauth,
             ledger.clone(),
             keys.clone(),
             approvals.clone(),
             clock.clone(),
         );
         let tokens = Broker::open(
-            &config.oauth,
+            &settings.oauth,
             broker::Parts {
                 signer: signer.clone(),
                 clients: clients.clone(),
@@ -250,7 +252,7 @@ impl App {
             keys: keys.clone(),
             clients: clients.clone(),
             signer: signer.clone(),
-            settings: config.rotations.clone(),
+            settings: settings.rotations.clone(),
             approvals: approvals.clone(),
             clock: clock.clone(),
         });
@@ -282,7 +284,7 @@ impl App {
                 approvals: approvals.clone(),
                 clock: clock.clone(),
             },
-            l2: config.l2.clone(),
+            l2: settings.l2.clone(),
             clients,
             tokens,
             cryptoperiods: Cryptoperiods::new(
@@ -291,9 +293,9 @@ impl App {
                 vault.clone(),
                 clock.clone(),
             ),
-            attestation: config.attestation.clone(),
+            attestation: settings.attestation.clone(),
             destructions: Destructions::new(
-                &config.destruction,
+                &settings.destruction,
                 destruction::Parts {
                     log: log.clone(),
                     keys: keys.clone(),
@@ -321,14 +323,14 @@ impl App {
             drains,
             wallets,
             api_keys,
-            look_after: config.cryptoperiods.clone(),
+            look_after: settings.cryptoperiods.clone(),
             approvals,
             keys,
             vault,
             log,
             ledger,
             sealing,
-            idempotency: config.idempotency.clone(),
+            idempotency: settings.idempotency.clone(),
             clock,
             explaining: Arc::new(Semaphore::new(1)),
             tasks,
@@ -336,14 +338,14 @@ impl App {
     }
 
     /// Opens the devices that the configuration names.
-    pub fn vault(config: &Config, ledger: &Ledger) -> Result<Vault, StartError> {
+    pub fn vault(settings: &Settings, ledger: &Ledger) -> Result<Vault, StartError> {
         let mut backends = std::collections::BTreeMap::new();
-        for (name, settings) in &config.custody {
+        for (name, settings) in &settings.custody {
             let backend = custody::open(name, settings, ledger)
                 .map_err(|error| StartError::Custody(name.clone(), error))?;
             backends.insert(name.clone(), backend);
         }
-        Ok(Vault::new(backends, &config.secrets))
+        Ok(Vault::new(backends, &settings.secrets))
     }
 
     /// Does what the service does by itself, until it stops: reminders, the ends of periods,

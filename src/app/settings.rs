@@ -1,0 +1,64 @@
+//! What the service is wired from: a section of the configuration for each module.
+
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+
+use crate::name::Name;
+use crate::{
+    approvals, attestation, clob, cryptoperiods, custody, destruction, idempotency, ledger, oauth,
+    policy, rotations, sealing, signing,
+};
+
+/// Everything that can be set, but what is the edge's own. Unknown names are refused.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The replica's name in the audit log; the host's unless it is set.
+    #[serde(default)]
+    pub writer: Option<Name>,
+    /// `[http]`, which the edge reads.
+    #[serde(default)]
+    http: IgnoredAny,
+    /// `[ledger]`
+    pub ledger: ledger::Settings,
+    /// `[sealing]`
+    pub sealing: sealing::Settings,
+    /// `[custody.NAME]`, one for each device.
+    pub custody: BTreeMap<Name, custody::Settings>,
+    /// `[secrets]`
+    #[serde(default)]
+    pub secrets: custody::hmac::Settings,
+    /// `[policy]`
+    pub policy: policy::Settings,
+    /// `[approvals]`
+    #[serde(default)]
+    pub approvals: approvals::Settings,
+    /// `[idempotency]`
+    #[serde(default)]
+    pub idempotency: idempotency::Settings,
+    /// `[signing]`
+    #[serde(default)]
+    pub signing: signing::Settings,
+    /// `[cryptoperiods]`
+    #[serde(default)]
+    pub cryptoperiods: cryptoperiods::Settings,
+    /// `[attestation]`
+    #[serde(default)]
+    pub attestation: attestation::Settings,
+    /// `[destruction]`
+    #[serde(default)]
+    pub destruction: destruction::Settings,
+    /// `[clob]`
+    #[serde(default)]
+    pub clob: clob::venue::Settings,
+    /// `[l2]`
+    #[serde(default)]
+    pub l2: clob::l2::Settings,
+    /// `[oauth]`
+    #[serde(default)]
+    pub oauth: oauth::environment::Settings,
+    /// `[rotations]`
+    #[serde(default)]
+    pub rotations: rotations::Settings,
+}

@@ -17,8 +17,9 @@ pub struct Settings {
     /// The replica's name in the audit log; the host's unless it is set.
     #[serde(default)]
     pub writer: Option<Name>,
-    /// `[http]`, which the edge reads.
+    /// `[http]`
     #[serde(default)]
+    #[expect(dead_code, reason = "a name that is known here, and read by the edge")]
     http: IgnoredAny,
     /// `[ledger]`
     pub ledger: ledger::Settings,

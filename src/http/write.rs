@@ -134,11 +134,11 @@ pub(super) async fn to_its_end(
 
 /// A body that was signed, as it was released.
 pub(super) fn signed(done: Signed) -> Response {
-    let mut response = write::json(StatusCode::OK, done.body);
+    let mut response = json(StatusCode::OK, done.body);
     if done.replayed {
         response
             .headers_mut()
-            .insert(write::REPLAYED, HeaderValue::from_static("true"));
+            .insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

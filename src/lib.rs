@@ -13,6 +13,10 @@
 //! signed (P7); every signature is checked before it leaves (P8); the log proves itself (P9, its tree
 //! is still to come); a refusal says what to do (P10).
 
+// A ground that the modules are written with.
+#[macro_use]
+pub mod words;
+
 // The ways in.
 pub mod cli;
 

@@ -3,40 +3,23 @@
 use crate::custody::{CustodyError, Generated};
 use crate::keys::{Key, KeyState};
 
-/// Whether a device and the record agree.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// They do.
-    AsRecorded,
-    /// They do not.
-    Drift,
-    /// The device did not say.
-    Unknown,
-}
-
-impl Verdict {
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AsRecorded => "as-recorded",
-            Self::Drift => "drift",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// The verdict with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::AsRecorded, Self::Drift, Self::Unknown]
-            .into_iter()
-            .find(|verdict| verdict.name() == name)
+words! {
+    /// Whether a device and the record agree.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = AttestationVerdict)]
+    pub enum Verdict {
+        /// They do.
+        AsRecorded = "as-recorded",
+        /// They do not.
+        Drift = "drift",
+        /// The device did not say.
+        Unknown = "unknown",
     }
 }
 
 /// One thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[schema(as = AttestationFinding)]
 pub struct Finding {
     /// What, as a stable word.
     pub kind: FindingKind,

@@ -33,25 +33,15 @@ pub struct Account {
     pub address: Address,
 }
 
-/// What a login is signed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The service sends it to create an API key.
-    Create,
-    /// The service sends it to derive one; it goes nowhere else.
-    Derive,
-    /// A caller gets it, and may send it to either.
-    Header,
-}
-
-impl Purpose {
-    /// The word in the ledger.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Derive => "derive",
-            Self::Header => "header",
-        }
+words! {
+    /// What a login is signed for.
+    pub enum Purpose {
+        /// The service sends it to create an API key.
+        Create = "create",
+        /// The service sends it to derive one; it goes nowhere else.
+        Derive = "derive",
+        /// A caller gets it, and may send it to either.
+        Header = "header",
     }
 }
 
@@ -88,25 +78,15 @@ pub struct Login {
     pub origin: Origin,
 }
 
-/// How a nonce came on record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// First used here.
-    Signed,
-    /// An operator says that it was used elsewhere.
-    Declared,
-    /// A search tried it.
-    Searched,
-}
-
-impl Origin {
-    /// The word in the ledger.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Signed => "signed",
-            Self::Declared => "declared",
-            Self::Searched => "searched",
-        }
+words! {
+    /// How a nonce came on record.
+    pub enum Origin {
+        /// First used here.
+        Signed = "signed",
+        /// An operator says that it was used elsewhere.
+        Declared = "declared",
+        /// A search tried it.
+        Searched = "searched",
     }
 }
 
@@ -142,76 +122,33 @@ pub enum LoginRefused {
     },
 }
 
-/// What an API key is for.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// L2 headers.
-    Trading,
-    /// Builder headers.
-    Builder,
-}
-
-impl Kind {
-    /// The word in the ledger.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Trading => "trading",
-            Self::Builder => "builder",
-        }
-    }
-
-    /// The kind with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Trading, Self::Builder]
-            .into_iter()
-            .find(|kind| kind.word() == word)
+words! {
+    /// What an API key is for.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = CredentialKind)]
+    pub enum Kind {
+        /// L2 headers.
+        Trading = "trading",
+        /// Builder headers.
+        Builder = "builder",
     }
 }
 
-/// Whether an API key works.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// No call with it has worked yet.
-    Unproven,
-    /// The last call with it worked.
-    Live,
-    /// A newer one is live.
-    Replaced,
-    /// The venue refuses it.
-    Dead,
-    /// Deleted on request.
-    Deleted,
-}
-
-impl State {
-    const ALL: [Self; 5] = [
-        Self::Unproven,
-        Self::Live,
-        Self::Replaced,
-        Self::Dead,
-        Self::Deleted,
-    ];
-
-    /// The word in the ledger.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Unproven => "unproven",
-            Self::Live => "live",
-            Self::Replaced => "replaced",
-            Self::Dead => "dead",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    /// The state with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
+words! {
+    /// Whether an API key works.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = CredentialState)]
+    pub enum State {
+        /// No call with it has worked yet.
+        Unproven = "unproven",
+        /// The last call with it worked.
+        Live = "live",
+        /// A newer one is live.
+        Replaced = "replaced",
+        /// The venue refuses it.
+        Dead = "dead",
+        /// Deleted on request.
+        Deleted = "deleted",
     }
 }
 
@@ -275,7 +212,7 @@ pub fn associated_data(
         Half::Secret => "secret",
         Half::Passphrase => "passphrase",
     };
-    let (chain, kind) = (account.chain_id, kind.word());
+    let (chain, kind) = (account.chain_id, kind.name());
     format!(
         "chancery credential\n{half}\n{kind}\n{chain}\n{}\n{version}\n{api_key}",
         account.address

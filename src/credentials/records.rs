@@ -58,7 +58,7 @@ pub(crate) async fn claim(
         login.nonce.to_string(),
         login.wallet.uuid(),
         caller.uuid(),
-        login.purpose.word(),
+        login.purpose.name(),
         login.signed_for,
     )
     .execute(tx.connection())
@@ -133,7 +133,7 @@ pub(crate) async fn record_nonce(
          values ($1, $2::text::numeric, $3, $4) on conflict (account_id, nonce) do nothing",
         account,
         nonce.to_string(),
-        origin.word(),
+        origin.name(),
         caller.uuid(),
     )
     .execute(tx.connection())
@@ -288,7 +288,7 @@ pub(crate) async fn insert(
          on conflict do nothing",
         new.id,
         account,
-        new.kind.word(),
+        new.kind.name(),
         new.api_key,
         new.nonce.map(|nonce| nonce.to_string()),
         new.sealed.version,
@@ -344,13 +344,13 @@ pub(crate) async fn step(
     to: State,
     tx: &mut Tx,
 ) -> Result<bool, LedgerError> {
-    let from: Vec<String> = from.iter().map(|state| state.word().to_owned()).collect();
+    let from: Vec<String> = from.iter().map(|state| state.name().to_owned()).collect();
     let done = sqlx::query!(
         "update credentials set state = $3, state_at = now()
          where id = $1 and state = any($2) and state <> $3",
         id,
         &from,
-        to.word(),
+        to.name(),
     )
     .execute(tx.connection())
     .await?;
@@ -380,9 +380,9 @@ pub(crate) async fn of_account(
             Ok(Credential {
                 id: row.id,
                 account: *account,
-                kind: Kind::from_word(&row.kind).ok_or_else(|| corrupt("kind"))?,
+                kind: Kind::from_name(&row.kind).ok_or_else(|| corrupt("kind"))?,
                 nonce: row.nonce.as_deref().map(nonce).transpose()?,
-                state: State::from_word(&row.state).ok_or_else(|| corrupt("state"))?,
+                state: State::from_name(&row.state).ok_or_else(|| corrupt("state"))?,
                 api_key: row.api_key,
                 state_at: row.state_at,
                 created_at: row.created_at,
@@ -457,7 +457,7 @@ pub(crate) async fn nonces(
             let corrupt = |what: &str| LedgerError::Corrupt("credentials", what.to_owned());
             let made = match (row.api_key, row.state) {
                 (Some(key), Some(state)) => {
-                    let state = State::from_word(&state).ok_or_else(|| corrupt("state"))?;
+                    let state = State::from_name(&state).ok_or_else(|| corrupt("state"))?;
                     Some((key, state))
                 }
                 _ => None,
@@ -607,7 +607,7 @@ pub(crate) async fn sealed_in(
             Ok(Resting {
                 id: row.id,
                 account: account(row.chain_id, &row.address)?,
-                kind: Kind::from_word(&row.kind).ok_or_else(corrupt)?,
+                kind: Kind::from_name(&row.kind).ok_or_else(corrupt)?,
                 api_key: row.api_key,
                 sealed: SealedPair {
                     sealed_in: row.sealed_in,

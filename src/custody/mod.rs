@@ -56,38 +56,18 @@ pub use wrapping::Scheme;
 #[cfg(test)]
 pub(crate) mod conformance;
 
-/// What kind of key: the curve or the modulus length in bits.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Algorithm {
-    /// ECDSA on secp256k1: wallets.
-    Secp256k1,
-    /// RSA with 2048 bits, exponent 65537: OAuth clients.
-    Rsa2048,
-    /// RSA with 3072 bits.
-    Rsa3072,
-    /// RSA with 4096 bits.
-    Rsa4096,
-}
-
-impl Algorithm {
-    /// Its name, as in JSON and in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Secp256k1 => "secp256k1",
-            Self::Rsa2048 => "rsa2048",
-            Self::Rsa3072 => "rsa3072",
-            Self::Rsa4096 => "rsa4096",
-        }
-    }
-
-    /// The algorithm with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Secp256k1, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096]
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
+words! {
+    /// What kind of key: the curve or the modulus length in bits.
+    #[derive(utoipa::ToSchema)]
+    pub enum Algorithm {
+        /// ECDSA on secp256k1: wallets.
+        Secp256k1 = "secp256k1",
+        /// RSA with 2048 bits, exponent 65537: OAuth clients.
+        Rsa2048 = "rsa2048",
+        /// RSA with 3072 bits.
+        Rsa3072 = "rsa3072",
+        /// RSA with 4096 bits.
+        Rsa4096 = "rsa4096",
     }
 }
 
@@ -218,43 +198,19 @@ pub struct Generated {
     pub device_ref: Option<DeviceRef>,
 }
 
-/// What the word of a device is worth: none of them proves it to a third party by itself.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evidence {
-    /// The key existed outside a device once, so nothing is said of who has it besides.
-    Imported,
-    /// The private key is in this program's memory when it signs.
-    Software,
-    /// The token's library said so; who controls the library controls the answer.
-    Claimed,
-    /// The provider said so, over TLS and to our credentials; nothing of it is signed.
-    ProviderStatement,
-}
-
-impl Evidence {
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Imported => "imported",
-            Self::Software => "software",
-            Self::Claimed => "claimed",
-            Self::ProviderStatement => "provider-statement",
-        }
-    }
-
-    /// The evidence with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Imported,
-            Self::Software,
-            Self::Claimed,
-            Self::ProviderStatement,
-        ]
-        .into_iter()
-        .find(|evidence| evidence.name() == name)
+words! {
+    /// What the word of a device is worth: none of them proves it to a third party by itself.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = KeyEvidence)]
+    pub enum Evidence {
+        /// The key existed outside a device once, so nothing is said of who has it besides.
+        Imported = "imported",
+        /// The private key is in this program's memory when it signs.
+        Software = "software",
+        /// The token's library said so; who controls the library controls the answer.
+        Claimed = "claimed",
+        /// The provider said so, over TLS and to our credentials; nothing of it is signed.
+        ProviderStatement = "provider-statement",
     }
 }
 

@@ -16,31 +16,19 @@ use zeroize::Zeroizing;
 
 use super::CustodyError;
 
-/// Which hash the RSA half uses. SHA-1 is no weakness here: nothing depends on its collisions.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-pub enum Scheme {
-    /// OAEP with SHA-256 and MGF1 with SHA-256.
-    #[serde(rename = "RSA_AES_KEY_WRAP_SHA_256")]
-    Sha256,
-    /// The same with SHA-1, for tokens that have no other.
-    #[serde(rename = "RSA_AES_KEY_WRAP_SHA_1")]
-    Sha1,
+words! {
+    /// Which hash the RSA half uses. SHA-1 is no weakness here: nothing depends on its collisions.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = WrappingScheme)]
+    pub enum Scheme {
+        /// OAEP with SHA-256 and MGF1 with SHA-256.
+        Sha256 = "RSA_AES_KEY_WRAP_SHA_256",
+        /// The same with SHA-1, for tokens that have no other.
+        Sha1 = "RSA_AES_KEY_WRAP_SHA_1",
+    }
 }
 
 impl Scheme {
-    /// All of them, the better first.
-    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha1];
-
-    /// Its name, as in JSON and in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "RSA_AES_KEY_WRAP_SHA_256",
-            Self::Sha1 => "RSA_AES_KEY_WRAP_SHA_1",
-        }
-    }
-
     fn oaep(self) -> &'static OaepAlgorithm {
         match self {
             Self::Sha256 => &OAEP_SHA256_MGF1SHA256,

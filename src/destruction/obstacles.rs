@@ -1,54 +1,26 @@
 //! What can stand in the way of destroying a key.
 
-/// What kind of thing.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ObstacleKind {
-    /// Something is being signed, or was and nobody ended it.
-    UnderWay,
-    /// Orders that may rest at the venue. A version 1 order with an expiration ends there; every other
-    /// counts until the venue was seen to have none.
-    OpenOrders,
-    /// An API key of the address that may be live.
-    LiveCredentials,
-    /// A login of which it is not known whether it made an API key.
-    UnsettledLogins,
-    /// A wallet or a client that is not closed.
-    InUse,
-    /// The counterparty may still have its public half registered.
-    Registered,
+words! {
+    /// What kind of thing.
+    #[derive(utoipa::ToSchema)]
+    pub enum ObstacleKind {
+        /// Something is being signed, or was and nobody ended it.
+        UnderWay = "under-way",
+        /// Orders that may rest at the venue. A version 1 order with an expiration ends there; every other
+        /// counts until the venue was seen to have none.
+        OpenOrders = "open-orders",
+        /// An API key of the address that may be live.
+        LiveCredentials = "live-credentials",
+        /// A login of which it is not known whether it made an API key.
+        UnsettledLogins = "unsettled-logins",
+        /// A wallet or a client that is not closed.
+        InUse = "in-use",
+        /// The counterparty may still have its public half registered.
+        Registered = "registered",
+    }
 }
 
 impl ObstacleKind {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::UnderWay,
-        Self::OpenOrders,
-        Self::LiveCredentials,
-        Self::UnsettledLogins,
-        Self::InUse,
-        Self::Registered,
-    ];
-
-    /// The word in the ledger and the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UnderWay => "under-way",
-            Self::OpenOrders => "open-orders",
-            Self::LiveCredentials => "live-credentials",
-            Self::UnsettledLogins => "unsettled-logins",
-            Self::InUse => "in-use",
-            Self::Registered => "registered",
-        }
-    }
-
-    /// The kind with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// Whether people may say that it is nothing, and why. The rest the service knows for itself.
     pub fn is_acceptable(self) -> bool {
         matches!(

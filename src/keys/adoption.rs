@@ -21,6 +21,7 @@ use crate::name::Name;
     Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = KeyUse)]
 pub enum Use {
     /// `CKA_DECRYPT`.
     Decrypt,
@@ -44,6 +45,7 @@ impl Use {
 /// What it takes to adopt a key.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewAdoption)]
 pub struct Adoption {
     /// A name that no other key has.
     #[schema(value_type = String, example = "desk-1-wallet-2026")]

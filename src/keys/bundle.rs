@@ -10,6 +10,7 @@ use crate::name::Name;
 
 /// What is sent to a counterparty who registers the key.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = KeyBundle)]
 pub struct Bundle {
     /// The key's name here.
     #[schema(value_type = String)]

@@ -46,67 +46,30 @@ pub use state::{KeyState, NotAStep};
 /// What no key is called.
 const RESERVED: [&str; 3] = ["adopt", "attest", "import"];
 
-/// What a key is for. Never two things.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// Signs orders.
-    Wallet,
-    /// Signs client assertions.
-    Client,
-    /// Signs what the service states itself, such as attestations of other keys.
-    Checkpoint,
-}
-
-impl Purpose {
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wallet => "wallet",
-            Self::Client => "client",
-            Self::Checkpoint => "checkpoint",
-        }
-    }
-
-    /// The purpose with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Wallet, Self::Client, Self::Checkpoint]
-            .into_iter()
-            .find(|purpose| purpose.name() == name)
+words! {
+    /// What a key is for. Never two things.
+    #[derive(utoipa::ToSchema)]
+    pub enum Purpose {
+        /// Signs orders.
+        Wallet = "wallet",
+        /// Signs client assertions.
+        Client = "client",
+        /// Signs what the service states itself, such as attestations of other keys.
+        Checkpoint = "checkpoint",
     }
 }
 
-/// Where a key comes from. It never changes.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Its device made it for us.
-    Created,
-    /// Its device made it before we knew it.
-    Adopted,
-    /// It existed outside a device.
-    Imported,
-}
-
-impl Origin {
-    /// All of them.
-    const ALL: [Self; 3] = [Self::Created, Self::Adopted, Self::Imported];
-
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Adopted => "adopted",
-            Self::Imported => "imported",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|origin| origin.name() == name)
+words! {
+    /// Where a key comes from. It never changes.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = KeyOrigin)]
+    pub enum Origin {
+        /// Its device made it for us.
+        Created = "created",
+        /// Its device made it before we knew it.
+        Adopted = "adopted",
+        /// It existed outside a device.
+        Imported = "imported",
     }
 }
 

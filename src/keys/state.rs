@@ -1,28 +1,27 @@
 //! The states of a key (NIST SP 800-57 part 1, section 7, with `retiring` and `destroy-pending`
 //! added) and the steps between them.
 
-/// What a key may be used for.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyState {
-    /// Made, not yet in use.
-    PreActivation,
-    /// Signs.
-    Active,
-    /// Being replaced; kept for a roll-back.
-    Retiring,
-    /// Stopped for now.
-    Suspended,
-    /// At the end of its period.
-    Deactivated,
-    /// Known, or suspected, to be in other hands.
-    Compromised,
-    /// Waiting to be destroyed.
-    DestroyPending,
-    /// Gone.
-    Destroyed,
+words! {
+    /// What a key may be used for.
+    #[derive(utoipa::ToSchema)]
+    pub enum KeyState {
+        /// Made, not yet in use.
+        PreActivation = "pre-activation",
+        /// Signs.
+        Active = "active",
+        /// Being replaced; kept for a roll-back.
+        Retiring = "retiring",
+        /// Stopped for now.
+        Suspended = "suspended",
+        /// At the end of its period.
+        Deactivated = "deactivated",
+        /// Known, or suspected, to be in other hands.
+        Compromised = "compromised",
+        /// Waiting to be destroyed.
+        DestroyPending = "destroy-pending",
+        /// Gone.
+        Destroyed = "destroyed",
+    }
 }
 
 /// The step is not one that a key can take.
@@ -36,37 +35,6 @@ pub struct NotAStep {
 }
 
 impl KeyState {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::PreActivation,
-        Self::Active,
-        Self::Retiring,
-        Self::Suspended,
-        Self::Deactivated,
-        Self::Compromised,
-        Self::DestroyPending,
-        Self::Destroyed,
-    ];
-
-    /// The word that the ledger, the API and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PreActivation => "pre-activation",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Suspended => "suspended",
-            Self::Deactivated => "deactivated",
-            Self::Compromised => "compromised",
-            Self::DestroyPending => "destroy-pending",
-            Self::Destroyed => "destroyed",
-        }
-    }
-
-    /// The state with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Takes a step, if there is one. The same edges stand in `key_state_edges`.
     pub fn step(self, to: Self) -> Result<Self, NotAStep> {
         use KeyState::{

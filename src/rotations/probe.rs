@@ -22,32 +22,32 @@ use crate::oauth::exchange::{ExchangeError, TokenEndpoint};
 use crate::policy::Action;
 use crate::signing::Asked;
 
-/// Which of a rotation's two keys.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// The one that comes.
-    New,
-    /// The one that goes.
-    Old,
+words! {
+    /// Which of a rotation's two keys.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = KeyRole)]
+    pub enum Role {
+        /// The one that comes.
+        New = "new",
+        /// The one that goes.
+        Old = "old",
+    }
 }
 
-/// What a probe showed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// The counterparty takes the key: there was a token, which was dropped.
-    Succeeded,
-    /// It does not take the key (`invalid_client`, `invalid_client_assertion`).
-    Refused,
-    /// It said something that is not about the key, or nothing was sent.
-    Inconclusive,
-    /// No answer came: whether it takes the key is not known.
-    Unknown,
+words! {
+    /// What a probe showed.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = ProbeOutcome)]
+    pub enum Outcome {
+        /// The counterparty takes the key: there was a token, which was dropped.
+        Succeeded = "succeeded",
+        /// It does not take the key (`invalid_client`, `invalid_client_assertion`).
+        Refused = "refused",
+        /// It said something that is not about the key, or nothing was sent.
+        Inconclusive = "inconclusive",
+        /// No answer came: whether it takes the key is not known.
+        Unknown = "unknown",
+    }
 }
 
 /// A probe on record.
@@ -85,45 +85,7 @@ pub struct Seen {
     pub(super) expires_in: Option<i32>,
 }
 
-impl Role {
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Old => "old",
-        }
-    }
-
-    /// The role with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::New, Self::Old]
-            .into_iter()
-            .find(|role| role.name() == name)
-    }
-}
-
 impl Outcome {
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Refused => "refused",
-            Self::Inconclusive => "inconclusive",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// The outcome with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let all = [
-            Self::Succeeded,
-            Self::Refused,
-            Self::Inconclusive,
-            Self::Unknown,
-        ];
-        all.into_iter().find(|outcome| outcome.name() == name)
-    }
-
     /// Whether it says something about the key.
     pub fn settles(self) -> bool {
         matches!(self, Self::Succeeded | Self::Refused)

@@ -1,95 +1,93 @@
 //! The states of a rotation and the steps between them. `rotation_edges` has the same list.
 
-use std::fmt;
-
-/// What is rotated.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The key of an OAuth client.
-    Client,
-    /// A wallet, which is its key: a new one takes its place.
-    Wallet,
+words! {
+    /// What is rotated.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = RotationKind)]
+    pub enum Kind {
+        /// The key of an OAuth client.
+        Client = "client",
+        /// A wallet, which is its key: a new one takes its place.
+        Wallet = "wallet",
+    }
 }
 
-/// Where a rotation stands.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Opened; there is no new key yet.
-    Requested,
-    /// The device has made the new key.
-    Generated,
-    /// Client: the public half went to the counterparty.
-    Submitted,
-    /// Client: the counterparty takes the new key, which a probe has shown.
-    Registered,
-    /// Client: the new key signs.
-    Switched,
-    /// Client: the counterparty was asked to remove the old key.
-    RemovalAsked,
-    /// Client: the counterparty refuses the old key and takes the new one, which probes have shown.
-    RemovalProved,
-    /// Wallet: the new wallet is on record.
-    Profiled,
-    /// Wallet: the new wallet has an API key.
-    Credentialed,
-    /// Wallet: the old one takes no new orders.
-    CutOver,
-    /// Wallet: the old one has no open orders.
-    Drained,
-    /// Wallet: the old one's API key is deleted.
-    CredentialDeleted,
-    /// Done.
-    Closed,
-    /// Given up before the new key was used.
-    Abandoned,
-    /// Given up after that: the old key signs again.
-    RolledBack,
+words! {
+    /// Where a rotation stands.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = RotationState)]
+    pub enum State {
+        /// Opened; there is no new key yet.
+        Requested = "requested",
+        /// The device has made the new key.
+        Generated = "generated",
+        /// Client: the public half went to the counterparty.
+        Submitted = "submitted",
+        /// Client: the counterparty takes the new key, which a probe has shown.
+        Registered = "registered",
+        /// Client: the new key signs.
+        Switched = "switched",
+        /// Client: the counterparty was asked to remove the old key.
+        RemovalAsked = "removal-asked",
+        /// Client: the counterparty refuses the old key and takes the new one, which probes have shown.
+        RemovalProved = "removal-proved",
+        /// Wallet: the new wallet is on record.
+        Profiled = "profiled",
+        /// Wallet: the new wallet has an API key.
+        Credentialed = "credentialed",
+        /// Wallet: the old one takes no new orders.
+        CutOver = "cut-over",
+        /// Wallet: the old one has no open orders.
+        Drained = "drained",
+        /// Wallet: the old one's API key is deleted.
+        CredentialDeleted = "credential-deleted",
+        /// Done.
+        Closed = "closed",
+        /// Given up before the new key was used.
+        Abandoned = "abandoned",
+        /// Given up after that: the old key signs again.
+        RolledBack = "rolled-back",
+    }
 }
 
-/// What takes a rotation from one state to another, or adds to what is known in it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    /// Ask for a new key.
-    Open,
-    /// Have the device make it.
-    Generate,
-    /// Record that its public half went to the counterparty.
-    Submit,
-    /// Record what the counterparty confirmed.
-    Confirm,
-    /// Have a token issued with a key.
-    Probe,
-    /// Let the new key sign.
-    Switch,
-    /// Record that the counterparty was asked to remove the key that goes.
-    AskRemoval,
-    /// Record that it has been removed.
-    ProveRemoval,
-    /// Put the new wallet on record.
-    Profile,
-    /// Make its API key.
-    Credential,
-    /// Take new orders with the new wallet only.
-    CutOver,
-    /// Show that the old wallet has no open orders.
-    Drain,
-    /// Delete the old wallet's API key.
-    DeleteCredential,
-    /// Finish.
-    Close,
-    /// Give up before the new key is used.
-    Abandon,
-    /// Go back to the old key.
-    RollBack,
+words! {
+    /// What takes a rotation from one state to another, or adds to what is known in it.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = RotationStep)]
+    pub enum Step {
+        /// Ask for a new key.
+        Open = "open",
+        /// Have the device make it.
+        Generate = "generate",
+        /// Record that its public half went to the counterparty.
+        Submit = "submit",
+        /// Record what the counterparty confirmed.
+        Confirm = "confirm",
+        /// Have a token issued with a key.
+        Probe = "probe",
+        /// Let the new key sign.
+        Switch = "switch",
+        /// Record that the counterparty was asked to remove the key that goes.
+        AskRemoval = "ask-removal",
+        /// Record that it has been removed.
+        ProveRemoval = "prove-removal",
+        /// Put the new wallet on record.
+        Profile = "profile",
+        /// Make its API key.
+        Credential = "credential",
+        /// Take new orders with the new wallet only.
+        CutOver = "cut-over",
+        /// Show that the old wallet has no open orders.
+        Drain = "drain",
+        /// Delete the old wallet's API key.
+        DeleteCredential = "delete-credential",
+        /// Finish.
+        Close = "close",
+        /// Give up before the new key is used.
+        Abandon = "abandon",
+        /// Go back to the old key.
+        RollBack = "roll-back",
+    }
 }
 
 /// An edge: what, by which step, from where (`None`: before it was opened), to where.
@@ -170,70 +168,7 @@ pub struct NoSuchStep {
     pub from: State,
 }
 
-impl Kind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Client, Self::Wallet];
-
-    /// The word that the ledger uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Wallet => "wallet",
-        }
-    }
-
-    /// The kind with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
 impl State {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Requested,
-        Self::Generated,
-        Self::Submitted,
-        Self::Registered,
-        Self::Switched,
-        Self::RemovalAsked,
-        Self::RemovalProved,
-        Self::Profiled,
-        Self::Credentialed,
-        Self::CutOver,
-        Self::Drained,
-        Self::CredentialDeleted,
-        Self::Closed,
-        Self::Abandoned,
-        Self::RolledBack,
-    ];
-
-    /// The word that the ledger, the API and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Generated => "generated",
-            Self::Submitted => "submitted",
-            Self::Registered => "registered",
-            Self::Switched => "switched",
-            Self::RemovalAsked => "removal-asked",
-            Self::RemovalProved => "removal-proved",
-            Self::Profiled => "profiled",
-            Self::Credentialed => "credentialed",
-            Self::CutOver => "cut-over",
-            Self::Drained => "drained",
-            Self::CredentialDeleted => "credential-deleted",
-            Self::Closed => "closed",
-            Self::Abandoned => "abandoned",
-            Self::RolledBack => "rolled-back",
-        }
-    }
-
-    /// The state with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Whether another rotation of the same thing has to wait for this one.
     pub fn is_open(self) -> bool {
         !matches!(self, Self::Closed | Self::Abandoned | Self::RolledBack)
@@ -256,60 +191,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 impl Step {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
-        Self::Open,
-        Self::Generate,
-        Self::Submit,
-        Self::Confirm,
-        Self::Probe,
-        Self::Switch,
-        Self::AskRemoval,
-        Self::ProveRemoval,
-        Self::Profile,
-        Self::Credential,
-        Self::CutOver,
-        Self::Drain,
-        Self::DeleteCredential,
-        Self::Close,
-        Self::Abandon,
-        Self::RollBack,
-    ];
-
-    /// The word that the ledger, the API and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Generate => "generate",
-            Self::Submit => "submit",
-            Self::Confirm => "confirm",
-            Self::Probe => "probe",
-            Self::Switch => "switch",
-            Self::AskRemoval => "ask-removal",
-            Self::ProveRemoval => "prove-removal",
-            Self::Profile => "profile",
-            Self::Credential => "credential",
-            Self::CutOver => "cut-over",
-            Self::Drain => "drain",
-            Self::DeleteCredential => "delete-credential",
-            Self::Close => "close",
-            Self::Abandon => "abandon",
-            Self::RollBack => "roll-back",
-        }
-    }
-
-    /// The step with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.name() == name)
-    }
-
     /// Whether it takes a second person (P6): it makes a key or a wallet, lets a key sign, or records
     /// that nothing is open.
     pub fn loosens(self) -> bool {
@@ -322,12 +204,6 @@ impl Step {
                 | Self::Credential
                 | Self::CutOver
         )
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

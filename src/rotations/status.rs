@@ -20,6 +20,7 @@ pub enum WaitsFor {
 
 /// What can be done next.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = NextStep)]
 pub struct Next {
     /// The step, or a probe.
     pub step: Step,
@@ -35,6 +36,7 @@ pub struct Next {
 /// How far one of the procedure's parts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = PartProgress)]
 pub enum Progress {
     /// Done.
     Done,
@@ -48,6 +50,7 @@ pub enum Progress {
 
 /// One part of the procedure.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ProcedurePart)]
 pub struct Part {
     /// What.
     pub title: &'static str,
@@ -59,6 +62,7 @@ pub struct Part {
 
 /// When something is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = RotationDeadline)]
 pub struct Deadline {
     /// Which: `target`, `registration-3d`, `removal-7d`, `expiry-30d`, ….
     pub alarm: String,
@@ -74,6 +78,7 @@ pub struct Deadline {
 
 /// Where a rotation stands.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = RotationStatus)]
 pub struct Status {
     /// Who has to move.
     pub waits_for: WaitsFor,

@@ -104,6 +104,7 @@ pub struct Wish {
     Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = CredentialOrigin)]
 pub enum How {
     /// It was made.
     Created,

@@ -216,7 +216,7 @@ impl ApiKeys {
         how: How,
     ) -> Result<Held, ApiKeyError> {
         if credential.state == State::Deleted {
-            return Err(ApiKeyError::NotUsable(State::Deleted.word()));
+            return Err(ApiKeyError::NotUsable(State::Deleted.name()));
         }
         let siblings = ledger::of_account(&credential.account, self.ledger()).await?;
         let siblings: Vec<Uuid> = siblings.iter().map(|it| it.id).collect();

@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use ruint::aliases::U256;
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
-use serde::{Deserialize, Serialize};
 
 use super::amount::{Decimal, Side, Tick};
 use super::contracts::{NotAVersion, Version};
@@ -112,43 +112,26 @@ impl OrderRequest {
     }
 }
 
-/// `orderType`: how long an order stays.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum OrderType {
-    /// Good till cancelled.
-    #[default]
-    Gtc,
-    /// Good till a date, the expiration.
-    Gtd,
-    /// Fill or kill: all at once or nothing.
-    Fok,
-    /// Fill and kill: what there is at once, the rest never.
-    Fak,
+words! {
+    /// `orderType`: how long an order stays.
+    #[derive(Default, utoipa::ToSchema)]
+    pub enum OrderType {
+        /// Good till cancelled.
+        #[default]
+        Gtc = "GTC",
+        /// Good till a date, the expiration.
+        Gtd = "GTD",
+        /// Fill or kill: all at once or nothing.
+        Fok = "FOK",
+        /// Fill and kill: what there is at once, the rest never.
+        Fak = "FAK",
+    }
 }
 
 impl OrderType {
     /// Whether an order of this type can rest in the book.
     pub fn rests(self) -> bool {
         matches!(self, Self::Gtc | Self::Gtd)
-    }
-
-    /// The word of the JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Gtc => "GTC",
-            Self::Gtd => "GTD",
-            Self::Fok => "FOK",
-            Self::Fak => "FAK",
-        }
-    }
-}
-
-impl fmt::Display for OrderType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }
 

@@ -33,6 +33,7 @@ const OFFER: time::Duration = time::Duration::minutes(15);
 /// What it takes to begin an import.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewImport)]
 pub struct Import {
     /// A name that no other key has. Repeated with all the same, an import is begun again.
     #[schema(value_type = String, example = "desk-1-wallet-2026")]

@@ -4,57 +4,36 @@ use std::collections::BTreeMap;
 
 use super::{Endpoint, Table};
 
-/// How an endpoint is called.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    utoipa::ToSchema,
-)]
-pub enum Method {
-    /// HTTP GET.
-    #[serde(rename = "GET", alias = "get")]
-    Get,
-    /// HTTP POST.
-    #[serde(rename = "POST", alias = "post")]
-    Post,
-    /// HTTP PUT; no documented endpoint takes it.
-    #[serde(rename = "PUT", alias = "put")]
-    Put,
-    /// HTTP PATCH; no documented endpoint takes it.
-    #[serde(rename = "PATCH", alias = "patch")]
-    Patch,
-    /// HTTP DELETE; no documented endpoint takes it.
-    #[serde(rename = "DELETE", alias = "delete")]
-    Delete,
-    /// A gRPC call.
-    #[serde(rename = "gRPC", alias = "grpc", alias = "GRPC")]
-    Grpc,
-}
-
-impl Method {
-    /// As the documentation writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Grpc => "gRPC",
-        }
+words! {
+    /// How an endpoint is called.
+    #[derive(PartialOrd, Ord, utoipa::ToSchema)]
+    #[schema(as = EndpointMethod)]
+    pub enum Method {
+        /// HTTP GET.
+        #[serde(alias = "get")]
+        Get = "GET",
+        /// HTTP POST.
+        #[serde(alias = "post")]
+        Post = "POST",
+        /// HTTP PUT; no documented endpoint takes it.
+        #[serde(alias = "put")]
+        Put = "PUT",
+        /// HTTP PATCH; no documented endpoint takes it.
+        #[serde(alias = "patch")]
+        Patch = "PATCH",
+        /// HTTP DELETE; no documented endpoint takes it.
+        #[serde(alias = "delete")]
+        Delete = "DELETE",
+        /// A gRPC call.
+        #[serde(alias = "grpc", alias = "GRPC")]
+        Grpc = "gRPC",
     }
 }
 
 /// A call that somebody makes or means to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EndpointCall)]
 pub struct Wanted {
     /// How; every way unless it is said.
     #[serde(default)]

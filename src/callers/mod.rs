@@ -46,6 +46,7 @@ pub struct Caller {
 
 /// A caller as operators see one. Never a token.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = CallerView)]
 pub struct Entry {
     /// The caller's id.
     #[schema(value_type = String)]

@@ -24,6 +24,7 @@ const LONGEST: usize = 100;
 /// again.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BuilderCredential)]
 pub struct GivenKey {
     /// The id that the venue gave it.
     #[serde(rename = "apiKey")]
@@ -100,6 +101,7 @@ pub struct Sealed {
 
 /// A builder's API key that is on record.
 #[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = BuilderCredentialView)]
 pub struct Kept {
     /// Its id here.
     pub id: Uuid,

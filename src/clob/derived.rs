@@ -35,6 +35,7 @@ const UUPS_SLOT: u8 = 0x09;
 /// The wallets of one owner on chain 137.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DerivedWallets)]
 pub struct Derived {
     /// The proxy wallet, for signature type 1.
     #[schema(value_type = String)]

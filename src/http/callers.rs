@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::problem::{Document, Problem};
+use super::problem::Problem;
 use super::write::Write;
 use crate::app::App;
 use crate::approvals;
@@ -38,7 +38,7 @@ pub(super) struct NewToken {
 /// Another token for a caller.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenRequest {
+pub(super) struct NewCallerToken {
     /// How long it lives, 1 to 90 days.
     token_days: u16,
 }
@@ -46,20 +46,19 @@ pub(super) struct TokenRequest {
 /// Nothing to say.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Revocation {}
+pub(super) struct NoDetails {}
 
 /// What was revoked.
 #[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Revoked {
+pub(super) struct RevokedCaller {
     /// Who.
     revoked: String,
 }
 
 /// List callers
-#[utoipa::path(get, path = "/v1/callers", tag = "callers", responses(
-    (status = 200, description = "All callers; never a token", body = Vec<Entry>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/callers", tag = "callers",
+    responses((status = 200, description = "All callers; never a token", body = Vec<Entry>)),
+)]
 pub(super) async fn list_callers(
     State(app): State<App>,
     caller: Caller,
@@ -71,11 +70,8 @@ pub(super) async fn list_callers(
 
 /// Show a caller
 #[utoipa::path(get, path = "/v1/callers/{caller}", tag = "callers",
-    params(("caller" = String, Path, description = "The caller's name")),
-    responses(
-    (status = 200, description = "The caller; never a token", body = Entry),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The caller; never a token", body = Entry)),
+)]
 pub(super) async fn show_caller(
     State(app): State<App>,
     caller: Caller,
@@ -90,12 +86,9 @@ pub(super) async fn show_caller(
 ///
 /// The token is in the answer, and nowhere else.
 #[utoipa::path(post, path = "/v1/callers", tag = "callers",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each caller; the same to repeat a request")),
     request_body = NewCaller,
-    responses(
-    (status = 201, description = "The caller's token", body = NewToken),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The caller's token", body = NewToken)),
+)]
 pub(super) async fn create_caller(
     State(app): State<App>,
     caller: Caller,
@@ -125,21 +118,15 @@ pub(super) async fn create_caller(
 ///
 /// For a change of tokens without a gap: the older ones live until they expire.
 #[utoipa::path(post, path = "/v1/callers/{caller}/tokens", tag = "callers",
-    params(
-        ("caller" = String, Path, description = "The caller's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each token; the same to repeat a request"),
-    ),
-    request_body = TokenRequest,
-    responses(
-    (status = 201, description = "The new token", body = NewToken),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = NewCallerToken,
+    responses((status = 201, description = "The new token", body = NewToken)),
+)]
 pub(super) async fn issue_token(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(TokenRequest { token_days }, request): Body<TokenRequest>,
+    Body(NewCallerToken { token_days }, request): Body<NewCallerToken>,
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::ManageCallers, &Resource::service())?;
@@ -163,21 +150,15 @@ pub(super) async fn issue_token(
 ///
 /// With all their tokens. Once this is answered, nothing more is released to them.
 #[utoipa::path(post, path = "/v1/callers/{caller}/revoke", tag = "callers",
-    params(
-        ("caller" = String, Path, description = "The caller's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
-    request_body = Revocation,
-    responses(
-    (status = 201, description = "Revoked", body = Revoked),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = NoDetails,
+    responses((status = 201, description = "Revoked", body = RevokedCaller)),
+)]
 pub(super) async fn revoke_caller(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(Revocation {}, request): Body<Revocation>,
+    Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::ManageCallers, &Resource::service())?;
@@ -185,7 +166,7 @@ pub(super) async fn revoke_caller(
     let answer = write
         .run(Gate::Exclusive, async |batch| {
             app.callers.revoke(&name, caller.id, batch).await?;
-            Ok(Revoked {
+            Ok(RevokedCaller {
                 revoked: name.to_string(),
             })
         })

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::body::{Body, Named};
 use super::caller::Required;
-use super::problem::{Document, Problem};
+use super::problem::Problem;
 use super::write::{Write, to_its_end};
 use crate::app::App;
 use crate::callers::Caller;
@@ -53,7 +53,7 @@ pub(super) struct DeviceView {
 /// A stretch of what rests in a device.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Stretch {
+pub(super) struct NewStretch {
     /// Where to begin: `next` of the stretch before; none for the first.
     #[serde(default)]
     after: Option<After>,
@@ -65,7 +65,7 @@ pub(super) struct Stretch {
 /// A stretch of administrative answers.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AnswersStretch {
+pub(super) struct NewAnswersStretch {
     /// Where to begin: `next` of the stretch before; none for the first.
     #[serde(default)]
     after: Option<AnswersAfter>,
@@ -77,7 +77,7 @@ pub(super) struct AnswersStretch {
 /// Why a sealing key is made or destroyed.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Because {
+pub(super) struct SealingKeyReason {
     /// For the record: 1 to 500 characters.
     #[schema(value_type = String, example = "yearly")]
     reason: Reason,
@@ -93,10 +93,9 @@ pub(super) struct SealingKeyView {
 /// List devices and sealing keys
 ///
 /// And how much rests under each: a former key under which nothing rests can go.
-#[utoipa::path(get, path = "/v1/custody", tag = "custody", responses(
-    (status = 200, description = "The devices", body = CustodyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/custody", tag = "custody",
+    responses((status = 200, description = "The devices", body = CustodyView)),
+)]
 pub(super) async fn list_devices(
     State(app): State<App>,
     caller: Caller,
@@ -124,21 +123,15 @@ pub(super) async fn list_devices(
 /// Under the key that seals now. Repeat with `after` = the answer's `next` until that is null; what is
 /// under the current key already is left alone.
 #[utoipa::path(post, path = "/v1/custody/{device}/reseal", tag = "custody",
-    params(
-        ("device" = String, Path, description = "The device's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each stretch; the same to repeat a request"),
-    ),
-    request_body = Stretch,
-    responses(
-    (status = 201, description = "What was sealed anew", body = Step),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = NewStretch,
+    responses((status = 201, description = "What was sealed anew", body = Step)),
+)]
 pub(super) async fn reseal(
     State(app): State<App>,
     caller: Caller,
     Named(device): Named,
     Required(key): Required,
-    Body(stretch, request): Body<Stretch>,
+    Body(stretch, request): Body<NewStretch>,
 ) -> Result<Response, Problem> {
     may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);
@@ -164,17 +157,14 @@ pub(super) async fn reseal(
 ///
 /// Under the service's current key. Repeat with `after` = the answer's `next` until that is null.
 #[utoipa::path(post, path = "/v1/sealing/reseal", tag = "custody",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each stretch; the same to repeat a request")),
-    request_body = AnswersStretch,
-    responses(
-    (status = 201, description = "What was sealed anew", body = AnswersStep),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = NewAnswersStretch,
+    responses((status = 201, description = "What was sealed anew", body = AnswersStep)),
+)]
 pub(super) async fn reseal_answers(
     State(app): State<App>,
     caller: Caller,
     Required(key): Required,
-    Body(stretch, request): Body<AnswersStretch>,
+    Body(stretch, request): Body<NewAnswersStretch>,
 ) -> Result<Response, Problem> {
     may_manage(&app, &caller)?;
     let at_most = length(stretch.at_most);
@@ -191,21 +181,15 @@ pub(super) async fn reseal_answers(
 ///
 /// In a device that makes its own. It seals from then on; the former ones still open.
 #[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys", tag = "custody",
-    params(
-        ("device" = String, Path, description = "The device's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "The key", body = SealingKeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = SealingKeyReason,
+    responses((status = 201, description = "The key", body = SealingKeyView)),
+)]
 pub(super) async fn make_sealing_key(
     State(app): State<App>,
     caller: Caller,
     Named(device): Named,
     Required(key): Required,
-    Body(because, request): Body<Because>,
+    Body(because, request): Body<SealingKeyReason>,
 ) -> Result<Response, Problem> {
     may_manage(&app, &caller)?;
     let tasks = app.tasks.clone();
@@ -229,23 +213,16 @@ pub(super) async fn make_sealing_key(
 /// Destroy a former sealing key
 ///
 /// In a device that makes its own, once nothing rests under it.
-#[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys/{id}/destruction", tag = "custody",
-    params(
-        ("device" = String, Path, description = "The device's name"),
-        ("id" = String, Path, description = "The sealing key's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "The key, which is gone", body = SealingKeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys/{sealing_key}/destruction", tag = "custody",
+    request_body = SealingKeyReason,
+    responses((status = 201, description = "The key, which is gone", body = SealingKeyView)),
+)]
 pub(super) async fn destroy_sealing_key(
     State(app): State<App>,
     caller: Caller,
     Path((device, id)): Path<(String, String)>,
     Required(key): Required,
-    Body(because, request): Body<Because>,
+    Body(because, request): Body<SealingKeyReason>,
 ) -> Result<Response, Problem> {
     may_manage(&app, &caller)?;
     let device: Name = device.parse().map_err(|_| Problem::not_found("device"))?;

@@ -3,12 +3,18 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Required};
+use utoipa::{OpenApi, ToSchema};
 
 use super::problem::{self, Problem};
 use crate::app::App;
 
+/// An API without operations.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -16,33 +22,127 @@ use crate::app::App;
         description = "Signs Polymarket CLOB orders and issues client assertions with keys that stay in their device.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    modifiers(&BearerToken),
+    components(schemas(problem::Document<'_>)),
 )]
-struct Api;
+pub(super) struct Api;
 
-/// Every operation but the health checks takes a bearer token.
-struct BearerToken;
+/// What the names in paths stand for.
+const IN_PATHS: [(&str, &str); 11] = [
+    ("apiKey", "The API key's id"),
+    ("caller", "The caller's name"),
+    ("client", "The client's name"),
+    ("device", "The device's name"),
+    ("key", "The key's name"),
+    ("rotation", "The rotation's id"),
+    ("sealing_key", "The sealing key's id"),
+    ("search", "The search's id"),
+    ("signature", "The id from the answer"),
+    ("token", "The token's id"),
+    ("wallet", "The wallet's name"),
+];
 
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, document: &mut Document) {
-        use utoipa::openapi::security::{
-            Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
-        };
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", scheme);
-        document.security = Some(vec![SecurityRequirement::new(
-            "token",
-            Vec::<String>::new(),
-        )]);
+/// Where an order is asked for, which is signed once and on market data.
+const ORDERS: [&str; 3] = ["/orders", "/market-orders", "/orders/batch"];
+/// Where something is signed that may be signed again.
+const AGAIN: [&str; 3] = ["/l2-headers", "/builder-headers", "/assertions"];
+
+/// What holds for every operation is said here, once: who may ask, the headers that are taken, what
+/// the names in the path stand for, and how a refusal looks.
+pub(super) fn complete(mut document: Document) -> Document {
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", scheme);
+    let token = SecurityRequirement::new("token", Vec::<String>::new());
+    document.security = Some(vec![token]);
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete] {
+            let Some(operation) = operation else { continue };
+            if operation.security.is_some() {
+                continue; // for everybody, who is not refused
+            }
+            let makes = operation.responses.responses.contains_key("201");
+            let parameters = operation.parameters.get_or_insert_default();
+            let mut own = std::mem::take(parameters);
+            own.retain(|it| !matches!(it, RefOr::T(it) if it.parameter_in == ParameterIn::Path));
+            parameters.extend(in_path(path).map(RefOr::T));
+            parameters.extend(own);
+            parameters.extend(in_headers(path, makes).into_iter().map(RefOr::T));
+            if parameters.is_empty() {
+                operation.parameters = None;
+            }
+            let responses = &mut operation.responses.responses;
+            responses
+                .entry("default".to_owned())
+                .or_insert_with(refusal);
+        }
     }
+    document
 }
 
-/// An API without operations.
-pub(super) fn empty() -> Document {
-    Api::openapi()
+fn in_path(path: &str) -> impl Iterator<Item = Parameter> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{'));
+    names.map(|name| {
+        let name = name.trim_end_matches('}');
+        let known = IN_PATHS.iter().find(|it| it.0 == name);
+        let (name, means) = known.expect("a name in a path stands in the list");
+        parameter(name, ParameterIn::Path, Type::String, true, means)
+    })
+}
+
+fn in_headers(path: &str, makes: bool) -> Vec<Parameter> {
+    let ends = |with: &[&str]| with.iter().any(|end| path.ends_with(end));
+    let header =
+        |name, holds, required, means| parameter(name, ParameterIn::Header, holds, required, means);
+    let (order, again) = (ends(&ORDERS), ends(&AGAIN));
+    let mut taken = Vec::new();
+    if order || again || makes {
+        let means = if again {
+            "To get the same answer again after it was lost"
+        } else {
+            "Fresh for each new request; the same to repeat one"
+        };
+        taken.push(header("Idempotency-Key", Type::String, !again, means));
+    }
+    if order || again || ends(&["/tokens"]) && !makes {
+        let means = "How long you wait, in milliseconds: 1 to 60000";
+        taken.push(header("Chancery-Deadline-Ms", Type::Integer, false, means));
+    }
+    if order {
+        let means =
+            "`no-cache`: ask the CLOB again for what is remembered of it, its order version too";
+        taken.push(header("Cache-Control", Type::String, false, means));
+    }
+    taken
+}
+
+fn parameter(
+    name: &str,
+    within: ParameterIn,
+    holds: Type,
+    required: bool,
+    means: &str,
+) -> Parameter {
+    let required = if required {
+        Required::True
+    } else {
+        Required::False
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(within)
+        .required(required)
+        .description(Some(means))
+        .schema(Some(Object::with_type(holds)))
+        .build()
+}
+
+fn refusal() -> RefOr<utoipa::openapi::Response> {
+    let document = Ref::from_schema_name(problem::Document::name());
+    let response = ResponseBuilder::new().description("A problem").content(
+        "application/problem+json",
+        ContentBuilder::new().schema(Some(document)).build(),
+    );
+    response.build().into()
 }
 
 /// Where the documents are, for whoever asks.

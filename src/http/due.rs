@@ -5,7 +5,7 @@ use axum::extract::State;
 use time::{Duration, OffsetDateTime};
 
 use super::body::Asked;
-use super::problem::{self, Document, Problem};
+use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::wallets::Wallet;
@@ -17,6 +17,7 @@ use crate::policy::{Action, Resource};
 /// How far ahead to look.
 #[derive(serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Ahead {
     /// Days from now, 90 unless it is said; at most 4,000.
     #[serde(default = "default_days")]
@@ -67,10 +68,8 @@ pub(super) struct DueView {
 /// their expiry: those that you may see, the most urgent first.
 #[utoipa::path(get, path = "/v1/rotations/due", tag = "rotations",
     params(Ahead),
-    responses(
-    (status = 200, description = "What ends within that time, or has ended", body = Vec<DueView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "What ends within that time, or has ended", body = Vec<DueView>)),
+)]
 pub(super) async fn list_due(
     State(app): State<App>,
     caller: Caller,

@@ -18,9 +18,10 @@ pub(super) struct Readiness {
 }
 
 /// Whether the process is alive
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses(
-    (status = 200, description = "It is", body = String),
-))]
+#[utoipa::path(get, path = "/healthz", tag = "health",
+    security(()),
+    responses((status = 200, description = "It is", body = String)),
+)]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -28,10 +29,13 @@ pub(super) async fn healthz() -> &'static str {
 /// Whether the service can sign
 ///
 /// Ready while the database and at least one device answer; what does not is named.
-#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
-    (status = 200, description = "It can", body = Readiness),
-    (status = 503, description = "It cannot", body = Readiness),
-))]
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    security(()),
+    responses(
+        (status = 200, description = "It can", body = Readiness),
+        (status = 503, description = "It cannot", body = Readiness),
+    ),
+)]
 pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let mut checks = BTreeMap::new();
     let ledger = app.ledger.ping().await;

@@ -31,6 +31,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::{BoxError, Extension, Router, middleware};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
+use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -45,7 +46,7 @@ pub use settings::Settings;
 
 /// The API's table of contents.
 fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(documents::empty())
+    OpenApiRouter::with_openapi(documents::Api::openapi())
         .merge(clob::routes())
         .routes(routes!(rpc::call_rpc))
         .merge(oauth::routes())
@@ -59,7 +60,7 @@ fn api() -> OpenApiRouter<App> {
 
 /// The `OpenAPI` document, generated from the handlers.
 pub fn openapi() -> Document {
-    api().merge(health()).into_openapi()
+    documents::complete(api().merge(health()).into_openapi())
 }
 
 /// What watches the service asks, without a token, and gets an answer however busy it is.

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Asked;
-use super::problem::{self, Document, Problem};
+use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::id::IntentId;
@@ -72,12 +72,9 @@ pub(super) struct Search {
 }
 
 /// Show a signature
-#[utoipa::path(get, path = "/v1/signatures/{id}", tag = "signatures",
-    params(("id" = String, Path, description = "The id from the answer")),
-    responses(
-    (status = 200, description = "The signature", body = SignatureView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/signatures/{signature}", tag = "signatures",
+    responses((status = 200, description = "The signature", body = SignatureView)),
+)]
 pub(super) async fn show_signature(
     State(app): State<App>,
     caller: Caller,
@@ -96,10 +93,10 @@ pub(super) async fn show_signature(
 /// Find signatures
 ///
 /// By digest, order hash or your own idempotency key; newest first.
-#[utoipa::path(get, path = "/v1/signatures", tag = "signatures", params(Search), responses(
-    (status = 200, description = "Those that you may see", body = Vec<SignatureView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/signatures", tag = "signatures",
+    params(Search),
+    responses((status = 200, description = "Those that you may see", body = Vec<SignatureView>)),
+)]
 pub(super) async fn find_signatures(
     State(app): State<App>,
     caller: Caller,

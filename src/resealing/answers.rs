@@ -14,6 +14,7 @@ use crate::sealing::{HEAD, named_in};
 /// Where a stretch begins: after the answer to this request.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AnswersStretchStart)]
 pub struct AnswersAfter {
     /// Whose request.
     pub caller: Uuid,
@@ -34,6 +35,7 @@ pub struct AnswersHeld {
 
 /// A stretch of answers that was sealed anew.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ResealedAnswers)]
 pub struct AnswersStep {
     /// How many rest under the current key now that did not before.
     pub resealed: u64,

@@ -42,6 +42,7 @@ const SETTLED: Duration = Duration::from_mins(15);
     Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = RestingKind)]
 pub enum What {
     /// Private keys of the sealed keystore.
     Keys,
@@ -54,6 +55,7 @@ pub enum What {
     Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(deny_unknown_fields)]
+#[schema(as = StretchStart)]
 pub struct After {
     /// Among what.
     pub what: What,
@@ -63,6 +65,7 @@ pub struct After {
 
 /// How much rests under a sealing key.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = SealingKeyHolding)]
 pub struct Holding {
     /// The key's id, never the key. None: what does not name a key that is there.
     pub id: Option<String>,
@@ -76,6 +79,7 @@ pub struct Holding {
 
 /// What could not be sealed anew.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = NotResealed)]
 pub struct Stuck {
     /// The key's or the API key's id here.
     pub id: Uuid,
@@ -85,6 +89,7 @@ pub struct Stuck {
 
 /// A stretch that was sealed anew.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ResealedStretch)]
 pub struct Step {
     /// How many rest under the current key now that did not before.
     pub resealed: u64,

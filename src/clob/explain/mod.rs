@@ -55,6 +55,7 @@ pub struct Expected {
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = OrderFinding)]
 pub struct Finding {
     /// What; stable, for programs.
     pub code: Code,
@@ -98,6 +99,7 @@ impl Finding {
 /// The answer in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = OrderVerdict)]
 pub enum Verdict {
     /// The signature fits the order as it is, and nothing else is wrong with it.
     Fits,

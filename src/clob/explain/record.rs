@@ -16,6 +16,7 @@ pub struct Recorded {
 
 /// A member that is not what was released.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = OrderChange)]
 pub struct Change {
     /// The member's name.
     pub field: String,

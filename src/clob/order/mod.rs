@@ -77,6 +77,7 @@ pub(super) struct Envelope {
 
 /// Something the trader should know about an order that is nevertheless fine.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = OrderWarning)]
 pub struct Warning {
     /// Stable, for programs.
     #[schema(value_type = String, example = "size-cut")]

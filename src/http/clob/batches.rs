@@ -43,12 +43,12 @@ enum AnyOrder {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 pub(super) struct SignedBatch {
     /// One for each order, in their order.
-    orders: Vec<Outcome>,
+    orders: Vec<OrderOutcome>,
 }
 
 /// What became of one order: signed, or a problem.
 #[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Outcome {
+pub(super) struct OrderOutcome {
     /// What the status would be if it had come alone; 200 if it is signed.
     status: u16,
     /// The signed order.
@@ -64,7 +64,7 @@ pub(super) struct Outcome {
     problem: Option<serde_json::Value>,
 }
 
-impl From<Result<Signed, Problem>> for Outcome {
+impl From<Result<Signed, Problem>> for OrderOutcome {
     fn from(done: Result<Signed, Problem>) -> Self {
         match done {
             Ok(Signed { body, replayed }) => {
@@ -96,19 +96,9 @@ impl From<Result<Signed, Problem>> for Outcome {
 /// happened. Under one `Idempotency-Key` (at most 252 characters) stands the whole batch: repeat it
 /// to get what is missing. The service posts nothing; mind that the CLOB's `POST /orders` takes 15
 /// orders an envelope.
-#[utoipa::path(
-    post, path = "/v1/wallets/{wallet}/orders/batch", tag = "orders",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each batch; the same to repeat one"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait for all"),
-        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the CLOB again for what is remembered of it, its order version too"),
-    ),
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/orders/batch", tag = "orders",
     request_body = OrderBatch,
-    responses(
-        (status = 200, description = "What became of each order", body = SignedBatch),
-        (status = "default", description = "A problem with all of it", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "What became of each order", body = SignedBatch)),
 )]
 pub(super) async fn sign_orders(
     State(app): State<App>,
@@ -174,7 +164,7 @@ pub(super) async fn sign_orders(
         return Err(reused.map_or_else(Problem::from, |_| Problem::busy()));
     }
     let mut signed = signed.into_iter();
-    let orders: Vec<Outcome> = outcomes
+    let orders: Vec<OrderOutcome> = outcomes
         .into_iter()
         .map(|known| match known {
             Some(known) => known.into(),

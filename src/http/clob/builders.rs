@@ -21,7 +21,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::Write;
 use crate::idempotency::RequestDigest;
 use crate::ledger::Gate;
@@ -33,15 +33,9 @@ use crate::signing::Asked;
 /// Its secret and passphrase are sealed and not shown again; from then on builder headers of the
 /// wallet's address are made with it. Given again, it gets new secrets.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/builder-credentials", tag = "headers",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
-    ),
     request_body = GivenKey,
-    responses(
-    (status = 201, description = "It is on record", body = Kept),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "It is on record", body = Kept)),
+)]
 pub(super) async fn give_builder_credential(
     State(app): State<App>,
     caller: Caller,
@@ -105,10 +99,8 @@ pub(super) struct RemoteHeaders {
 /// take this URL as it is. A problem has a member `error` as well.
 #[utoipa::path(post, path = "/sign", tag = "headers",
     request_body = RemoteRequest,
-    responses(
-    (status = 200, description = "The headers", body = RemoteHeaders),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The headers", body = RemoteHeaders)),
+)]
 pub(super) async fn sign(
     State(app): State<App>,
     caller: Result<Caller, Problem>,
@@ -130,12 +122,9 @@ pub(super) async fn sign(
 ///
 /// The same for a caller with the right to several builders' API keys: the URL says which.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/sign", tag = "headers",
-    params(("wallet" = String, Path, description = "The wallet's name")),
     request_body = RemoteRequest,
-    responses(
-    (status = 200, description = "The headers", body = RemoteHeaders),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The headers", body = RemoteHeaders)),
+)]
 pub(super) async fn sign_for_wallet(
     State(app): State<App>,
     caller: Result<Caller, Problem>,

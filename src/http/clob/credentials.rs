@@ -15,7 +15,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::{self, Write, signed};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
@@ -75,7 +75,7 @@ impl From<Held> for CredentialView {
 /// What is wanted of the CLOB.
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Mode {
+pub(super) enum CredentialMode {
     /// `createApiKey`.
     Create,
     /// `deriveApiKey`.
@@ -88,7 +88,7 @@ pub(super) enum Mode {
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewCredential {
-    mode: Mode,
+    mode: CredentialMode,
     /// 0 unless it is given. A number, or decimal text.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "0")]
@@ -169,15 +169,9 @@ fn of_operation(name: &str, wallet: &Name) -> RequestDigest {
 /// lost is made up for by deriving. Creating ends the API key that is live, which has to be named.
 /// The secrets are kept sealed and not answered.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials", tag = "credentials",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each API key; the same to repeat a request"),
-    ),
     request_body = NewCredential,
-    responses(
-    (status = 201, description = "The API key", body = CredentialView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The API key", body = CredentialView)),
+)]
 pub(super) async fn create_credential(
     State(app): State<App>,
     caller: Caller,
@@ -186,11 +180,11 @@ pub(super) async fn create_credential(
     Body(new, request): Body<NewCredential>,
 ) -> Result<Response, Problem> {
     let right = match new.mode {
-        Mode::Derive => Action::DeriveCredential,
-        Mode::Create | Mode::CreateOrDerive => Action::CreateCredential,
+        CredentialMode::Derive => Action::DeriveCredential,
+        CredentialMode::Create | CredentialMode::CreateOrDerive => Action::CreateCredential,
     };
     let wish = wish(&app, &caller, &name, right, with_key(request, &key)).await?;
-    if matches!(new.mode, Mode::Derive) && new.replaces.is_some() {
+    if matches!(new.mode, CredentialMode::Derive) && new.replaces.is_some() {
         let detail = "replaces: deriving ends no API key; leave it out";
         return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
@@ -203,9 +197,9 @@ pub(super) async fn create_credential(
         // It goes on when the caller hangs up: what was begun at the venue has to be put on record.
         app.tasks.clone().spawn(async move {
             match new.mode {
-                Mode::Create => app.api_keys.create(&wish, nonce, new.replaces).await,
-                Mode::Derive => app.api_keys.derive(&wish, nonce, Origin::Signed).await,
-                Mode::CreateOrDerive => {
+                CredentialMode::Create => app.api_keys.create(&wish, nonce, new.replaces).await,
+                CredentialMode::Derive => app.api_keys.derive(&wish, nonce, Origin::Signed).await,
+                CredentialMode::CreateOrDerive => {
                     app.api_keys
                         .create_or_derive(&wish, nonce, new.replaces)
                         .await
@@ -227,11 +221,8 @@ pub(super) async fn create_credential(
 ///
 /// Those on record for the wallet's address, newest first.
 #[utoipa::path(get, path = "/v1/wallets/{wallet}/credentials", tag = "credentials",
-    params(("wallet" = String, Path, description = "The wallet's name")),
-    responses(
-    (status = 200, description = "The API keys", body = Vec<CredentialView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The API keys", body = Vec<CredentialView>)),
+)]
 pub(super) async fn list_credentials(
     State(app): State<App>,
     caller: Caller,
@@ -249,11 +240,8 @@ pub(super) async fn list_credentials(
 ///
 /// Asked with the wallet's own API key.
 #[utoipa::path(get, path = "/v1/wallets/{wallet}/api-keys", tag = "credentials",
-    params(("wallet" = String, Path, description = "The wallet's name")),
-    responses(
-    (status = 200, description = "The API keys, and what is on record of them", body = Vec<ListedCredential>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The API keys, and what is on record of them", body = Vec<ListedCredential>)),
+)]
 pub(super) async fn list_api_keys(
     State(app): State<App>,
     caller: Caller,
@@ -277,14 +265,8 @@ pub(super) async fn list_api_keys(
 ///
 /// Makes one call with it, and puts on record whether that worked.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials/{apiKey}/check", tag = "credentials",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("apiKey" = String, Path, description = "The API key's id"),
-    ),
-    responses(
-    (status = 200, description = "The API key", body = CredentialView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The API key", body = CredentialView)),
+)]
 pub(super) async fn check_credential(
     State(app): State<App>,
     caller: Caller,
@@ -300,14 +282,8 @@ pub(super) async fn check_credential(
 /// Takes a right of its own. That they were handed out is on record before they are. Whoever only
 /// has to post asks for L2 headers instead.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/credentials/{apiKey}/reveal", tag = "credentials",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("apiKey" = String, Path, description = "The API key's id"),
-    ),
-    responses(
-    (status = 200, description = "The API key with its secrets", body = RevealedCredential),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The API key with its secrets", body = RevealedCredential)),
+)]
 pub(super) async fn reveal_credential(
     State(app): State<App>,
     caller: Caller,
@@ -331,14 +307,8 @@ pub(super) async fn reveal_credential(
 ///
 /// At the CLOB. On record it stays, with its nonce.
 #[utoipa::path(delete, path = "/v1/wallets/{wallet}/credentials/{apiKey}", tag = "credentials",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("apiKey" = String, Path, description = "The API key's id"),
-    ),
-    responses(
-    (status = 200, description = "The API key", body = CredentialView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The API key", body = CredentialView)),
+)]
 pub(super) async fn delete_credential(
     State(app): State<App>,
     caller: Caller,
@@ -354,12 +324,9 @@ pub(super) async fn delete_credential(
 /// The login of the CLOB, as four headers. It can be spent to create an API key, which ends the one
 /// that is live: it takes a right of its own, and where an API key may be live, `replaces`.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/l1-headers", tag = "credentials",
-    params(("wallet" = String, Path, description = "The wallet's name")),
     request_body = NewLogin,
-    responses(
-    (status = 200, description = "The headers", body = IssuedLogin),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The headers", body = IssuedLogin)),
+)]
 pub(super) async fn issue_l1_header(
     State(app): State<App>,
     caller: Caller,

@@ -15,7 +15,7 @@ use crate::clob::wallets::Wallet;
 use crate::clob::{Chain, Profile, Version};
 use crate::ethereum::Address;
 use crate::http::body::Body;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::signatures::visible;
 use crate::id::IntentId;
 use crate::name::Name;
@@ -30,7 +30,7 @@ const ERROR_LIMIT: usize = 4096;
 /// An order, and what it should have been as far as you know.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Question {
+pub(super) struct OrderQuestion {
     /// The `order` member of the body of `POST /order`, or that whole body; of any version.
     #[schema(value_type = Object)]
     order: Box<RawValue>,
@@ -62,7 +62,7 @@ pub(super) struct Question {
 
 /// What is wrong with an order.
 #[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Explained {
+pub(super) struct OrderExplanation {
     #[serde(flatten)]
     explanation: Explanation,
     /// The order was signed here, and you may see it.
@@ -86,16 +86,14 @@ struct RecordView {
 /// Says what makes a CLOB refuse it, by trying its near misses; an order that was signed here is
 /// compared with its record. What is proven is said, and nothing else.
 #[utoipa::path(post, path = "/v1/explain", tag = "orders",
-    request_body = Question,
-    responses(
-    (status = 200, description = "What is wrong", body = Explained),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = OrderQuestion,
+    responses((status = 200, description = "What is wrong", body = OrderExplanation)),
+)]
 pub(super) async fn explain_order(
     State(app): State<App>,
     caller: Caller,
-    Body(question, _): Body<Question>,
-) -> Result<Json<Explained>, Problem> {
+    Body(question, _): Body<OrderQuestion>,
+) -> Result<Json<OrderExplanation>, Problem> {
     let invalid = |why: String| Problem::new(&problem::INVALID_FIELD, why);
     let subject = Subject::read(&question.order).map_err(|error| invalid(error.to_string()))?;
     let tick = question.tick_size.as_deref().map(str::parse).transpose();
@@ -128,7 +126,7 @@ pub(super) async fn explain_order(
         match found {
             Some((entry, wallet, recorded)) => {
                 let (explanation, changed) = subject.explain_recorded(&recorded, &expected, text);
-                Explained {
+                OrderExplanation {
                     explanation,
                     record: Some(RecordView {
                         id: entry.id,
@@ -138,7 +136,7 @@ pub(super) async fn explain_order(
                     }),
                 }
             }
-            None => Explained {
+            None => OrderExplanation {
                 explanation: subject.explain(&expected, text),
                 record: None,
             },

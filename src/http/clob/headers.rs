@@ -12,7 +12,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
 use crate::http::caller::{Deadline, Optional};
-use crate::http::problem::{self, Document, Problem, Replaced};
+use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::signed;
 use crate::policy::Action;
 use crate::signing::Asked;
@@ -40,18 +40,9 @@ pub(super) struct HeaderRequest {
 /// The five headers of one request to the CLOB, made with the wallet's API key. For `POST /order` and
 /// `/orders` the body's `owner` has to be that API key. Paths that make or delete API keys take those
 /// rights as well.
-#[utoipa::path(
-    post, path = "/v1/wallets/{wallet}/l2-headers", tag = "headers",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-    ),
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/l2-headers", tag = "headers",
     request_body = HeaderRequest,
-    responses(
-        (status = 200, description = "The headers", body = IssuedHeaders),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The headers", body = IssuedHeaders)),
 )]
 pub(super) async fn issue_l2_headers(
     State(app): State<App>,
@@ -74,18 +65,9 @@ pub(super) async fn issue_l2_headers(
 ///
 /// The four headers that name the builder of one request, made with the builder's API key that was
 /// given for the wallet.
-#[utoipa::path(
-    post, path = "/v1/wallets/{wallet}/builder-headers", tag = "headers",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-    ),
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/builder-headers", tag = "headers",
     request_body = HeaderRequest,
-    responses(
-        (status = 200, description = "The headers", body = IssuedHeaders),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The headers", body = IssuedHeaders)),
 )]
 pub(super) async fn issue_builder_headers(
     State(app): State<App>,

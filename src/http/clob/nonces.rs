@@ -16,7 +16,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::{self, CredentialNonce, LoginEntry, NonceEntry};
 use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::Write;
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -100,7 +100,7 @@ pub(super) struct DeclaredNonces {
 
 /// What became of a declaration.
 #[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Declared {
+pub(super) struct NewNonces {
     /// How many were not on record yet.
     new: usize,
 }
@@ -121,13 +121,13 @@ pub(super) struct NewSearch {
 /// How far a search goes on.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct NextStep {
+pub(super) struct SearchStep {
     /// How many nonces to try, 1 to 50.
     #[schema(minimum = 1, maximum = 50, default = 10)]
     count: u32,
 }
 
-impl Default for NextStep {
+impl Default for SearchStep {
     fn default() -> Self {
         Self { count: 10 }
     }
@@ -172,10 +172,10 @@ impl SearchView {
 /// Look nonces up
 ///
 /// By wallet, nonce, API key and time; newest first, 200 at most. A look-up is put on record.
-#[utoipa::path(get, path = "/v1/nonces", tag = "nonces", params(Wanted), responses(
-    (status = 200, description = "Those that you may see", body = Vec<NonceView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/nonces", tag = "nonces",
+    params(Wanted),
+    responses((status = 200, description = "Those that you may see", body = Vec<NonceView>)),
+)]
 pub(super) async fn find_nonces(
     State(app): State<App>,
     caller: Caller,
@@ -277,15 +277,9 @@ fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {
 /// For API keys that were made elsewhere and whose nonces are known: they come on record, and can be
 /// derived.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/nonces", tag = "nonces",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each declaration; the same to repeat a request"),
-    ),
     request_body = DeclaredNonces,
-    responses(
-    (status = 201, description = "What was new", body = Declared),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "What was new", body = NewNonces)),
+)]
 pub(super) async fn declare_nonces(
     State(app): State<App>,
     caller: Caller,
@@ -302,7 +296,7 @@ pub(super) async fn declare_nonces(
     write
         .run(Gate::Shared, async |batch| {
             let new = app.api_keys.declare(&wish, &declared.nonces, batch).await?;
-            Ok(Declared { new })
+            Ok(NewNonces { new })
         })
         .await
 }
@@ -311,15 +305,9 @@ pub(super) async fn declare_nonces(
 ///
 /// For API keys of which nobody has the nonce. Nothing is tried yet: each step tries some.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/nonce-searches", tag = "nonces",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each search; the same to repeat a request"),
-    ),
     request_body = NewSearch,
-    responses(
-    (status = 201, description = "The search", body = SearchView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The search", body = SearchView)),
+)]
 pub(super) async fn begin_search(
     State(app): State<App>,
     caller: Caller,
@@ -341,12 +329,9 @@ pub(super) async fn begin_search(
 }
 
 /// Show a search
-#[utoipa::path(get, path = "/v1/nonce-searches/{id}", tag = "nonces",
-    params(("id" = String, Path, description = "The search's id")),
-    responses(
-    (status = 200, description = "The search", body = SearchView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/nonce-searches/{search}", tag = "nonces",
+    responses((status = 200, description = "The search", body = SearchView)),
+)]
 pub(super) async fn show_search(
     State(app): State<App>,
     caller: Caller,
@@ -360,18 +345,15 @@ pub(super) async fn show_search(
 ///
 /// Tries the next nonces at the CLOB, some ten a second. What stops it is answered as a problem; what
 /// was tried stays tried.
-#[utoipa::path(post, path = "/v1/nonce-searches/{id}/steps", tag = "nonces",
-    params(("id" = String, Path, description = "The search's id")),
-    request_body = NextStep,
-    responses(
-    (status = 200, description = "The search", body = SearchView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(post, path = "/v1/nonce-searches/{search}/steps", tag = "nonces",
+    request_body = SearchStep,
+    responses((status = 200, description = "The search", body = SearchView)),
+)]
 pub(super) async fn step_search(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Body(step, request): Body<NextStep>,
+    Body(step, request): Body<SearchStep>,
 ) -> Result<Json<SearchView>, Problem> {
     let (search, wallet) = find(&app, &caller, &id).await?;
     let wish = wish(&app, &caller, &wallet, Action::RecoverCredentials, request).await?;

@@ -15,7 +15,7 @@ use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, OrderRequest};
 use crate::http::body::{Body, Named};
 use crate::http::caller::{Afresh, Deadline, Required};
-use crate::http::problem::{self, Document, Problem, Replaced};
+use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::signed;
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
@@ -27,19 +27,9 @@ use crate::signing::Asked;
 /// Builds a limit order as the official clients do, signs it with the wallet's key, and answers once
 /// both are on record. The service does not post it. What the request leaves out of its market is
 /// looked up at the CLOB.
-#[utoipa::path(
-    post, path = "/v1/wallets/{wallet}/orders", tag = "orders",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each order; the same to repeat one"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the CLOB again for what is remembered of it, its order version too"),
-    ),
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/orders", tag = "orders",
     request_body = OrderRequest,
-    responses(
-        (status = 200, description = "The signed order", body = IssuedOrder),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The signed order", body = IssuedOrder)),
 )]
 pub(super) async fn sign_order(
     State(app): State<App>,
@@ -65,19 +55,9 @@ pub(super) async fn sign_order(
 /// Cash to spend or shares to give, filled at once or not at all. The limit is the price that you name,
 /// or the one at which the CLOB's book fills the amount, as the official clients work it out; the
 /// answer and the record say which. The service does not post the order.
-#[utoipa::path(
-    post, path = "/v1/wallets/{wallet}/market-orders", tag = "orders",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each order; the same to repeat one"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the CLOB again for what is remembered of it, its order version too"),
-    ),
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/market-orders", tag = "orders",
     request_body = MarketOrderRequest,
-    responses(
-        (status = 200, description = "The signed order", body = IssuedOrder),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The signed order", body = IssuedOrder)),
 )]
 pub(super) async fn sign_market_order(
     State(app): State<App>,

@@ -14,7 +14,7 @@ use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::WalletId;
 use crate::keys::{KeyState, Reason};
@@ -93,10 +93,9 @@ impl From<&Wallet> for WalletView {
 }
 
 /// List wallets
-#[utoipa::path(get, path = "/v1/wallets", tag = "wallets", responses(
-    (status = 200, description = "The wallets that you may see", body = Vec<WalletView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/wallets", tag = "wallets",
+    responses((status = 200, description = "The wallets that you may see", body = Vec<WalletView>)),
+)]
 pub(super) async fn list_wallets(
     State(app): State<App>,
     caller: Caller,
@@ -114,11 +113,8 @@ pub(super) async fn list_wallets(
 
 /// Show a wallet
 #[utoipa::path(get, path = "/v1/wallets/{wallet}", tag = "wallets",
-    params(("wallet" = String, Path, description = "The wallet's name")),
-    responses(
-    (status = 200, description = "The wallet", body = WalletView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The wallet", body = WalletView)),
+)]
 pub(super) async fn show_wallet(
     State(app): State<App>,
     caller: Caller,
@@ -146,12 +142,9 @@ pub(in crate::http) async fn visible(
 /// Puts chain, signature type and funder together with a key. On chain 137 the funder has to follow
 /// from the key, or you say `funder_unverified`; on 80002 a warning says that it does not.
 #[utoipa::path(post, path = "/v1/wallets", tag = "wallets",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each wallet; the same to repeat a request")),
     request_body = NewWallet,
-    responses(
-    (status = 201, description = "The wallet", body = WalletView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The wallet", body = WalletView)),
+)]
 pub(super) async fn create_wallet(
     State(app): State<App>,
     caller: Caller,
@@ -172,7 +165,7 @@ pub(super) async fn create_wallet(
 /// That nothing is left of a wallet.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Closing {
+pub(super) struct WalletClosing {
     /// Who looked, and where: 1 to 500 characters.
     #[schema(value_type = String, example = "no balance, position or allowance on chain 137, looked up by ann")]
     reason: Reason,
@@ -183,21 +176,15 @@ pub(super) struct Closing {
 /// Puts on record that it holds nothing any more: no balance, position or allowance, which the service
 /// cannot see. Its key is deactivated or compromised by then; afterwards it can be destroyed.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/close", tag = "wallets",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
-    request_body = Closing,
-    responses(
-    (status = 201, description = "The wallet", body = WalletView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = WalletClosing,
+    responses((status = 201, description = "The wallet", body = WalletView)),
+)]
 pub(super) async fn close_wallet(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(closing, request): Body<Closing>,
+    Body(closing, request): Body<WalletClosing>,
 ) -> Result<Response, Problem> {
     let wallet = visible(&app, &caller, &name).await?;
     app.policy

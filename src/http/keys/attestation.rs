@@ -13,7 +13,7 @@ use crate::callers::Caller;
 use crate::custody::{Attributes, Evidence};
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::id::{AttestationId, CallerId};
 use crate::keys::Key;
@@ -70,17 +70,14 @@ impl AttestationView {
 /// A request for a statement: nothing has to be said.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {}
+pub(super) struct StatementRequest {}
 
 /// Show the latest look at a key
 ///
 /// The service looks by itself, and puts on record what it had not seen before, and one look a day.
 #[utoipa::path(get, path = "/v1/keys/{key}/attestation", tag = "keys",
-    params(("key" = String, Path, description = "The key's name")),
-    responses(
-    (status = 200, description = "The latest look that is on record", body = AttestationView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The latest look that is on record", body = AttestationView)),
+)]
 pub(super) async fn show_attestation(
     State(app): State<App>,
     caller: Caller,
@@ -98,21 +95,15 @@ pub(super) async fn show_attestation(
 /// for checkpoints. A key in use whose device says something else than the record is suspended; that is
 /// stated as well.
 #[utoipa::path(post, path = "/v1/keys/{key}/attestation", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each statement; the same to repeat a request"),
-    ),
-    request_body = Wish,
-    responses(
-    (status = 201, description = "What was seen, and the statement", body = AttestationView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = StatementRequest,
+    responses((status = 201, description = "What was seen, and the statement", body = AttestationView)),
+)]
 pub(super) async fn attest_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(idempotency): Required,
-    Body(_wish, request): Body<Wish>,
+    Body(_wish, request): Body<StatementRequest>,
 ) -> Result<Response, Problem> {
     let key = visible(&app, &caller, &name).await?;
     app.policy

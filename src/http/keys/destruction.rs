@@ -11,7 +11,7 @@ use crate::callers::Caller;
 use crate::destruction::{Destruction, Obstacle, ObstacleKind, Request};
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::CallerId;
 use crate::keys::{KeyState, Reason};
@@ -86,11 +86,8 @@ impl From<Destruction> for DestructionView {
 /// What depends on the key, with what to do about each, and the latest destruction that was asked for,
 /// with its certificate once the key is gone.
 #[utoipa::path(get, path = "/v1/keys/{key}/destruction", tag = "keys",
-    params(("key" = String, Path, description = "The key's name")),
-    responses(
-    (status = 200, description = "How far it is", body = DestructionStatus),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "How far it is", body = DestructionStatus)),
+)]
 pub(super) async fn show_destruction(
     State(app): State<App>,
     caller: Caller,
@@ -111,15 +108,9 @@ pub(super) async fn show_destruction(
 /// in its device; until then it can be cancelled. A device may wait once more by itself (`due_at`), and
 /// gives the key back until then. Refused while something depends on it.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
     request_body = Request,
-    responses(
-    (status = 201, description = "What is going to be done, and when", body = DestructionView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "What is going to be done, and when", body = DestructionView)),
+)]
 pub(super) async fn destroy_key(
     State(app): State<App>,
     caller: Caller,
@@ -147,7 +138,7 @@ pub(super) async fn destroy_key(
 /// Why a key is not destroyed after all.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Objection {
+pub(super) struct DestructionObjection {
     /// 1 to 500 characters, for the record.
     #[schema(value_type = String, example = "the auditors want to see it")]
     reason: Reason,
@@ -158,21 +149,15 @@ pub(super) struct Objection {
 /// The key goes back to `deactivated`. Nobody has to agree. Once its device has been asked that works
 /// only where the device waits by itself (`due_at`), which then gives the key back.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction/cancel", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
-    request_body = Objection,
-    responses(
-    (status = 201, description = "The key", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = DestructionObjection,
+    responses((status = 201, description = "The key", body = KeyView)),
+)]
 pub(super) async fn cancel_destruction(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(objection, request): Body<Objection>,
+    Body(objection, request): Body<DestructionObjection>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
     let to = KeyState::Deactivated;
@@ -195,7 +180,7 @@ pub(super) async fn cancel_destruction(
 /// Another end of a key's cryptoperiod.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Period {
+pub(super) struct CryptoperiodEnd {
     /// When it ends, in whole seconds. Later than now, and within the maximum for such a key, which
     /// counts from its creation.
     #[serde(with = "time::serde::rfc3339")]
@@ -209,21 +194,15 @@ pub(super) struct Period {
 ///
 /// Earlier takes nobody else; later loosens.
 #[utoipa::path(post, path = "/v1/keys/{key}/cryptoperiod", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
-    request_body = Period,
-    responses(
-    (status = 201, description = "The key", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = CryptoperiodEnd,
+    responses((status = 201, description = "The key", body = KeyView)),
+)]
 pub(super) async fn set_cryptoperiod(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(period, request): Body<Period>,
+    Body(period, request): Body<CryptoperiodEnd>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
     app.policy

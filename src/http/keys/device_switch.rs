@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::keys::{KeyError, KeyState, Reason, Switch};
 use crate::ledger::Gate;
@@ -42,15 +42,9 @@ pub(super) struct DeviceSwitchView {
 /// disabled by whoever may suspend keys; enabling one loosens, and takes the right to activate it. The
 /// key's state here stays.
 #[utoipa::path(post, path = "/v1/keys/{key}/device-switch", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
     request_body = DeviceSwitch,
-    responses(
-    (status = 201, description = "What the device was told", body = DeviceSwitchView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "What the device was told", body = DeviceSwitchView)),
+)]
 pub(super) async fn switch_in_device(
     State(app): State<App>,
     caller: Caller,

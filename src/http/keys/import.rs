@@ -12,7 +12,7 @@ use crate::callers::Caller;
 use crate::custody::{PublicKey, Scheme};
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
 use crate::keys::Import;
@@ -43,7 +43,7 @@ pub(super) struct OfferView {
 /// A wrapped key.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Material {
+pub(super) struct WrappedKey {
     /// What the scheme of the offer makes of the key, in base64.
     wrapped: String,
 }
@@ -53,12 +53,9 @@ pub(super) struct Material {
 /// For one that exists outside a device. It goes on record with what is announced, and its device says how
 /// to wrap it; no private key is sent here in the clear. The same request again begins it again.
 #[utoipa::path(post, path = "/v1/keys/import", tag = "keys",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each beginning; the same to repeat a request")),
     request_body = Import,
-    responses(
-    (status = 201, description = "How to bring it", body = OfferView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "How to bring it", body = OfferView)),
+)]
 pub(super) async fn begin_import(
     State(app): State<App>,
     caller: Caller,
@@ -99,21 +96,15 @@ pub(super) async fn begin_import(
 /// The second step. Its device unwraps the key and shows that it is the announced one. It is marked as
 /// imported for ever, and signs nothing before it is activated.
 #[utoipa::path(post, path = "/v1/keys/{key}/material", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each attempt; the same to repeat a request"),
-    ),
-    request_body = Material,
-    responses(
-    (status = 201, description = "The key, in pre-activation", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = WrappedKey,
+    responses((status = 201, description = "The key, in pre-activation", body = KeyView)),
+)]
 pub(super) async fn bring_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(material, request): Body<Material>,
+    Body(material, request): Body<WrappedKey>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
     app.policy

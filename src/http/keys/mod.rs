@@ -19,7 +19,7 @@ use crate::custody::{Algorithm, PublicKey};
 use crate::destruction::GivenBack;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
 use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
@@ -119,7 +119,7 @@ impl From<&Key> for KeyView {
 /// A step of a key to another state.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Step {
+pub(super) struct KeyStep {
     /// Where to.
     to: KeyState,
     /// Why, for the record: 1 to 500 characters.
@@ -128,10 +128,9 @@ pub(super) struct Step {
 }
 
 /// List keys
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", responses(
-    (status = 200, description = "The keys that you may see", body = Vec<KeyView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/keys", tag = "keys",
+    responses((status = 200, description = "The keys that you may see", body = Vec<KeyView>)),
+)]
 pub(super) async fn list_keys(
     State(app): State<App>,
     caller: Caller,
@@ -147,11 +146,8 @@ pub(super) async fn list_keys(
 
 /// Show a key
 #[utoipa::path(get, path = "/v1/keys/{key}", tag = "keys",
-    params(("key" = String, Path, description = "The key's name")),
-    responses(
-    (status = 200, description = "The key", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The key", body = KeyView)),
+)]
 pub(super) async fn show_key(
     State(app): State<App>,
     caller: Caller,
@@ -173,11 +169,8 @@ pub(super) struct BundleView {
 ///
 /// All that a counterparty needs to register it, in the forms in which both sides can compare it.
 #[utoipa::path(get, path = "/v1/keys/{key}/bundle", tag = "keys",
-    params(("key" = String, Path, description = "The key's name")),
-    responses(
-    (status = 200, description = "The public key", body = BundleView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The public key", body = BundleView)),
+)]
 pub(super) async fn show_bundle(
     State(app): State<App>,
     caller: Caller,
@@ -201,12 +194,9 @@ pub(super) async fn show_bundle(
 ///
 /// Its device makes it; the private half never leaves it. It signs nothing before it is activated.
 #[utoipa::path(post, path = "/v1/keys", tag = "keys",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request")),
     request_body = NewKey,
-    responses(
-    (status = 201, description = "The key, in pre-activation", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The key, in pre-activation", body = KeyView)),
+)]
 pub(super) async fn create_key(
     State(app): State<App>,
     caller: Caller,
@@ -238,12 +228,9 @@ pub(super) async fn create_key(
 /// A key that its device made before this service knew it. It is looked at, and goes on record with its
 /// public half; compare address or fingerprint before it is activated. It signs nothing until then.
 #[utoipa::path(post, path = "/v1/keys/adopt", tag = "keys",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request")),
     request_body = Adoption,
-    responses(
-    (status = 201, description = "The key, in pre-activation", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The key, in pre-activation", body = KeyView)),
+)]
 pub(super) async fn adopt_key(
     State(app): State<App>,
     caller: Caller,
@@ -267,21 +254,15 @@ pub(super) async fn adopt_key(
 
 /// Move a key to another state
 #[utoipa::path(post, path = "/v1/keys/{key}/steps", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Step,
-    responses(
-    (status = 201, description = "The key in its new state", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = KeyStep,
+    responses((status = 201, description = "The key in its new state", body = KeyView)),
+)]
 pub(super) async fn step_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(step, request): Body<Step>,
+    Body(step, request): Body<KeyStep>,
 ) -> Result<Response, Problem> {
     let seen = visible(&app, &caller, &name).await?;
     let write = Write::new(&app, &caller, &key, request);

@@ -10,7 +10,7 @@ use crate::callers::Caller;
 use crate::custody::PublicKey;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::keys::{InDevice, Orphan, Reason};
 use crate::ledger::Gate;
@@ -62,7 +62,7 @@ impl From<Orphan> for OrphanView {
 /// Why a key is recovered.
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Recovery {
+pub(super) struct KeyRecovery {
     /// For the record: 1 to 500 characters.
     #[schema(value_type = String, example = "the host lost power")]
     reason: Reason,
@@ -72,10 +72,9 @@ pub(super) struct Recovery {
 ///
 /// On record by their id, without a public half: the process that had them made died, or the device did
 /// not answer. Each device is asked what it holds, which may take long.
-#[utoipa::path(get, path = "/v1/orphans", tag = "keys", responses(
-    (status = 200, description = "The orphans that you may see", body = Vec<OrphanView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/orphans", tag = "keys",
+    responses((status = 200, description = "The orphans that you may see", body = Vec<OrphanView>)),
+)]
 pub(super) async fn list_orphans(
     State(app): State<App>,
     caller: Caller,
@@ -95,21 +94,15 @@ pub(super) async fn list_orphans(
 /// Puts on record what a device made for a process that then died. It signs nothing before it is
 /// activated.
 #[utoipa::path(post, path = "/v1/keys/{key}/recover", tag = "keys",
-    params(
-        ("key" = String, Path, description = "The key's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each key; the same to repeat a request"),
-    ),
-    request_body = Recovery,
-    responses(
-    (status = 201, description = "The key, in pre-activation", body = KeyView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = KeyRecovery,
+    responses((status = 201, description = "The key, in pre-activation", body = KeyView)),
+)]
 pub(super) async fn recover_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(recovery, request): Body<Recovery>,
+    Body(recovery, request): Body<KeyRecovery>,
 ) -> Result<Response, Problem> {
     app.policy
         .decide(&caller, Action::CreateKey, &Resource::service())?;

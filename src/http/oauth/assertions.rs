@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
 use crate::http::caller::{Deadline, Optional};
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::signed;
 use crate::oauth::assertion::{self, IssuedAssertion};
 use crate::signing::Asked;
@@ -22,18 +22,9 @@ pub(super) struct AssertionRequest {}
 /// Issue a client assertion
 ///
 /// Good for one delivery to the token endpoint: ask for another one for each attempt, a retry too.
-#[utoipa::path(
-    post, path = "/v1/clients/{client}/assertions", tag = "assertions",
-    params(
-        ("client" = String, Path, description = "The client's name"),
-        ("Idempotency-Key" = Option<String>, Header, description = "To get the same answer again after it was lost"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-    ),
+#[utoipa::path(post, path = "/v1/clients/{client}/assertions", tag = "assertions",
     request_body = AssertionRequest,
-    responses(
-        (status = 200, description = "The assertion", body = IssuedAssertion<'_>),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The assertion", body = IssuedAssertion<'_>)),
 )]
 pub(super) async fn issue_assertion(
     State(app): State<App>,

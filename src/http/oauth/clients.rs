@@ -10,7 +10,7 @@ use crate::callers::Caller;
 use crate::custody::PublicKey;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::ClientId;
 use crate::keys::KeyState;
@@ -60,10 +60,9 @@ impl From<&Client> for ClientView {
 }
 
 /// List clients
-#[utoipa::path(get, path = "/v1/clients", tag = "clients", responses(
-    (status = 200, description = "The clients that you may see", body = Vec<ClientView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/clients", tag = "clients",
+    responses((status = 200, description = "The clients that you may see", body = Vec<ClientView>)),
+)]
 pub(super) async fn list_clients(
     State(app): State<App>,
     caller: Caller,
@@ -81,11 +80,8 @@ pub(super) async fn list_clients(
 
 /// Show a client
 #[utoipa::path(get, path = "/v1/clients/{client}", tag = "clients",
-    params(("client" = String, Path, description = "The client's name")),
-    responses(
-    (status = 200, description = "The client", body = ClientView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The client", body = ClientView)),
+)]
 pub(super) async fn show_client(
     State(app): State<App>,
     caller: Caller,
@@ -112,12 +108,9 @@ pub(in crate::http) async fn visible(
 ///
 /// Puts a client id of an environment's authorization server together with a key.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each client; the same to repeat a request")),
     request_body = NewClient,
-    responses(
-    (status = 201, description = "The client", body = ClientView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The client", body = ClientView)),
+)]
 pub(super) async fn create_client(
     State(app): State<App>,
     caller: Caller,

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::name::Name;
 use crate::oauth::environment::{AssertionAud, Environment, Kid, TokenRequest};
 use crate::oauth::scopes::{Table, documented_name};
@@ -65,10 +65,9 @@ impl EnvironmentView {
 /// List environments
 ///
 /// Those of the Exchange API that the service is configured for. A client is of one of them.
-#[utoipa::path(get, path = "/v1/environments", tag = "exchange", responses(
-    (status = 200, description = "The environments", body = Vec<EnvironmentView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/environments", tag = "exchange",
+    responses((status = 200, description = "The environments", body = Vec<EnvironmentView>)),
+)]
 pub(super) async fn list_environments(
     State(app): State<App>,
     _: Caller,

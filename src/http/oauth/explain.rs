@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
 use crate::http::body::Body;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::signatures::visible;
 use crate::id::IntentId;
 use crate::keys::{Key, KeyState, Purpose};
@@ -127,10 +127,8 @@ struct AssertionRecord {
 /// a client assertion, from its claims and what is on record. What is not certain is not said.
 #[utoipa::path(post, path = "/v1/exchange/explain", tag = "exchange",
     request_body = RefusalQuestion,
-    responses(
-    (status = 200, description = "What is wrong", body = RefusalExplained),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "What is wrong", body = RefusalExplained)),
+)]
 pub(super) async fn explain_refusal(
     State(app): State<App>,
     caller: Caller,

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::custody::PublicKey;
 use crate::http::body::Named;
 use crate::http::caller::{Perhaps, missing};
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::policy::Action;
 
 /// `[http] public_jwks`
@@ -27,11 +27,8 @@ pub(super) struct KeySet {
 ///
 /// The public keys that may prove the client at its authorization server.
 #[utoipa::path(get, path = "/v1/clients/{client}/jwks.json", tag = "clients",
-    params(("client" = String, Path, description = "The client's name")),
-    responses(
-    (status = 200, description = "The key set", body = KeySet),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The key set", body = KeySet)),
+)]
 pub(super) async fn show_jwks(
     State(app): State<App>,
     Extension(PublicJwks(public)): Extension<PublicJwks>,

@@ -10,7 +10,7 @@ use super::clients::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Asked, Body, Named};
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::name::Name;
 use crate::oauth::environment::Environment;
 use crate::oauth::scopes::{
@@ -67,10 +67,9 @@ impl EndpointView {
 /// List scopes
 ///
 /// As the Exchange API documents them.
-#[utoipa::path(get, path = "/v1/exchange/scopes", tag = "exchange", responses(
-    (status = 200, description = "The scopes", body = Vec<Scope>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/exchange/scopes", tag = "exchange",
+    responses((status = 200, description = "The scopes", body = Vec<Scope>)),
+)]
 pub(super) async fn list_scopes(_: Caller) -> Json<&'static [Scope]> {
     Json(&Table::exchange().scopes)
 }
@@ -93,10 +92,10 @@ pub(super) struct Search {
 ///
 /// Says which scope a call of the Exchange API needs, as it is documented. A call that is not
 /// documented is refused with those that are near it.
-#[utoipa::path(get, path = "/v1/exchange/endpoints", tag = "exchange", params(Search), responses(
-    (status = 200, description = "The endpoints", body = Vec<EndpointView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/exchange/endpoints", tag = "exchange",
+    params(Search),
+    responses((status = 200, description = "The endpoints", body = Vec<EndpointView>)),
+)]
 pub(super) async fn find_endpoints(
     State(app): State<App>,
     _: Caller,
@@ -173,10 +172,8 @@ struct Missing {
 /// calls that you want. Its signature is **not** checked.
 #[utoipa::path(post, path = "/v1/exchange/token-scopes", tag = "exchange",
     request_body = TokenQuestion,
-    responses(
-    (status = 200, description = "What it says", body = TokenScopes),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "What it says", body = TokenScopes)),
+)]
 pub(super) async fn read_token_scopes(
     State(app): State<App>,
     _: Caller,
@@ -287,11 +284,8 @@ pub(super) struct ClientScopes {
 /// What its tokens may do: what the application was granted, as its last tokens told, and what the
 /// policy permits you of that.
 #[utoipa::path(get, path = "/v1/clients/{client}/scopes", tag = "clients",
-    params(("client" = String, Path, description = "The client's name")),
-    responses(
-    (status = 200, description = "The scopes", body = ClientScopes),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The scopes", body = ClientScopes)),
+)]
 pub(super) async fn show_client_scopes(
     State(app): State<App>,
     caller: Caller,

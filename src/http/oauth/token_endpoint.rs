@@ -77,8 +77,7 @@ pub(super) struct OAuthError<'a> {
 /// The client credentials grant (RFC 6749), form-encoded or JSON. Authenticate with your own token, as
 /// Bearer or as the password of Basic authentication. Errors have the form of RFC 6749, section 5.2;
 /// `error_uri` leads to the problem.
-#[utoipa::path(
-    post, path = "/oauth/token", tag = "tokens",
+#[utoipa::path(post, path = "/oauth/token", tag = "tokens",
     request_body(content(
         (OAuthTokenRequest = "application/x-www-form-urlencoded"),
         (OAuthTokenRequest = "application/json"),

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Deadline;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::{json, uncached};
 use crate::id::IntentId;
 use crate::name::Name;
@@ -21,7 +21,7 @@ use crate::policy::Action;
 /// What a token is wanted for.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenRequest {
+pub(super) struct AccessTokenRequest {
     /// Scopes, with one space between them. Without it: all that you may have and the application is
     /// granted.
     #[serde(default)]
@@ -71,24 +71,16 @@ pub(super) struct InvalidatedView {
 ///
 /// Exchanges an assertion at the environment's authorization server, or answers with a token that is
 /// remembered. `expires_in` is what is left of it. Ask whenever you need one, rather than keep it.
-#[utoipa::path(
-    post, path = "/v1/clients/{client}/tokens", tag = "tokens",
-    params(
-        ("client" = String, Path, description = "The client's name"),
-        ("Chancery-Deadline-Ms" = Option<u32>, Header, description = "How long you wait"),
-    ),
-    request_body = TokenRequest,
-    responses(
-        (status = 200, description = "The token", body = TokenView<'_>),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+#[utoipa::path(post, path = "/v1/clients/{client}/tokens", tag = "tokens",
+    request_body = AccessTokenRequest,
+    responses((status = 200, description = "The token", body = TokenView<'_>)),
 )]
 pub(super) async fn get_token(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
     Deadline(deadline): Deadline,
-    Body(TokenRequest { scope, refresh }, request): Body<TokenRequest>,
+    Body(AccessTokenRequest { scope, refresh }, request): Body<AccessTokenRequest>,
 ) -> Result<Response, Problem> {
     let client = visible(&app, &caller, &name).await?;
     let scopes: Option<ScopeSet> = scope
@@ -111,16 +103,8 @@ pub(super) async fn get_token(
 /// After a 401 of the API: the token counts no more, on any replica, and whoever asks next gets another
 /// one. Repeat your call once with that, if it is safe to repeat; if it is refused too, the token is not
 /// the cause. A token that was replaced meanwhile changes nothing.
-#[utoipa::path(
-    post, path = "/v1/clients/{client}/tokens/{id}/invalidate", tag = "tokens",
-    params(
-        ("client" = String, Path, description = "The client's name"),
-        ("id" = String, Path, description = "The token's id"),
-    ),
-    responses(
-        (status = 200, description = "It counts no more", body = InvalidatedView),
-        (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-    ),
+#[utoipa::path(post, path = "/v1/clients/{client}/tokens/{token}/invalidate", tag = "tokens",
+    responses((status = 200, description = "It counts no more", body = InvalidatedView)),
 )]
 pub(super) async fn invalidate_token(
     State(app): State<App>,

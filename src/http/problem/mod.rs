@@ -50,6 +50,7 @@ impl Replaced {
 
 /// The document (RFC 9457, section 3).
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
 pub struct Document<'a> {
     /// A reference to the kind's description, relative to the service.
     #[serde(rename = "type")]

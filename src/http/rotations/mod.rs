@@ -17,7 +17,7 @@ use crate::custody::{Algorithm, PublicKey};
 use crate::http::body::{Asked, Body};
 use crate::http::caller::Required;
 use crate::http::oauth::clients;
-use crate::http::problem::{self, Document, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::{ClientId, KeyId, ProbeId, RotationId, WalletId};
 use crate::keys::{Key, KeyState, Reason};
@@ -94,7 +94,7 @@ pub(super) struct Plain {}
 /// Why.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Because {
+pub(super) struct RotationReason {
     /// For the record: 1 to 500 characters.
     #[schema(value_type = String)]
     pub(super) reason: Reason,
@@ -121,7 +121,7 @@ pub(super) struct Wanted {
 
 /// Where a rotation is after a step.
 #[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Moved {
+pub(super) struct RotationPosition {
     #[schema(value_type = String)]
     id: RotationId,
     state: rotations::State,
@@ -129,7 +129,7 @@ pub(super) struct Moved {
     seq: i32,
 }
 
-impl From<&Rotation> for Moved {
+impl From<&Rotation> for RotationPosition {
     fn from(rotation: &Rotation) -> Self {
         Self {
             id: rotation.id,
@@ -247,7 +247,7 @@ pub(super) struct AlarmView {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 pub(super) struct Probed {
     probe: ProbeView,
-    rotation: Moved,
+    rotation: RotationPosition,
 }
 
 /// A rotation.
@@ -405,10 +405,10 @@ async fn views(app: &App, found: Vec<(Rotation, Subject)>) -> Result<Vec<Rotatio
 /// List rotations
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/rotations", tag = "rotations", params(Wanted), responses(
-    (status = 200, description = "The rotations that you may see", body = Vec<RotationView>),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+#[utoipa::path(get, path = "/v1/rotations", tag = "rotations",
+    params(Wanted),
+    responses((status = 200, description = "The rotations that you may see", body = Vec<RotationView>)),
+)]
 pub(super) async fn list_rotations(
     State(app): State<App>,
     caller: Caller,
@@ -441,11 +441,8 @@ pub(super) async fn list_rotations(
 ///
 /// Where it stands, what is next, who waits for whom, and every step with its evidence.
 #[utoipa::path(get, path = "/v1/rotations/{rotation}", tag = "rotations",
-    params(("rotation" = String, Path, description = "The rotation's id")),
-    responses(
-    (status = 200, description = "The rotation", body = WholeView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "The rotation", body = WholeView)),
+)]
 pub(super) async fn show_rotation(
     State(app): State<App>,
     caller: Caller,
@@ -466,12 +463,9 @@ pub(super) async fn show_rotation(
 ///
 /// One at a time for a client. In an emergency the old key is taken out of service at once.
 #[utoipa::path(post, path = "/v1/rotations", tag = "rotations",
-    params(("Idempotency-Key" = String, Header, description = "Fresh for each rotation; the same to repeat a request")),
     request_body = NewRotation,
-    responses(
-    (status = 201, description = "The rotation", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The rotation", body = RotationPosition)),
+)]
 pub(super) async fn open_rotation(
     State(app): State<App>,
     caller: Caller,
@@ -505,7 +499,7 @@ pub(super) async fn open_rotation(
             let opened = rotations
                 .open_client(&client, wanted.clone(), caller.id, batch)
                 .await?;
-            Ok(Moved::from(&opened))
+            Ok(RotationPosition::from(&opened))
         })
         .await
 }
@@ -514,15 +508,9 @@ pub(super) async fn open_rotation(
 ///
 /// Repeated after a lost answer or a crash it goes on where that was; a rotation has one new key.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/generate", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = Plain,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn generate_key(
     State(app): State<App>,
     caller: Caller,
@@ -543,7 +531,7 @@ pub(super) async fn generate_key(
             .conclude(Gate::Shared, async |batch| {
                 let rotations = &app.rotations;
                 let moved = rotations.generated(id, &made, caller.id, batch).await?;
-                Ok(Moved::from(&moved))
+                Ok(RotationPosition::from(&moved))
             })
             .await
     })
@@ -555,15 +543,9 @@ pub(super) async fn generate_key(
 /// Exchanges an assertion of the key for a token, which is dropped, to see whether the counterparty
 /// takes the key. Once in ten seconds for a key.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/probes", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each probe; the same to repeat a request"),
-    ),
     request_body = ProbeRequest,
-    responses(
-    (status = 201, description = "What it showed", body = Probed),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "What it showed", body = Probed)),
+)]
 pub(super) async fn probe_key(
     State(app): State<App>,
     caller: Caller,
@@ -586,7 +568,7 @@ pub(super) async fn probe_key(
                 let (probe, moved) = rotations.probed(id, probe, &seen, caller.id, batch).await?;
                 Ok(Probed {
                     probe: probe.into(),
-                    rotation: Moved::from(&moved),
+                    rotation: RotationPosition::from(&moved),
                 })
             })
             .await

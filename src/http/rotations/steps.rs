@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{Because, Identified, Moved, Plain, movable};
+use super::{Identified, Plain, RotationPosition, RotationReason, movable};
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
 use crate::http::body::Body;
 use crate::http::caller::Required;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::RotationId;
 use crate::ledger::Gate;
@@ -21,15 +21,9 @@ use crate::rotations::{Rotation, RotationError};
 ///
 /// The fingerprint that they quote is compared with the new key's.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/confirm", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = Confirmation,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn confirm_registration(
     State(app): State<App>,
     caller: Caller,
@@ -51,7 +45,7 @@ pub(super) async fn confirm_registration(
             let moved = rotations
                 .confirm(id, confirmation.clone(), caller.id, batch)
                 .await?;
-            Ok(Moved::from(&moved))
+            Ok(RotationPosition::from(&moved))
         })
         .await
 }
@@ -60,15 +54,9 @@ pub(super) async fn confirm_registration(
 ///
 /// To the counterparty, to be registered for the existing client.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/submit", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = Submission,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn submit_key(
     State(app): State<App>,
     caller: Caller,
@@ -88,21 +76,15 @@ pub(super) async fn submit_key(
 ///
 /// In the place of the old one, on every replica, from the answer on.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/switch", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = RotationReason,
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn switch_key(
     State(app): State<App>,
     caller: Caller,
     Identified(id): Identified,
     Required(key): Required,
-    Body(said, request): Body<Because>,
+    Body(said, request): Body<RotationReason>,
 ) -> Result<Response, Problem> {
     let step = async |batch: &mut Batch| {
         let all = &app.rotations;
@@ -116,15 +98,9 @@ pub(super) async fn switch_key(
 ///
 /// Of the old key; of the new one after a rotation was given up. Name both keys in the request.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/ask-removal", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = RemovalRequest,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn ask_removal(
     State(app): State<App>,
     caller: Caller,
@@ -144,15 +120,9 @@ pub(super) async fn ask_removal(
 ///
 /// By probes: the key that goes is refused, and after that the one that stays works.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/prove-removal", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = Plain,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn prove_removal(
     State(app): State<App>,
     caller: Caller,
@@ -172,21 +142,15 @@ pub(super) async fn prove_removal(
 ///
 /// The old key is deactivated.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/close", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = RotationReason,
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn close_rotation(
     State(app): State<App>,
     caller: Caller,
     Identified(id): Identified,
     Required(key): Required,
-    Body(said, request): Body<Because>,
+    Body(said, request): Body<RotationReason>,
 ) -> Result<Response, Problem> {
     let step = async |batch: &mut Batch| {
         let all = &app.rotations;
@@ -200,21 +164,15 @@ pub(super) async fn close_rotation(
 ///
 /// Before the switch. A key that was submitted has to be removed by the counterparty all the same.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/abandon", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = RotationReason,
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn abandon_rotation(
     State(app): State<App>,
     caller: Caller,
     Identified(id): Identified,
     Required(key): Required,
-    Body(said, request): Body<Because>,
+    Body(said, request): Body<RotationReason>,
 ) -> Result<Response, Problem> {
     let step = async |batch: &mut Batch| {
         let all = &app.rotations;
@@ -228,21 +186,15 @@ pub(super) async fn abandon_rotation(
 ///
 /// After the switch, while a probe shows that the counterparty still takes the old key.
 #[utoipa::path(post, path = "/v1/rotations/{rotation}/roll-back", tag = "rotations",
-    params(
-        ("rotation" = String, Path, description = "The rotation's id"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
-    request_body = Because,
-    responses(
-    (status = 201, description = "Where the rotation is", body = Moved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    request_body = RotationReason,
+    responses((status = 201, description = "Where the rotation is", body = RotationPosition)),
+)]
 pub(super) async fn roll_back(
     State(app): State<App>,
     caller: Caller,
     Identified(id): Identified,
     Required(key): Required,
-    Body(said, request): Body<Because>,
+    Body(said, request): Body<RotationReason>,
 ) -> Result<Response, Problem> {
     let step = async |batch: &mut Batch| {
         let all = &app.rotations;
@@ -262,6 +214,8 @@ async fn take(
 ) -> Result<Response, Problem> {
     movable(write.app, write.caller, id).await?;
     write
-        .run(gate, async |batch| Ok(Moved::from(&step(batch).await?)))
+        .run(gate, async |batch| {
+            Ok(RotationPosition::from(&step(batch).await?))
+        })
         .await
 }

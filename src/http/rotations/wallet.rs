@@ -16,7 +16,7 @@ use crate::clob::api_keys::Wish;
 use crate::clob::wallets::Wallet;
 use crate::credentials::CredentialNonce;
 use crate::http::clob::wallets::visible;
-use crate::http::problem::{Document, Problem};
+use crate::http::problem::Problem;
 use crate::id::{CallerId, RotationId};
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
@@ -216,11 +216,8 @@ async fn view(
 ///
 /// The latest one: where it stands, what is next, who waits for whom, and each step with its evidence.
 #[utoipa::path(get, path = "/v1/wallets/{wallet}/rotation", tag = "rotations",
-    params(("wallet" = String, Path, description = "The wallet that is replaced")),
-    responses(
-    (status = 200, description = "Where it stands", body = WalletRotationView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 200, description = "Where it stands", body = WalletRotationView)),
+)]
 pub(super) async fn show_wallet_rotation(
     State(app): State<App>,
     caller: Caller,
@@ -261,15 +258,9 @@ impl From<Rotation> for WalletMoved {
 /// A new key is a new wallet: it is made, profiled and given an API key; then it takes the orders, and
 /// the old one is drained and closed.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/rotation", tag = "rotations",
-    params(
-        ("wallet" = String, Path, description = "The wallet that is to be replaced"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each rotation; the same to repeat a request"),
-    ),
     request_body = Opening,
-    responses(
-    (status = 201, description = "The rotation", body = WalletMoved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "The rotation", body = WalletMoved)),
+)]
 pub(super) async fn open_wallet_rotation(
     State(app): State<App>,
     caller: Caller,
@@ -294,15 +285,9 @@ pub(super) async fn open_wallet_rotation(
 /// Each step can be repeated after a crash: what the device or the CLOB did already is found, and not
 /// done twice.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/rotation/steps", tag = "rotations",
-    params(
-        ("wallet" = String, Path, description = "The wallet that is replaced"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each step; the same to repeat a request"),
-    ),
     request_body = WalletStep,
-    responses(
-    (status = 201, description = "Where it is now", body = WalletMoved),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "Where it is now", body = WalletMoved)),
+)]
 pub(super) async fn step_wallet_rotation(
     State(app): State<App>,
     caller: Caller,
@@ -479,15 +464,9 @@ pub(super) struct DrainView {
 /// Cancels all orders of its address at the CLOB and sees that none is listed, twice; or takes your word
 /// for it. For a key that signs no orders any more, whether it is being replaced or stopped.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/drain", tag = "wallets",
-    params(
-        ("wallet" = String, Path, description = "The wallet's name"),
-        ("Idempotency-Key" = String, Header, description = "Fresh for each request; the same to repeat one"),
-    ),
     request_body = DrainRequest,
-    responses(
-    (status = 201, description = "What was seen", body = DrainView),
-    (status = "default", description = "A problem", body = Document<'_>, content_type = "application/problem+json"),
-))]
+    responses((status = 201, description = "What was seen", body = DrainView)),
+)]
 pub(super) async fn drain_wallet(
     State(app): State<App>,
     caller: Caller,

@@ -35,8 +35,7 @@ const PATH: &str = "/rpc";
 /// `eth_chainId`, `net_version`, and `eth_signTypedData_v4` (also as `eth_signTypedData` and
 /// `eth_signTypedData_v3`) for CLOB orders and logins. Errors carry the problem document in `data`.
 /// The token may also be the password of Basic authentication.
-#[utoipa::path(
-    post, path = "/rpc", tag = "rpc",
+#[utoipa::path(post, path = "/rpc", tag = "rpc",
     request_body(content = Object, description = "A call, or a list of calls"),
     responses(
         (status = 200, description = "Its answer, or a list of answers", body = Object),

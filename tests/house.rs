@@ -11,6 +11,25 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+/// Members of a folder that name each other in a circle, until somebody unties them.
+const CIRCLES: [(&str, &[&str]); 9] = [
+    ("attestation", &["records", "rounds"]),
+    ("cli", &["import", "keys"]),
+    ("clob", &["order", "terms"]),
+    ("clob/api_keys", &["records", "search"]),
+    (
+        "custody/pkcs11",
+        &["object", "pin", "public", "token", "worker", "workers"],
+    ),
+    ("oauth", &["assertion", "clients"]),
+    ("oauth/broker", &["granted", "records"]),
+    ("rotations", &["probe", "records"]),
+    (
+        "signing",
+        &["batch", "group", "records", "signatures", "writer"],
+    ),
+];
+
 /// Where `sqlx` stands besides `ledger.rs` and `records.rs`.
 const SQLX: [(&str, &str); 2] = [
     ("id.rs", "identifiers are bound to queries as they are"),
@@ -143,6 +162,68 @@ fn a_module_imports_only_what_stands_below_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_folder_has_no_circle_among_its_members() {
+    let all = sources();
+    let modules: BTreeSet<Vec<String>> = all.iter().map(|(file, _)| module(file)).collect();
+    // By folder: which member names which other one. A folder and its own files may name each other.
+    let mut named: BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (file, text) in &all {
+        let from = module(file);
+        for to in paths(&from, text, &modules) {
+            let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+            if let (Some(one), Some(other)) = (from.get(shared), to.get(shared)) {
+                let members = named.entry(from[..shared].to_vec()).or_default();
+                let others = members.entry(one.clone()).or_default();
+                others.insert(other.clone());
+            }
+        }
+    }
+    let mut circles = Vec::new();
+    for (folder, members) in &named {
+        for one in members.keys() {
+            let there = reached(members, one);
+            let back = |other: &&String| reached(members, other).contains(one);
+            let circle: Vec<String> = there.iter().filter(back).cloned().collect();
+            if !circle.is_empty() {
+                circles.push((folder.join("/"), circle));
+            }
+        }
+    }
+    circles.sort();
+    circles.dedup();
+    let owned = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let known = CIRCLES.map(|(folder, all)| (folder.to_owned(), owned(all)));
+    assert_eq!(circles, known);
+}
+
+#[test]
+fn a_name_in_the_document_stands_for_one_type() {
+    let mut types: BTreeMap<String, String> = BTreeMap::new();
+    let mut found = 0;
+    for (file, text) in sources() {
+        for (at, _) in text.match_indices("ToSchema") {
+            let derives = text[..at].rfind("#[derive(");
+            let Some(derive) = derives.filter(|start| !text[*start..at].contains(")]")) else {
+                continue;
+            };
+            let rest = &text[derive..];
+            let words = ["struct ", "enum "].map(|word| rest.find(word).map(|it| it + word.len()));
+            let name_at = words.into_iter().flatten().min().unwrap();
+            let word = |text: &str| {
+                let end = text.find(|c: char| !c.is_ascii_alphanumeric());
+                text[..end.unwrap_or(text.len())].to_owned()
+            };
+            let said = rest[..name_at].split_once("schema(as = ");
+            let name = word(said.map_or(&rest[name_at..], |(_, name)| name));
+            found += 1;
+            let earlier = types.insert(name.clone(), file.clone());
+            assert!(earlier.is_none(), "{name}: {earlier:?} and {file}");
+        }
+    }
+    assert!(found > 100, "{found}");
 }
 
 #[test]
@@ -284,6 +365,110 @@ fn migrations() -> BTreeMap<String, String> {
             (name, std::fs::read_to_string(&path).unwrap())
         })
         .collect()
+}
+
+/// A source's path as a module's: `clob/order/mod.rs` is `clob::order`.
+fn module(file: &str) -> Vec<String> {
+    let parts = file.trim_end_matches(".rs").split('/');
+    let mut parts: Vec<_> = parts.map(str::to_owned).collect();
+    parts.pop_if(|last| last == "mod");
+    parts
+}
+
+/// What is reached from one, by one name or more.
+fn reached(named: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(one) = next.pop() {
+        for other in named.get(one).into_iter().flatten() {
+            if seen.insert(other.clone()) {
+                next.push(other);
+            }
+        }
+    }
+    seen
+}
+
+/// The modules that a source names by `crate::`, `super::`, `self::` or a child's name in a `use`.
+fn paths(from: &[String], text: &str, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
+    let code = |line: &&str| !line.trim_start().starts_with("//");
+    let text: String = text
+        .lines()
+        .filter(code)
+        .flat_map(|it| [it, "\n"])
+        .collect();
+    let mut named = Vec::new();
+    for (at, _) in text.match_indices("use ") {
+        if text[..at].ends_with([' ', '\n']) || at == 0 {
+            let tree = text[at + 4..].split(';').next().unwrap_or_default();
+            branches("", tree, &mut named);
+        }
+    }
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in text.match_indices(start) {
+            if !text[..at].ends_with([':', '$']) {
+                let rest = &text[at..];
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+                named.push(rest[..end.unwrap_or(rest.len())].to_owned());
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for path in named {
+        let mut at = from.to_vec();
+        let mut parts = path.split("::").map(str::trim).peekable();
+        match parts.peek() {
+            Some(&"crate") => at.clear(),
+            Some(&"self" | &"super") => {}
+            Some(child) if modules.contains(&[from, &[(*child).to_owned()]].concat()) => {}
+            _ => continue,
+        }
+        for part in parts {
+            match part {
+                "crate" | "self" => {}
+                "super" => drop(at.pop()),
+                _ => {
+                    at.push(part.to_owned());
+                    if !modules.contains(&at) {
+                        at.pop();
+                        break;
+                    }
+                }
+            }
+        }
+        if at != from {
+            found.insert(at);
+        }
+    }
+    found
+}
+
+/// A `use` with braces as paths without.
+fn branches(before: &str, tree: &str, found: &mut Vec<String>) {
+    let mut depth = 0;
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for (at, c) in tree.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&tree[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&tree[start..]);
+    for part in parts.into_iter().map(str::trim) {
+        match part.split_once('{') {
+            Some((path, rest)) => {
+                let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+                branches(&format!("{before}{path}"), inner, found);
+            }
+            None => found.push(format!("{before}{part}")),
+        }
+    }
 }
 
 /// The modules of this crate that a source names: `crate::a::…`, `use crate::{a, b::…}`.

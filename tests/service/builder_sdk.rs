@@ -28,19 +28,7 @@ pub(crate) fn javascript(asked: &Value) -> Option<Vec<Value>> {
 pub(crate) fn python(asked: &Value) -> Option<Vec<Value>> {
     let wanted = source("requirements.txt");
     let dir = installed("builder-sdk-pypi", &wanted, |dir| {
-        let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(["--root-user-action", "ignore", "--target"])
-        .arg(dir.join("packages"))
-        .arg("-r")
-        .arg(source("requirements.txt"));
-        pip
+        python_packages(dir, &wanted)
     })?;
     let mut python = Command::new("python3");
     python
@@ -50,8 +38,28 @@ pub(crate) fn python(asked: &Value) -> Option<Vec<Value>> {
     Some(run(python, asked))
 }
 
+/// Installs Python packages into `packages`.
+pub(crate) fn python_packages(dir: &Path, wanted: &Path) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet"])
+        .args([
+            "--disable-pip-version-check",
+            "--root-user-action",
+            "ignore",
+        ])
+        .arg("--target")
+        .arg(dir.join("packages"))
+        .arg("-r")
+        .arg(wanted);
+    pip
+}
+
 /// Installs beside the build, once for all tests and runs. `None`: it cannot, and that was said.
-fn installed(name: &str, wanted: &Path, prepare: impl FnOnce(&Path) -> Command) -> Option<PathBuf> {
+pub(crate) fn installed(
+    name: &str,
+    wanted: &Path,
+    prepare: impl FnOnce(&Path) -> Command,
+) -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&dir).unwrap();
     let lock = std::fs::File::create(dir.join("lock")).unwrap();
@@ -73,7 +81,7 @@ fn installed(name: &str, wanted: &Path, prepare: impl FnOnce(&Path) -> Command) 
     None
 }
 
-fn run(mut program: Command, asked: &Value) -> Vec<Value> {
+pub(crate) fn run(mut program: Command, asked: &Value) -> Vec<Value> {
     let output = program.arg(asked.to_string()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -38,6 +38,7 @@ mod limits;
 mod market_orders;
 mod metadata;
 mod oauth_server;
+mod openapi_client;
 mod orphans;
 mod outages;
 mod pins;

@@ -1,0 +1,81 @@
+//! What goes wrong with Postgres.
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+/// What went wrong with Postgres, as far as callers can act on it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LedgerError {
+    /// Not reachable, not answering, or answering with an error of its own. Nothing was committed.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The server cut a statement short: a lock that did not come, a deadlock. Nothing was committed.
+    #[error("the database gave up: {0}")]
+    Aborted(String),
+    /// A named constraint said no. Nothing was committed.
+    #[error("the database refused: {0}")]
+    Violation(String),
+    /// The commit was sent and its answer was lost, and could not be found out in time.
+    #[error("whether the transaction was committed is not known yet")]
+    OutcomeUnknown,
+    /// The schema is not the one this program knows.
+    #[error("{0}")]
+    Schema(String),
+    /// A row does not hold what the code that wrote it puts there.
+    #[error("a row of {0} cannot be read: {1}")]
+    Corrupt(&'static str, String),
+}
+
+impl LedgerError {
+    /// The same for another who waited for it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::OutcomeUnknown => Self::OutcomeUnknown,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+
+    /// The named constraint that was violated, if that is what happened.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Violation(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(from_server) if !terminated(&error) => {
+                match from_server.constraint() {
+                    Some(constraint) => Self::Violation(constraint.to_owned()),
+                    None => Self::Aborted(error.to_string()),
+                }
+            }
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    error.code().map(std::borrow::Cow::into_owned)
+}
+
+/// Class 57P: the server is going away, perhaps after it has committed.
+fn terminated(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with("57P"))
+}
+
+/// Whether the server said no to a commit and lives on. One that goes down with its words may have
+/// committed first.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    let severity = error
+        .try_downcast_ref::<PgDatabaseError>()
+        .map(PgDatabaseError::severity);
+    severity == Some(PgSeverity::Error)
+}

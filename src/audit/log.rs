@@ -73,8 +73,10 @@ impl Log {
         let tx = match state.session.take() {
             // An idle connection may have died since; beginning anew harms nothing.
             Some(session) => match Tx::begin(session, gate).await {
-                Ok(tx) => tx,
-                Err(_) => Tx::begin(self.0.ledger.session().await?, gate).await?,
+                Err(LedgerError::Unavailable(_)) => {
+                    Tx::begin(self.0.ledger.session().await?, gate).await?
+                }
+                begun => begun?,
             },
             None => Tx::begin(self.0.ledger.session().await?, gate).await?,
         };

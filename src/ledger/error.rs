@@ -47,7 +47,7 @@ impl LedgerError {
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(from_server) if !terminated(&error) => {
+            sqlx::Error::Database(from_server) if is_refusal(&error) => {
                 match from_server.constraint() {
                     Some(constraint) => Self::Violation(constraint.to_owned()),
                     None => Self::Aborted(error.to_string()),
@@ -63,13 +63,8 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     error.code().map(std::borrow::Cow::into_owned)
 }
 
-/// Class 57P: the server is going away, perhaps after it has committed.
-fn terminated(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| code.starts_with("57P"))
-}
-
-/// Whether the server said no to a commit and lives on. One that goes down with its words may have
-/// committed first.
+/// Whether the server said no and goes on. One that ends the session with its words, or goes down with
+/// them, may have committed first.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;

@@ -4,6 +4,7 @@
 //! server rolls back: no path leaves a half-open transaction behind.
 
 mod error;
+mod gate;
 mod schema;
 mod tx;
 mod warnings;
@@ -18,13 +19,18 @@ use sqlx::{ConnectOptions, Row};
 
 use crate::clock::Clock;
 pub use error::LedgerError;
+pub use gate::Gate;
 pub(crate) use tx::NotCommitted;
-pub use tx::{Gate, Tx};
+pub use tx::Tx;
 pub(crate) use xid::Xid;
 
 /// How long the signing path waits for a connection, or for an answer on one, before it takes it for
 /// dead. Longer than the wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the server waits for the next word of a transaction before it ends it, in milliseconds.
+/// Longer than the signing path waits for the server: then both have given it up.
+const SILENCE_MS: &str = "5000";
 
 /// `[ledger]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -78,7 +84,7 @@ impl Ledger {
             .options([
                 ("synchronous_commit", "on"),
                 ("lock_timeout", &lock_timeout),
-                ("idle_in_transaction_session_timeout", "30000"),
+                ("idle_in_transaction_session_timeout", SILENCE_MS),
             ])
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
         let pool = PgPoolOptions::new()

@@ -1,23 +1,10 @@
-//! Transactions, and the gate that they pass.
+//! Transactions.
 
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row};
 
 use super::error::is_refusal;
-use super::{LedgerError, PATIENCE, Xid, in_time, warnings};
-
-/// The advisory lock behind which signatures are released (shared) and rights are taken away
-/// (exclusive), so that "from now on nothing more" is true when it is acknowledged.
-const GATE: i64 = 0x6368_616e_6365_7279;
-
-/// Who else may be at the gate during a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// Any number of groups that sign and release.
-    Shared,
-    /// Nobody: this transaction takes a right away.
-    Exclusive,
-}
+use super::{Gate, LedgerError, PATIENCE, Xid, gate, warnings};
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
 pub struct Tx {
@@ -35,23 +22,9 @@ pub(crate) enum NotCommitted {
 }
 
 impl Tx {
-    /// Begins, passes the gate and learns its number, in one round trip.
+    /// Begins, and passes the gate.
     pub(crate) async fn begin(mut session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
-        let lock = match gate {
-            Gate::Shared => "pg_advisory_xact_lock_shared",
-            Gate::Exclusive => "pg_advisory_xact_lock",
-        };
-        let begin =
-            format!("begin; select {lock}({GATE}); select pg_current_xact_id()::text as xid");
-        let number = async {
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_all(&mut session);
-            let rows = rows.await?;
-            let last = rows
-                .last()
-                .ok_or_else(|| LedgerError::Unavailable("no transaction id".into()))?;
-            Ok(Xid(last.try_get("xid")?))
-        };
-        let xid = in_time(number).await?;
+        let xid = gate::pass(&mut session, gate).await?;
         Ok(Self { session, xid })
     }
 

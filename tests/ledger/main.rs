@@ -8,6 +8,7 @@
 
 mod isolation;
 mod lost_commit;
+mod paused;
 mod proxy;
 mod race;
 mod standby;

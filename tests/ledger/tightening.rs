@@ -12,8 +12,9 @@ use crate::support::{Answer, Caller, Postgres, count, invariants, order};
 const PATH: &str = "/v1/wallets/d-w/orders";
 
 /// Many who sign in a loop until they are refused; a 200 to a request that was begun after
-/// `taken` is a failure. What they were refused with.
-fn sign_in_loops(traders: &[Caller], taken: &Arc<AtomicBool>) -> JoinSet<Answer> {
+/// `taken` is a failure. What they were refused with; whoever is told that the service is unavailable
+/// asks again.
+pub(crate) fn sign_in_loops(traders: &[Caller], taken: &Arc<AtomicBool>) -> JoinSet<Answer> {
     let mut tasks = JoinSet::new();
     for n in 0..16 {
         let (trader, taken) = (traders[n % traders.len()].clone(), taken.clone());
@@ -21,8 +22,10 @@ fn sign_in_loops(traders: &[Caller], taken: &Arc<AtomicBool>) -> JoinSet<Answer>
             loop {
                 let late = taken.load(Ordering::SeqCst);
                 let answer = trader.post(PATH, &order()).await;
-                if answer.status != 200 {
-                    return answer;
+                match answer.status {
+                    200 => {}
+                    503 | 504 => continue,
+                    _ => return answer,
                 }
                 assert!(!late, "signed after it was taken away: {}", answer.text);
             }
@@ -33,7 +36,7 @@ fn sign_in_loops(traders: &[Caller], taken: &Arc<AtomicBool>) -> JoinSet<Answer>
 
 /// How many releases passed the gate after the last change of this thing. Transactions get their
 /// numbers behind the gate, so the numbers have the gate's order.
-async fn released_after(stand: &Stand, column: &str, subject: &str) -> i64 {
+pub(crate) async fn released_after(stand: &Stand, column: &str, subject: &str) -> i64 {
     let number = "xmin::text::bigint";
     let change = format!(
         "select max(a.{number}) from leaves a where a.kind = 'admin' and a.subject_id = ({subject})"

@@ -31,12 +31,13 @@ const CIRCLES: [(&str, &[&str]); 9] = [
 ];
 
 /// Where `sqlx` stands besides `ledger/` and `records.rs`.
-const SQLX: [(&str, &str); 2] = [
+const SQLX: [(&str, &str); 3] = [
     ("id.rs", "identifiers are bound to queries as they are"),
     (
         "audit/log.rs",
         "the log keeps its connection between batches",
     ),
+    ("audit/voucher.rs", "and so does its voucher"),
 ];
 
 /// Tables that no code writes: the migration fills them, or their concept is still to come.

@@ -1,12 +1,13 @@
 //! The writer of the log: transactions that leave evidence, one at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::records::{self, Row};
+use super::voucher::Voucher;
 use super::{Committed, Leaf, leaf};
 use crate::id::BootId;
 use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, Xid, in_time};
@@ -14,6 +15,9 @@ use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, Xid, in_time};
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
 /// with the wait for its answer less than callers wait.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// For how long it is taken that what could be written can still be written.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The log as this process writes it. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +28,9 @@ struct Inner {
     writer: String,
     boot: BootId,
     state: Arc<Mutex<State>>,
+    voucher: Voucher,
+    /// When it was last tried whether anything can be written, and what came of it.
+    written: Mutex<Option<(Instant, Result<(), LedgerError>)>>,
 }
 
 /// Held by whoever writes: the connection, and how far the log has come.
@@ -50,6 +57,8 @@ impl Log {
         let boot = BootId::new();
         records::insert_boot(boot, writer, &ledger).await?;
         Ok(Self(Arc::new(Inner {
+            voucher: Voucher::start(ledger.clone(), writer.to_owned(), boot),
+            written: Mutex::default(),
             ledger,
             writer: writer.to_owned(),
             boot,
@@ -70,16 +79,7 @@ impl Log {
             state.batch += i64::from(durable);
             state.unsettled = None;
         }
-        let tx = match state.session.take() {
-            // An idle connection may have died since; beginning anew harms nothing.
-            Some(session) => match Tx::begin(session, gate).await {
-                Err(LedgerError::Unavailable(_)) => {
-                    Tx::begin(self.0.ledger.session().await?, gate).await?
-                }
-                begun => begun?,
-            },
-            None => Tx::begin(self.0.ledger.session().await?, gate).await?,
-        };
+        let tx = Tx::begin_again(state.session.take(), gate, &self.0.ledger).await?;
         Ok(Batch {
             log: self.clone(),
             state,
@@ -88,17 +88,23 @@ impl Log {
         })
     }
 
-    /// Makes sure that what was read a moment ago is where it has to be. A row can be seen here while
-    /// its standby does not have it yet; a commit of our own that is waited for comes after it.
+    /// Makes sure that what was read a moment ago is where it has to be.
     pub(crate) async fn vouch(&self) -> Result<(), LedgerError> {
-        let inner = &self.0;
-        let mut tx = Tx::begin(inner.ledger.session().await?, Gate::Shared).await?;
-        in_time(records::confirm(&inner.writer, inner.boot, 0, &mut tx)).await?;
-        match tx.commit().await {
-            Ok(_) => Ok(()),
-            Err(NotCommitted::Aborted(error)) => Err(error),
-            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
+        self.0.voucher.vouch().await
+    }
+
+    /// Whether something was written within the last second, or can be now. One attempt does for all
+    /// who ask.
+    pub async fn is_writable(&self) -> Result<(), LedgerError> {
+        let mut last = self.0.written.lock().await;
+        if let Some((at, outcome)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return outcome.clone();
         }
+        let outcome = in_time(self.vouch()).await;
+        *last = Some((Instant::now(), outcome.clone()));
+        outcome
     }
 
     /// The ledger that the log writes to.

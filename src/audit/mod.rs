@@ -11,6 +11,7 @@
 pub mod leaf;
 mod log;
 mod records;
+mod voucher;
 
 pub use leaf::{Event, Leaf};
 pub use log::{Batch, Log};

@@ -4,7 +4,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use super::error::is_refusal;
-use super::{Gate, LedgerError, PATIENCE, Xid, gate, warnings};
+use super::{Gate, Ledger, LedgerError, PATIENCE, Xid, gate, warnings};
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
 pub struct Tx {
@@ -26,6 +26,22 @@ impl Tx {
     pub(crate) async fn begin(mut session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
         let xid = gate::pass(&mut session, gate).await?;
         Ok(Self { session, xid })
+    }
+
+    /// The same on a connection that is kept from one transaction to the next. It may have died since;
+    /// beginning anew on another harms nothing.
+    pub(crate) async fn begin_again(
+        kept: Option<PgConnection>,
+        gate: Gate,
+        ledger: &Ledger,
+    ) -> Result<Self, LedgerError> {
+        if let Some(session) = kept {
+            match Self::begin(session, gate).await {
+                Err(LedgerError::Unavailable(_)) => {}
+                begun => return begun,
+            }
+        }
+        Self::begin(ledger.session().await?, gate).await
     }
 
     /// Its number, to ask for after a lost answer.

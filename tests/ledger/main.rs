@@ -6,11 +6,13 @@
     reason = "a test that cannot go on stops, has tasks of its own, and says how much it has seen"
 )]
 
+mod connections;
 mod isolation;
 mod lost_commit;
 mod paused;
 mod proxy;
 mod race;
+mod readiness;
 mod standby;
 mod stopped;
 #[path = "../support/mod.rs"]

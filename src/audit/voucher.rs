@@ -1,0 +1,84 @@
+//! The voucher: one for all who read something that others released or wrote.
+//!
+//! A row can be seen here while its standby does not have it yet; a commit of our own that is waited
+//! for comes after it. One commit does for everybody who has come by the time it begins, so however
+//! many wait, it takes one connection.
+
+use sqlx::postgres::PgConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::records;
+use crate::id::BootId;
+use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, in_time};
+
+/// How many may wait to be told; more wait to wait.
+const WAITING: usize = 1_024;
+
+type Told = oneshot::Sender<Result<(), LedgerError>>;
+
+/// The way to the voucher.
+pub(super) struct Voucher(mpsc::Sender<Told>);
+
+impl Voucher {
+    /// One for this run of this writer, until the handle is gone.
+    pub(super) fn start(ledger: Ledger, writer: String, boot: BootId) -> Self {
+        let (send, receive) = mpsc::channel(WAITING);
+        let work = Work {
+            ledger,
+            writer,
+            boot,
+            session: None,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with its handle, and a shutdown has nobody left who waits for it"
+        )]
+        tokio::spawn(work.run(receive));
+        Self(send)
+    }
+
+    /// Waits for a commit that begins from now on.
+    pub(super) async fn vouch(&self) -> Result<(), LedgerError> {
+        let gone = || LedgerError::Unavailable("nobody vouches any more".into());
+        let (told, answer) = oneshot::channel();
+        self.0.send(told).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+struct Work {
+    ledger: Ledger,
+    writer: String,
+    boot: BootId,
+    session: Option<PgConnection>,
+}
+
+impl Work {
+    async fn run(mut self, mut queue: mpsc::Receiver<Told>) {
+        let mut waiting = Vec::new();
+        while queue.recv_many(&mut waiting, WAITING).await > 0 {
+            waiting.retain(|told| !told.is_closed()); // they have lost patience
+            if waiting.is_empty() {
+                continue;
+            }
+            let done = self.commit().await;
+            for told in waiting.drain(..) {
+                drop(told.send(done.clone()));
+            }
+        }
+    }
+
+    /// Commits something, which is that this run was seen.
+    async fn commit(&mut self) -> Result<(), LedgerError> {
+        let mut tx = Tx::begin_again(self.session.take(), Gate::Shared, &self.ledger).await?;
+        in_time(records::confirm(&self.writer, self.boot, 0, &mut tx)).await?;
+        match tx.commit().await {
+            Ok(session) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(NotCommitted::Aborted(error)) => Err(error),
+            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
+        }
+    }
+}

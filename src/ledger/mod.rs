@@ -5,21 +5,25 @@
 
 mod error;
 mod gate;
+mod hold;
 mod schema;
+mod server;
 mod tx;
 mod warnings;
 mod xid;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Row};
+use tokio::sync::Semaphore;
 
-use crate::clock::Clock;
 pub use error::LedgerError;
 pub use gate::Gate;
+pub(crate) use hold::Held;
 pub(crate) use tx::NotCommitted;
 pub use tx::Tx;
 pub(crate) use xid::Xid;
@@ -41,12 +45,20 @@ pub struct Settings {
     /// The file that holds the password, where the server asks for one.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// Connections for look-ups. The signing path has one of its own besides.
+    /// Connections for look-ups. A replica has [eight more](Settings::all_connections).
     #[serde(default = "default_connections")]
     pub connections: u32,
     /// How long a statement waits for a lock before its group is tried again row by row.
     #[serde(default = "default_lock_timeout_ms")]
     pub lock_timeout_ms: u64,
+}
+
+impl Settings {
+    /// The most connections that a replica opens: those for look-ups, one to write with, one to vouch
+    /// with, and six for what it holds while a device makes, shows or destroys a key.
+    pub fn all_connections(&self) -> u32 {
+        self.connections.saturating_add(2 + hold::AT_MOST)
+    }
 }
 
 fn default_connections() -> u32 {
@@ -62,6 +74,8 @@ fn default_lock_timeout_ms() -> u64 {
 pub struct Ledger {
     pool: PgPool,
     options: PgConnectOptions,
+    /// For what is held.
+    places: Arc<Semaphore>,
 }
 
 impl Ledger {
@@ -91,7 +105,11 @@ impl Ledger {
             .max_connections(settings.connections)
             .acquire_timeout(Duration::from_secs(3))
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options })
+        Ok(Self {
+            pool,
+            options,
+            places: Arc::new(Semaphore::new(hold::AT_MOST as usize)),
+        })
     }
 
     /// For look-ups that need no transaction.
@@ -104,53 +122,12 @@ impl Ledger {
         in_time(async { Ok(self.options.connect().await?) }).await
     }
 
-    /// Holds something that one replica does at a time, however long it takes and without a
-    /// transaction; `None`: somebody else holds it. It is free again when the handle is dropped or the
-    /// process dies.
-    pub(crate) async fn hold(&self, what: uuid::Uuid) -> Result<Option<Held>, LedgerError> {
-        let (high, low) = what.as_u64_pair();
-        let mut session = self.session().await?;
-        let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind((high ^ low).cast_signed())
-            .fetch_one(&mut session);
-        let held: bool = in_time(async { Ok(lock.await?) }).await?;
-        Ok(held.then_some(Held(session)))
-    }
-
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         sqlx::query("select 1").execute(&self.pool).await?;
         Ok(())
     }
-
-    /// Settings of the database under which it may lose what it said was committed, each with its value.
-    pub async fn careless_settings(&self) -> Result<Vec<String>, LedgerError> {
-        let rows = sqlx::query(
-            "select name || ' = ' || setting as it from pg_settings
-             where (name in ('fsync', 'full_page_writes') and setting = 'off')
-                or (name = 'synchronous_commit' and setting not in ('on', 'remote_apply'))
-             order by name",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows
-            .iter()
-            .map(|row| row.try_get("it"))
-            .collect::<Result<_, _>>()?)
-    }
-
-    /// How far this computer's clock is ahead of the database's, in milliseconds.
-    pub async fn clock_offset_ms(&self, clock: &Clock) -> Result<i64, LedgerError> {
-        let row =
-            sqlx::query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms")
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(clock.unix_ms() - row.try_get::<i64, _>("ms")?)
-    }
 }
-
-/// Something that is held: the connection that holds it.
-pub(crate) struct Held(#[expect(dead_code, reason = "it holds by being open")] PgConnection);
 
 /// Waits for the server to do something that takes it a moment, but not for ever: a connection may
 /// be dead without a sign of it.

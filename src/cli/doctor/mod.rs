@@ -172,7 +172,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                     schema.map_err(text),
                     "run chancery migrate, or the program that fits",
                 );
-                check_ledger(&mut report, &ledger).await;
+                check_ledger(&mut report, &config, &ledger).await;
                 check_clock(&mut report, &ledger).await;
                 devices::check(&mut report, &config, &ledger, fits).await;
             }
@@ -183,8 +183,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     report.end()
 }
 
-/// What the database says was committed, it has to keep.
-async fn check_ledger(report: &mut Report, ledger: &crate::ledger::Ledger) {
+/// What the database says was committed, it has to keep; and it has to have room for all replicas.
+async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
     let verdict = match ledger.careless_settings().await {
         Ok(none) if none.is_empty() => Ok("it keeps what it commits".to_owned()),
         Ok(careless) => Err(careless.join(", ")),
@@ -194,6 +194,22 @@ async fn check_ledger(report: &mut Report, ledger: &crate::ledger::Ledger) {
         "ledger settings",
         verdict,
         "set them back: a signature whose record is lost in a crash was never recorded",
+    );
+    let each = i64::from(config.ledger.all_connections());
+    let verdict = match ledger.connections_there().await {
+        Ok(there) => {
+            let replicas = there / each;
+            let said = format!(
+                "a replica opens {each} at most and the server takes {there} of this role: enough for {replicas} replicas"
+            );
+            if replicas > 0 { Ok(said) } else { Err(said) }
+        }
+        Err(error) => Err(text(error)),
+    };
+    report.check(
+        "ledger connections",
+        verdict,
+        "raise max_connections, or the role's or database's limit, or lower [ledger] connections",
     );
 }
 

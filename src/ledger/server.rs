@@ -1,0 +1,49 @@
+//! What the server is like: its settings, its clock, how many connections it takes.
+
+use sqlx::Row;
+
+use super::{Ledger, LedgerError};
+use crate::clock::Clock;
+
+impl Ledger {
+    /// Settings under which the server may lose what it said was committed, each with its value.
+    pub async fn careless_settings(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = sqlx::query(
+            "select name || ' = ' || setting as it from pg_settings
+             where (name in ('fsync', 'full_page_writes') and setting = 'off')
+                or (name = 'synchronous_commit' and setting not in ('on', 'remote_apply'))
+             order by name",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get("it"))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// How many connections the server has for the service's role, everybody else's included.
+    pub async fn connections_there(&self) -> Result<i64, LedgerError> {
+        // reserved_connections is new in Postgres 16.
+        let row = sqlx::query(
+            "select least(
+                 current_setting('max_connections')::bigint
+                     - current_setting('superuser_reserved_connections')::bigint
+                     - coalesce(current_setting('reserved_connections', true)::bigint, 0),
+                 (select nullif(datconnlimit, -1) from pg_database where datname = current_database()),
+                 (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user)) as most",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.try_get("most")?)
+    }
+
+    /// How far this computer's clock is ahead of the server's, in milliseconds.
+    pub async fn clock_offset_ms(&self, clock: &Clock) -> Result<i64, LedgerError> {
+        let row =
+            sqlx::query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(clock.unix_ms() - row.try_get::<i64, _>("ms")?)
+    }
+}

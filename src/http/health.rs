@@ -28,7 +28,8 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether the service can sign
 ///
-/// Ready while the database and at least one device answer; what does not is named.
+/// Ready while the database takes what is written to it, which is tried once a second at most, and at
+/// least one device answers; what does not is named.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     security(()),
     responses(
@@ -38,7 +39,10 @@ pub(super) async fn healthz() -> &'static str {
 )]
 pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let mut checks = BTreeMap::new();
-    let ledger = app.ledger.ping().await;
+    let ledger = app.log.is_writable().await;
+    if let Err(error) = &ledger {
+        tracing::warn!(%error, "nothing can be written down, so nothing is signed");
+    }
     let devices = app.vault.health().await;
     let writer = app.signer.is_alive();
     let ready = writer && ledger.is_ok() && devices.iter().any(|(_, health)| health.is_ok());

@@ -73,6 +73,8 @@ pub mod sealing;
 
 pub mod name;
 
+pub mod text;
+
 pub mod ledger;
 
 pub mod ethereum;

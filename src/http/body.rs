@@ -8,12 +8,15 @@ use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Query, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::problem::{self, Problem};
 use crate::idempotency::RequestDigest;
 use crate::name::Name;
+use crate::text;
 
 /// A JSON body as a `T`, and the digest of the request it came in.
 pub(super) struct Body<T>(pub(super) T, pub(super) RequestDigest);
@@ -50,6 +53,13 @@ pub(super) fn object(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
     if !value.is_object() {
         let detail = "the body is not a JSON object";
         return Err(Problem::new(&problem::MALFORMED_BODY, detail));
+    }
+    if std::str::from_utf8(bytes).is_ok_and(text::has_nul) {
+        let mut members = value.as_object().into_iter().flatten();
+        let member = members.find(|(_, value)| text::has_nul(&value.to_string()));
+        let name = member.map_or("a name", |(name, _)| name);
+        let detail = format!("{name}: {}", text::NUL);
+        return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
     Ok(value)
 }
@@ -163,6 +173,41 @@ fn member_at(body: &[u8], error: &serde_json::Error) -> Option<String> {
     found
         .map(|(name, _)| name)
         .filter(|name| !said.starts_with(name))
+}
+
+/// Refuses a path or a query that nothing can be looked up by.
+pub(super) async fn readable(request: Request, next: Next) -> Result<Response, Problem> {
+    const NUL: &str = "%00";
+    let path = String::from_utf8(unescaped(request.uri().path()));
+    if !path.is_ok_and(|path| !path.contains('\0')) {
+        return Err(Problem::not_found("resource"));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if let Some(wrong) = query.split('&').find(|it| it.contains(NUL)) {
+        let name = wrong.split('=').next().unwrap_or_default();
+        let detail = format!("{name}: {}", text::NUL);
+        return Err(Problem::new(&problem::MALFORMED_QUERY, detail));
+    }
+    Ok(next.run(request).await)
+}
+
+/// A path without its escapes, as far as they are any.
+fn unescaped(path: &str) -> Vec<u8> {
+    let mut parts = path.split('%');
+    let mut text = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let escape = part
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match escape {
+            Some(byte) => {
+                text.push(byte);
+                text.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => text.extend(["%", part].concat().into_bytes()),
+        }
+    }
+    text
 }
 
 /// The name in a path. What cannot be a name is not there.

@@ -96,6 +96,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
                 "this path exists, with another method",
             )
         })
+        .layer(middleware::from_fn(body::readable))
         .layer(middleware::from_fn(rpc::translate))
         .layer(middleware::from_fn(oauth::token_endpoint::translate))
         .layer(middleware::from_fn(observe))

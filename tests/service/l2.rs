@@ -29,7 +29,7 @@ pub(crate) async fn give(stand: &Stand) {
 }
 
 /// A trading key for `d-w`, put on record as if the venue had made it.
-async fn trading_key(stand: &Stand, api_key: &str) {
+pub(crate) async fn trading_key(stand: &Stand, api_key: &str) {
     let config = Config::load(&stand.deployment.file("config.toml")).unwrap();
     let ledger = Ledger::open(&config.ledger, None).unwrap();
     let soft: chancery::name::Name = "soft".parse().unwrap();

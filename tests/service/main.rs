@@ -56,6 +56,7 @@ mod rpc_protocol;
 mod sealing_keys;
 mod signing;
 mod stand;
+mod texts;
 mod tokens;
 mod tokens_faults;
 mod tokens_keys;

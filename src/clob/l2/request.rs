@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ethereum::eip712::Bytes32;
+use crate::text;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const LONGEST_PATH: usize = 256;
@@ -35,6 +36,9 @@ pub enum RequestRefused {
     /// Not JSON that starts with a bracket.
     #[error("body: the exact JSON text that is sent, an object or a list, with nothing in front")]
     Body,
+    /// What is put on record of it could not be.
+    #[error("body: {}", text::NUL)]
+    Nul,
     /// An order's body is not one.
     #[error(
         "body: an order is posted as an object with order and owner, orders as a list of these"
@@ -85,6 +89,9 @@ impl VenueRequest {
         let starts_well = body.starts_with(['{', '[']);
         if !body.is_empty() && (!starts_well || !is_json) {
             return Err(RequestRefused::Body);
+        }
+        if text::has_nul(body) {
+            return Err(RequestRefused::Nul);
         }
         Ok(Self {
             method,
@@ -264,6 +271,9 @@ mod tests {
                 Err(RequestRefused::Body),
                 "{body}"
             );
+        }
+        for body in [r#"{"order":{"salt":"\u0000"}}"#, r#"{"\u0000":1}"#] {
+            assert_eq!(request("POST", "/ord", body), Err(RequestRefused::Nul));
         }
         for body in ["{}", "[]", "{\"note\":\"it's\"}", "[\"a\"]\n", ""] {
             let message = request("POST", "/order", body)

@@ -2,11 +2,9 @@
 
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 
+use crate::counterparty::quoted;
 use crate::custody::CustodyError;
 use crate::id::KeyId;
-
-/// The most of KMS's own words that are kept, for the log.
-const WORDS: usize = 300;
 
 /// An error, and whether it makes sense to ask again.
 #[derive(Debug)]
@@ -53,10 +51,7 @@ pub(super) fn read<E: ProvideErrorMetadata, R>(id: KeyId, error: &SdkError<E, R>
 
 /// What a code of KMS's means.
 fn meant(id: KeyId, code: &str, message: &str) -> Trouble {
-    let words = || {
-        let message: String = message.chars().take(WORDS).collect();
-        format!("{code}: {message}")
-    };
+    let words = || format!("{}: {}", quoted(code), quoted(message));
     match code {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" => Trouble::Throttled,
         "KeyUnavailableException" => Trouble::KeyAway(CustodyError::Unavailable(words())),
@@ -108,7 +103,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
         text = format!("{text}: {cause}");
         next = cause.source();
     }
-    text.chars().take(WORDS).collect()
+    quoted(&text)
 }
 
 #[cfg(test)]

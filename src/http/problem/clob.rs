@@ -119,6 +119,7 @@ impl From<RequestRefused> for Problem {
             | RequestRefused::Query
             | RequestRefused::Path
             | RequestRefused::Body
+            | RequestRefused::Nul
             | RequestRefused::Envelope
             | RequestRefused::Owner(_)
             | RequestRefused::Timestamp(_) => Self::new(&catalogue::INVALID_FIELD, refused),

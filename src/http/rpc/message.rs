@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::RpcError;
+use crate::text;
 
 /// The most calls of a batch. ethers sends as many.
 const MOST_CALLS: usize = 100;
@@ -80,14 +81,17 @@ impl Call {
             }
         }
         let invalid = |why: &str| (id.clone().unwrap_or_else(null), RpcError::invalid(why));
-        let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
-        if text(sent.jsonrpc).as_deref() != Some("2.0") {
+        let word = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
+        if word(sent.jsonrpc).as_deref() != Some("2.0") {
             return Err(invalid("jsonrpc is not \"2.0\""));
         }
-        let method = text(sent.method).ok_or_else(|| invalid("method is not text"))?;
+        let method = word(sent.method).ok_or_else(|| invalid("method is not text"))?;
         let params = sent.params.filter(|raw| raw.get() != "null");
         if params.is_some_and(|raw| !raw.get().starts_with(['[', '{'])) {
             return Err(invalid("params is neither a list nor an object"));
+        }
+        if text::has_nul(raw.get()) {
+            return Err(invalid(text::NUL));
         }
         Ok(Self {
             method,

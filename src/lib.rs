@@ -83,6 +83,8 @@ pub mod id;
 
 pub mod clock;
 
+pub mod within;
+
 pub mod fail;
 
 pub mod environment;

@@ -4,9 +4,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::wallets::Wallet;
-use super::{Order, SignedOrder};
+use super::{Order, SignedOrder, Version};
 use crate::custody::Payload;
 use crate::id::IntentId;
+use crate::idempotency::Useful;
 use crate::keys::Key;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{Answer, Checked, Draft, Prepared};
@@ -53,9 +54,16 @@ impl Draft for OrderDraft {
         &self.wallet.key
     }
 
-    fn useful_until(&self) -> Option<OffsetDateTime> {
-        let seconds = i64::try_from(self.order.expiration()?).ok()?;
-        OffsetDateTime::from_unix_timestamp(seconds).ok()
+    fn useful(&self) -> Useful {
+        let signs_its_end = self.order.version() == Version::V1;
+        let end = self.order.expiration().filter(|_| signs_its_end);
+        let end = end.and_then(|seconds| i64::try_from(seconds).ok());
+        let end = end.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        end.map_or(Useful::WithoutEnd, Useful::Until)
+    }
+
+    fn tells_the_time(&self) -> bool {
+        self.order.version() != Version::V1
     }
 
     fn prepare(&self, _now_ms: i64) -> Prepared {
@@ -114,8 +122,8 @@ impl Draft for TypedOrderDraft {
         self.0.key()
     }
 
-    fn useful_until(&self) -> Option<OffsetDateTime> {
-        self.0.useful_until()
+    fn useful(&self) -> Useful {
+        self.0.useful()
     }
 
     fn prepare(&self, now_ms: i64) -> Prepared {

@@ -86,7 +86,7 @@ impl<'a> Write<'a> {
             self.key,
             self.request,
             &sealed,
-            self.app.idempotency.keep_hours,
+            &self.app.idempotency,
             batch.tx(),
         )
         .await?;

@@ -10,18 +10,52 @@ pub(crate) mod records;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use crate::within::Within;
 
 /// `[idempotency]`
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long a key is remembered, in hours; a week unless said otherwise.
-    pub keep_hours: u32,
+    /// How long a key is remembered at least, in hours; a week unless said otherwise.
+    pub keep_hours: Within<24, 8_784>,
+    /// How long the key of an order without an end is remembered, in days. Such an order may rest at the
+    /// venue for as long as anybody lets it, and a repeat after this time makes a second one.
+    pub keep_open_orders_days: Within<30, 3_660>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { keep_hours: 7 * 24 }
+        Self {
+            keep_hours: Within::of(7 * 24),
+            keep_open_orders_days: Within::of(90),
+        }
+    }
+}
+
+/// How long what a key stands for can be used. The key lives at least as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Useful {
+    /// For less time than any key is remembered.
+    Briefly,
+    /// Until then.
+    Until(OffsetDateTime),
+    /// Until somebody ends it.
+    WithoutEnd,
+}
+
+impl Settings {
+    /// How many hours a key is remembered at least whose answer is useful for so long.
+    pub(crate) fn hours(&self, useful: Useful) -> i32 {
+        let hours = match useful {
+            Useful::Briefly | Useful::Until(_) => self.keep_hours.get(),
+            Useful::WithoutEnd => self
+                .keep_hours
+                .get()
+                .max(24 * self.keep_open_orders_days.get()),
+        };
+        i32::try_from(hours).unwrap_or(i32::MAX)
     }
 }
 

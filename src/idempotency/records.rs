@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Key, RequestDigest};
+use super::{Key, RequestDigest, Settings, Useful};
 use crate::id::{CallerId, IntentId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 
@@ -13,8 +13,15 @@ pub(crate) struct Claim<'a> {
     pub(crate) key: &'a Key,
     pub(crate) request: RequestDigest,
     pub(crate) intent: IntentId,
-    /// At least until then it is remembered.
-    pub(crate) until: Option<OffsetDateTime>,
+    /// For how long its answer is useful.
+    pub(crate) useful: Useful,
+}
+
+fn until(useful: Useful) -> Option<OffsetDateTime> {
+    match useful {
+        Useful::Until(end) => Some(end),
+        Useful::Briefly | Useful::WithoutEnd => None,
+    }
 }
 
 /// What a key stands for already.
@@ -38,20 +45,21 @@ pub(crate) struct Released {
 /// theirs: keys that are new, have expired, or stand for nothing.
 pub(crate) async fn claim(
     claims: &[Claim<'_>],
-    keep_hours: u32,
+    keep: &Settings,
     tx: &mut Tx,
 ) -> Result<Vec<IntentId>, LedgerError> {
     let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
     let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
     let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
     let intents: Vec<Uuid> = claims.iter().map(|c| c.intent.uuid()).collect();
-    let until: Vec<_> = claims.iter().map(|c| c.until).collect();
+    let until: Vec<_> = claims.iter().map(|c| until(c.useful)).collect();
+    let hours: Vec<_> = claims.iter().map(|c| keep.hours(c.useful)).collect();
     let claimed = sqlx::query_scalar!(
         r#"insert into idempotency_keys as held (caller_id, key, request_digest, intent_id, expires_at)
          select caller, key, request, intent,
-                greatest(until, now() + make_interval(hours => $6))
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[])
-             as row (caller, key, request, intent, until)
+                greatest(until, now() + make_interval(hours => hours))
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[], $6::int[])
+             as row (caller, key, request, intent, until, hours)
          order by caller, key
          on conflict (caller_id, key) do update set
              request_digest = excluded.request_digest, intent_id = excluded.intent_id,
@@ -66,7 +74,7 @@ pub(crate) async fn claim(
         &requests,
         &intents,
         &until as &[Option<OffsetDateTime>],
-        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+        &hours,
     )
     .fetch_all(tx.connection())
     .await?;
@@ -78,26 +86,27 @@ pub(crate) struct BatchClaim<'a> {
     pub(crate) caller: CallerId,
     pub(crate) key: &'a Key,
     pub(crate) request: RequestDigest,
-    /// At least until then it is remembered.
-    pub(crate) until: Option<OffsetDateTime>,
+    /// For how long its answers are useful.
+    pub(crate) useful: Useful,
 }
 
 /// Claims keys for batches; the keys are different from each other. Returns those that are new, have
 /// expired, or stand for the same batch already.
 pub(crate) async fn claim_batches(
     claims: &[BatchClaim<'_>],
-    keep_hours: u32,
+    keep: &Settings,
     tx: &mut Tx,
 ) -> Result<Vec<(CallerId, String)>, LedgerError> {
     let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
     let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
     let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
-    let until: Vec<_> = claims.iter().map(|c| c.until).collect();
+    let until: Vec<_> = claims.iter().map(|c| until(c.useful)).collect();
+    let hours: Vec<_> = claims.iter().map(|c| keep.hours(c.useful)).collect();
     let rows = sqlx::query!(
         r#"insert into idempotency_keys as held (caller_id, key, request_digest, expires_at)
-         select caller, key, request, greatest(until, now() + make_interval(hours => $5))
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[])
-             as row (caller, key, request, until)
+         select caller, key, request, greatest(until, now() + make_interval(hours => hours))
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::int[])
+             as row (caller, key, request, until, hours)
          order by caller, key
          on conflict (caller_id, key) do update set
              request_digest = excluded.request_digest, intent_id = null, answer = null,
@@ -110,7 +119,7 @@ pub(crate) async fn claim_batches(
         &keys,
         &requests,
         &until as &[Option<OffsetDateTime>],
-        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+        &hours,
     )
     .fetch_all(tx.connection())
     .await?;
@@ -126,7 +135,7 @@ pub(crate) async fn claim_answer(
     key: &Key,
     request: RequestDigest,
     answer: &[u8],
-    keep_hours: u32,
+    keep: &Settings,
     tx: &mut Tx,
 ) -> Result<bool, LedgerError> {
     let claimed = sqlx::query!(
@@ -140,7 +149,7 @@ pub(crate) async fn claim_answer(
         key.as_str(),
         request.0.as_slice(),
         answer,
-        i32::try_from(keep_hours).unwrap_or(i32::MAX),
+        keep.hours(Useful::Briefly),
     )
     .execute(tx.connection())
     .await?;

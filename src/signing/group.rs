@@ -208,7 +208,8 @@ pub(super) struct End {
 impl Group {
     /// Starts the writer, which runs until the last handle is gone.
     pub(super) fn start(settings: &Settings, keep: &idempotency::Settings, parts: &Parts) -> Self {
-        let (send, receive) = mpsc::channel(settings.queue.max(1));
+        let (send, receive) =
+            mpsc::channel(usize::try_from(settings.queue.get()).unwrap_or(usize::MAX));
         parts
             .tasks
             .spawn(Writer::new(settings, keep, parts).run(receive));

@@ -20,6 +20,7 @@ mod device;
 mod group;
 mod points;
 mod records;
+mod settings;
 pub mod signatures;
 mod writer;
 
@@ -39,7 +40,7 @@ use crate::credentials::{Login, LoginRefused};
 use crate::custody::{CustodyError, Payload, SealedSecret, Sign, Turn, Vault};
 use crate::fail_point;
 use crate::id::{ClientId, IntentId};
-use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
+use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest, Useful};
 use crate::keys::{Key, KeyState, Keys};
 use crate::ledger::LedgerError;
 use crate::policy::{Action, Ask, Denied, Permit, Policy, Resource};
@@ -47,29 +48,7 @@ use crate::sealing::Keyring;
 pub use batch::{AskedTogether, LARGEST_BATCH};
 pub use check::{BadSignature, Checked};
 use group::{Claim, Ended, Group, How, Joining};
-
-/// `[signing]`
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// How many intents and releases may wait for a group before callers are told to come back.
-    pub queue: usize,
-    /// How long a caller waits for an answer unless it says otherwise.
-    pub deadline_ms: u64,
-    /// How long this replica may work on an intent before any replica ends it. Longer than the
-    /// longest deadline.
-    pub lease_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            queue: 4_096,
-            deadline_ms: 8_000,
-            lease_ms: 12_000,
-        }
-    }
-}
+pub use settings::Settings;
 
 /// What is signed for, as far as the key's state is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,10 +83,13 @@ pub trait Draft: Ask + Send + Sync + 'static {
     fn business(&self) -> Business {
         Business::Ordinary
     }
-    /// Until when what is signed can be used, where it says so itself. Its idempotency key is kept at
-    /// least as long.
-    fn useful_until(&self) -> Option<OffsetDateTime> {
-        None
+    /// How long what is signed can be used. Its idempotency key is kept at least as long.
+    fn useful(&self) -> Useful {
+        Useful::Briefly
+    }
+    /// Whether the time goes into what is signed.
+    fn tells_the_time(&self) -> bool {
+        false
     }
     /// Works out what is signed. Called when the intent joins its group, so that times are fresh;
     /// pure apart from random identifiers.
@@ -321,8 +303,8 @@ impl Signer {
         Self(Arc::new(Inner {
             parts,
             group,
-            deadline: Duration::from_millis(settings.deadline_ms),
-            lease: Duration::from_millis(settings.lease_ms),
+            deadline: Duration::from_millis(settings.deadline_ms.get()),
+            lease: Duration::from_millis(settings.lease_ms.get()),
             room: Arc::new(Semaphore::new(IN_BATCHES)),
             denials: std::sync::Mutex::new((0, 0)),
         }))

@@ -42,7 +42,7 @@ pub(super) struct Writer {
     clock: Clock,
     policy: [u8; 32],
     lease_ms: u64,
-    keep_hours: u32,
+    keep: idempotency::Settings,
 }
 
 impl Writer {
@@ -53,8 +53,8 @@ impl Writer {
             keys: parts.keys.clone(),
             clock: parts.clock.clone(),
             policy: parts.policy.digest(),
-            lease_ms: settings.lease_ms,
-            keep_hours: keep.keep_hours,
+            lease_ms: settings.lease_ms.get(),
+            keep: keep.clone(),
         }
     }
 
@@ -271,10 +271,10 @@ impl Writer {
                     key,
                     request: intend.request,
                     intent: intend.id,
-                    until: intend.permit.action().useful_until(),
+                    useful: intend.permit.action().useful(),
                 })
                 .collect();
-            let won: HashSet<_> = idempotency::records::claim(&rows, self.keep_hours, batch.tx())
+            let won: HashSet<_> = idempotency::records::claim(&rows, &self.keep, batch.tx())
                 .await?
                 .into_iter()
                 .collect();
@@ -344,26 +344,25 @@ impl Writer {
             if standing.allow(intend).is_err() {
                 continue; // and if that is all of them, the key stands for nothing
             }
-            let until = intend.permit.action().useful_until();
+            let useful = intend.permit.action().useful();
             let claim = claims
                 .entry((intend.caller.id, whole.key.as_str()))
                 .or_insert_with(|| idempotency::records::BatchClaim {
                     caller: intend.caller.id,
                     key: &whole.key,
                     request: whole.request,
-                    until,
+                    useful,
                 });
-            claim.until = claim.until.max(until);
+            claim.useful = claim.useful.max(useful);
         }
         let claims: Vec<_> = claims.into_values().collect();
         if claims.is_empty() {
             return Ok(Batches::default());
         }
-        let held: HashSet<_> =
-            idempotency::records::claim_batches(&claims, self.keep_hours, batch.tx())
-                .await?
-                .into_iter()
-                .collect();
+        let held: HashSet<_> = idempotency::records::claim_batches(&claims, &self.keep, batch.tx())
+            .await?
+            .into_iter()
+            .collect();
         let held = claims.into_iter().filter_map(|claim| {
             let key = (claim.caller, claim.key.as_str().to_owned());
             held.contains(&key).then_some((key, claim.request))

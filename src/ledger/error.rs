@@ -17,6 +17,9 @@ pub enum LedgerError {
     /// The commit was sent and its answer was lost, and could not be found out in time.
     #[error("whether the transaction was committed is not known yet")]
     OutcomeUnknown,
+    /// The configuration does not say how to reach the server, or says it in a way that is not taken.
+    #[error("[ledger] {0}")]
+    Settings(String),
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),

@@ -8,15 +8,15 @@ mod gate;
 mod hold;
 mod schema;
 mod server;
+mod settings;
 mod tx;
 mod warnings;
 mod xid;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 pub use error::LedgerError;
 pub use gate::Gate;
 pub(crate) use hold::Held;
+pub use settings::Settings;
 pub(crate) use tx::NotCommitted;
 pub use tx::Tx;
 pub(crate) use xid::Xid;
@@ -31,43 +32,6 @@ pub(crate) use xid::Xid;
 /// How long the signing path waits for a connection, or for an answer on one, before it takes it for
 /// dead. Longer than the wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long the server waits for the next word of a transaction before it ends it, in milliseconds.
-/// Longer than the signing path waits for the server: then both have given it up.
-const SILENCE_MS: &str = "5000";
-
-/// `[ledger]`
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// `postgres://…`, without a password.
-    pub url: String,
-    /// The file that holds the password, where the server asks for one.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-    /// Connections for look-ups. A replica has [eight more](Settings::all_connections).
-    #[serde(default = "default_connections")]
-    pub connections: u32,
-    /// How long a statement waits for a lock before its group is tried again row by row.
-    #[serde(default = "default_lock_timeout_ms")]
-    pub lock_timeout_ms: u64,
-}
-
-impl Settings {
-    /// The most connections that a replica opens: those for look-ups, one to write with, one to vouch
-    /// with, and six for what it holds while a device makes, shows or destroys a key.
-    pub fn all_connections(&self) -> u32 {
-        self.connections.saturating_add(2 + hold::AT_MOST)
-    }
-}
-
-fn default_connections() -> u32 {
-    8
-}
-
-fn default_lock_timeout_ms() -> u64 {
-    2_000
-}
 
 /// The way to Postgres. Cheap to clone.
 #[derive(Clone)]
@@ -81,29 +45,11 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the pool. Does not wait for the database to be there.
     pub fn open(settings: &Settings, password: Option<&SecretString>) -> Result<Self, LedgerError> {
-        let mut options: PgConnectOptions = settings
-            .url
-            .parse()
-            .map_err(|e: sqlx::Error| LedgerError::Unavailable(format!("[ledger] url: {e}")))?;
-        if let Some(password) = password {
-            options = options.password(password.expose_secret());
-        }
-        if u128::from(settings.lock_timeout_ms) >= PATIENCE.as_millis() {
-            let why = "[ledger] lock_timeout_ms is below 3000: after that a connection is given up";
-            return Err(LedgerError::Unavailable(why.into()));
-        }
-        let lock_timeout = settings.lock_timeout_ms.to_string();
-        let options = options
-            .application_name("chancery")
-            .options([
-                ("synchronous_commit", "on"),
-                ("lock_timeout", &lock_timeout),
-                ("idle_in_transaction_session_timeout", SILENCE_MS),
-            ])
-            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
+        let options = settings.options(password)?;
+        let connections = u32::try_from(settings.connections.get()).unwrap_or(u32::MAX);
         let pool = PgPoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(Duration::from_secs(3))
+            .max_connections(connections)
+            .acquire_timeout(PATIENCE)
             .connect_lazy_with(options.clone());
         Ok(Self {
             pool,

@@ -21,8 +21,18 @@ impl Ledger {
             .collect())
     }
 
-    /// Refuses a schema that is not the one this program was built with.
+    /// Refuses a schema that is not the one this program was built with, and a database that cannot keep
+    /// what it is given.
     pub async fn check_schema(&self) -> Result<(), LedgerError> {
+        let row = sqlx::query("select current_setting('server_encoding') as encoding")
+            .fetch_one(&self.pool)
+            .await?;
+        let encoding: String = row.try_get("encoding")?;
+        if encoding != "UTF8" {
+            return Err(LedgerError::Schema(format!(
+                "the database's encoding is {encoding}, which does not keep every text: make it with encoding 'UTF8'"
+            )));
+        }
         let applied = self.applied().await?;
         let known: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
         if known.iter().any(|version| !applied.contains(version)) {

@@ -23,7 +23,7 @@ impl Ledger {
     }
 
     /// How many connections the server has for the service's role, everybody else's included.
-    pub async fn connections_there(&self) -> Result<i64, LedgerError> {
+    pub async fn connections_there(&self) -> Result<u64, LedgerError> {
         // reserved_connections is new in Postgres 16.
         let row = sqlx::query(
             "select least(
@@ -35,7 +35,7 @@ impl Ledger {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(row.try_get("most")?)
+        Ok(u64::try_from(row.try_get::<i64, _>("most")?).unwrap_or(0))
     }
 
     /// How far this computer's clock is ahead of the server's, in milliseconds.

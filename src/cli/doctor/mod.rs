@@ -195,7 +195,7 @@ async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledg
         verdict,
         "set them back: a signature whose record is lost in a crash was never recorded",
     );
-    let each = i64::from(config.ledger.all_connections());
+    let each = config.ledger.all_connections();
     let verdict = match ledger.connections_there().await {
         Ok(there) => {
             let replicas = there / each;

@@ -13,12 +13,8 @@ pub(crate) fn run(body: impl AsyncFnOnce(Ledger)) {
         Ok(cluster) => cluster,
         Err(error) => return skipped(&format!("no Postgres: {error:#}")),
     };
-    let settings = Settings {
-        url: cluster.url(),
-        password_file: None,
-        connections: 4,
-        lock_timeout_ms: 2_000,
-    };
+    let settings: Settings =
+        toml::from_str(&format!("url = {:?}\nconnections = 4", cluster.url())).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let ledger = Ledger::open(&settings, None).unwrap();

@@ -75,7 +75,10 @@ impl From<LedgerError> for Problem {
             LedgerError::OutcomeUnknown => {
                 Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
             }
-            LedgerError::Violation(_) | LedgerError::Schema(_) | LedgerError::Corrupt(..) => {
+            LedgerError::Violation(_)
+            | LedgerError::Settings(_)
+            | LedgerError::Schema(_)
+            | LedgerError::Corrupt(..) => {
                 tracing::error!(%error, "the ledger does not hold what it should");
                 Self::new(
                     &catalogue::INTERNAL,

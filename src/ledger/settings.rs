@@ -1,0 +1,170 @@
+//! `[ledger]`, and the way to the server that it describes.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::{LedgerError, hold};
+use crate::within::Within;
+
+/// How long the server waits for the next word of a transaction before it ends it, in milliseconds.
+/// Longer than the signing path waits for the server: then both have given it up.
+const SILENCE_MS: &str = "5000";
+
+/// `[ledger]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `postgres://…`, without a password. Off a Unix socket with `sslmode=verify-full`.
+    pub url: String,
+    /// The file that holds the password, where the server asks for one.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Whether the connection may be in clear text where the server is on this machine's loopback:
+    /// whoever may listen there gets the password.
+    #[serde(default)]
+    pub accept_plain_loopback: bool,
+    /// Connections for look-ups. A replica has [eight more](Settings::all_connections).
+    #[serde(default = "default_connections")]
+    pub connections: Within<1, 1_000>,
+    /// How long a statement waits for a lock before its group is tried again row by row. Less than the
+    /// three seconds after which a connection is given up.
+    #[serde(default = "default_lock_timeout_ms")]
+    pub lock_timeout_ms: Within<50, 2_900>,
+}
+
+fn default_connections() -> Within<1, 1_000> {
+    Within::of(8)
+}
+
+fn default_lock_timeout_ms() -> Within<50, 2_900> {
+    Within::of(2_000)
+}
+
+impl Settings {
+    /// The most connections that a replica opens: those for look-ups, one to write with, one to vouch
+    /// with, and six for what it holds while a device makes, shows or destroys a key.
+    pub fn all_connections(&self) -> u64 {
+        self.connections.get() + 2 + u64::from(hold::AT_MOST)
+    }
+
+    /// How a connection is opened.
+    pub(super) fn options(
+        &self,
+        password: Option<&SecretString>,
+    ) -> Result<PgConnectOptions, LedgerError> {
+        let wrong = |why: String| LedgerError::Settings(format!("url: {why}"));
+        let parsed = self.url.parse();
+        let mut options: PgConnectOptions =
+            parsed.map_err(|e: sqlx::Error| wrong(e.to_string()))?;
+        self.see_to_privacy(&options).map_err(wrong)?;
+        if let Some(password) = password {
+            options = options.password(password.expose_secret());
+        }
+        let lock_timeout = self.lock_timeout_ms.get().to_string();
+        Ok(options
+            .application_name("chancery")
+            .options([
+                ("synchronous_commit", "on"),
+                ("lock_timeout", &lock_timeout),
+                ("idle_in_transaction_session_timeout", SILENCE_MS),
+            ])
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1)))
+    }
+
+    /// Refuses a connection on which somebody else could read the password, or answer in the server's
+    /// place. With any other mode a server that does not speak TLS is taken as it is.
+    fn see_to_privacy(&self, options: &PgConnectOptions) -> Result<(), String> {
+        let host = options.get_host();
+        let is_socket = options.get_socket().is_some() || host.starts_with('/');
+        if is_socket || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+            return Ok(());
+        }
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_loopback = host == "localhost" || address.is_ok_and(|it| it.is_loopback());
+        if is_loopback && self.accept_plain_loopback {
+            return Ok(());
+        }
+        let or = if is_loopback {
+            ", or set accept_plain_loopback = true if whoever may listen on this machine may have the password"
+        } else {
+            ""
+        };
+        Err(format!(
+            "the connection to {host} would not be protected: add sslmode=verify-full, and sslrootcert=/path/of/its-ca.pem unless a public authority has signed for the server{or}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(toml: &str) -> Result<PgConnectOptions, String> {
+        let settings: Settings = toml::from_str(toml).map_err(|error| error.to_string())?;
+        settings.options(None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_password_travels_under_a_verified_name_only() {
+        let plain = "accept_plain_loopback = true";
+        for (url, more) in [
+            ("postgres://u@db.example/c?sslmode=verify-full", ""),
+            (
+                "postgres://u@127.0.0.1/c?sslmode=verify-full&sslrootcert=/ca.pem",
+                "",
+            ),
+            ("postgres:///c?host=/run/postgresql", ""),
+            ("postgres://%2Frun%2Fpostgresql/c", ""),
+            ("postgres://u@127.0.0.1:5433/c", plain),
+            ("postgres://u@[::1]/c?sslmode=disable", plain),
+            ("postgres://u@localhost/c?sslmode=prefer", plain),
+        ] {
+            let read = options(&format!("url = \"{url}\"\n{more}"));
+            assert!(read.is_ok(), "{url}: {read:?}");
+        }
+        for mode in [
+            "",
+            "?sslmode=disable",
+            "?sslmode=allow",
+            "?sslmode=prefer",
+            "?sslmode=require",
+            "?sslmode=verify-ca",
+        ] {
+            for (host, more, says) in [
+                (
+                    "db.example",
+                    plain,
+                    "the connection to db.example would not be protected: add sslmode=verify-full",
+                ),
+                ("10.0.0.1", plain, "sslrootcert"),
+                ("localhost.example", plain, "verify-full"),
+                ("127.0.0.1.example", plain, "verify-full"),
+                ("127.0.0.1", "", "or set accept_plain_loopback = true"),
+                ("localhost", "", "or set accept_plain_loopback = true"),
+            ] {
+                let error =
+                    options(&format!("url = \"postgres://u@{host}/c{mode}\"\n{more}")).unwrap_err();
+                assert!(error.starts_with("[ledger] url: "), "{host}{mode}: {error}");
+                assert!(error.contains(says), "{host}{mode}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_wait_for_ever_or_never_is_refused() {
+        for wrong in [
+            "lock_timeout_ms = 0",
+            "lock_timeout_ms = 3000",
+            "connections = 0",
+        ] {
+            let error =
+                options(&format!("url = \"postgres:///c?host=/run\"\n{wrong}")).unwrap_err();
+            assert!(error.contains("is not within"), "{wrong}: {error}");
+        }
+    }
+}

@@ -1,35 +1,127 @@
-//! The time, from one place that tests can move.
+//! The time, from one place that tests can move, and how it agrees with the database's.
+//!
+//! Replicas have a clock each and one database. Whatever they have to agree on, such as whether a key or
+//! an answer has expired, the database's clock decides; what carries a time out of here has the
+//! replica's own, so one whose clock is off signs nothing that does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use time::OffsetDateTime;
 
-/// Tells the time. Cheap to clone; all clones of a fixed clock move together.
+use crate::within::Within;
+
+/// `[clock]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Settings {
+    /// How far this computer's clock may be from the database's before the log says so.
+    pub tolerated_ms: Within<100, 60_000>,
+    /// How far it may be before the replica is not ready any more, and signs nothing that carries a
+    /// time.
+    pub refused_ms: Within<1_000, 300_000>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    tolerated_ms: Within<100, 60_000>,
+    refused_ms: Within<1_000, 300_000>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            tolerated_ms: Within::of(2_000),
+            refused_ms: Within::of(10_000),
+        }
+    }
+}
+
+impl TryFrom<Written> for Settings {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        if written.refused_ms.get() < written.tolerated_ms.get() {
+            return Err("refused_ms is less than tolerated_ms");
+        }
+        Ok(Self {
+            tolerated_ms: written.tolerated_ms,
+            refused_ms: written.refused_ms,
+        })
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::try_from(Written::default()).expect("the defaults fit each other")
+    }
+}
+
+/// How a clock agrees with the database's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Agreement {
+    Near,
+    Apart,
+    Off,
+}
+
+impl Settings {
+    fn judge(&self, ahead_ms: i64) -> Agreement {
+        let apart = ahead_ms.unsigned_abs();
+        if apart > self.refused_ms.get() {
+            Agreement::Off
+        } else if apart > self.tolerated_ms.get() {
+            Agreement::Apart
+        } else {
+            Agreement::Near
+        }
+    }
+}
+
+/// Tells the time. Cheap to clone; all clones of a fixed clock move together, and all clones of any know
+/// how it agrees with the database's.
 #[derive(Clone, Debug)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    fixed: Option<AtomicI64>,
+    /// When last compared.
+    ahead_ms: AtomicI64,
+    agreement: AtomicU8,
+}
 
 impl Clock {
     /// The computer's clock.
     pub fn system() -> Self {
-        Self(None)
+        Self::new(None)
     }
 
     /// A clock that stands still at `unix_ms`, milliseconds since 1970, until it is [`set`](Self::set).
     pub fn fixed(unix_ms: i64) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(unix_ms))))
+        Self::new(Some(AtomicI64::new(unix_ms)))
+    }
+
+    fn new(fixed: Option<AtomicI64>) -> Self {
+        Self(Arc::new(Inner {
+            fixed,
+            ahead_ms: AtomicI64::new(0),
+            agreement: AtomicU8::new(Agreement::Near as u8),
+        }))
     }
 
     /// Moves a fixed clock. A system clock is left alone.
     pub fn set(&self, unix_ms: i64) {
-        if let Some(fixed) = &self.0 {
+        if let Some(fixed) = &self.0.fixed {
             fixed.store(unix_ms, Ordering::Relaxed);
         }
     }
 
     /// Milliseconds since 1970.
     pub fn unix_ms(&self) -> i64 {
-        if let Some(fixed) = &self.0 {
+        if let Some(fixed) = &self.0.fixed {
             return fixed.load(Ordering::Relaxed);
         }
         #[expect(
@@ -50,6 +142,35 @@ impl Clock {
         let nanos = i128::from(self.unix_ms()) * 1_000_000;
         OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
+
+    /// Takes note of how far it is ahead of the database's, and says so where that has changed.
+    pub fn compared(&self, ahead_ms: i64, settings: &Settings) {
+        let agreement = settings.judge(ahead_ms);
+        self.0.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        let before = self.0.agreement.swap(agreement as u8, Ordering::Relaxed);
+        if before == agreement as u8 {
+            return;
+        }
+        match agreement {
+            Agreement::Near => tracing::info!(ahead_ms, "the clock agrees with the database's"),
+            Agreement::Apart => {
+                tracing::warn!(
+                    ahead_ms,
+                    "the clock is not the database's: synchronize both"
+                );
+            }
+            Agreement::Off => tracing::error!(
+                ahead_ms,
+                "the clock is so far from the database's that nothing is signed which carries a time: synchronize both"
+            ),
+        }
+    }
+
+    /// How far it was ahead of the database's when last compared, where that is too far.
+    pub fn off_by_ms(&self) -> Option<i64> {
+        let is_off = self.0.agreement.load(Ordering::Relaxed) == Agreement::Off as u8;
+        is_off.then(|| self.0.ahead_ms.load(Ordering::Relaxed))
+    }
 }
 
 #[cfg(test)]
@@ -63,5 +184,37 @@ mod tests {
         assert_eq!(other.unix_s(), 1_700_000_000);
         clock.set(1_700_000_001_000);
         assert_eq!(other.now().unix_timestamp(), 1_700_000_001);
+    }
+
+    #[test]
+    fn a_clock_is_off_beyond_the_bound_in_either_direction_until_it_is_near_again() {
+        let (clock, settings) = (Clock::fixed(0), Settings::default());
+        for (ahead_ms, off) in [
+            (0, None),
+            (2_001, None),
+            (10_000, None),
+            (10_001, Some(10_001)),
+            (-10_000, None),
+            (-10_001, Some(-10_001)),
+            (i64::MIN, Some(i64::MIN)),
+            (-2_000, None),
+        ] {
+            clock.clone().compared(ahead_ms, &settings);
+            assert_eq!(clock.off_by_ms(), off, "{ahead_ms}");
+        }
+    }
+
+    #[test]
+    fn a_bound_that_is_none_is_refused() {
+        let read = toml::from_str::<Settings>;
+        assert!(read("tolerated_ms = 500\nrefused_ms = 5000").is_ok());
+        for wrong in [
+            "tolerated_ms = 0",
+            "refused_ms = 0",
+            "tolerated_ms = 20000",
+            "refused_ms = 1_000_000",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -38,8 +38,11 @@ use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
-use crate::{approvals, idempotency};
+use crate::{approvals, clock, idempotency};
 pub use settings::Settings;
+
+/// How often the clock is compared with the database's.
+const COMPARE: Duration = Duration::from_secs(5);
 
 /// The service. Cheap to clone: each request gets a handle of its own.
 #[derive(Clone)]
@@ -388,7 +391,30 @@ impl App {
         });
     }
 
+    /// Compares the clock with the database's, now and every few seconds, until it stops.
+    pub async fn watch_clock(&self, settings: clock::Settings) {
+        self.compare_clocks(&settings).await;
+        let app = self.clone();
+        self.tasks.spawn(async move {
+            let pause = || app.stop.run_until_cancelled(tokio::time::sleep(COMPARE));
+            while pause().await.is_some() {
+                app.compare_clocks(&settings).await;
+            }
+        });
+    }
+
+    async fn compare_clocks(&self, settings: &clock::Settings) {
+        match self.ledger.clock_offset_ms(&self.clock).await {
+            Ok(ahead_ms) => self.clock.compared(ahead_ms, settings),
+            Err(error) => tracing::debug!(%error, "the clocks are not compared"),
+        }
+    }
+
     async fn look_once(&self) {
+        if self.clock.off_by_ms().is_some() {
+            tracing::warn!("nothing that is due is done: nobody knows what the time is");
+            return;
+        }
         // Each by itself: what stops one is no reason not to do the others.
         if let Err(error) = self.cryptoperiods.remind().await {
             tracing::warn!(%error, "reminders are not raised");

@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 
 use crate::name::Name;
 use crate::{
-    approvals, attestation, clob, cryptoperiods, custody, destruction, idempotency, ledger, oauth,
-    policy, rotations, sealing, signing,
+    approvals, attestation, clob, clock, cryptoperiods, custody, destruction, idempotency, ledger,
+    oauth, policy, rotations, sealing, signing,
 };
 
 /// Everything that can be set, but what is the edge's own. Unknown names are refused.
@@ -23,6 +23,9 @@ pub struct Settings {
     http: IgnoredAny,
     /// `[ledger]`
     pub ledger: ledger::Settings,
+    /// `[clock]`
+    #[serde(default)]
+    pub clock: clock::Settings,
     /// `[sealing]`
     pub sealing: sealing::Settings,
     /// `[custody.NAME]`, one for each device.

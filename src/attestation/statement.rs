@@ -92,6 +92,10 @@ impl Draft for StatementDraft {
         &self.key
     }
 
+    fn tells_the_time(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, now_ms: i64) -> Prepared {
         let kid = self.key.public_key.as_ref().map(PublicKey::thumbprint);
         let header = json!({ "alg": "RS256", "typ": TYP, "kid": kid });

@@ -40,6 +40,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         }
     }
     tracing::info!(listen = %listener.local_addr()?, "serving");
+    app.watch_clock(config.clock.clone()).await;
     app.look_after_keys();
     app.look_into_devices();
     let router = http::router(app.clone(), &config.http);

@@ -173,6 +173,10 @@ impl Draft for LoginDraft {
         &self.wallet.key
     }
 
+    fn tells_the_time(&self) -> bool {
+        self.timestamp.is_none()
+    }
+
     fn prepare(&self, now_ms: i64) -> Prepared {
         let message = self.message(now_ms);
         let digest = message.digest();

@@ -38,7 +38,8 @@ pub(crate) struct Standing {
 pub(crate) struct Released {
     pub(crate) answer: Vec<u8>,
     pub(crate) sealed: bool,
-    pub(crate) expires_at: Option<OffsetDateTime>,
+    /// Whether it has expired, by the database's clock.
+    pub(crate) is_over: bool,
 }
 
 /// Claims keys for intents; the keys are different from each other. Returns the intents that got
@@ -164,7 +165,8 @@ pub(crate) async fn standing(
 ) -> Result<Option<Standing>, LedgerError> {
     let row = sqlx::query!(
         r#"select k.request_digest, k.intent_id, k.answer,
-                r.answer as "released?", r.answer_is_sealed as "sealed?", r.expires_at
+                r.answer as "released?", r.answer_is_sealed as "sealed?",
+                coalesce(r.expires_at <= now(), false) as "is_over!"
          from idempotency_keys k left join releases r on r.intent_id = k.intent_id
          where k.caller_id = $1 and k.key = $2 and k.expires_at >= now()"#,
         caller.uuid(),
@@ -178,7 +180,7 @@ pub(crate) async fn standing(
         released: row.released.map(|answer| Released {
             answer,
             sealed: row.sealed.unwrap_or(true),
-            expires_at: row.expires_at,
+            is_over: row.is_over,
         }),
         answer: row.answer,
     }))

@@ -38,12 +38,15 @@ impl Ledger {
         Ok(u64::try_from(row.try_get::<i64, _>("most")?).unwrap_or(0))
     }
 
-    /// How far this computer's clock is ahead of the server's, in milliseconds.
+    /// How far this computer's clock is ahead of the server's, in milliseconds: at least so far, for the
+    /// server looked at its clock at some moment between the question and the answer.
     pub async fn clock_offset_ms(&self, clock: &Clock) -> Result<i64, LedgerError> {
+        let asked = clock.unix_ms();
         let row =
             sqlx::query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms")
                 .fetch_one(&self.pool)
                 .await?;
-        Ok(clock.unix_ms() - row.try_get::<i64, _>("ms")?)
+        let (theirs, answered) = (row.try_get("ms")?, clock.unix_ms());
+        Ok(asked.max(answered.min(theirs)) - theirs)
     }
 }

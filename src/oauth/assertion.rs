@@ -156,6 +156,10 @@ impl Draft for AssertionDraft {
         }
     }
 
+    fn tells_the_time(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, now_ms: i64) -> Prepared {
         let lifetime = self.environment.lifetime_s.seconds();
         let iat = now_ms.div_euclid(1000) - BACKDATE_S;

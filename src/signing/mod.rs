@@ -230,6 +230,9 @@ pub enum SigningError {
     /// The caller's patience ended first. The work goes on.
     #[error("no answer within the deadline")]
     DeadlineExceeded,
+    /// Nobody knows what the time is, which goes into what would be signed.
+    #[error("this service's clock is {0} ms ahead of the database's")]
+    ClockOff(i64),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -341,6 +344,11 @@ impl Signer {
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
         let permit = self.permit(caller, draft)?;
+        if let Some(ahead_ms) = self.0.parts.clock.off_by_ms()
+            && permit.action().tells_the_time()
+        {
+            return Err(SigningError::ClockOff(ahead_ms));
+        }
         let turn = match self.ready(caller, &permit, until).await {
             Ok(turn) => turn,
             Err(away) => return self.earlier_or(caller, asked, away).await,
@@ -541,11 +549,7 @@ impl Signer {
         let (Some(id), Some(released)) = (standing.intent, standing.released) else {
             return Err(SigningError::InFlight);
         };
-        if released.sealed
-            && released
-                .expires_at
-                .is_some_and(|end| end <= self.0.parts.clock.now())
-        {
+        if released.sealed && released.is_over {
             return Err(SigningError::AnswerExpired);
         }
         let body = if released.sealed {

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::app::App;
 use chancery::audit::Logged;
-use chancery::clock::Clock;
+use chancery::clock::{Clock, Settings};
 use chancery::config::Config;
 use chancery::custody::{
     self, Custody, CustodyError, Destruction, Evidence, Generated, Place, RawSignature, Sign,
@@ -24,8 +24,9 @@ use zeroize::Zeroizing;
 
 use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
-use crate::support::{Caller, Database, Deployment, Postgres, desk};
+use crate::support::{Caller, Database, Deployment, Postgres, desk, order};
 
+const ORDERS: &str = "/v1/wallets/d-w/orders";
 const ASSERTIONS: &str = "/v1/clients/d-c/assertions";
 const AUDIENCE: &str = "https://api.dev01.polymarketexchange.com";
 const ENDPOINT: &str = "https://pmx-dev01.us.auth0.com/oauth/token";
@@ -238,43 +239,75 @@ async fn a_key_of_one_environment_signs_for_no_other() {
     }
 }
 
-/// One key, one answer; but a credential is not handed out when it is worth nothing any more.
+/// One key, one answer; but a credential is not handed out when it is worth nothing any more. Replicas
+/// whose clocks differ say the same.
 #[tokio::test]
-async fn an_assertion_is_answered_again_until_it_expires() {
+async fn an_assertion_is_answered_again_until_it_expires_by_the_databases_clock() {
     let Some(within) = Within::new(60, 0).await else {
         return;
     };
-    let first = within
-        .trader
-        .post_as("k", ASSERTIONS, &json!({}))
-        .await
-        .unwrap();
+    let ask = async |key: &str| {
+        within
+            .trader
+            .post_as(key, ASSERTIONS, &json!({}))
+            .await
+            .unwrap()
+    };
+    let first = ask("k").await;
     assert_eq!(first.status, 200, "{}", first.text);
-    within.advance(58);
-    let again = within
-        .trader
-        .post_as("k", ASSERTIONS, &json!({}))
-        .await
-        .unwrap();
+    within.advance(3_600);
+    let again = ask("k").await;
     assert_eq!(again.text, first.text);
     assert_eq!(again.headers["idempotency-replayed"], "true");
     assert_eq!(again.headers["cache-control"], "no-store");
-    within.advance(1);
+
+    within.advance(-3_600 - 70);
+    let short = ask("l").await;
+    assert_eq!(short.status, 200, "{}", short.text);
     for _ in 0..2 {
-        let gone = within
-            .trader
-            .post_as("k", ASSERTIONS, &json!({}))
-            .await
-            .unwrap();
-        refused("expired", &gone, 410, "answer-expired", "expired");
+        refused("expired", &ask("l").await, 410, "answer-expired", "expired");
     }
-    let fresh = within
-        .trader
-        .post_as("l", ASSERTIONS, &json!({}))
-        .await
-        .unwrap();
+    within.advance(70);
+    refused("expired", &ask("l").await, 410, "answer-expired", "expired");
+    let fresh = ask("m").await;
     assert_eq!(fresh.status, 200, "{}", fresh.text);
-    assert_eq!(within.outcomes().await, ["released", "released"]);
+    assert_eq!(
+        within.outcomes().await,
+        ["released", "released", "released"]
+    );
+}
+
+/// What carries a time is not signed by a replica whose clock is off, and what carries none is.
+#[tokio::test]
+async fn a_replica_whose_clock_is_off_is_not_ready_and_issues_no_assertion() {
+    let Some(within) = Within::new(60, 0).await else {
+        return;
+    };
+    let ready = async |status: u16, clock: &str| {
+        within.app.watch_clock(Settings::default()).await;
+        let ready = within.trader.get("/readyz").await;
+        assert_eq!(ready.status, status, "{}", ready.text);
+        assert_eq!(ready.json["checks"]["clock"], clock, "{}", ready.text);
+    };
+    let wanted = |version: u8| {
+        let mut order = order();
+        order["version"] = json!(version);
+        order
+    };
+    for days in [463, -463] {
+        within.clock.set(Clock::system().unix_ms());
+        ready(200, "ok").await;
+        let issued = within.trader.post(ASSERTIONS, &json!({})).await;
+        assert_eq!(issued.status, 200, "{}", issued.text);
+        within.advance(days * 24 * 3600);
+        ready(503, "unavailable").await;
+        let off = within.trader.post(ASSERTIONS, &json!({})).await;
+        refused("off", &off, 503, "clock-off", "ahead of the database's");
+        let second = within.trader.post(ORDERS, &wanted(2)).await;
+        refused("off", &second, 503, "clock-off", "");
+        let first = within.trader.post(ORDERS, &wanted(1)).await;
+        assert_eq!(first.status, 200, "{}", first.text);
+    }
 }
 
 #[tokio::test]
@@ -325,6 +358,7 @@ async fn a_device_that_is_always_late_is_said_to_be() {
 
 /// The service in this process, with a clock that a test moves.
 struct Within {
+    app: App,
     trader: Caller,
     clock: Clock,
     database: Database,
@@ -363,9 +397,10 @@ impl Within {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let router = chancery::http::router(app.clone(), &config.http);
         let mut serving = JoinSet::new();
+        let tasks = app.tasks.clone();
         serving.spawn(async move {
             let never = CancellationToken::new();
-            chancery::http::serve(listener, router, &config.http, &app.tasks, never).await;
+            chancery::http::serve(listener, router, &config.http, &tasks, never).await;
         });
         let caller = |token: &str| Caller {
             base: base.clone(),
@@ -374,6 +409,7 @@ impl Within {
         };
         let trader = caller(&desk(&caller(&operator), "d", "soft").await);
         Some(Self {
+            app,
             trader,
             clock,
             database,

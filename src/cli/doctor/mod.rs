@@ -173,7 +173,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                     "run chancery migrate, or the program that fits",
                 );
                 check_ledger(&mut report, &config, &ledger).await;
-                check_clock(&mut report, &ledger).await;
+                check_clock(&mut report, &config, &ledger).await;
                 devices::check(&mut report, &config, &ledger, fits).await;
             }
         }
@@ -214,9 +214,11 @@ async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledg
 }
 
 /// A clock that is off makes assertions that no server takes.
-async fn check_clock(report: &mut Report, ledger: &crate::ledger::Ledger) {
+async fn check_clock(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
     let verdict = match ledger.clock_offset_ms(&Clock::system()).await {
-        Ok(ms) if ms.abs() <= 5_000 => Ok(format!("{ms} ms from the database's")),
+        Ok(ms) if ms.unsigned_abs() <= config.clock.tolerated_ms.get() => {
+            Ok(format!("{ms} ms from the database's"))
+        }
         Ok(ms) => Err(format!("{ms} ms from the database's: synchronize both")),
         Err(error) => Err(text(error)),
     };

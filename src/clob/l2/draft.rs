@@ -106,6 +106,10 @@ impl Draft for HeaderDraft {
         }
     }
 
+    fn tells_the_time(&self) -> bool {
+        self.timestamp.is_none()
+    }
+
     fn prepare(&self, now_ms: i64) -> Prepared {
         let timestamp = self.timestamp.unwrap_or(now_ms.div_euclid(1000));
         let message = self.request.message(timestamp);

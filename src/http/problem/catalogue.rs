@@ -187,6 +187,8 @@ kinds! {
         "Repeat after Retry-After seconds, not before: the quota is the application's, and everybody shares it.";
     TOKEN_ENDPOINT_UNAVAILABLE "token-endpoint-unavailable" 503 "The token endpoint cannot be reached, or does not answer"
         "Repeat after Retry-After seconds; if it lasts, tell an operator.";
+    CLOCK_OFF "clock-off" 503 "The service does not know what the time is"
+        "Nothing was signed. Repeat with the same Idempotency-Key: another replica may answer. Operators have to synchronize the clocks.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"

@@ -57,6 +57,7 @@ impl From<SigningError> for Problem {
                 "the device was too slow, twice",
             )
             .retry_after(1),
+            SigningError::ClockOff(_) => Self::new(&catalogue::CLOCK_OFF, error).retry_after(10),
             SigningError::LeaseLost | SigningError::DeadlineExceeded => {
                 Self::new(&catalogue::DEADLINE_EXCEEDED, error).retry_after(1)
             }

@@ -29,6 +29,7 @@ mod explain;
 mod grants;
 mod hygiene;
 mod import;
+mod key_lives;
 mod key_states;
 mod kms;
 #[path = "../support/kms.rs"]

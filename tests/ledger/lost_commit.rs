@@ -13,8 +13,8 @@ async fn a_commit_whose_answer_is_lost_is_found_out() {
         return;
     };
     let mut stand = Stand::new(&postgres, "").await;
-    let proxy = Proxy::start(&stand.database.url);
-    let through = proxy.url(&stand.database.url);
+    let proxy = Proxy::start(&stand.database.over_socket());
+    let through = proxy.url(&stand.database.over_socket());
     redirect(&mut stand.deployment, &through);
     let server = stand.deployment.serve(&[]).await;
     let trader = server.caller(&stand.trader.token);
@@ -46,8 +46,8 @@ async fn a_commit_that_got_through_is_answered_at_once() {
         return;
     };
     let mut stand = Stand::new(&postgres, "").await;
-    let proxy = Proxy::start(&stand.database.url);
-    let through = proxy.url(&stand.database.url);
+    let proxy = Proxy::start(&stand.database.over_socket());
+    let through = proxy.url(&stand.database.over_socket());
     redirect(&mut stand.deployment, &through);
     let server = stand.deployment.serve(&[]).await;
     let trader = server.caller(&stand.trader.token);
@@ -66,8 +66,8 @@ async fn another_transaction_of_the_same_number_is_not_taken_for_it() {
         return;
     };
     let mut stand = Stand::new(&postgres, "").await;
-    let proxy = Proxy::start(&stand.database.url);
-    let through = proxy.url(&stand.database.url);
+    let proxy = Proxy::start(&stand.database.over_socket());
+    let through = proxy.url(&stand.database.over_socket());
     redirect(&mut stand.deployment, &through);
     let server = stand.deployment.serve(&[]).await;
     let trader = server.caller(&stand.trader.token);

@@ -1,4 +1,4 @@
-//! A way to Postgres that breaks where a commit passes.
+//! A way to Postgres that breaks where a commit, or some other statement, passes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,12 +21,36 @@ pub(crate) enum Cut {
     AnswerLost,
     /// The commit does not get through, and nobody hangs up for a while.
     HalfOpen,
+    /// Nothing gets through any more, and nobody ever hangs up.
+    Silence,
+}
+
+/// Where a connection breaks next, if it does.
+type Next = Arc<Mutex<Option<(Where, Cut)>>>;
+
+/// A message of the client's.
+#[derive(Clone, Copy)]
+enum Where {
+    Commit,
+    /// A statement with these words, on its way to be prepared.
+    Statement(&'static str),
+}
+
+impl Where {
+    fn is(self, kind: Option<u8>, body: &[u8]) -> bool {
+        match self {
+            Self::Commit => kind == Some(b'Q') && body == b"commit\0",
+            Self::Statement(words) => {
+                kind == Some(b'P') && body.windows(words.len()).any(|it| it == words.as_bytes())
+            }
+        }
+    }
 }
 
 /// A socket in front of the server's.
 pub(crate) struct Proxy {
     dir: Scratch,
-    next: Arc<Mutex<Option<Cut>>>,
+    next: Next,
 }
 
 impl Proxy {
@@ -36,8 +60,9 @@ impl Proxy {
             dir: Scratch::new(),
             next: Arc::default(),
         };
-        let listener = UnixListener::bind(proxy.dir.path().join(".s.PGSQL.5432")).unwrap();
-        let server = format!("{}/.s.PGSQL.5432", host(url));
+        let name = format!(".s.PGSQL.{}", member(url, "port"));
+        let listener = UnixListener::bind(proxy.dir.path().join(&name)).unwrap();
+        let server = format!("{}/{name}", member(url, "host"));
         let next = proxy.next.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -51,12 +76,17 @@ impl Proxy {
 
     /// The URL that leads through it.
     pub(crate) fn url(&self, url: &str) -> String {
-        url.replacen(host(url), self.dir.path().to_str().unwrap(), 1)
+        url.replacen(member(url, "host"), self.dir.path().to_str().unwrap(), 1)
     }
 
     /// Breaks at the next commit.
     pub(crate) fn cut(&self, cut: Cut) {
-        *self.next.lock().unwrap() = Some(cut);
+        *self.next.lock().unwrap() = Some((Where::Commit, cut));
+    }
+
+    /// Breaks at the next statement with these words.
+    pub(crate) fn cut_at(&self, words: &'static str, cut: Cut) {
+        *self.next.lock().unwrap() = Some((Where::Statement(words), cut));
     }
 
     /// Whether the cut has yet to come.
@@ -65,12 +95,12 @@ impl Proxy {
     }
 }
 
-fn host(url: &str) -> &str {
-    let (_, host) = url.split_once("host=").unwrap();
-    host.split('&').next().unwrap()
+fn member<'a>(url: &'a str, name: &str) -> &'a str {
+    let (_, rest) = url.split_once(&format!("{name}=")).unwrap();
+    rest.split('&').next().unwrap()
 }
 
-async fn carry(client: UnixStream, server: UnixStream, next: Arc<Mutex<Option<Cut>>>) {
+async fn carry(client: UnixStream, server: UnixStream, next: Next) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let muted = Arc::new(AtomicBool::new(false));
@@ -83,7 +113,7 @@ async fn carry(client: UnixStream, server: UnixStream, next: Arc<Mutex<Option<Cu
 async fn carry_over(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    next: Arc<Mutex<Option<Cut>>>,
+    next: Next,
     muted: &AtomicBool,
     back: tokio::task::JoinHandle<()>,
 ) -> std::io::Result<()> {
@@ -95,8 +125,11 @@ async fn carry_over(
         let mut message: Vec<u8> = kind.into_iter().collect();
         message.extend(length.to_be_bytes());
         message.extend(&body);
-        let is_commit = kind == Some(b'Q') && body == b"commit\0";
-        let cut = is_commit.then(|| next.lock().unwrap().take()).flatten();
+        let cut = {
+            let mut next = next.lock().unwrap();
+            let is_there = |next: &mut (Where, Cut)| next.0.is(kind, &body);
+            next.take_if(is_there).map(|(_, cut)| cut)
+        };
         muted.store(cut.is_some(), Ordering::SeqCst);
         match cut {
             None => server.write_all(&message).await?,
@@ -111,6 +144,7 @@ async fn carry_over(
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 return Ok(());
             }
+            Some(Cut::Silence) => std::future::pending().await,
         }
         kind = Some(client.read_u8().await?);
     }

@@ -200,7 +200,7 @@ async fn serve_refuses_what_nobody_has_accepted() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let database = postgres.database().await;
+    let database = postgres.empty_database().await;
     let deployment = Deployment::new(&database.url);
     let config = std::fs::read_to_string(deployment.file("config.toml")).unwrap();
     let refuses = |what: &str, says: &str| {

@@ -12,7 +12,7 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     let Some(postgres) = Postgres::start() else {
         return;
     };
-    let database = postgres.database().await;
+    let database = postgres.empty_database().await;
     let roles = "create role chancery_owner login; create role chancery_service login;
                  alter schema public owner to chancery_owner;
                  grant all on schema public to chancery_owner;";

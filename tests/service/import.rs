@@ -102,7 +102,7 @@ async fn signs_orders(stand: &Stand, key: &str) {
 
 #[tokio::test]
 async fn the_command_shows_the_address_before_and_after_and_the_wallet_signs() {
-    let Some(stand) = Stand::new("").await else {
+    let Some(stand) = Stand::durable("").await else {
         return;
     };
     let token_file = stand
@@ -169,7 +169,7 @@ async fn the_command_shows_the_address_before_and_after_and_the_wallet_signs() {
 
 #[tokio::test]
 async fn an_import_that_stopped_anywhere_goes_on_or_ends() {
-    let Some(stand) = Stand::new("").await else {
+    let Some(stand) = Stand::durable("").await else {
         return;
     };
     let (_, material) = golden("hex");

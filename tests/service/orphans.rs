@@ -53,7 +53,7 @@ const WHY: &str = "the host lost power";
 
 #[tokio::test]
 async fn a_key_that_was_made_and_not_recorded_is_recovered() {
-    let Some(stand) = Stand::new("").await else {
+    let Some(stand) = Stand::durable("").await else {
         return;
     };
     let armed = [("CHANCERY_FAIL_POINT", "key-made:1")];

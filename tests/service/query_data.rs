@@ -10,7 +10,7 @@ async fn the_query_data_fits_the_migrations() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let database = postgres.database().await;
+    let database = postgres.empty_database().await;
     Deployment::new(&database.url).run(&["migrate"]).unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
 

@@ -175,7 +175,7 @@ async fn the_master_key_is_replaced_while_replicas_sign() {
 
 #[tokio::test]
 async fn a_wrong_or_lost_master_key_is_told_and_damages_nothing() {
-    let Some(mut stand) = Stand::new("").await else {
+    let Some(mut stand) = Stand::durable("").await else {
         return;
     };
     let given = stand.operator.post(GIVE, &given(KEY)).await;

@@ -21,7 +21,15 @@ pub(crate) struct Stand {
 impl Stand {
     /// With `more` configuration. `None`: Postgres is not installed, and that was said.
     pub(crate) async fn new(more: &str) -> Option<Self> {
-        let postgres = Postgres::shared()?;
+        Some(Self::on(Postgres::shared()?, more).await)
+    }
+
+    /// The same on a cluster with which `doctor` is content: it keeps what it says is written.
+    pub(crate) async fn durable(more: &str) -> Option<Self> {
+        Some(Self::on(Arc::new(Postgres::start()?), more).await)
+    }
+
+    async fn on(postgres: Arc<Postgres>, more: &str) -> Self {
         let database = postgres.database().await;
         let deployment = Deployment::new(&database.url);
         deployment.configure(more);
@@ -29,14 +37,14 @@ impl Stand {
         let server = deployment.serve(&[]).await;
         let operator = server.caller(&token);
         let trader = server.caller(&desk(&operator, "d", "soft").await);
-        Some(Self {
+        Self {
             server,
             deployment,
             database,
             operator,
             trader,
             _postgres: postgres,
-        })
+        }
     }
 
     /// Somebody else.

@@ -8,19 +8,22 @@
 )]
 
 pub(crate) mod invariants;
+mod keeper;
 pub(crate) mod load;
+mod pki;
+mod postgres;
 pub(crate) mod venue;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chancery::cli::dev::{Cluster, DataDir};
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
+
+pub(crate) use postgres::{Database, Postgres};
 
 /// The policy of the start set.
 pub(crate) const POLICY: &str = include_str!("../../deploy/policies/start.cedar");
@@ -32,13 +35,14 @@ pub(crate) fn skip(why: &str) {
     println!("skipped: {why}");
 }
 
+/// Whether the long counts are asked for.
+pub(crate) fn is_long() -> bool {
+    std::env::var("CHANCERY_LONG").is_ok_and(|value| value == "1")
+}
+
 /// How often a repeated test repeats: `few`, or `many` where the long counts are asked for.
 pub(crate) fn count(few: usize, many: usize) -> usize {
-    if std::env::var("CHANCERY_LONG").is_ok_and(|value| value == "1") {
-        many
-    } else {
-        few
-    }
+    if is_long() { many } else { few }
 }
 
 /// A directory with a short path that others may pass through; gone after the test.
@@ -72,115 +76,6 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A Postgres cluster; one for all tests of a process, unless a test wants to stop it.
-pub(crate) struct Postgres {
-    cluster: Option<Cluster>,
-    url: String,
-    dir: Scratch,
-}
-
-impl Postgres {
-    /// Starts one of its own. `None`: Postgres is not installed, and that was said.
-    pub(crate) fn start() -> Option<Self> {
-        let dir = Scratch::new();
-        let data = DataDir::open(&dir.path().join("d")).unwrap();
-        match Cluster::start(&data) {
-            Ok(cluster) => Some(Self {
-                url: cluster.url(),
-                cluster: Some(cluster),
-                dir,
-            }),
-            Err(error) => {
-                skip(&format!("{error:#}"));
-                None
-            }
-        }
-    }
-
-    /// The one that the tests of this process share; it ends with the last of them.
-    pub(crate) fn shared() -> Option<Arc<Self>> {
-        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = shared.upgrade() {
-            return Some(running);
-        }
-        let started = Arc::new(Self::start()?);
-        *shared = Arc::downgrade(&started);
-        Some(started)
-    }
-
-    /// The URL of its default database.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// A fresh, empty database.
-    pub(crate) async fn database(&self) -> Database {
-        let name = format!("t{}", uuid::Uuid::new_v4().simple());
-        let pool = PgPool::connect(&self.url).await.unwrap();
-        let sql = format!("create database {name}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(&pool)
-            .await
-            .unwrap();
-        pool.close().await;
-        let url = self.url.replacen("///chancery?", &format!("///{name}?"), 1);
-        assert_ne!(url, self.url);
-        Database {
-            pool: PgPool::connect(&url).await.unwrap(),
-            url,
-        }
-    }
-
-    /// Stops it, and whoever uses it notices.
-    pub(crate) fn stop(mut self) {
-        self.cluster.take().unwrap().stop().unwrap();
-    }
-
-    /// Stops it in the middle of whatever it does, as `pg_ctl stop -m immediate` does.
-    pub(crate) fn crash(&mut self) {
-        let lock = std::fs::read_to_string(self.dir.path().join("d/pg/postmaster.pid")).unwrap();
-        let pid = lock.lines().next().unwrap().parse().unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
-        drop(self.cluster.take()); // waits until it is gone
-    }
-
-    /// Starts it again on the same data.
-    pub(crate) fn start_again(&mut self) {
-        let data = DataDir::open(&self.dir.path().join("d")).unwrap();
-        self.cluster = Some(Cluster::start(&data).unwrap());
-        assert_eq!(self.cluster.as_ref().unwrap().url(), self.url);
-    }
-}
-
-/// A database of a test's own.
-pub(crate) struct Database {
-    pub(crate) url: String,
-    pub(crate) pool: PgPool,
-}
-
-impl Database {
-    /// One number.
-    pub(crate) async fn count(&self, sql: &str) -> i64 {
-        let sql = sqlx::AssertSqlSafe(format!("select ({sql})::bigint"));
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
-    }
-}
-
-impl Database {
-    /// Waits until a number is this one, for what the service does by itself.
-    pub(crate) async fn becomes(&self, sql: &str, number: i64) {
-        for _ in 0..150 {
-            if self.count(sql).await == number {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        panic!("{sql} is {}, not {number}", self.count(sql).await);
     }
 }
 

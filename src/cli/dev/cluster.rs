@@ -54,6 +54,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the cluster in `data`, and makes it first if there is none.
     pub fn start(data: &DataDir) -> Result<Self> {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with settings of the server, `name=value`, that go before ours.
+    pub fn start_with(data: &DataDir, more: &[&str]) -> Result<Self> {
         let pg = data.path().join("pg");
         let server = Server::find(&pg)?;
         server.check_way_to(data.path())?;
@@ -76,7 +81,7 @@ impl Cluster {
         command
             .arg("-D")
             .arg(&pg)
-            .args(settings(&socket_dir))
+            .args(settings(&socket_dir, more))
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?)
             // Ctrl-C in a terminal is for us: requests under way still need the ledger.
@@ -211,7 +216,7 @@ fn make(server: &Server, pg: &Path) -> Result<()> {
 }
 
 /// `-c` arguments. On the command line, so that a release may change them for clusters it did not make.
-fn settings(socket_dir: &Path) -> Vec<OsString> {
+fn settings(socket_dir: &Path, more: &[&str]) -> Vec<OsString> {
     let fixed = [
         "listen_addresses=",
         "unix_socket_permissions=0700",
@@ -229,6 +234,7 @@ fn settings(socket_dir: &Path) -> Vec<OsString> {
         .into_iter()
         .map(Into::into)
         .chain([port, sockets])
+        .chain(more.iter().map(Into::into)) // the last one counts
         .flat_map(|setting| ["-c".into(), setting])
         .collect()
 }

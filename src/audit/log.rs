@@ -188,9 +188,7 @@ impl Batch {
         }
         let inner = &self.log.0;
         let batch = self.state.batch + 1;
-        let leaves =
-            records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx);
-        in_time(leaves).await?;
+        records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx).await?;
         // From here on it may be durable, whatever becomes of this future: a caller who hangs up drops
         // it. Whoever begins next finds out first.
         let lost = self.state.unsettled.insert(Lost {
@@ -218,8 +216,8 @@ impl Batch {
         Ok(Committed(()))
     }
 
-    /// Ends the transaction without a trace, and waits until the server knows.
-    pub async fn abandon(self) {
-        self.tx.abandon().await;
+    /// Ends the transaction without a trace.
+    pub async fn abandon(mut self) {
+        self.state.session = self.tx.abandon().await;
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::records;
 use crate::id::BootId;
-use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, in_time};
+use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx};
 
 /// How many may wait to be told; more wait to wait.
 const WAITING: usize = 1_024;
@@ -71,7 +71,7 @@ impl Work {
     /// Commits something, which is that this run was seen.
     async fn commit(&mut self) -> Result<(), LedgerError> {
         let mut tx = Tx::begin_again(self.session.take(), Gate::Shared, &self.ledger).await?;
-        in_time(records::confirm(&self.writer, self.boot, 0, &mut tx)).await?;
+        records::confirm(&self.writer, self.boot, 0, &mut tx).await?;
         match tx.commit().await {
             Ok(session) => {
                 self.session = Some(session);

@@ -3,6 +3,7 @@
 //! A [`Tx`] owns its connection. Dropped without a commit it takes the connection with it, and the
 //! server rolls back: no path leaves a half-open transaction behind.
 
+mod bounded;
 mod error;
 mod gate;
 mod hold;
@@ -20,7 +21,9 @@ use secrecy::SecretString;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use bounded::Bounded;
 pub use error::LedgerError;
 pub use gate::Gate;
 pub(crate) use hold::Held;
@@ -29,8 +32,8 @@ pub(crate) use tx::NotCommitted;
 pub use tx::Tx;
 pub(crate) use xid::Xid;
 
-/// How long the signing path waits for a connection, or for an answer on one, before it takes it for
-/// dead. Longer than the wait for a lock.
+/// How long the signing path waits for a connection, for the statements of a transaction, or for the
+/// answer to its commit, before it takes the connection for dead. Longer than the wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The way to Postgres. Cheap to clone.
@@ -58,9 +61,10 @@ impl Ledger {
         })
     }
 
-    /// For look-ups that need no transaction.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
+    /// For look-ups that need no transaction. Each has its answer in time, the wait for a connection
+    /// included, or fails.
+    pub(crate) fn pool(&self) -> Bounded<&PgPool> {
+        Bounded::new(&self.pool, Instant::now() + 2 * PATIENCE)
     }
 
     /// A connection of its own, outside the pool.
@@ -70,7 +74,7 @@ impl Ledger {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        sqlx::query("select 1").execute(&self.pool).await?;
+        sqlx::query("select 1").execute(self.pool()).await?;
         Ok(())
     }
 }

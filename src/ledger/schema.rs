@@ -25,7 +25,7 @@ impl Ledger {
     /// what it is given.
     pub async fn check_schema(&self) -> Result<(), LedgerError> {
         let row = sqlx::query("select current_setting('server_encoding') as encoding")
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool())
             .await?;
         let encoding: String = row.try_get("encoding")?;
         if encoding != "UTF8" {
@@ -50,13 +50,13 @@ impl Ledger {
 
     async fn applied(&self) -> Result<Vec<i64>, LedgerError> {
         let exists = sqlx::query("select to_regclass('_sqlx_migrations') is not null as is")
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool())
             .await?;
         if !exists.try_get::<bool, _>("is")? {
             return Ok(Vec::new());
         }
         let rows = sqlx::query("select version from _sqlx_migrations where success order by 1")
-            .fetch_all(&self.pool)
+            .fetch_all(self.pool())
             .await?;
         Ok(rows
             .iter()

@@ -14,7 +14,7 @@ impl Ledger {
                 or (name = 'synchronous_commit' and setting not in ('on', 'remote_apply'))
              order by name",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool())
         .await?;
         Ok(rows
             .iter()
@@ -33,7 +33,7 @@ impl Ledger {
                  (select nullif(datconnlimit, -1) from pg_database where datname = current_database()),
                  (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user)) as most",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool())
         .await?;
         Ok(u64::try_from(row.try_get::<i64, _>("most")?).unwrap_or(0))
     }
@@ -44,7 +44,7 @@ impl Ledger {
         let asked = clock.unix_ms();
         let row =
             sqlx::query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms")
-                .fetch_one(&self.pool)
+                .fetch_one(self.pool())
                 .await?;
         let (theirs, answered) = (row.try_get("ms")?, clock.unix_ms());
         Ok(asked.max(answered.min(theirs)) - theirs)

@@ -1,8 +1,9 @@
 //! Transactions.
 
-use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
 
+use super::bounded::Bounded;
 use super::error::is_refusal;
 use super::{Gate, Ledger, LedgerError, PATIENCE, Xid, gate, warnings};
 
@@ -10,6 +11,8 @@ use super::{Gate, Ledger, LedgerError, PATIENCE, Xid, gate, warnings};
 pub struct Tx {
     session: PgConnection,
     xid: Xid,
+    /// The end of its statements, for all of them together.
+    until: Instant,
 }
 
 /// Why a commit did not come back as done.
@@ -25,7 +28,12 @@ impl Tx {
     /// Begins, and passes the gate.
     pub(crate) async fn begin(mut session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
         let xid = gate::pass(&mut session, gate).await?;
-        Ok(Self { session, xid })
+        let until = Instant::now() + PATIENCE;
+        Ok(Self {
+            session,
+            xid,
+            until,
+        })
     }
 
     /// The same on a connection that is kept from one transaction to the next. It may have died since;
@@ -50,8 +58,8 @@ impl Tx {
     }
 
     /// For the statements of a `records.rs`.
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.session
+    pub(crate) fn connection(&mut self) -> Bounded<&mut PgConnection> {
+        Bounded::new(&mut self.session, self.until)
     }
 
     /// Commits and gives the connection back.
@@ -65,8 +73,11 @@ impl Tx {
         }
     }
 
-    /// Closes the connection without a commit; the server rolls back.
-    pub(crate) async fn abandon(self) {
-        drop(self.session.close_hard().await);
+    /// Rolls back and gives the connection back, as long as there is time for statements. `None`: the
+    /// server has not said that the transaction is over, and the connection is closed. What it holds it
+    /// may hold until the server notices; others wait for that as for anybody's locks.
+    pub(crate) async fn abandon(mut self) -> Option<PgConnection> {
+        let rolled_back = sqlx::raw_sql("rollback").execute(self.connection()).await;
+        rolled_back.ok().map(|_| self.session)
     }
 }

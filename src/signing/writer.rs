@@ -17,7 +17,7 @@ use crate::fail_point;
 use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::{self, RequestDigest};
 use crate::keys::{KeyError, Keys};
-use crate::ledger::{Gate, LedgerError, in_time};
+use crate::ledger::{Gate, LedgerError};
 use crate::policy::Permit;
 
 /// So many rows make a group full; a batch still joins whole.
@@ -109,7 +109,7 @@ impl Writer {
     ) -> Result<Option<(Vec<Verdict>, Committed)>, LedgerError> {
         let mut batch = self.log.begin(gate).await?;
         let mut verdicts: Vec<Verdict> = jobs.iter().map(|_| Verdict::Nothing).collect();
-        let suspects = match in_time(self.decide(jobs, &mut verdicts, &mut batch)).await {
+        let suspects = match self.decide(jobs, &mut verdicts, &mut batch).await {
             Ok(suspects) => suspects,
             Err(error) => {
                 batch.abandon().await;
@@ -119,9 +119,7 @@ impl Writer {
         if !suspects.is_empty() {
             let suspended = match gate {
                 Gate::Shared => Ok(false),
-                Gate::Exclusive => in_time(self.suspend(&suspects, &mut batch))
-                    .await
-                    .map(|()| true),
+                Gate::Exclusive => self.suspend(&suspects, &mut batch).await.map(|()| true),
             };
             match suspended {
                 Ok(true) => {}

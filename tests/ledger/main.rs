@@ -13,6 +13,7 @@ mod paused;
 mod proxy;
 mod race;
 mod readiness;
+mod refused;
 mod standby;
 mod stopped;
 #[path = "../support/mod.rs"]
@@ -35,6 +36,10 @@ impl Stand {
     async fn new(postgres: &Postgres, more: &str) -> Self {
         let database = postgres.database().await;
         let deployment = Deployment::new(&database.url);
+        Self::start(database, deployment, more).await
+    }
+
+    async fn start(database: Database, deployment: Deployment, more: &str) -> Self {
         deployment.configure(more);
         let operator = deployment.bootstrap();
         let server = deployment.serve(&[]).await;

@@ -68,7 +68,7 @@ pub(super) fn near(fields: &Fields, tick: Option<Tick>) -> Vec<Pair> {
             shares - shares % HUNDREDTH,
         ] {
             add(size * price / ONE, size);
-            add(as_double(size * price / ONE), as_double(size));
+            add(as_double(size * price, ONE), as_double(size, 1));
         }
         if !fields.is_buy() {
             continue;
@@ -119,10 +119,17 @@ pub(super) fn uncut(fields: &Fields, tick: Option<Tick>) -> Vec<Pair> {
         .collect()
 }
 
-/// The nearest integer that a double holds.
-fn as_double(value: u128) -> u128 {
-    let spacing = 1_u128 << (128 - value.leading_zeros()).saturating_sub(53);
-    (value + spacing / 2) / spacing * spacing
+/// The double nearest to a quotient of at least 2⁵³, a tie to the even one, as all clients round; below
+/// that its whole part.
+fn as_double(dividend: u128, divisor: u128) -> u128 {
+    let spacing = 1_u128 << (128 - (dividend / divisor).leading_zeros()).saturating_sub(53);
+    if spacing == 1 {
+        return dividend / divisor;
+    }
+    let step = divisor * spacing;
+    let (below, rest) = (dividend / step, 2 * (dividend % step));
+    let up = rest > step || rest == step && !below.is_multiple_of(2);
+    (below + u128::from(up)) * spacing
 }
 
 /// The prices that the amounts may stand for: the nearest of each grid, and one tick around them.
@@ -213,4 +220,44 @@ pub(super) fn same_double(salt: U256) -> Option<std::ops::RangeInclusive<u64>> {
         below
     };
     Some(nearest - half..=nearest.saturating_add(half))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_double;
+
+    #[test]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "doubles themselves are the measure"
+    )]
+    fn an_amount_beyond_a_double_is_the_one_that_a_double_makes_of_it() {
+        for bits in 50..100 {
+            let power = 1_u128 << bits;
+            let spacing = 1_u128 << (bits - 52_u32.min(bits));
+            for near in 0..6 {
+                for off in [
+                    0,
+                    1,
+                    spacing / 2 - u128::from(spacing > 1),
+                    spacing / 2,
+                    spacing / 2 + 1,
+                ] {
+                    let value = power + near * spacing + off;
+                    assert_eq!(as_double(value, 1), value as f64 as u128, "{value}");
+                    assert_eq!(as_double(value * 10_000, 10_000), as_double(value, 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_division_leaves_decides_a_tie() {
+        let tie = (1_u128 << 53) + 1; // between two doubles, and the even one is below
+        assert_eq!(as_double(tie * 10_000, 10_000), 1 << 53);
+        assert_eq!(as_double(tie * 10_000 + 1, 10_000), (1 << 53) + 2);
+        assert_eq!(as_double(tie * 10_000 - 1, 10_000), 1 << 53);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::market::{MarketError, Markets};
+use super::market::{Freshness, MarketError, Markets};
 use super::order::{Limit, PriceFrom};
 use super::terms::Asked;
 use super::{MarketOrderRequest, Order, OrderError, OrderRequest, Profile, random_salt};
@@ -52,12 +52,22 @@ impl Wish {
 }
 
 impl Maker<'_> {
-    /// Makes the order.
-    #[expect(clippy::missing_panics_doc, reason = "the system has random bytes")]
+    /// Makes the order. A price that does not fit the tick in memory is held against today's.
     pub async fn make(&self, wish: &Wish) -> Result<Order, NotMade> {
-        let afresh = self.afresh.then_some(self.since);
+        if self.afresh {
+            return self.build(wish, Freshness::Since(self.since)).await;
+        }
+        match self.build(wish, Freshness::Remembered).await {
+            Err(NotMade::Order(error)) if error.depends_on_the_tick() => {
+                self.build(wish, Freshness::Again(self.since)).await
+            }
+            done => done,
+        }
+    }
+
+    async fn build(&self, wish: &Wish, freshness: Freshness) -> Result<Order, NotMade> {
         let chain = self.profile.chain();
-        let terms = self.markets.terms(chain, &wish.asked(), afresh).await?;
+        let terms = self.markets.terms(chain, &wish.asked(), freshness).await?;
         // The time and the salt come after what was waited for.
         let salt = || random_salt().expect("the operating system has random bytes");
         let order = match wish {

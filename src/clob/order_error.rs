@@ -79,6 +79,14 @@ pub enum OrderError {
 }
 
 impl OrderError {
+    /// Whether the price may be right at another tick.
+    pub fn depends_on_the_tick(&self) -> bool {
+        matches!(
+            self,
+            Self::PriceOutOfRange { .. } | Self::PriceOffGrid { .. }
+        )
+    }
+
     /// The JSON name of the field that is wrong.
     pub fn field(&self) -> &'static str {
         match self {

@@ -38,18 +38,6 @@ pub struct Said {
     pub fee_rate_bps: Option<Whole>,
 }
 
-impl Said {
-    /// What is said here, else there.
-    #[must_use]
-    pub fn or(&self, earlier: &Self) -> Self {
-        Self {
-            tick_size: self.tick_size.or(earlier.tick_size),
-            neg_risk: self.neg_risk.or(earlier.neg_risk),
-            fee_rate_bps: self.fee_rate_bps.or(earlier.fee_rate_bps),
-        }
-    }
-}
-
 /// What an order is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {

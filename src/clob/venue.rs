@@ -52,7 +52,8 @@ pub struct VenueSettings {
     /// How many markets are remembered.
     #[serde(default = "default_remembered_markets")]
     pub remembered_markets: u64,
-    /// How long a market's tick is remembered, in seconds.
+    /// How long a market's tick is remembered, in seconds. An order made on one that is older than a
+    /// second says so.
     #[serde(default = "default_short_ttl")]
     pub tick_size_ttl_s: u32,
     /// How long it is remembered whether a market is a neg-risk one, in seconds.
@@ -87,7 +88,7 @@ fn default_remembered_markets() -> u64 {
 }
 
 fn default_short_ttl() -> u32 {
-    60
+    10
 }
 
 fn default_long_ttl() -> u32 {

@@ -245,6 +245,101 @@ async fn a_clob_that_fails_stops_only_those_who_need_it() {
 }
 
 #[tokio::test]
+async fn nonsense_about_one_market_leaves_the_others_checked() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let more = format!("{}version = 2\n", clob.section("polygon"));
+    let Some(stand) = Stand::new(&more).await else {
+        return;
+    };
+    let odd = json!({ "asset_id": "1001" }); // no levels
+    let page = json!("<html>Attention required</html>");
+    // 2001 settles on the neg-risk exchange.
+    let wrong = with(complete("2001"), json!({ "negRisk": false }));
+    for (path, status, body) in [
+        ("/book", 200, &odd),
+        ("/book", 200, &page),
+        ("/book", 500, &odd),
+        ("/book", 429, &odd),
+    ] {
+        clob.fault(json!({ "path": path, "status": status, "body": body }))
+            .await;
+        let market = json!({ "tokenID": "1001", "side": "BUY", "amount": "10" });
+        let answer = stand
+            .trader
+            .post("/v1/wallets/d-w/market-orders", &market)
+            .await;
+        assert!(answer.status >= 500, "{status} {body}: {}", answer.text);
+        let answer = stand.trader.post(ORDERS, &wrong).await;
+        let detail = "negRisk is false in the request, and true";
+        refused(&body.to_string(), &answer, 422, "venue-contradicts", detail);
+    }
+
+    // One that is only compared is named, with the call that answered so.
+    let fault = json!({ "path": "/neg-risk", "status": 200, "body": { "neg_risk": "no" } });
+    clob.fault(fault).await;
+    let answer = signed(&stand.trader, &complete("1002")).await;
+    let warnings = answer.json["warnings"].as_array().unwrap();
+    let warning = warnings.iter().find(|it| it["code"] == "not-verified");
+    let text = warning.unwrap()["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("negRisk ") && text.contains("/neg-risk"),
+        "{text}"
+    );
+    let answer = stand.trader.post(ORDERS, &wrong).await;
+    refused("after it", &answer, 422, "venue-contradicts", "negRisk");
+}
+
+#[tokio::test]
+async fn a_tick_in_memory_refuses_nothing_and_is_named_where_it_is_used() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let more = format!("{}tick_size_ttl_s = 3600\n", clob.section("polygon"));
+    let Some(stand) = Stand::new(&more).await else {
+        return;
+    };
+    let tick = |tick: f64| json!({ "status": 200, "body": { "minimum_tick_size": tick } });
+    let at = |price: &str| with(bare("1001"), json!({ "price": price, "negRisk": false }));
+    signed(&stand.trader, &at("0.55")).await;
+
+    // The venue refined it: what was off the grid is looked at again, also in a batch.
+    clob.fault(always("/tick-size", tick(0.001))).await;
+    let batch = json!({ "orders": [at("0.555"), at("0.999"), at("0.5555")] });
+    let answer = stand
+        .trader
+        .post("/v1/wallets/d-w/orders/batch", &batch)
+        .await;
+    let orders = answer.json["orders"].as_array().unwrap();
+    let statuses: Vec<_> = orders.iter().map(|it| it["status"].as_u64()).collect();
+    assert_eq!(statuses, [Some(200), Some(200), Some(422)], "{}", answer.text);
+    assert_eq!(clob.asked("/tick-size").await, 2, "once for all of them");
+    let given = with(at("0.5555"), json!({ "tickSize": "0.0001" }));
+    for order in [at("0.5555"), given] {
+        let answer = stand.trader.post(ORDERS, &order).await;
+        assert_eq!(answer.status, 422, "{order}: {}", answer.text);
+    }
+    assert!(clob.asked("/tick-size").await <= 4, "at most once a second");
+
+    // It made it coarser: memory signs, and says that it was memory.
+    clob.heal().await;
+    clob.fault(always("/tick-size", tick(0.1))).await;
+    let remembered = loop {
+        let answer = signed(&stand.trader, &at("0.555")).await;
+        if warned(&answer, "remembered") {
+            break answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let text = remembered.json["warnings"].to_string();
+    assert!(text.contains("tickSize 0.001 ("), "{text}");
+    let answer = afresh(&stand.trader, &at("0.555")).await;
+    refused("afresh", &answer, 422, "order-refused", "tickSize 0.1");
+    assert!(!warned(&signed(&stand.trader, &at("0.5")).await, "remembered"));
+}
+
+#[tokio::test]
 async fn a_change_of_the_order_version_is_followed_without_a_restart() {
     let Some(mut clob) = ClobServer::start(&[]) else {
         return;

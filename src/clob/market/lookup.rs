@@ -1,20 +1,67 @@
 //! One kind of answer, remembered for a while, and asked for once however many want it.
 
 use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
+use moka::ops::compute::{CompResult, Op};
 
 use crate::clob::venue::VenueError;
 
 /// Answers by key. Failures are not remembered.
 pub(super) struct Lookup<K, V>(Cache<K, Seen<V>>);
 
+/// How long a second look at an answer keeps everybody from the next one.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Freshness {
+    /// As old as memory.
+    Remembered,
+    /// No older than this.
+    Since(Instant),
+    /// Remembered before this, it is asked for once more, unless somebody just did: what is about to be
+    /// refused may have changed.
+    Again(Instant),
+}
+
+/// An answer.
 #[derive(Clone)]
-struct Seen<V> {
-    value: V,
+pub(super) struct Seen<V> {
+    pub(super) value: V,
     /// When the question was sent: the answer is no older.
-    asked_at: Instant,
+    pub(super) asked_at: Instant,
+    /// When the question was last sent for [`Freshness::Again`], whatever came back.
+    looked_again: Arc<Mutex<Option<Instant>>>,
+}
+
+impl<V> Seen<V> {
+    fn new(value: V, asked_at: Instant, looked_again: Option<Instant>) -> Self {
+        Self {
+            value,
+            asked_at,
+            looked_again: Arc::new(Mutex::new(looked_again)),
+        }
+    }
+
+    fn serves(&self, freshness: Freshness) -> bool {
+        match freshness {
+            Freshness::Remembered => true,
+            Freshness::Since(since) => self.asked_at >= since,
+            Freshness::Again(since) => {
+                let looked_again = *self.lock();
+                self.asked_at >= since || looked_again.is_some_and(|at| at.elapsed() < LOOKED_AGAIN)
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.looked_again
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<K, V> Lookup<K, V>
@@ -28,14 +75,14 @@ where
         Self(cache.build())
     }
 
-    /// The answer to `key`, not asked for before `since` where that is said. Those who wait for the
-    /// same answer share it, or its failure.
+    /// The answer to `key`, no older than it may be. Those who wait for the same answer share it, or
+    /// its failure.
     pub(super) async fn find<F>(
         &self,
         key: K,
-        since: Option<Instant>,
+        freshness: Freshness,
         ask: impl Fn() -> F,
-    ) -> Result<V, VenueError>
+    ) -> Result<Seen<V>, VenueError>
     where
         F: Future<Output = Result<V, VenueError>>,
     {
@@ -44,11 +91,23 @@ where
                 Some(seen) => seen,
                 None => Box::pin(self.ask(key.clone(), ask())).await?,
             };
-            if since.is_none_or(|since| seen.asked_at >= since) {
-                return Ok(seen.value);
+            if seen.serves(freshness) {
+                return Ok(seen);
+            }
+            if let Freshness::Again(_) = freshness {
+                return Box::pin(self.ask_again(key, freshness, ask)).await;
             }
             // What comes next was asked after this look, so this ends.
             self.0.invalidate(&key).await;
+        }
+    }
+
+    /// The answer to `key` that is in memory; one that should be asked for once more serves, too.
+    pub(super) async fn remembered(&self, key: &K, freshness: Freshness) -> Option<Seen<V>> {
+        let seen = self.0.get(key).await?;
+        match freshness {
+            Freshness::Remembered | Freshness::Again(_) => Some(seen),
+            Freshness::Since(_) => Some(seen).filter(|seen| seen.serves(freshness)),
         }
     }
 
@@ -59,10 +118,41 @@ where
     ) -> Result<Seen<V>, VenueError> {
         let question = async {
             let asked_at = Instant::now();
-            answer.await.map(|value| Seen { value, asked_at })
+            answer.await.map(|value| Seen::new(value, asked_at, None))
         };
         let found = self.0.try_get_with(key, question).await;
         found.map_err(|error| VenueError::clone(&error))
+    }
+
+    /// Asks once more, one at a time. Memory stays where no answer comes.
+    async fn ask_again<F>(
+        &self,
+        key: K,
+        freshness: Freshness,
+        ask: impl Fn() -> F,
+    ) -> Result<Seen<V>, VenueError>
+    where
+        F: Future<Output = Result<V, VenueError>>,
+    {
+        let renewed = self.0.entry(key).and_try_compute_with(|entry| async {
+            let now = Instant::now();
+            if let Some(seen) = entry.map(moka::Entry::into_value) {
+                if seen.serves(freshness) {
+                    return Ok(Op::Nop); // asked by whoever was before us
+                }
+                *seen.lock() = Some(now);
+            }
+            let value = ask().await?;
+            Ok(Op::Put(Seen::new(value, now, Some(now))))
+        });
+        match renewed.await? {
+            CompResult::Inserted(entry)
+            | CompResult::ReplacedWith(entry)
+            | CompResult::Unchanged(entry) => Ok(entry.into_value()),
+            CompResult::StillNone(_) | CompResult::Removed(_) => {
+                unreachable!("what is not there is put there, and nothing is removed")
+            }
+        }
     }
 }
 
@@ -70,9 +160,18 @@ where
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use super::Freshness::{Again, Remembered, Since};
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
+
+    async fn found<F: Future<Output = Result<u32, VenueError>>>(
+        lookup: &Lookup<u8, u32>,
+        freshness: Freshness,
+        ask: impl Fn() -> F,
+    ) -> Result<u32, VenueError> {
+        lookup.find(1, freshness, ask).await.map(|seen| seen.value)
+    }
 
     #[tokio::test]
     async fn those_who_wait_share_an_answer_and_a_failure_is_asked_again() {
@@ -87,11 +186,11 @@ mod tests {
                 Ok(number)
             }
         };
-        let (a, b) = tokio::join!(lookup.find(1, None, ask), lookup.find(1, None, ask));
+        let both = || async { tokio::join!(found(&lookup, Remembered, ask), found(&lookup, Remembered, ask)) };
+        let (a, b) = both().await;
         assert_eq!((&a, &b), (&Err(VenueError::Unreachable), &a));
-        let (a, b) = tokio::join!(lookup.find(1, None, ask), lookup.find(1, None, ask));
-        assert_eq!((a, b), (Ok(1), Ok(1)));
-        assert_eq!(lookup.find(1, None, ask).await, Ok(1));
+        assert_eq!(both().await, (Ok(1), Ok(1)));
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(1));
     }
 
     #[tokio::test]
@@ -100,10 +199,37 @@ mod tests {
         let lookup = Lookup::<u8, u32>::new(10, HOUR);
         let ask = || async { Ok(asked.fetch_add(1, Ordering::SeqCst)) };
         let before = Instant::now();
-        assert_eq!(lookup.find(1, Some(before), ask).await, Ok(0));
-        assert_eq!(lookup.find(1, Some(before), ask).await, Ok(0));
+        assert_eq!(found(&lookup, Since(before), ask).await, Ok(0));
+        assert_eq!(found(&lookup, Since(before), ask).await, Ok(0));
         let now = Instant::now();
-        assert_eq!(lookup.find(1, Some(now), ask).await, Ok(1));
-        assert_eq!(lookup.find(1, None, ask).await, Ok(1));
+        assert_eq!(found(&lookup, Since(now), ask).await, Ok(1));
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn memory_is_looked_at_again_once_a_second_and_stays_where_no_answer_comes() {
+        let asked = AtomicU32::new(0);
+        let lookup = Lookup::<u8, u32>::new(10, HOUR);
+        let ask = || async {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            if number == 2 {
+                Err(VenueError::NoAnswer)
+            } else {
+                Ok(number)
+            }
+        };
+        let before = Instant::now();
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(0));
+        assert_eq!(found(&lookup, Again(before), ask).await, Ok(0), "is fresh");
+        let again = || found(&lookup, Again(Instant::now()), ask);
+        assert_eq!(tokio::join!(again(), again(), again()), (Ok(1), Ok(1), Ok(1)));
+        assert_eq!(again().await, Ok(1), "within a second");
+
+        let second_ago = Instant::now().checked_sub(LOOKED_AGAIN);
+        *lookup.0.get(&1).await.unwrap().lock() = second_ago;
+        assert_eq!(again().await, Err(VenueError::NoAnswer));
+        assert_eq!(again().await, Ok(1), "a failure counts, and takes nothing away");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
     }
 }

@@ -7,13 +7,18 @@
 //! price from its book is its word alone, so the record says where a limit came from.
 //!
 //! # Why
-//! What a caller gives is verified, because answers are remembered and a wrong tick or neg-risk costs
-//! an order. An answer that contradicts is asked for once more first: ticks do change. Verifying never
-//! stands in the way of a complete request: it has little time, and for a second after a failure none.
-//! Books are never remembered; those who asked before one was fetched share it.
+//! What a caller gives is verified, because a wrong tick or neg-risk costs an order. Verifying never
+//! stands in the way of a complete request: it has little time, and for a second after a call that timed
+//! out or found no connection none. An answer that makes no sense is no such failure: it came at once,
+//! and concerns its market alone.
+//!
+//! Answers are remembered, and ticks, fees and versions change. Nothing is refused on memory before the
+//! CLOB was asked once more, at most once a market and second; and an order that was made on memory
+//! older than that says so. Books are never remembered; those who asked before one was fetched share it.
 
 mod lookup;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,10 +35,15 @@ use super::request::{TokenId, VersionChoice, Whole};
 use super::terms::{Asked, Said, Terms, TermsError};
 use super::venue::{Call, Venue, VenueError, VenueSettings, Venues};
 use super::wallet::Chain;
-use lookup::Lookup;
+use lookup::{Lookup, Seen};
 
-/// How long a failure keeps complete requests from waiting for the next one.
+pub use lookup::Freshness;
+
+/// How long a CLOB that was away keeps complete requests from waiting for it.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// How long an answer counts as today's.
+const NEW: Duration = Duration::from_secs(1);
 
 /// How many questions are under way at a time.
 const AT_A_TIME: usize = 64;
@@ -91,8 +101,8 @@ struct Known {
 /// What the venue did last.
 #[derive(Default)]
 struct Last {
-    /// When it failed to answer.
-    failed_at: Option<Instant>,
+    /// When it was away, and how.
+    away: Option<(Instant, VenueError)>,
     /// Which version it said it took.
     version: Option<Version>,
 }
@@ -132,15 +142,15 @@ impl Markets {
         }
     }
 
-    /// The terms for an order. What was not given is looked up; with `since`, not from before then.
+    /// The terms for an order. What was not given is looked up.
     pub async fn terms(
         &self,
         chain: Chain,
         asked: &Asked,
-        since: Option<Instant>,
+        freshness: Freshness,
     ) -> Result<Terms, MarketError> {
         match self.on(chain) {
-            Some(known) => known.terms(asked, since).await,
+            Some(known) => known.terms(asked, freshness).await,
             None => Terms::given(asked).map_err(|error| match error {
                 TermsError::Missing(field) => MarketError::NotSaid { field, chain },
                 contradiction @ TermsError::Contradiction { .. } => contradiction.into(),
@@ -187,26 +197,30 @@ impl Known {
         }
     }
 
-    async fn terms(&self, asked: &Asked, since: Option<Instant>) -> Result<Terms, MarketError> {
-        let (version, unverified) = self.version(asked.version, since).await?;
-        let mut warnings: Vec<Warning> = unverified.into_iter().collect();
-        let wanted = Wanted::of(asked, version, self.venue.settings().verify_given);
-        let (said, silence) = self.say(asked.token_id, wanted, since).await?;
-        let agreed = match Terms::agree(asked, version, &said) {
+    async fn terms(&self, asked: &Asked, freshness: Freshness) -> Result<Terms, MarketError> {
+        let began = Instant::now();
+        match (self.agree(asked, freshness).await, freshness) {
             // What is remembered may be what has changed.
-            Err(TermsError::Contradiction { .. }) if since.is_none() => {
-                let now = Some(Instant::now());
-                let (again, _) = self.say(asked.token_id, wanted, now).await?;
-                Terms::agree(asked, version, &again.or(&said))?
-            }
-            agreed => agreed?,
-        };
-        if let Some(error) = silence {
-            warnings.push(Warning {
-                code: "not-verified",
-                text: format!("what the request says of its market was taken as given: {error}"),
-            });
+            (
+                Err(
+                    MarketError::Terms(TermsError::Contradiction { .. })
+                    | MarketError::UnknownVersion(_),
+                ),
+                Freshness::Remembered,
+            ) => self.agree(asked, Freshness::Again(began)).await,
+            (agreed, _) => agreed,
         }
+    }
+
+    async fn agree(&self, asked: &Asked, freshness: Freshness) -> Result<Terms, MarketError> {
+        let mut heard = Heard::default();
+        let version = self.version(asked.version, freshness, &mut heard).await?;
+        let wanted = Wanted::of(asked, version, self.venue.settings().verify_given);
+        let said = self
+            .say(asked.token_id, wanted, freshness, &mut heard)
+            .await?;
+        let agreed = Terms::agree(asked, version, &said)?;
+        let mut warnings = heard.warnings();
         warnings.extend(agreed.warnings);
         Ok(Terms { warnings, ..agreed })
     }
@@ -215,32 +229,34 @@ impl Known {
     async fn version(
         &self,
         choice: VersionChoice,
-        since: Option<Instant>,
-    ) -> Result<(Version, Option<Warning>), MarketError> {
+        freshness: Freshness,
+        heard: &mut Heard,
+    ) -> Result<Version, MarketError> {
         let pinned = self.venue.settings().version;
         let (VersionChoice::Auto, VersionChoice::Auto) = (choice, pinned) else {
-            return Ok((choice.or(pinned.or(super::order::DEFAULT_VERSION)), None));
+            return Ok(choice.or(pinned.or(super::order::DEFAULT_VERSION)));
         };
         let last = self.last(|last| last.version);
         let ask = || async {
             let answer: VersionAnswer = self.ask("/version", None).await?;
             Ok(answer.version)
         };
+        let needed = last.is_none();
         let number = match self
-            .patiently(last.is_none(), self.versions.find((), since, ask))
+            .find(&self.versions, (), needed, freshness, ask)
             .await
         {
-            Ok(number) => number,
+            Ok(number) => {
+                heard.note_age("version", &number);
+                number.value
+            }
             Err(error) => {
                 let Some(last) = last.filter(|_| !matches!(error, VenueError::Nonsense(_))) else {
                     let field = "version";
                     return Err(MarketError::Venue { field, error });
                 };
-                let warning = Warning {
-                    code: "version-not-verified",
-                    text: format!("version {last} was used, which the CLOB took last: {error}"),
-                };
-                return Ok((last, Some(warning)));
+                heard.version_not_verified = Some((last, error));
+                return Ok(last);
             }
         };
         let version = u8::try_from(number)
@@ -249,17 +265,17 @@ impl Known {
             .filter(|version| *version != Version::V3)
             .ok_or(MarketError::UnknownVersion(number))?;
         self.last(|last| last.version = Some(version));
-        Ok((version, None))
+        Ok(version)
     }
 
-    /// Asks for what is wanted, all at the same time. Where something was only to be verified and there
-    /// was no answer, says why.
+    /// Asks for what is wanted, all at the same time.
     async fn say(
         &self,
         token: TokenId,
         wanted: Wanted,
-        since: Option<Instant>,
-    ) -> Result<(Said, Option<VenueError>), MarketError> {
+        freshness: Freshness,
+        heard: &mut Heard,
+    ) -> Result<Said, MarketError> {
         let key = token.0.to_be_bytes::<32>();
         let tick = || async {
             let answer: TickAnswer = self.ask("/tick-size", Some(token)).await?;
@@ -278,54 +294,93 @@ impl Known {
             Ok(Whole(ruint::aliases::U256::from(answer.base_fee)))
         };
         let (tick_size, neg_risk, fee_rate_bps) = tokio::join!(
-            self.one(wanted.tick_size, self.ticks.find(key, since, tick)),
-            self.one(wanted.neg_risk, self.neg_risks.find(key, since, neg_risk)),
-            self.one(wanted.fee_rate, self.fees.find(key, since, fee)),
+            self.one(wanted.tick_size, &self.ticks, key, freshness, tick),
+            self.one(wanted.neg_risk, &self.neg_risks, key, freshness, neg_risk),
+            self.one(wanted.fee_rate, &self.fees, key, freshness, fee),
         );
-        let mut silence = None;
-        let said = Said {
-            tick_size: heard("tickSize", wanted.tick_size, tick_size, &mut silence)?,
-            neg_risk: heard("negRisk", wanted.neg_risk, neg_risk, &mut silence)?,
-            fee_rate_bps: heard("feeRateBps", wanted.fee_rate, fee_rate_bps, &mut silence)?,
-        };
-        Ok((said, silence))
+        let tick_size = heard.answer("tickSize", wanted.tick_size, tick_size)?;
+        let neg_risk = heard.answer("negRisk", wanted.neg_risk, neg_risk)?;
+        let fee_rate_bps = heard.answer("feeRateBps", wanted.fee_rate, fee_rate_bps)?;
+        if let Some(tick) = &tick_size {
+            heard.note_age("tickSize", tick);
+        }
+        if let Some(fee) = &fee_rate_bps {
+            heard.note_age("feeRateBps", fee);
+        }
+        Ok(Said {
+            tick_size: tick_size.map(|it| it.value),
+            neg_risk: neg_risk.map(|it| it.value), // a market keeps its exchange
+            fee_rate_bps: fee_rate_bps.map(|it| it.value),
+        })
     }
 
-    async fn one<T>(
+    async fn one<T, F>(
         &self,
         want: Want,
-        found: impl Future<Output = Result<T, VenueError>>,
-    ) -> Result<Option<T>, VenueError> {
+        lookup: &Lookup<[u8; 32], T>,
+        key: [u8; 32],
+        freshness: Freshness,
+        ask: impl Fn() -> F,
+    ) -> Result<Option<Seen<T>>, VenueError>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, VenueError>>,
+    {
         if want == Want::No {
             return Ok(None);
         }
-        self.patiently(want == Want::Needed, found).await.map(Some)
+        let needed = want == Want::Needed;
+        self.find(lookup, key, needed, freshness, ask)
+            .await
+            .map(Some)
     }
 
-    /// Waits for an answer as long as calls may take where it is needed, else for a moment, and after
-    /// a failure not at all.
-    async fn patiently<T>(
+    /// Waits for an answer as long as calls may take where it is needed, else for a moment, and while
+    /// the venue is away not at all: what is remembered serves then.
+    async fn find<K, T, F>(
         &self,
+        lookup: &Lookup<K, T>,
+        key: K,
         needed: bool,
-        found: impl Future<Output = Result<T, VenueError>>,
-    ) -> Result<T, VenueError> {
+        freshness: Freshness,
+        ask: impl Fn() -> F,
+    ) -> Result<Seen<T>, VenueError>
+    where
+        K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, VenueError>>,
+    {
         let settings = self.venue.settings();
         let patience = Duration::from_millis(if needed {
             settings.timeout_ms
         } else {
             settings.verify_timeout_ms
         });
-        let is_away = |last: &mut Last| last.failed_at.is_some_and(|at| at.elapsed() < AWAY);
-        if !needed && self.last(is_away) {
-            return Err(VenueError::NoAnswer);
+        let away = self.last(|last| {
+            let (at, error) = last.away.as_ref()?;
+            (at.elapsed() < AWAY).then(|| error.clone())
+        });
+        let error = match away.filter(|_| !needed) {
+            Some(error) => error,
+            None => {
+                let found = lookup.find(key.clone(), freshness, ask);
+                match tokio::time::timeout(patience, found).await {
+                    Ok(Ok(seen)) => return Ok(seen),
+                    Ok(Err(error)) => self.note(error),
+                    Err(_) => self.note(VenueError::NoAnswer),
+                }
+            }
+        };
+        lookup.remembered(&key, freshness).await.ok_or(error)
+    }
+
+    /// A call that timed out or found no connection makes the venue be away. Whatever else goes wrong
+    /// was answered at once, and says nothing of other markets.
+    fn note(&self, error: VenueError) -> VenueError {
+        if matches!(error, VenueError::NoAnswer | VenueError::Unreachable) {
+            self.last(|last| last.away = Some((Instant::now(), error.clone())));
         }
-        let found = tokio::time::timeout(patience, found).await;
-        let found = found.unwrap_or(Err(VenueError::NoAnswer));
-        let failed = matches!(&found, Err(error) if !matches!(error, VenueError::Refused { .. }));
-        if failed {
-            self.last(|last| last.failed_at = Some(Instant::now()));
-        }
-        found
+        error
     }
 
     async fn book(&self, token: TokenId, since: Instant) -> Result<Arc<Book>, VenueError> {
@@ -338,8 +393,10 @@ impl Known {
             }
         };
         let key = token.0.to_be_bytes::<32>();
-        self.patiently(true, self.books.find(key, Some(since), ask))
-            .await
+        let found = self
+            .find(&self.books, key, true, Freshness::Since(since), ask)
+            .await;
+        found.map(|seen| seen.value)
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -360,20 +417,69 @@ impl Known {
     }
 }
 
-/// An answer, none that was not wanted, or why there is none: an error where it was needed.
-fn heard<T>(
-    field: &'static str,
-    want: Want,
-    answer: Result<Option<T>, VenueError>,
-    silence: &mut Option<VenueError>,
-) -> Result<Option<T>, MarketError> {
-    match answer {
-        Err(error) if want == Want::Needed => Err(MarketError::Venue { field, error }),
-        Err(error) => {
-            *silence = Some(error);
-            Ok(None)
+/// What the trader should know of what was heard.
+#[derive(Default)]
+struct Heard {
+    /// What the request says and the venue did not confirm, and why not.
+    not_verified: Vec<(&'static str, VenueError)>,
+    /// The version that it took last, and why there is no newer word.
+    version_not_verified: Option<(Version, VenueError)>,
+    /// What was said more than a moment ago and may have changed since, with its age.
+    remembered: Vec<String>,
+}
+
+impl Heard {
+    /// An answer, none that was not wanted, or none that was only to be verified: an error where it was
+    /// needed.
+    fn answer<T>(
+        &mut self,
+        field: &'static str,
+        want: Want,
+        answer: Result<Option<T>, VenueError>,
+    ) -> Result<Option<T>, MarketError> {
+        match answer {
+            Err(error) if want == Want::Needed => Err(MarketError::Venue { field, error }),
+            Err(error) => {
+                self.not_verified.push((field, error));
+                Ok(None)
+            }
+            Ok(answer) => Ok(answer),
         }
-        Ok(answer) => Ok(answer),
+    }
+
+    fn note_age<T: fmt::Display>(&mut self, field: &str, seen: &Seen<T>) {
+        let age = seen.asked_at.elapsed();
+        if age >= NEW {
+            let (value, seconds) = (&seen.value, age.as_secs());
+            self.remembered
+                .push(format!("{field} {value} ({seconds} s ago)"));
+        }
+    }
+
+    fn warnings(self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if let Some((version, error)) = self.version_not_verified {
+            warnings.push(Warning {
+                code: "version-not-verified",
+                text: format!("version {version} was used, which the CLOB took last: {error}"),
+            });
+        }
+        for (field, error) in self.not_verified {
+            warnings.push(Warning {
+                code: "not-verified",
+                text: format!("{field} was taken as the request gives it: {error}"),
+            });
+        }
+        if !self.remembered.is_empty() {
+            let remembered = self.remembered.join(", ");
+            warnings.push(Warning {
+                code: "remembered",
+                text: format!(
+                    "the CLOB said earlier, and was not asked again: {remembered}; with Cache-Control: no-cache it is"
+                ),
+            });
+        }
+        warnings
     }
 }
 

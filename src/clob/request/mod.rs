@@ -201,6 +201,12 @@ impl<'de> Deserialize<'de> for VersionChoice {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Whole(pub U256);
 
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Why a text is not a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -129,6 +129,17 @@ pub async fn send(request: RequestBuilder) -> Result<Reply, NoReply> {
 }
 
 impl Reply {
+    /// The body without the byte order mark and the white space around it.
+    pub fn text(&self) -> &[u8] {
+        let body = self.body.strip_prefix("\u{feff}".as_bytes());
+        body.unwrap_or(&self.body).trim_ascii()
+    }
+
+    /// Whether it is HTML: no server that is spoken to here writes any, so something else answered.
+    pub fn is_page(&self) -> bool {
+        self.text().starts_with(b"<")
+    }
+
     /// `Date`: the server's clock, in seconds since 1970.
     pub fn date(&self) -> Option<i64> {
         date(self.headers.get(DATE)?.to_str().ok()?)

@@ -134,6 +134,12 @@ pub enum VenueError {
     /// Not the CLOB but what stands in front of it.
     #[error("the CLOB's web firewall or proxy answered {0} with a page, not the CLOB itself")]
     Edge(u16),
+    /// A redirect, which is not followed: credentials would go with it.
+    #[error("the CLOB answered {0}, a redirect, which is not followed")]
+    Redirected(u16),
+    /// A refusal that is neither a page nor in the CLOB's own form.
+    #[error("the CLOB answered {0} and does not say why")]
+    Wordless(u16),
     /// Too many requests.
     #[error("the CLOB asks for fewer requests")]
     Throttled {
@@ -169,7 +175,12 @@ impl VenueError {
             | Self::Unreachable
             | Self::Throttled { .. }
             | Self::Refused { .. } => true,
-            Self::NoAnswer | Self::Edge(_) | Self::Down { .. } | Self::Nonsense(_) => false,
+            Self::NoAnswer
+            | Self::Edge(_)
+            | Self::Redirected(_)
+            | Self::Wordless(_)
+            | Self::Down { .. }
+            | Self::Nonsense(_) => false,
         }
     }
 }
@@ -284,22 +295,26 @@ impl Venue {
 
 /// What an answer says.
 fn judge<T: DeserializeOwned>(name: &'static str, reply: &Reply) -> Result<T, VenueError> {
-    let (status, body) = (reply.status, &reply.body[..]);
+    let (status, body) = (reply.status, reply.text());
     if status == 429 {
         let retry_after_s = reply.retry_after_s();
         return Err(VenueError::Throttled { retry_after_s });
     }
-    if (200..300).contains(&status) {
-        return serde_json::from_slice(body).map_err(|_| match body.trim_ascii().first() {
-            Some(b'<') => VenueError::Edge(status),
-            _ => VenueError::Nonsense(name),
-        });
+    if reply.is_page() {
+        return Err(VenueError::Edge(status));
     }
-    let text = said(body).ok_or(VenueError::Edge(status))?;
-    if (400..500).contains(&status) {
-        Err(VenueError::Refused { status, text })
-    } else {
-        Err(VenueError::Down { status, text })
+    let text = said(body);
+    match status {
+        200..300 => serde_json::from_slice(body).map_err(|_| VenueError::Nonsense(name)),
+        300..400 => Err(VenueError::Redirected(status)),
+        400..500 => Err(match text {
+            Some(text) => VenueError::Refused { status, text },
+            None => VenueError::Wordless(status),
+        }),
+        _ => Err(VenueError::Down {
+            status,
+            text: text.unwrap_or_else(|| "without a reason".to_owned()),
+        }),
     }
 }
 
@@ -350,6 +365,9 @@ mod tests {
         ] {
             let error = judged(status, body);
             assert_eq!(error.settles(), settles, "{status} {body}: {error}");
+            let of_firewall = error.to_string().contains("firewall");
+            let is_page = body.starts_with('<') && status != 429;
+            assert_eq!(of_firewall, is_page, "{status} {body}: {error}");
         }
     }
 

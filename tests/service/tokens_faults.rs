@@ -283,7 +283,8 @@ async fn a_token_is_worth_what_it_says_and_no_more_than_was_asked_for() {
         let fault = json!({ "status": 200, "body": answer, "times": times });
         exchange.fault(&fault).await;
     };
-    let own = jwt(json!({ "iat": 1_000, "exp": 1_090, "scope": "read:orders" }));
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let own = jwt(json!({ "iat": now, "exp": now + 90, "scope": "read:orders" }));
     answers(json!({ "access_token": own, "token_type": "Bearer", "expires_in": 86_400, "scope": "read:orders write:orders" }), 1).await;
     let narrowed = ask(&exchange, "read:orders write:orders").await;
     assert_eq!(narrowed.status, 200, "{}", narrowed.text);
@@ -293,7 +294,7 @@ async fn a_token_is_worth_what_it_says_and_no_more_than_was_asked_for() {
     assert!((80..=90).contains(&left), "{left}");
 
     answers(
-        json!({ "access_token": jwt(json!({ "iat": 1_000, "exp": 1_100 })) }),
+        json!({ "access_token": jwt(json!({ "iat": now, "exp": now + 100 })) }),
         1,
     )
     .await;
@@ -304,7 +305,7 @@ async fn a_token_is_worth_what_it_says_and_no_more_than_was_asked_for() {
         "RFC 6749, section 5.1"
     );
 
-    let more = jwt(json!({ "iat": 1_000, "exp": 1_100, "scope": "read:reports write:funding" }));
+    let more = jwt(json!({ "iat": now, "exp": now + 100, "scope": "read:reports write:funding" }));
     answers(
         json!({ "access_token": more, "expires_in": 100, "scope": "read:reports" }),
         1,
@@ -328,6 +329,102 @@ async fn a_token_is_worth_what_it_says_and_no_more_than_was_asked_for() {
         let answer = ask(&exchange, scope).await;
         refused("no life", &answer, 502, "token-endpoint-answer", "it ");
     }
+}
+
+/// The API goes by the token's own words, so the answer around it cannot add to them.
+#[tokio::test]
+async fn a_token_lives_no_longer_and_is_for_nobody_else_than_it_says_itself() {
+    let Some(exchange) = Exchange::new(&SCOPES, SHORT).await else {
+        return;
+    };
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let audience = crate::tokens::AUDIENCE;
+    let jwt = |claims: Value| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let answer = |claims: Value, more: Value| {
+        let mut body = json!({ "access_token": jwt(claims), "token_type": "Bearer" });
+        let Value::Object(mut more) = more else {
+            panic!("members are wanted")
+        };
+        body.as_object_mut().unwrap().append(&mut more);
+        body
+    };
+    let whole = json!({ "aud": [audience, "https://issuer/userinfo"], "exp": now + 120 });
+    let bom = format!(
+        "\u{feff}{}",
+        answer(whole.clone(), json!({ "expires_in": 120.0 }))
+    );
+    for ((what, fault), scope) in [
+        (
+            "exp before expires_in, and no iat",
+            json!({ "body": answer(json!({ "exp": now + 120 }), json!({ "expires_in": 3_600 })) }),
+        ),
+        (
+            "an iat long ago",
+            json!({ "body": answer(json!({ "iat": now - 3_600, "exp": now + 120 }), json!({ "expires_in": 3_600 })) }),
+        ),
+        (
+            "only exp, which has a fraction",
+            json!({ "body": answer(json!({ "exp": 0.5 + f64::from(u32::try_from(now + 120).unwrap()) }), json!({})) }),
+        ),
+        ("a list of audiences", json!({ "body": answer(whole.clone(), json!({})) })),
+        (
+            "201, and scopes as a list",
+            json!({ "status": 201, "body": answer(whole, json!({ "scope": SCOPES })) }),
+        ),
+        ("a byte order mark", json!({ "raw": bom })),
+    ]
+    .into_iter()
+    .zip(SCOPES)
+    {
+        let mut fault = fault;
+        fault["status"] = fault.get("status").cloned().unwrap_or(json!(200));
+        exchange.fault(&fault).await;
+        let got = exchange.ask(&json!({ "scope": if what.starts_with("201") { SCOPES.join(" ") } else { scope.to_owned() } })).await;
+        assert_eq!(got.status, 200, "{what}: {}", got.text);
+        let left = got.json["expires_in"].as_u64().unwrap();
+        assert!((60..=120).contains(&left), "{what}: {left}");
+    }
+    let other = "https://api.other.polymarketexchange.com";
+    for ((what, times, fault, detail), scope) in [
+        (
+            "a past exp",
+            3,
+            json!({ "body": answer(json!({ "iat": now - 200, "exp": now - 20 }), json!({ "expires_in": 180 })) }),
+            "over on arrival",
+        ),
+        (
+            "another API's",
+            1,
+            json!({ "body": answer(json!({ "aud": other, "exp": now + 120 }), json!({ "expires_in": 180 })) }),
+            other,
+        ),
+        (
+            "an empty 401",
+            3,
+            json!({ "status": 401, "raw": "" }),
+            "401 and does not say why: it is empty",
+        ),
+        (
+            "a text",
+            3,
+            json!({ "status": 403, "raw": "no" }),
+            "403 and does not say why",
+        ),
+    ]
+    .into_iter()
+    .zip(["read:funding", "read:accounts", "read:dropcopy", "read:positions"])
+    {
+        let mut fault = fault;
+        fault["status"] = fault.get("status").cloned().unwrap_or(json!(200));
+        fault["times"] = json!(times);
+        let before = exchange.log().await.len();
+        exchange.fault(&fault).await;
+        let got = exchange.ask(&json!({ "scope": scope, "refresh": true })).await;
+        refused(what, &got, 502, "token-endpoint-answer", detail);
+        assert!(!got.text.contains("firewall"), "{what}: {}", got.text);
+        assert_eq!(exchange.log().await.len() - before, times, "{what}");
+    }
+    exchange.check().await;
 }
 
 /// From a minute before its end a token is replaced, here from four of twelve seconds. Nobody waits.

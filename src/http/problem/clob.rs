@@ -62,8 +62,12 @@ impl From<VenueError> for Problem {
         match error {
             VenueError::NotConfigured(_) => Self::new(&catalogue::VENUE_NOT_CONFIGURED, error),
             VenueError::Refused { .. } => Self::new(&catalogue::VENUE_REFUSED, error),
-            VenueError::Edge(_) => Self::new(&catalogue::VENUE_EDGE, error),
-            VenueError::Nonsense(_) => Self::new(&catalogue::VENUE_ANSWER, error),
+            VenueError::Edge(_) | VenueError::Redirected(_) => {
+                Self::new(&catalogue::VENUE_EDGE, error)
+            }
+            VenueError::Nonsense(_) | VenueError::Wordless(_) => {
+                Self::new(&catalogue::VENUE_ANSWER, error)
+            }
             VenueError::Throttled { retry_after_s } => {
                 Self::new(&catalogue::VENUE_UNAVAILABLE, error)
                     .retry_after(retry_after_s.unwrap_or(1))

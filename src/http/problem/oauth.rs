@@ -66,9 +66,10 @@ impl From<FetchError> for Problem {
                     ExchangeError::NotTaken(_) => &catalogue::CLIENT_REJECTED,
                     ExchangeError::NotGranted(_) => &catalogue::SCOPE_NOT_GRANTED,
                     ExchangeError::NotUnderstood(_) => &catalogue::TOKEN_REQUEST_REFUSED,
-                    ExchangeError::Edge(_) | ExchangeError::Nonsense(_) => {
-                        &catalogue::TOKEN_ENDPOINT_ANSWER
-                    }
+                    ExchangeError::Edge(_)
+                    | ExchangeError::Wordless { .. }
+                    | ExchangeError::Elsewhere { .. }
+                    | ExchangeError::Nonsense(_) => &catalogue::TOKEN_ENDPOINT_ANSWER,
                     ExchangeError::Redirected(_) => &catalogue::TOKEN_ENDPOINT_REDIRECT,
                     ExchangeError::Throttled { .. } => &catalogue::TOKEN_ENDPOINT_THROTTLED,
                     ExchangeError::Unreachable

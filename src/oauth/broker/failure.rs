@@ -155,7 +155,9 @@ impl FetchError {
     pub(super) fn needs_somebody(&self, left: bool) -> bool {
         match self {
             Self::Exchange(rejected) => match rejected.error {
-                ExchangeError::Redirected(_) | ExchangeError::NotUnderstood(_) => true,
+                ExchangeError::Redirected(_)
+                | ExchangeError::NotUnderstood(_)
+                | ExchangeError::Elsewhere { .. } => true,
                 // The desk's concern; said once by the breaker.
                 ExchangeError::NotGranted(_) | ExchangeError::NotTaken(_) => false,
                 _ => !left,
@@ -187,10 +189,12 @@ impl FetchError {
                 ExchangeError::Throttled { .. } => doubled(4_000, 120_000),
                 ExchangeError::NotGranted(_)
                 | ExchangeError::NotUnderstood(_)
+                | ExchangeError::Elsewhere { .. }
                 | ExchangeError::Redirected(_) => Duration::from_mins(1),
                 ExchangeError::Unreachable
                 | ExchangeError::NoAnswer
                 | ExchangeError::Edge(_)
+                | ExchangeError::Wordless { .. }
                 | ExchangeError::Down(_)
                 | ExchangeError::Nonsense(_) => doubled(1_000, 30_000),
                 ExchangeError::NotTaken(_) => Duration::ZERO, // the breaker's concern

@@ -10,12 +10,13 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::failure::{Diagnosis, FetchError, Rejected};
-use super::life::Life;
+use super::life::{self, Life};
 use super::place::Place;
 use super::records::{self, Fetched};
 use super::scope_set::ScopeSet;
 use super::{Broker, Held, dice};
 use crate::callers::Caller;
+use crate::counterparty::quoted;
 use crate::fail_point;
 use crate::idempotency::RequestDigest;
 use crate::oauth::assertion::{AssertionDraft, Errand, Issued};
@@ -45,9 +46,6 @@ const ATTEMPTS: u32 = 3;
 
 /// The longest pause before the second attempt; then it doubles.
 const PAUSE_MS: u64 = 250;
-
-/// The longest life that is believed.
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// A token to be fetched.
 pub(super) struct Fetch {
@@ -233,8 +231,9 @@ impl Fetch {
         }
     }
 
-    /// A token with its life and its scopes: as the token itself says, which is what the API goes by,
-    /// else as the answer says. RFC 6749: an answer without scopes grants those that were asked for.
+    /// A token with its life and its scopes. The token's own claims are what the API goes by: one for
+    /// another API is none, the shortest life counts, and its scopes count before the answer's. RFC 6749:
+    /// an answer without scopes grants those that were asked for.
     fn held(
         &self,
         granted: Granted,
@@ -244,17 +243,18 @@ impl Fetch {
     ) -> Result<Held, ExchangeError> {
         let claims = TokenClaims::read(granted.access_token.expose_secret());
         let claims = claims.unwrap_or_default(); // a token need not be a JWT
-        let own = match (claims.issued_at, claims.expires_at) {
-            (Some(from), Some(to)) => u64::try_from(to.saturating_sub(from)).ok(),
-            _ => None,
-        };
-        let stated = granted.expires_in.map(u64::from);
-        let lives = match (stated, own) {
-            (Some(stated), Some(own)) => Some(stated.min(own)),
-            (one, other) => one.or(other),
-        };
-        let lives = lives.ok_or(ExchangeError::Nonsense("it does not say how long it lives"))?;
-        let lives = Duration::from_secs(lives).min(LONGEST_LIFE);
+        let asked = &self.place.environment.token_audience;
+        if !claims.audiences.is_empty() && !claims.audiences.contains(asked) {
+            return Err(ExchangeError::Elsewhere {
+                audiences: quoted(&claims.audiences.join(" ")),
+                asked: asked.clone(),
+            });
+        }
+        let ours = || self.broker.0.clock.unix_s();
+        let now = granted.server_time.unwrap_or_else(ours);
+        let (from, end) = (claims.issued_at, claims.expires_at);
+        let lives = life::length(granted.expires_in, from, end, now)
+            .ok_or(ExchangeError::Nonsense("it does not say how long it lives"))?;
         let scopes = match claims.scopes {
             none if none.is_empty() => granted.scope.as_deref().map(ScopeSet::granted),
             own => Some(own.into_iter().collect()),

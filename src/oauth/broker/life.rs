@@ -14,6 +14,27 @@ const AHEAD: Duration = Duration::from_mins(1);
 /// So much earlier at most, so that replicas and audiences do not do it all at once.
 const JITTER: Duration = Duration::from_secs(10);
 
+/// The longest life that is believed.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// How long a token lives from the answer on: the least that it and its answer say. `now` is the server's
+/// clock when it answered, or ours. None where neither says it; nothing where it is over.
+pub(super) fn length(
+    expires_in: Option<u32>,
+    issued_at: Option<i64>,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Option<Duration> {
+    let until = |from: i64, end: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
+    let left = expires_at.map(|end| until(now, end));
+    let whole = issued_at
+        .zip(expires_at)
+        .map(|(from, end)| until(from, end));
+    let said = [expires_in.map(u64::from), left, whole];
+    let least = said.into_iter().flatten().min()?;
+    Some(Duration::from_secs(least).min(LONGEST))
+}
+
 /// From one moment to another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
@@ -95,6 +116,27 @@ mod tests {
         assert_eq!(earliest.age(start + s(109)), Age::Fresh);
         assert_eq!(earliest.age(start + s(110)), Age::Ripe);
         assert_eq!(earliest.left(start + s(100)), s(80));
+    }
+
+    #[test]
+    fn the_least_that_is_said_counts() {
+        let now = 1_800_000_000;
+        for (expires_in, issued_at, expires_at, length_s) in [
+            (Some(180), None, None, Some(180)),
+            (Some(3_600), None, Some(now + 60), Some(60)),
+            (Some(3_600), Some(now - 10), Some(now + 60), Some(60)),
+            (Some(180), Some(now + 30), Some(now + 90), Some(60)), // their clock and Date disagree
+            (Some(30), Some(now), Some(now + 180), Some(30)),
+            (None, None, Some(now + 180), Some(180)),
+            (Some(180), None, Some(now), Some(0)),
+            (Some(180), Some(now - 200), Some(now - 20), Some(0)),
+            (None, Some(now), None, None),
+            (None, None, Some(i64::MAX), Some(86_400)),
+            (None, Some(i64::MIN), Some(i64::MAX), Some(86_400)),
+        ] {
+            let read = length(expires_in, issued_at, expires_at, now);
+            assert_eq!(read, length_s.map(s), "{expires_in:?} {expires_at:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::{ExchangeError, Granted, Quota, Refusal};
 use crate::counterparty::{self, Reply};
@@ -11,8 +12,8 @@ use crate::counterparty::{self, Reply};
 struct Answer {
     access_token: Option<SecretString>,
     token_type: Option<String>,
-    expires_in: Option<serde_json::Value>,
-    scope: Option<String>,
+    expires_in: Option<Value>,
+    scope: Option<Value>,
     error: Option<String>,
     error_description: Option<String>,
 }
@@ -32,11 +33,24 @@ pub(super) fn judge(reply: &Reply) -> Result<Granted, ExchangeError> {
         500.. => return Err(ExchangeError::Down(status)),
         _ => {}
     }
-    let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body) else {
+    if reply.is_page() {
         return Err(ExchangeError::Edge(status));
+    }
+    let took_it = (200..300).contains(&status);
+    let wordless = |body| {
+        if took_it {
+            ExchangeError::Nonsense(body)
+        } else {
+            ExchangeError::Wordless { status, body }
+        }
     };
-    if status != 200 {
-        let code = answer.error.ok_or(ExchangeError::Edge(status))?;
+    if reply.text().is_empty() {
+        return Err(wordless("it is empty"));
+    }
+    let answer: Answer = serde_json::from_slice(reply.text())
+        .map_err(|_| wordless("it is not the JSON of OAuth"))?;
+    if !took_it {
+        let code = answer.error.ok_or(wordless("it has no error"))?;
         let refusal = Refusal {
             status,
             code: counterparty::quoted(&code),
@@ -69,22 +83,42 @@ pub(super) fn judge(reply: &Reply) -> Result<Granted, ExchangeError> {
     {
         return Err(ExchangeError::Nonsense("its token_type is not Bearer"));
     }
-    let expires_in = match answer.expires_in {
+    let expires_in = match &answer.expires_in {
         None => None,
+        Some(value) => Some(seconds(value).ok_or(ExchangeError::Nonsense(
+            "its expires_in is no number of seconds",
+        ))?),
+    };
+    let scope = match &answer.scope {
+        None => None,
+        Some(Value::String(words)) => Some(words.clone()),
         Some(value) => {
-            let seconds = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-            let seconds = seconds.and_then(|it| u32::try_from(it).ok());
-            Some(seconds.ok_or(ExchangeError::Nonsense(
-                "its expires_in is no number of seconds",
-            ))?)
+            let words: Option<Vec<_>> = value
+                .as_array()
+                .and_then(|list| list.iter().map(Value::as_str).collect());
+            let words = words.ok_or(ExchangeError::Nonsense("its scope is no list of words"))?;
+            Some(words.join(" "))
         }
     };
     Ok(Granted {
         access_token: token,
         expires_in,
-        scope: answer.scope,
+        scope,
+        server_time: reply.date(),
         quota,
     })
+}
+
+/// A number of seconds, as a number or as text; `180.0` is 180.
+fn seconds(value: &Value) -> Option<u32> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    (digits(whole) && digits(fraction)).then(|| whole.parse().ok())?
 }
 
 fn quota(headers: &HeaderMap) -> Quota {
@@ -148,11 +182,25 @@ mod tests {
         };
         assert_eq!(quota.remaining, Some(3));
 
+        let wordless = |status, body| ExchangeError::Wordless { status, body };
         for (status, body, error) in [
             (302, "", ExchangeError::Redirected(302)),
             (200, "<html>", ExchangeError::Edge(200)),
             (403, "<html>blocked", ExchangeError::Edge(403)),
-            (401, "{}", ExchangeError::Edge(401)),
+            (401, " <!DOCTYPE html>", ExchangeError::Edge(401)),
+            (401, "{}", wordless(401, "it has no error")),
+            (401, "", wordless(401, "it is empty")),
+            (
+                403,
+                "forbidden",
+                wordless(403, "it is not the JSON of OAuth"),
+            ),
+            (200, "", ExchangeError::Nonsense("it is empty")),
+            (
+                200,
+                "ok",
+                ExchangeError::Nonsense("it is not the JSON of OAuth"),
+            ),
             (503, "{}", ExchangeError::Down(503)),
         ] {
             assert_eq!(judged(status, body).unwrap_err(), error, "{status} {body}");
@@ -169,6 +217,8 @@ mod tests {
             r#"{"access_token":"a","token_type":"mac"}"#,
             r#"{"access_token":"a","expires_in":-1}"#,
             r#"{"access_token":"a","expires_in":1e300}"#,
+            r#"{"access_token":"a","expires_in":"soon"}"#,
+            r#"{"access_token":"a","expires_in":180,"scope":7}"#,
         ] {
             let error = judged(200, body).unwrap_err();
             assert!(matches!(error, ExchangeError::Nonsense(_)), "{body}");
@@ -184,5 +234,35 @@ mod tests {
             judged(200, r#"{"access_token":"a"}"#).unwrap().expires_in,
             None
         );
+    }
+
+    #[test]
+    fn a_token_is_read_however_its_server_writes() {
+        for (status, body) in [
+            (
+                201,
+                r#"{"access_token":"a","expires_in":180,"scope":"x y"}"#,
+            ),
+            (
+                200,
+                "\u{feff}{\"access_token\":\"a\",\"expires_in\":180,\"scope\":\"x y\"}",
+            ),
+            (
+                200,
+                r#"{"access_token":"a","expires_in":180.0,"scope":["x","y"]}"#,
+            ),
+            (
+                200,
+                r#"{"access_token":"a","expires_in":1.805e2,"scope":["x","y"]}"#,
+            ),
+            (
+                200,
+                r#"{"access_token":"a","expires_in":"180.0","scope":"x y"}"#,
+            ),
+        ] {
+            let token = judged(status, body).unwrap();
+            assert_eq!(token.expires_in, Some(180), "{body}");
+            assert_eq!(token.scope.as_deref(), Some("x y"), "{body}");
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Granted {
     pub expires_in: Option<u32>,
     /// Its scopes, where the server says so; it may have narrowed them.
     pub scope: Option<String>,
+    /// The server's clock when it answered, in seconds since 1970.
+    pub server_time: Option<i64>,
     /// What is left of the quota.
     pub quota: Quota,
 }
@@ -84,6 +86,14 @@ pub enum ExchangeError {
         "a web firewall or proxy answered {0} with a page, not the authorization server itself"
     )]
     Edge(u16),
+    /// A refusal that is neither a page nor an OAuth error: it says nothing of the key.
+    #[error("the authorization server answered {status} and does not say why: {body}")]
+    Wordless {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with the answer.
+        body: &'static str,
+    },
     /// Too many requests, or a quota used up.
     #[error("the authorization server asks for fewer requests")]
     Throttled {
@@ -105,6 +115,14 @@ pub enum ExchangeError {
     /// The request is not what the server expects.
     #[error("the authorization server does not understand the request: {0}")]
     NotUnderstood(Refusal),
+    /// A token for another API than the one that was asked for; it was dropped.
+    #[error("the authorization server's token is for {audiences}, not for {asked}")]
+    Elsewhere {
+        /// Its `aud`, cut.
+        audiences: String,
+        /// The environment's `token_audience`.
+        asked: String,
+    },
     /// An answer that is no token, though it says so.
     #[error("the authorization server's answer is not a token: {0}")]
     Nonsense(&'static str),
@@ -133,9 +151,11 @@ impl ExchangeError {
             Self::Unreachable
             | Self::NoAnswer
             | Self::Edge(_)
+            | Self::Wordless { .. }
             | Self::Down(_)
             | Self::Nonsense(_) => true,
             Self::Redirected(_)
+            | Self::Elsewhere { .. }
             | Self::Throttled { .. }
             | Self::NotTaken(_)
             | Self::NotGranted(_)

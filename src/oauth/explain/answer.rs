@@ -80,15 +80,20 @@ impl Answer {
     /// The body as JSON, where it is.
     fn json(&self) -> Value {
         match &self.body {
-            Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+            Value::String(text) => {
+                let text = text.trim_start_matches('\u{feff}');
+                serde_json::from_str(text).unwrap_or_default()
+            }
             other => other.clone(),
         }
     }
 
     fn is_page(&self) -> bool {
-        self.body
-            .as_str()
-            .is_some_and(|text| text.trim_start().starts_with('<'))
+        self.body.as_str().is_some_and(|text| {
+            text.trim_start_matches('\u{feff}')
+                .trim_start()
+                .starts_with('<')
+        })
     }
 
     fn is(&self, status: u16, grpc: i64) -> bool {
@@ -281,18 +286,21 @@ fn judge_token_endpoint(answer: &Answer, at: Option<(&Name, &Environment)>, repo
         report.find(Finding::plain(Code::EdgeAnswered, detail));
         return;
     }
-    if answer.status == Some(200) {
+    if answer.status.is_some_and(|it| (200..300).contains(&it)) {
         let usable = body["access_token"]
             .as_str()
             .is_some_and(|it| !it.is_empty());
         let seconds = &body["expires_in"];
-        let lives = seconds.as_u64().is_some()
-            || seconds.as_str().is_some_and(|it| it.parse::<u64>().is_ok());
+        let seconds = match seconds {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_f64(),
+        };
+        let lives = seconds.is_some_and(|it: f64| it.is_finite() && it >= 0.0);
         if !usable {
-            let detail = "the answer says 200 and has no access_token";
+            let detail = "the answer says that it is a token and has no access_token";
             report.find(Finding::of(Code::AnswerUnusable, "access_token", detail));
         } else if !lives {
-            let detail = "the answer does not say in whole seconds how long the token lives";
+            let detail = "the answer does not say in seconds how long the token lives";
             report.find(Finding::of(Code::AnswerUnusable, "expires_in", detail));
         }
         return;
@@ -319,6 +327,15 @@ fn judge_token_endpoint(answer: &Answer, at: Option<(&Name, &Environment)>, repo
             "the application was not granted this audience or one of these scopes",
         ),
         "too_many_requests" => (Code::RateLimited, "a rate or quota is used up"),
+        "" => {
+            let detail = match &answer.body {
+                Value::Null => return, // it is not shown
+                Value::String(text) if text.trim().is_empty() => "the refusal has no body",
+                _ => "the refusal has no error that OAuth knows",
+            };
+            report.find(Finding::plain(Code::NoReason, detail));
+            return;
+        }
         _ => return,
     };
     let words = body["error_description"].as_str().map(quoted);

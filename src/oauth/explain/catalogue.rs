@@ -63,7 +63,10 @@ catalogue! {
         /// A page in the server's place.
         EdgeAnswered "edge-answered"
             "A web firewall or proxy answered, not the server: ask whoever runs the network.";
-        /// 200 without a token that can be used.
+        /// 4xx, and neither a page nor the error of OAuth.
+        NoReason "no-reason-given"
+            "The answer says nothing of the key. Try again with a new assertion; if it stays, compare token_endpoint with the server's, and ask whoever runs it or what stands in front of it.";
+        /// 2xx without a token that can be used.
         AnswerUnusable "answer-unusable"
             "Try again with a new assertion. Without expires_in, take the token's own exp, or do not keep it.";
         /// Not a JWT, or not JSON in it.
@@ -83,7 +86,7 @@ catalogue! {
             "Use typ \"JWT\", or \"client-authentication+jwt\" where the server takes it.";
         /// A `kid` of no key that is known here.
         KeyUnknown "key-unknown"
-            "Leave kid out, or use the RFC 7638 thumbprint of the key that signs.";
+            "Use the kid that the counterparty assigned to the key that signs; where it assigned none, its RFC 7638 thumbprint, or none at all.";
         /// A `kid` of another key than the client's.
         KeyOfAnother "key-of-another"
             "Sign with the client's own key; after a rotation, stop whoever still uses the old one.";

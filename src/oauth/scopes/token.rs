@@ -1,5 +1,5 @@
 //! What an access token says of itself. Nobody's signature is checked: only the API can say whether
-//! a token is good, and what is read here decides nothing.
+//! a token is good, and what is read here only takes away: life, scopes, the token itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -72,10 +72,19 @@ impl TokenClaims {
             audiences,
             issuer: text("iss"),
             client_id: text("azp").or_else(|| text("client_id")),
-            issued_at: claims.get("iat").and_then(Value::as_i64),
-            expires_at: claims.get("exp").and_then(Value::as_i64),
+            issued_at: claims.get("iat").and_then(numeric_date),
+            expires_at: claims.get("exp").and_then(numeric_date),
         })
     }
+}
+
+/// `NumericDate` (RFC 7519, section 2): seconds since 1970, which may have a fraction.
+fn numeric_date(value: &Value) -> Option<i64> {
+    let Value::Number(number) = value else {
+        return None;
+    };
+    let text = number.to_string();
+    text.split('.').next()?.parse().ok()
 }
 
 /// Words with spaces between them, as OAuth writes scopes, or a list of them.
@@ -120,6 +129,10 @@ mod tests {
         assert_eq!(read.scopes, ["a", "b"]);
         assert_eq!(read.audiences, ["x", "y"]);
         assert_eq!(read.expires_at, None);
+
+        let fine = serde_json::json!({ "iat": 12.0, "exp": 192.9 });
+        let read = TokenClaims::read(&token(&fine)).unwrap();
+        assert_eq!((read.issued_at, read.expires_at), (Some(12), Some(192)));
     }
 
     #[test]

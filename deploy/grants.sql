@@ -13,7 +13,7 @@ grant select on all tables in schema public to chancery_service;
 -- Evidence: added, never changed or removed.
 grant insert on drains to chancery_service;
 grant insert on attestations, attestation_rounds to chancery_service;
-grant insert on rotation_steps, rotation_alarms to chancery_service;
+grant insert on rotation_steps, rotation_alarms, assigned_key_ids to chancery_service;
 grant insert on leaves, releases, signature_points, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
     to chancery_service;
 

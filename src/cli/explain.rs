@@ -39,9 +39,12 @@ pub(super) struct Options {
     /// The signature's id here.
     #[arg(long)]
     id: Option<String>,
-    /// What the CLOB said.
+    /// What the CLOB said: its text, or the whole body.
     #[arg(long)]
     error: Option<String>,
+    /// The HTTP status of its answer; 425 has no text.
+    #[arg(long)]
+    status: Option<u16>,
     #[command(flatten)]
     service: Service,
 }
@@ -60,6 +63,7 @@ struct Question {
     wallet: Option<String>,
     id: Option<String>,
     error: Option<String>,
+    status: Option<u16>,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
@@ -81,6 +85,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         wallet: options.wallet,
         id: options.id,
         error: options.error,
+        status: options.status,
     };
     let client = options.service.client()?;
     print_json(&client.post("/v1/explain", &question).await?)

@@ -90,6 +90,9 @@ pub(super) enum Command {
         /// Their message.
         #[arg(long)]
         reference: String,
+        /// The `kid` that they assigned to the key, where they name keys themselves.
+        #[arg(long)]
+        kid: Option<String>,
         /// The day on which they let the key expire, if they said so.
         #[arg(long, value_name = "DATE")]
         expires: Option<String>,
@@ -268,12 +271,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             of,
             fingerprint,
             reference,
+            kid,
             expires,
         } => {
-            let expires_at = expires.as_deref().map(end_of);
-            let body = json!({
-                "fingerprint": fingerprint, "reference": reference, "expires_at": expires_at,
-            });
+            let ends = expires.as_deref().map(end_of);
+            let body = json!({ "fingerprint": fingerprint, "reference": reference, "kid": kid, "expires_at": ends });
             of.step("confirm", &body).await
         }
         Command::Probe { of, key } => {

@@ -39,6 +39,9 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
             }
         }
     }
+    for ambiguous in app.clients.ambiguous_kids().await? {
+        tracing::warn!("{ambiguous}: record each key's own (chancery rotations confirm --kid)");
+    }
     tracing::info!(listen = %listener.local_addr()?, "serving");
     app.watch_clock(config.clock.clone()).await;
     app.look_after_keys();

@@ -165,18 +165,24 @@ impl Draft for AssertionDraft {
         let iat = now_ms.div_euclid(1000) - BACKDATE_S;
         let exp = iat + lifetime;
         let jti = random_jti();
-        let thumbprint = match (&self.environment.kid, &self.client.key.public_key) {
-            (Kid::Thumbprint, Some(key)) => Some(PublicKey::thumbprint(key)),
-            _ => None,
-        };
+        let kid = self
+            .client
+            .kid
+            .clone()
+            .or_else(|| match &self.environment.kid {
+                Kid::Omit => None,
+                Kid::Thumbprint => self
+                    .client
+                    .key
+                    .public_key
+                    .as_ref()
+                    .map(PublicKey::thumbprint),
+                Kid::Literal(kid) => Some(kid.clone()),
+            });
         let header = Header {
             alg: "RS256",
             typ: &self.environment.typ,
-            kid: match &self.environment.kid {
-                Kid::Omit => None,
-                Kid::Thumbprint => thumbprint.as_deref(),
-                Kid::Literal(kid) => Some(kid),
-            },
+            kid: kid.as_deref(),
         };
         let claims = Claims {
             iss: &self.client.client_id,

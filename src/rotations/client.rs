@@ -14,7 +14,7 @@ use crate::custody::Algorithm;
 use crate::id::{CallerId, ClientId, RotationId};
 use crate::keys::{Key, KeyState, NewKey, Purpose, Reason};
 use crate::name::Name;
-use crate::oauth::clients::Client;
+use crate::oauth::clients::{AssignedKid, Client};
 
 /// How old a probe may be on which a rotation is rolled back.
 const WAY_BACK_LASTS: Duration = Duration::minutes(10);
@@ -84,6 +84,11 @@ pub struct Confirmation {
     /// Their message.
     #[schema(value_type = String)]
     pub reference: Reason,
+    /// The `kid` that they assigned to the key, where they name keys themselves: from now on what it
+    /// signs carries it, whatever the environment's configuration says.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kid: Option<AssignedKid>,
     /// When they let the key expire, where they said so.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
@@ -251,7 +256,11 @@ impl Rotations {
         } else {
             State::Submitted
         };
+        if let Some(kid) = &confirmation.kid {
+            self.0.clients.assign_kid(key.id, kid, id, batch).await?;
+        }
         let evidence = Confirmed {
+            kid: confirmation.kid,
             quoted: confirmation.fingerprint,
             reference: confirmation.reference,
             expires_at: confirmation.expires_at,

@@ -6,6 +6,7 @@ use crate::custody::PublicKey;
 use crate::id::{KeyId, ProbeId, RotationId};
 use crate::keys::{Key, KeyState, Reason};
 use crate::name::Name;
+use crate::oauth::clients::AssignedKid;
 
 /// A key as people and counterparties name it.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -71,6 +72,9 @@ pub struct Confirmed {
     pub quoted: String,
     /// Their message.
     pub reference: Reason,
+    /// The `kid` that they assigned to the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<AssignedKid>,
     /// When they let the key expire, where they said so.
     #[serde(
         skip_serializing_if = "Option::is_none",

@@ -18,6 +18,7 @@ use crate::keys::Key;
 use crate::ledger::Gate;
 use crate::oauth::assertion::{self, AssertionDraft, Errand};
 use crate::oauth::clients::Client;
+use crate::oauth::environment::Kid;
 use crate::oauth::exchange::{ExchangeError, TokenEndpoint};
 use crate::policy::Action;
 use crate::signing::Asked;
@@ -126,12 +127,19 @@ impl Seen {
                 "not-the-server".to_owned(),
                 Some(*status),
             ),
+            ExchangeError::Wordless { status, .. } => (
+                Outcome::Inconclusive,
+                "no-reason-given".to_owned(),
+                Some(*status),
+            ),
             ExchangeError::Redirected(status) => (
                 Outcome::Inconclusive,
                 "redirected".to_owned(),
                 Some(*status),
             ),
-            ExchangeError::Nonsense(_) => (Outcome::Inconclusive, "not-a-token".to_owned(), None),
+            ExchangeError::Nonsense(_) | ExchangeError::Elsewhere { .. } => {
+                (Outcome::Inconclusive, "not-a-token".to_owned(), None)
+            }
             ExchangeError::Unreachable => (Outcome::Inconclusive, "unreachable".to_owned(), None),
             ExchangeError::NoAnswer => (Outcome::Unknown, "no-answer".to_owned(), None),
         };
@@ -172,9 +180,18 @@ impl Rotations {
         self.0.signer.may(caller, Action::ProbeKey, &resource)?;
         let clients = &self.0.clients;
         let client_id = client.client_id.clone();
-        let endpoint = TokenEndpoint::open(clients.environment(&client)?)?;
+        let environment = clients.environment(&client)?;
+        let kid = clients.kid(key.id).await?;
+        if let (Kid::Literal(literal), None, Role::New) = (&environment.kid, &kid, role) {
+            // A refusal of another key's kid would say nothing of this key.
+            return Err(RotationError::NotReady(format!(
+                "the environment's kid, {literal:?}, is another key's: record this one's (confirm --kid)"
+            )));
+        }
+        let endpoint = TokenEndpoint::open(environment)?;
         let as_client = Client {
             key: key.clone(),
+            kid,
             ..client
         };
         let draft = clients.draft(as_client, Errand::Probe)?;
@@ -394,6 +411,13 @@ mod tests {
             (ExchangeError::NotUnderstood(refusal), Outcome::Inconclusive),
             (ExchangeError::Down(503), Outcome::Inconclusive),
             (ExchangeError::Edge(401), Outcome::Inconclusive),
+            (
+                ExchangeError::Wordless {
+                    status: 401,
+                    body: "it is empty",
+                },
+                Outcome::Inconclusive,
+            ),
             (ExchangeError::Redirected(302), Outcome::Inconclusive),
             (ExchangeError::Nonsense("x"), Outcome::Inconclusive),
             (ExchangeError::Unreachable, Outcome::Inconclusive),

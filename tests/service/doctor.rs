@@ -11,7 +11,7 @@ use crate::attestation::Token;
 use crate::support::{Deployment, Postgres, desk};
 
 /// Runs it; whether it was content, and what it said.
-fn doctor(deployment: &Deployment, environment: &[(&str, &str)]) -> (bool, Value) {
+pub(crate) fn doctor(deployment: &Deployment, environment: &[(&str, &str)]) -> (bool, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
         .args(["doctor", "--json", "--config"])
         .arg(deployment.file("config.toml"))
@@ -38,7 +38,7 @@ fn found(report: &Value) -> BTreeMap<String, Vec<(String, String)>> {
 }
 
 #[track_caller]
-fn says(report: &Value, what: &str, verdict: &str, detail: &str) {
+pub(crate) fn says(report: &Value, what: &str, verdict: &str, detail: &str) {
     let all = found(report);
     let said = all
         .get(what)

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::doctor::{doctor, says};
 use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
 use crate::support::{Answer, Caller};
@@ -285,6 +286,82 @@ async fn a_rotation_goes_its_five_steps_and_each_leaves_its_evidence() {
     // No token was kept or shown.
     assert!(!shown.to_string().contains("eyJ"));
     assert!(!world.stand.server.log().contains("eyJ"));
+}
+
+/// A server that names keys itself knows each by its own name, and a refusal of another key's name
+/// says nothing of this one.
+#[tokio::test]
+async fn a_kid_goes_with_its_key() {
+    let Some(server) = OAuthServer::start() else {
+        return;
+    };
+    let literal = "kid = { literal = \"named-1\" }";
+    let configuration = configuration(&server).replace("kid = \"thumbprint\"", literal);
+    let Some(stand) = Stand::new(&configuration).await else {
+        return;
+    };
+    make_client(&stand.operator, &server).await;
+    let world = World { server, stand };
+    let pem = world.key("k1").await["pem"].clone();
+    let registration = json!({
+        "grants": { AUDIENCE: ["read:orders"] }, "keys": [{ "pem": pem, "kid": "named-1" }],
+    });
+    let put = reqwest::Method::PUT;
+    world.server.admin(put, "clients/cid", &registration).await;
+    assert_eq!(world.works().await, "k1");
+    let (content, report) = doctor(&world.stand.deployment, &[]);
+    assert!(content, "{report:#}");
+    assert!(!report.to_string().contains("would name"), "{report:#}");
+
+    let id = world.begin(&order("k2")).await;
+    world.step(&id, "generate").await;
+    world.step(&id, "submit").await;
+    let (_, report) = doctor(&world.stand.deployment, &[]);
+    says(&report, "kid", "unknown", "would name k1 and k2");
+    let new = json!({ "key": "new" });
+    for _ in 0..2 {
+        let early = world.ask(&id, "probes", &new).await;
+        refused("no kid", &early, 409, "rotation-not-ready", "confirm --kid");
+        assert_eq!(world.step(&id, "confirm").await, "submitted");
+    }
+    let fingerprint = world.show(&id).await["new_key"]["fingerprint"].clone();
+    let confirm = async |kid: &str| {
+        let body = json!({ "fingerprint": fingerprint, "reference": "MAIL-9", "kid": kid });
+        world.ask(&id, "confirm", &body).await
+    };
+    let wrong = confirm("named 2").await;
+    refused("a blank", &wrong, 422, "invalid-field", "kid");
+    ok(confirm("named-7").await);
+    let pem = world.key("k2").await["pem"].clone();
+    let registration = json!({ "pem": pem, "kid": "named-2" });
+    let post = reqwest::Method::POST;
+    world
+        .server
+        .admin(post, "clients/cid/keys", &registration)
+        .await;
+    assert_eq!(world.probe(&id, "new").await, "refused", "it is mistyped");
+    ok(confirm("named-2").await);
+    assert_eq!(world.probe(&id, "new").await, "succeeded");
+    assert_eq!(world.works().await, "k1");
+    world.step(&id, "switch").await;
+    assert_eq!(world.works().await, "k2");
+    let client = world.stand.operator.get("/v1/clients/c").await;
+    assert_eq!(client.json["kid"], "named-2");
+
+    world.age().await;
+    world.step(&id, "ask-removal").await;
+    assert_eq!(world.probe(&id, "old").await, "succeeded");
+    let path = "clients/cid/keys/named-1";
+    let delete = reqwest::Method::DELETE;
+    world.server.admin(delete, path, &json!({})).await;
+    assert_eq!(world.probe(&id, "old").await, "refused");
+    assert_eq!(world.probe(&id, "new").await, "succeeded");
+    world.step(&id, "prove-removal").await;
+    assert_eq!(world.step(&id, "close").await, "closed");
+    let steps = world.show(&id).await["steps"].clone();
+    let steps = steps.as_array().unwrap().iter();
+    let kids = steps.filter_map(|it| it["evidence"]["kid"].as_str());
+    assert_eq!(kids.collect::<Vec<_>>(), ["named-7", "named-2"]);
 }
 
 #[tokio::test]

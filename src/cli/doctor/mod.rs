@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::policy::Policy;
 use crate::sealing::Keyring;
@@ -174,6 +175,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                 );
                 check_ledger(&mut report, &config, &ledger).await;
                 check_clock(&mut report, &config, &ledger).await;
+                if fits {
+                    check_kids(&mut report, &config, &ledger).await;
+                }
                 devices::check(&mut report, &config, &ledger, fits).await;
             }
         }
@@ -293,6 +297,18 @@ async fn check_environments(report: &mut Report, config: &Config) {
             Err(error) => Err(format!("{}: {error}", environment.issuer)),
         };
         report.check(&what, verdict, ADVICE);
+    }
+}
+
+/// A `kid` that is written into the configuration names one key.
+async fn check_kids(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
+    let ambiguous = clients::ambiguous_kids(&config.oauth.environments, ledger).await;
+    for detail in ambiguous.unwrap_or_default() {
+        report.unknown(
+            "kid",
+            &detail,
+            "record each key's own (chancery rotations confirm --kid), or set kid to omit or thumbprint",
+        );
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct ClientView {
     /// The name of the key that signs for it.
     key: String,
     key_state: KeyState,
+    /// What the counterparty calls the key, where it assigned a `kid` of its own.
+    kid: Option<String>,
     /// The key's public half as PEM: what the counterparty registers.
     pem: Option<String>,
     /// The same as a JWK; `kid` is its RFC 7638 thumbprint.
@@ -52,6 +54,7 @@ impl From<&Client> for ClientView {
             client_id: client.client_id.clone(),
             key: client.key.name.to_string(),
             key_state: client.key.state,
+            kid: client.kid.clone(),
             pem: public.map(PublicKey::to_pem),
             jwk: public.map(PublicKey::jwk),
             created_at: client.created_at,

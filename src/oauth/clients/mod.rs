@@ -8,12 +8,12 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::assertion::{AssertionDraft, Errand};
-use super::environment::{Environment, Settings};
+use super::environment::{Environment, Kid, Settings};
 use super::joint::Joint;
 use crate::approvals::{self, ApprovalNeeded};
 use crate::audit::{Batch, Leaf};
 use crate::clock::Clock;
-use crate::id::{CallerId, ClientId, KeyId};
+use crate::id::{CallerId, ClientId, KeyId, RotationId};
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -34,6 +34,8 @@ pub struct Client {
     pub client_id: String,
     /// The key that signs for it.
     pub key: Key,
+    /// What the counterparty calls that key, where it said so: `kid` in what it signs.
+    pub kid: Option<String>,
     /// When it was put on record.
     pub created_at: OffsetDateTime,
 }
@@ -43,6 +45,40 @@ impl Client {
     pub fn resource(&self) -> Resource {
         Resource::owned("Client", &self.name, &self.owner, &self.environment)
     }
+}
+
+/// `kid` as a counterparty assigned it to a key: 1 to 64 visible ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AssignedKid(String);
+
+impl AssignedKid {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AssignedKid {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if visible(&text) {
+            Ok(Self(text))
+        } else {
+            Err("a kid has 1 to 64 visible ASCII characters")
+        }
+    }
+}
+
+impl From<AssignedKid> for String {
+    fn from(kid: AssignedKid) -> Self {
+        kid.0
+    }
+}
+
+fn visible(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What it takes to make a client.
@@ -177,6 +213,27 @@ impl Clients {
         Ok(all.into_iter().filter(|it| it.key.id == key).collect())
     }
 
+    /// What the counterparty calls a key, where it was recorded.
+    pub async fn kid(&self, key: KeyId) -> Result<Option<String>, ClientError> {
+        Ok(records::kid(key, &self.ledger).await?)
+    }
+
+    /// Records what the counterparty calls a key, at the confirmation of a rotation.
+    pub(crate) async fn assign_kid(
+        &self,
+        key: KeyId,
+        kid: &AssignedKid,
+        rotation: RotationId,
+        batch: &mut Batch,
+    ) -> Result<(), ClientError> {
+        Ok(records::assign_kid(key, kid, rotation, batch.tx()).await?)
+    }
+
+    /// Where one literal `kid` would have to name several keys, in words.
+    pub async fn ambiguous_kids(&self) -> Result<Vec<String>, LedgerError> {
+        ambiguous_kids(&self.environments, &self.ledger).await
+    }
+
     /// The client with the key that it has now, where that is another one than it had, or in another
     /// epoch, and signs.
     pub async fn rekeyed(&self, client: &Client) -> Result<Option<Client>, ClientError> {
@@ -241,8 +298,7 @@ impl Clients {
         batch: &mut Batch,
     ) -> Result<Client, ClientError> {
         let approval = approvals::loosen(&self.approvals)?;
-        let visible = new.client_id.bytes().all(|b| b.is_ascii_graphic());
-        if !visible || !(1..=64).contains(&new.client_id.len()) {
+        if !visible(&new.client_id) {
             return Err(ClientError::ClientIdMalformed);
         }
         let key = self.keys.show(&new.key).await?;
@@ -258,6 +314,7 @@ impl Clients {
             owner: new.owner.clone(),
             environment: key.environment.clone(),
             client_id: new.client_id.clone(),
+            kid: self.kid(key.id).await?,
             key,
             created_at: self.clock.now(),
         };
@@ -283,4 +340,26 @@ impl Clients {
         ));
         Ok(client)
     }
+}
+
+/// Where one literal `kid` of the configuration would have to name several keys, in words.
+pub async fn ambiguous_kids(
+    environments: &BTreeMap<Name, Environment>,
+    ledger: &Ledger,
+) -> Result<Vec<String>, LedgerError> {
+    let mut keys: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    for (environment, key) in records::without_kid(ledger).await? {
+        keys.entry(environment).or_default().push(key);
+    }
+    let ambiguous = keys.into_iter().filter_map(|(name, keys)| {
+        let Kid::Literal(kid) = &environments.get(&name)?.kid else {
+            return None;
+        };
+        let list: Vec<_> = keys.iter().map(Name::as_str).collect();
+        (list.len() > 1).then(|| {
+            let list = list.join(" and ");
+            format!("kid = {kid:?} of the environment {name} would name {list}")
+        })
+    });
+    Ok(ambiguous.collect())
 }

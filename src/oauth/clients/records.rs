@@ -1,9 +1,9 @@
-//! `clients`.
+//! `clients` and `assigned_key_ids`.
 
 use uuid::Uuid;
 
-use super::Client;
-use crate::id::{ClientId, KeyId};
+use super::{AssignedKid, Client};
+use crate::id::{ClientId, KeyId, RotationId};
 use crate::keys::{self, Key};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -16,6 +16,7 @@ struct Row {
     environment: String,
     client_id: String,
     created_at: time::OffsetDateTime,
+    kid: Option<String>,
     key_id: Uuid,
     key_name: String,
     key_purpose: String,
@@ -38,6 +39,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select c.id, c.name, c.owner, c.environment, c.client_id, c.created_at,
+                    (select kid from assigned_key_ids a where a.key_id = c.key_id
+                     order by a.id desc limit 1) as kid,
                     k.id as key_id, k.name as key_name, k.purpose as key_purpose,
                     k.algorithm as key_algorithm, k.backend as key_backend,
                     k.device_ref as key_device_ref, k.origin as key_origin,
@@ -79,6 +82,7 @@ impl TryFrom<Row> for Client {
             environment: Name::from_record("clients", row.environment)?,
             client_id: row.client_id,
             key,
+            kid: row.kid,
             created_at: row.created_at,
         })
     }
@@ -104,6 +108,54 @@ pub(super) async fn find_by_id(
         .fetch_optional(ledger.pool())
         .await?;
     row.map(Client::try_from).transpose()
+}
+
+/// What the counterparty calls a key, where it was recorded.
+pub(super) async fn kid(key: KeyId, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+    let kid = sqlx::query_scalar!(
+        "select kid from assigned_key_ids where key_id = $1 order by id desc limit 1",
+        key.uuid()
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(kid)
+}
+
+/// Records what the counterparty calls a key.
+pub(super) async fn assign_kid(
+    key: KeyId,
+    kid: &AssignedKid,
+    rotation: RotationId,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "insert into assigned_key_ids (key_id, kid, rotation_id) values ($1, $2, $3)",
+        key.uuid(),
+        kid.as_str(),
+        rotation.uuid(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Keys that may sign and have no kid of their own, with their environments.
+pub(super) async fn without_kid(ledger: &Ledger) -> Result<Vec<(Name, Name)>, LedgerError> {
+    let rows = sqlx::query!(
+        "select environment, name from keys k
+         where purpose = 'client' and public_key is not null
+             and state in ('pre-activation', 'active', 'suspended', 'retiring')
+             and not exists (select 1 from assigned_key_ids a where a.key_id = k.id)
+         order by environment, name"
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let name = |text| Name::from_record("keys", text);
+            Ok((name(row.environment)?, name(row.name)?))
+        })
+        .collect()
 }
 
 /// A client that nobody else changes before this transaction has ended.

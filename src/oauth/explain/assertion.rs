@@ -318,14 +318,19 @@ fn judge_header(
         Kid::Literal(kid) => Some(kid.as_str()),
         Kid::Omit | Kid::Thumbprint => None,
     });
-    if own.as_deref() == Some(kid) || literal == Some(kid) {
+    let assigned = client.and_then(|it| it.kid.as_deref());
+    let is_known = match assigned {
+        Some(assigned) => assigned == kid,
+        None => own.as_deref() == Some(kid) || literal == Some(kid),
+    };
+    if is_known {
         return;
     }
     let other = known
         .keys
         .iter()
         .find(|it| thumbprint(&it.public_key).as_deref() == Some(kid));
-    let right = literal.map(str::to_owned).or(own);
+    let right = assigned.or(literal).map(str::to_owned).or(own);
     let finding = |code| match &right {
         Some(right) => Finding::instead(code, "kid", kid, right),
         None => Finding::of(code, "kid", ""),

@@ -54,6 +54,7 @@ fn client(name: &str, client_id: &str, key: &Key) -> Client {
         environment: key.environment.clone(),
         client_id: client_id.to_owned(),
         key: key.clone(),
+        kid: None,
         created_at: OffsetDateTime::UNIX_EPOCH,
     }
 }
@@ -296,6 +297,14 @@ fn each_thing_that_can_be_wrong_is_found_by_itself() {
         (
             Code::EdgeAnswered,
             answered(json!({ "status": 200, "body": "<html>" })),
+        ),
+        (
+            Code::NoReason,
+            answered(json!({ "from": "token-endpoint", "status": 401, "body": "" })),
+        ),
+        (
+            Code::NoReason,
+            answered(json!({ "from": "token-endpoint", "status": 404, "body": "not here" })),
         ),
         (
             Code::AnswerUnusable,

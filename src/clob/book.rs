@@ -5,6 +5,7 @@
 //! would name the worst price there is.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::OrderError;
 use super::amount::{self, Decimal, Side};
@@ -20,6 +21,9 @@ pub struct Book {
     bids: Vec<Level>,
     /// Who sells, worst first: the highest price.
     asks: Vec<Level>,
+    /// `min_order_size`: fewer shares are refused. A number, or text.
+    #[serde(default, deserialize_with = "least")]
+    min_order_size: Option<Decimal>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -35,7 +39,18 @@ fn text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> 
     text.parse().map_err(serde::de::Error::custom)
 }
 
+/// What cannot be read is not known: only a warning hangs on it.
+fn least<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(from)?;
+    Ok(raw.get().trim_matches('"').parse().ok())
+}
+
 impl Book {
+    /// The fewest shares that an order may be for, where the venue said so.
+    pub fn least_size(&self) -> Option<Decimal> {
+        self.min_order_size
+    }
+
     /// Whether it is this token's, and its levels come worst first.
     pub fn is_of(&self, token: TokenId) -> bool {
         let named = self.asset_id.as_ref();

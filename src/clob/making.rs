@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::amount::Side;
+use super::fees::TakerFees;
 use super::market::{Freshness, MarketError, Markets};
 use super::order::{Limit, PriceFrom};
 use super::terms::Asked;
@@ -67,22 +69,40 @@ impl Maker<'_> {
 
     async fn build(&self, wish: &Wish, freshness: Freshness) -> Result<Order, NotMade> {
         let chain = self.profile.chain();
-        let terms = self.markets.terms(chain, &wish.asked(), freshness).await?;
-        // The time and the salt come after what was waited for.
-        let salt = || random_salt().expect("the operating system has random bytes");
-        let order = match wish {
-            Wish::Limit(request) => {
-                let now_ms = self.clock.unix_ms();
-                let seconds = now_ms.div_euclid(1000);
-                Order::build(request, &terms, self.profile, salt(), now_ms, seconds)
-            }
+        let asked = wish.asked();
+        let mut terms = self.markets.terms(chain, &asked, freshness).await?;
+        let limit = match wish {
+            Wish::Limit(_) => None,
             Wish::Market(request) => {
-                let limit = self.limit(request).await?;
-                let now_ms = self.clock.unix_ms();
-                Order::build_market(request, limit, &terms, self.profile, salt(), now_ms)
+                let (limit, fees) = tokio::join!(self.limit(request), self.fees(request));
+                Some((limit?, fees?))
+            }
+        };
+        terms.least_size = self.markets.least_size(chain, asked.token_id);
+        // The time and the salt come after what was waited for.
+        let salt = random_salt().expect("the operating system has random bytes");
+        let now_ms = self.clock.unix_ms();
+        let order = match (wish, limit) {
+            (Wish::Market(request), Some((limit, fees))) => {
+                Order::build_market(request, limit, fees, &terms, self.profile, salt, now_ms)
+            }
+            (Wish::Market(_), None) => unreachable!("its limit was found above"),
+            (Wish::Limit(request), _) => {
+                let seconds = now_ms.div_euclid(1000);
+                Order::build(request, &terms, self.profile, salt, now_ms, seconds)
             }
         };
         Ok(order?)
+    }
+
+    /// What a taker pays, where somebody counts on it.
+    async fn fees(&self, request: &MarketOrderRequest) -> Result<TakerFees, NotMade> {
+        if request.max_spend.is_none() || request.side == Side::Sell {
+            return Ok(TakerFees::NONE);
+        }
+        let (chain, builder) = (self.profile.chain(), request.builder_code);
+        let markets = self.markets;
+        Ok(markets.taker_fees(chain, request.token_id, builder).await?)
     }
 
     async fn limit(&self, request: &MarketOrderRequest) -> Result<Limit, NotMade> {

@@ -40,6 +40,14 @@ pub enum OrderError {
     /// No price was named, and the book has none for all of it.
     #[error("no match: {0}")]
     NoMatch(&'static str),
+    /// What is spent is the amount of a BUY; a SELL spends nothing.
+    #[error(
+        "maxSpend is only for side BUY: a SELL gives shares, and its fee comes out of the cash"
+    )]
+    SpendOfSale,
+    /// No trader has as much.
+    #[error("maxSpend {0} is too large")]
+    SpendTooLarge(Decimal),
     /// Good till which date?
     #[error("expiration is missing: orderType GTD wants the unix time in seconds when it ends")]
     ExpirationMissing,
@@ -53,6 +61,26 @@ pub enum OrderError {
         expiration: u64,
         /// Unix seconds.
         now: i64,
+    },
+    /// The venue would refuse it: it ends orders earlier than they say.
+    #[error(
+        "expiration {expiration} is {ahead} s ahead, and the CLOB ends an order a minute before: use {earliest} or later"
+    )]
+    ExpirationTooSoon {
+        /// As given, unix seconds.
+        expiration: u64,
+        /// In how many seconds that is.
+        ahead: i128,
+        /// What leaves it some time, unix seconds.
+        earliest: i128,
+    },
+    /// In milliseconds the order would rest for ever.
+    #[error("expiration {expiration} is {unit}")]
+    ExpirationUnit {
+        /// As given.
+        expiration: u64,
+        /// Which unit that seems to be, and what would be right.
+        unit: String,
     },
     /// A post-only order must be able to rest.
     #[error("postOnly is only for orderType GTC and GTD: a {0} never rests in the book")]
@@ -93,9 +121,12 @@ impl OrderError {
             Self::PriceOutOfRange { .. } | Self::PriceOffGrid { .. } => "price",
             Self::NothingLeft { field, .. } | Self::NotInVersion { field, .. } => field,
             Self::NoMatch(_) => "amount",
+            Self::SpendOfSale | Self::SpendTooLarge(_) => "maxSpend",
             Self::ExpirationMissing
             | Self::ExpirationUnexpected(_)
-            | Self::ExpirationPast { .. } => "expiration",
+            | Self::ExpirationPast { .. }
+            | Self::ExpirationTooSoon { .. }
+            | Self::ExpirationUnit { .. } => "expiration",
             Self::PostOnlyNeverRests(_) => "postOnly",
             Self::DepositWalletInV1 => "version",
             Self::SaltOutOfRange(_) => "salt",

@@ -7,7 +7,7 @@
 
 use ruint::aliases::U256;
 
-use super::amount::Tick;
+use super::amount::{Decimal, Tick};
 use super::contracts::{Layout, Version};
 use super::order::{DEFAULT_VERSION, Warning};
 use super::request::{MarketOrderRequest, OrderRequest, TokenId, VersionChoice, Whole};
@@ -49,6 +49,8 @@ pub struct Terms {
     pub neg_risk: bool,
     /// What version 1 signs as the fee.
     pub fee_rate_bps: U256,
+    /// The fewest shares that the venue takes, where it is known.
+    pub least_size: Option<Decimal>,
     /// What the trader should know.
     pub warnings: Vec<Warning>,
 }
@@ -122,6 +124,7 @@ impl Terms {
             tick_size,
             neg_risk,
             fee_rate_bps: fee_rate_bps.unwrap_or_default().0,
+            least_size: None,
             warnings,
         })
     }

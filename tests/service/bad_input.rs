@@ -51,6 +51,9 @@ fn orders() -> Vec<Case<Value>> {
         .unwrap()
         .extend(past.as_object().unwrap().clone());
     table.push((gone, 422, "order-refused", "expiration"));
+    let mut in_ms = with("orderType", json!("GTD"));
+    in_ms["expiration"] = json!(1_900_000_000_000_u64);
+    table.push((in_ms, 422, "order-refused", "in milliseconds: write 1900000000"));
     let mut resting = with("orderType", json!("FOK"));
     resting["postOnly"] = json!(true);
     table.push((resting, 422, "order-refused", "postOnly"));

@@ -211,6 +211,105 @@ async fn without_a_limit_the_book_gives_it_or_there_is_no_match() {
     assert_eq!(stand.signed().await, (4, 4));
 }
 
+/// 3001 takes 5 % × price × (1 − price) a share, and a builder takes their share of the cash.
+#[tokio::test]
+async fn an_amount_is_cut_to_what_may_be_spent_with_its_fees() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&clob.section("polygon")).await else {
+        return;
+    };
+    let builder = format!("0x{}", "ab".repeat(32));
+    let order = |token: &str, most: &str, builder: Value| json!({ "tokenID": token, "side": "BUY", "amount": "100", "price": "0.3", "maxSpend": most, "builderCode": builder });
+    for (token, most, builder_bps, maker, cut) in [
+        ("3001", "103.50", None, "100000000", false),
+        ("3001", "103.49", None, "99990000", true), // 100 costs 3.50
+        ("3001", "40", None, "38640000", true),
+        ("1001", "40", None, "40000000", true), // without fees
+        ("3001", "40", Some(100), "38270000", true),
+    ] {
+        let code = builder_bps.map_or(Value::Null, |_| json!(builder));
+        if let Some(bps) = builder_bps {
+            let body =
+                json!({ "builder_maker_fee_rate_bps": 0, "builder_taker_fee_rate_bps": bps });
+            clob.fault(json!({ "path": "/fees/builder-fees/*", "status": 200, "body": body }))
+                .await;
+        }
+        let answer = stand.trader.post(MARKET, &order(token, most, code)).await;
+        assert_eq!(answer.status, 200, "{token} {most}: {}", answer.text);
+        assert_eq!(answer.json["order"]["makerAmount"], maker, "{token} {most}");
+        let codes = codes(&answer.json);
+        assert_eq!(codes.contains(&"amount-cut-for-fees"), cut, "{codes:?}");
+    }
+    let sale = json!({ "tokenID": "3001", "side": "SELL", "amount": "10", "price": "0.3", "maxSpend": "5" });
+    let answer = stand.trader.post(MARKET, &sale).await;
+    refused("a SELL", &answer, 422, "order-refused", "maxSpend");
+    let nothing = order("3001", "0.01", Value::Null);
+    let answer = stand.trader.post(MARKET, &nothing).await;
+    refused("nothing left", &answer, 422, "order-refused", "amount");
+    let odd = json!({ "fd": { "r": 7, "e": 1 } });
+    clob.fault(json!({ "path": "/clob-markets/*", "status": 200, "body": odd }))
+        .await;
+    let answer = stand
+        .trader
+        .post(MARKET, &order("2001", "40", Value::Null))
+        .await;
+    refused("an odd fee", &answer, 502, "venue-answer", "/clob-markets");
+}
+
+/// Less is known of a market while nobody has looked at its book.
+#[tokio::test]
+async fn an_order_that_is_too_small_is_signed_with_a_warning_where_that_is_known() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&clob.section("polygon")).await else {
+        return;
+    };
+    let limit = |size: &str, kind: &str| json!({ "tokenID": "1001", "side": "BUY", "price": "0.5", "size": size, "orderType": kind });
+    let sign = async |path: &str, order: Value| {
+        let answer = stand.trader.post(path, &order).await;
+        assert_eq!(answer.status, 200, "{order}: {}", answer.text);
+        let small = ["size-below-minimum", "amount-below-minimum"];
+        let codes = codes(&answer.json).into_iter();
+        codes
+            .filter(|it| small.contains(it))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let orders = "/v1/wallets/d-w/orders";
+    assert!(
+        sign(orders, limit("4.99", "GTC")).await.is_empty(),
+        "nobody knows"
+    );
+    let market =
+        |side: &str, amount: &str| json!({ "tokenID": "1001", "side": side, "amount": amount });
+    for (side, amount, warned) in [
+        ("BUY", "0.99", true),
+        ("BUY", "1", false),
+        ("SELL", "0.99", false),
+    ] {
+        let said = sign(MARKET, market(side, amount)).await;
+        let expected: &[&str] = if warned {
+            &["amount-below-minimum"]
+        } else {
+            &[]
+        };
+        assert_eq!(said, expected, "{side} {amount}");
+    }
+    // The book that was looked at says that it takes 5 shares.
+    for (size, kind, warned) in [
+        ("4.99", "GTC", true),
+        ("5", "GTC", false),
+        ("4.99", "FOK", false),
+    ] {
+        let said = sign(orders, limit(size, kind)).await;
+        let expected: &[&str] = if warned { &["size-below-minimum"] } else { &[] };
+        assert_eq!(said, expected, "{size} {kind}");
+    }
+}
+
 #[tokio::test]
 async fn the_clob_takes_what_was_signed() {
     let Some(clob) = ClobServer::start(&[]) else {

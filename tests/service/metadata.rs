@@ -313,7 +313,12 @@ async fn a_tick_in_memory_refuses_nothing_and_is_named_where_it_is_used() {
         .await;
     let orders = answer.json["orders"].as_array().unwrap();
     let statuses: Vec<_> = orders.iter().map(|it| it["status"].as_u64()).collect();
-    assert_eq!(statuses, [Some(200), Some(200), Some(422)], "{}", answer.text);
+    assert_eq!(
+        statuses,
+        [Some(200), Some(200), Some(422)],
+        "{}",
+        answer.text
+    );
     assert_eq!(clob.asked("/tick-size").await, 2, "once for all of them");
     let given = with(at("0.5555"), json!({ "tickSize": "0.0001" }));
     for order in [at("0.5555"), given] {
@@ -336,7 +341,10 @@ async fn a_tick_in_memory_refuses_nothing_and_is_named_where_it_is_used() {
     assert!(text.contains("tickSize 0.001 ("), "{text}");
     let answer = afresh(&stand.trader, &at("0.555")).await;
     refused("afresh", &answer, 422, "order-refused", "tickSize 0.1");
-    assert!(!warned(&signed(&stand.trader, &at("0.5")).await, "remembered"));
+    assert!(!warned(
+        &signed(&stand.trader, &at("0.5")).await,
+        "remembered"
+    ));
 }
 
 #[tokio::test]

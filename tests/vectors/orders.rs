@@ -2,6 +2,7 @@
 //! body must equal what the clients made of it.
 
 use chancery::clob::book::Book;
+use chancery::clob::fees::TakerFees;
 use chancery::clob::order::{Limit, PriceFrom};
 use chancery::clob::terms::{Asked, Said};
 use chancery::clob::{
@@ -127,7 +128,15 @@ fn sign(input: &Value) -> Result<Answer, String> {
             serde_json::from_str(&body).map_err(|why| why.to_string())?;
         let terms = terms(input, &request.asked())?;
         let limit = limit(input, &request)?;
-        Order::build_market(&request, limit, &terms, &profile, salt, timestamp_ms)
+        Order::build_market(
+            &request,
+            limit,
+            TakerFees::NONE,
+            &terms,
+            &profile,
+            salt,
+            timestamp_ms,
+        )
     } else {
         let request: OrderRequest = serde_json::from_str(&body).map_err(|why| why.to_string())?;
         let terms = terms(input, &request.asked())?;

@@ -81,6 +81,35 @@ impl Decimal {
             .expect("48 digits fit in 256 bits")
     }
 
+    /// In base units of 10⁻⁶, the rest cut off.
+    pub fn base_units(self) -> U256 {
+        let base_unit = U256::from(1_000_000_000_000_u64);
+        self.scaled().checked_div(base_unit).unwrap_or_default()
+    }
+
+    /// So many base units of 10⁻⁶, which fit: none where they do not.
+    pub(super) fn of_base_units(units: U256) -> Option<Self> {
+        let units = u128::try_from(units).ok()?;
+        let whole = units.checked_div(1_000_000)?;
+        let fraction = u64::try_from(units.checked_rem(1_000_000)?).ok()?;
+        Some(Self {
+            whole,
+            fraction: fraction.checked_mul(1_000_000_000_000)?,
+        })
+    }
+
+    /// A price as a market's grid has it, the next multiple of the tick below: in units of 10⁻⁴.
+    pub(super) fn grid_units(self, tick: Tick) -> Result<u64, OrderError> {
+        down_to_the_grid(self, tick)
+    }
+
+    /// The whole number that it is, if it is one.
+    pub(super) fn integer(self) -> Option<u64> {
+        u64::try_from(self.whole)
+            .ok()
+            .filter(|_| self.fraction == 0)
+    }
+
     /// Whether it is 0.
     pub fn is_zero(self) -> bool {
         self.whole == 0 && self.fraction == 0

@@ -33,7 +33,7 @@ pub(super) struct Seen<V> {
     pub(super) value: V,
     /// When the question was sent: the answer is no older.
     pub(super) asked_at: Instant,
-    /// When the question was last sent for [`Freshness::Again`], whatever came back.
+    /// When the last question for [`Freshness::Again`] ended, whatever came back.
     looked_again: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -61,6 +61,16 @@ impl<V> Seen<V> {
         self.looked_again
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A second look at an answer. However it ends, also where nobody waits for it any more, it is noted
+/// then: those who come meanwhile wait for it.
+struct Look<'a, V>(&'a Seen<V>);
+
+impl<V> Drop for Look<'_, V> {
+    fn drop(&mut self) {
+        *self.0.lock() = Some(Instant::now());
     }
 }
 
@@ -140,7 +150,9 @@ where
                 if seen.serves(freshness) {
                     return Ok(Op::Nop); // asked by whoever was before us
                 }
-                *seen.lock() = Some(now);
+                let _look = Look(&seen);
+                let value = ask().await?;
+                return Ok(Op::Put(Seen::new(value, now, Some(now))));
             }
             let value = ask().await?;
             Ok(Op::Put(Seen::new(value, now, Some(now))))
@@ -186,7 +198,12 @@ mod tests {
                 Ok(number)
             }
         };
-        let both = || async { tokio::join!(found(&lookup, Remembered, ask), found(&lookup, Remembered, ask)) };
+        let both = || async {
+            tokio::join!(
+                found(&lookup, Remembered, ask),
+                found(&lookup, Remembered, ask)
+            )
+        };
         let (a, b) = both().await;
         assert_eq!((&a, &b), (&Err(VenueError::Unreachable), &a));
         assert_eq!(both().await, (Ok(1), Ok(1)));
@@ -223,13 +240,20 @@ mod tests {
         assert_eq!(found(&lookup, Remembered, ask).await, Ok(0));
         assert_eq!(found(&lookup, Again(before), ask).await, Ok(0), "is fresh");
         let again = || found(&lookup, Again(Instant::now()), ask);
-        assert_eq!(tokio::join!(again(), again(), again()), (Ok(1), Ok(1), Ok(1)));
+        assert_eq!(
+            tokio::join!(again(), again(), again()),
+            (Ok(1), Ok(1), Ok(1))
+        );
         assert_eq!(again().await, Ok(1), "within a second");
 
         let second_ago = Instant::now().checked_sub(LOOKED_AGAIN);
         *lookup.0.get(&1).await.unwrap().lock() = second_ago;
         assert_eq!(again().await, Err(VenueError::NoAnswer));
-        assert_eq!(again().await, Ok(1), "a failure counts, and takes nothing away");
+        assert_eq!(
+            again().await,
+            Ok(1),
+            "a failure counts, and takes nothing away"
+        );
         assert_eq!(asked.load(Ordering::SeqCst), 3);
     }
 }

@@ -6,14 +6,18 @@ use serde_json::{Value, json};
 use super::amount::{Amounts, Decimal, Side};
 use super::contents::{Contents, Extra};
 use super::contracts::{Exchange, Format, Layout, Version};
+use super::fees::TakerFees;
 use super::request::{FormatFields, MarketOrderRequest, OrderRequest, OrderType, Owner, TokenId};
 use super::terms::Terms;
 use super::wallet::{Profile, SignatureType};
-use super::{OrderError, nested};
+use super::{OrderError, expiration, nested};
 use crate::ethereum::eip712::{self, Bytes32};
 
 /// 2⁵³ − 1: the largest integer that survives a JSON reader that uses doubles.
 pub(super) const LARGEST_SALT: u64 = (1 << 53) - 1;
+
+/// What a market order to BUY is for at least, in base units: a dollar.
+const LEAST_CASH: u64 = 1_000_000;
 
 /// What `auto` means where no venue is asked.
 pub const DEFAULT_VERSION: Version = Version::V2;
@@ -107,11 +111,16 @@ impl Order {
                 text: format!("size {given} was cut to {used}: sizes have two decimals"),
             });
         }
+        let (envelope, soon) = Envelope::of(request, now_s)?;
+        warnings.extend(soon);
+        if request.order_type.rests() {
+            warnings.extend(too_small(&amounts, terms));
+        }
         let wanted = Wanted {
             token_id: request.token_id,
             side: request.side,
             amounts,
-            envelope: Envelope::of(request, now_s)?,
+            envelope,
             fields: request.format_fields(),
             from: PriceFrom::Request,
             warnings,
@@ -120,23 +129,39 @@ impl Order {
     }
 
     /// Builds a market order on these terms, the other arguments as for [`build`](Self::build). Its
-    /// limit is the one in the request or the one that the book gave for it.
+    /// limit is the one in the request or the one that the book gave for it; `fees` are what leaves less
+    /// of `maxSpend`.
     pub fn build_market(
         request: &MarketOrderRequest,
         limit: Limit,
+        fees: TakerFees,
         terms: &Terms,
         profile: &Profile,
         salt: u64,
         timestamp_ms: i64,
     ) -> Result<Self, OrderError> {
-        let amounts =
-            Amounts::of_market(request.side, limit.price, request.amount, terms.tick_size)?;
+        let amount = affordable(request, limit.price, fees, terms)?;
+        let amounts = Amounts::of_market(request.side, limit.price, amount, terms.tick_size)?;
         let mut warnings = warnings(request.token_id, terms);
-        if let Some(used) = amounts.cut_to {
+        if let (true, Some(most)) = (amount != request.amount, request.max_spend) {
+            let (given, used) = (request.amount, amounts.cut_to.unwrap_or(amount));
+            warnings.push(Warning {
+                code: "amount-cut-for-fees",
+                text: format!(
+                    "amount {given} was cut to {used}, so that it costs no more than {most} with its fees"
+                ),
+            });
+        } else if let Some(used) = amounts.cut_to {
             let given = request.amount;
             warnings.push(Warning {
                 code: "amount-cut",
                 text: format!("amount {given} was cut to {used}: amounts have two decimals"),
+            });
+        }
+        if request.side == Side::Buy && amounts.cash < U256::from(LEAST_CASH) {
+            warnings.push(Warning {
+                code: "amount-below-minimum",
+                text: "the CLOB takes no market order to BUY for less than 1 dollar".to_owned(),
             });
         }
         if amounts.price != limit.price {
@@ -294,17 +319,17 @@ impl Order {
 }
 
 impl Envelope {
-    fn of(request: &OrderRequest, now_s: i64) -> Result<Self, OrderError> {
+    /// The envelope of a limit order, with a warning where it ends soon.
+    fn of(request: &OrderRequest, now_s: i64) -> Result<(Self, Option<Warning>), OrderError> {
         let order_type = request.order_type;
+        let mut soon = None;
         let expiration = match (order_type, request.expiration) {
             (OrderType::Gtd, None) => return Err(OrderError::ExpirationMissing),
             (OrderType::Gtd, Some(expiration)) => {
-                if i128::from(expiration) <= i128::from(now_s) {
-                    return Err(OrderError::ExpirationPast {
-                        expiration,
-                        now: now_s,
-                    });
-                }
+                soon = expiration::check(expiration, now_s)?.map(|text| Warning {
+                    code: "expiration-soon",
+                    text,
+                });
                 expiration
             }
             (_, Some(_)) => return Err(OrderError::ExpirationUnexpected(order_type)),
@@ -313,13 +338,14 @@ impl Envelope {
         if request.post_only && !order_type.rests() {
             return Err(OrderError::PostOnlyNeverRests(order_type));
         }
-        Ok(Self {
+        let envelope = Self {
             order_type,
             expiration,
             post_only: request.post_only,
             defer_exec: request.defer_exec,
             owner: request.owner.clone(),
-        })
+        };
+        Ok((envelope, soon))
     }
 }
 
@@ -388,6 +414,30 @@ impl Wanted {
             ..Order::of(profile, exchange, contents, self.envelope)
         })
     }
+}
+
+/// The amount of a market order, cut where it would cost more than may be spent with its fees.
+fn affordable(
+    request: &MarketOrderRequest,
+    price: Decimal,
+    fees: TakerFees,
+    terms: &Terms,
+) -> Result<Decimal, OrderError> {
+    let amount = request.amount;
+    match (request.side, request.max_spend) {
+        (_, None) => Ok(amount),
+        (Side::Sell, Some(_)) => Err(OrderError::SpendOfSale),
+        (Side::Buy, Some(most)) => fees.affordable(amount, most, price, terms.tick_size),
+    }
+}
+
+/// A warning where the venue lets no order this small rest.
+fn too_small(amounts: &Amounts, terms: &Terms) -> Option<Warning> {
+    let least = terms.least_size?;
+    (amounts.shares < least.base_units()).then(|| Warning {
+        code: "size-below-minimum",
+        text: format!("the CLOB takes orders for {least} shares or more in this market"),
+    })
 }
 
 fn warnings(token_id: TokenId, terms: &Terms) -> Vec<Warning> {

@@ -87,8 +87,30 @@ fn only_gtd_has_an_expiration_and_it_lies_ahead() {
         refusal(json!({"orderType": "GTD", "expiration": NOW})),
         OrderError::ExpirationPast { .. }
     ));
-    let order = build(json!({"orderType": "GTD", "expiration": NOW + 1})).unwrap();
-    assert_eq!(order.expiration(), Some(1_700_000_001));
+    for soon in [NOW + 1, NOW + 60] {
+        let refused = refusal(json!({"orderType": "GTD", "expiration": soon}));
+        assert!(
+            matches!(refused, OrderError::ExpirationTooSoon { .. }),
+            "{refused}"
+        );
+    }
+    let in_ms = refusal(json!({"orderType": "GTD", "expiration": (NOW + 3_600) * 1_000}));
+    assert!(in_ms.to_string().contains("milliseconds"), "{in_ms}");
+    let order = build(json!({"orderType": "GTD", "expiration": NOW + 61})).unwrap();
+    assert_eq!(order.expiration(), Some(1_700_000_061));
+    assert!(
+        order
+            .warnings()
+            .iter()
+            .any(|it| it.code == "expiration-soon")
+    );
+    let order = build(json!({"orderType": "GTD", "expiration": NOW + 180})).unwrap();
+    assert!(
+        order
+            .warnings()
+            .iter()
+            .all(|it| it.code != "expiration-soon")
+    );
 }
 
 #[test]
@@ -183,7 +205,15 @@ fn market(changes: Value, price: &str) -> Result<Order, OrderError> {
         from: PriceFrom::Book,
     };
     let profile = profile(SignatureType::Eoa);
-    Order::build_market(&request, limit, &terms, &profile, 7, NOW * 1000)
+    Order::build_market(
+        &request,
+        limit,
+        TakerFees::NONE,
+        &terms,
+        &profile,
+        7,
+        NOW * 1000,
+    )
 }
 
 #[test]

@@ -56,6 +56,7 @@ fields! {
     size: text("size") -> Decimal;
     amount: text("amount") -> Decimal;
     limit: optional("price") -> Option<Decimal>;
+    max_spend: optional("maxSpend") -> Option<Decimal>;
     tick_size: optional("tickSize") -> Option<Tick>;
     taker: optional("taker") -> Option<Address>;
     metadata: optional("metadata") -> Option<Bytes32>;

@@ -32,6 +32,13 @@ pub struct MarketOrderRequest {
     #[serde(default, deserialize_with = "fields::limit")]
     #[schema(value_type = Option<String>, example = "0.56")]
     pub price: Option<Decimal>,
+    /// BUY only: the most that amount and fees may cost together, such as the maker's balance. Where they
+    /// would cost more the amount is cut, with a warning, as the official clients do it: with the market's
+    /// fee and the builder's at the limit, which are looked up. At a better price than the limit the fee
+    /// can be higher.
+    #[serde(default, deserialize_with = "fields::max_spend")]
+    #[schema(value_type = Option<String>, example = "100")]
+    pub max_spend: Option<Decimal>,
     /// The market's tick: 0.1, 0.01, 0.005, 0.0025, 0.001 or 0.0001; or a coarser one, never a finer.
     /// Looked up at the CLOB when not given.
     #[serde(default, deserialize_with = "fields::tick_size")]

@@ -49,7 +49,8 @@ pub struct OrderRequest {
     /// How long it stays. GTC when not given.
     #[serde(default)]
     pub order_type: OrderType,
-    /// When a GTD order ends, in unix seconds: a number or decimal text. 0 stands for none.
+    /// When a GTD order ends, in unix seconds: a number or decimal text, more than a minute ahead, for
+    /// the CLOB ends it a minute before. 0 stands for none.
     #[serde(default, deserialize_with = "fields::expiration")]
     #[schema(value_type = Option<u64>, example = 1_900_000_000)]
     pub expiration: Option<u64>,

@@ -20,7 +20,7 @@ use super::nested::{WALLET_NAME, WALLET_VERSION};
 use super::order::{Envelope, LARGEST_SALT};
 use super::request::{OrderType, TokenId};
 use super::wallet::{Chain, Profile, SignatureType};
-use super::{Order, contracts};
+use super::{Order, OrderError, contracts, expiration};
 use crate::credentials::CredentialNonce;
 use crate::ethereum::Address;
 use json::Members;
@@ -172,9 +172,10 @@ impl TypedOrder {
             0 => OrderType::Gtc,
             _ => OrderType::Gtd,
         };
-        if expiration != 0 && i128::from(expiration) <= i128::from(now_s) {
-            let why = format!("{expiration} is past: it is {now_s} now, in unix seconds");
-            return Err(TypedDataError::value("expiration", why));
+        if expiration != 0 {
+            let refused =
+                |error: OrderError| TypedDataError::value("expiration", error.to_string());
+            expiration::check(expiration, now_s).map_err(refused)?;
         }
         let envelope = Envelope {
             order_type,

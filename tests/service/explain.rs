@@ -86,6 +86,55 @@ async fn every_change_of_an_order_signed_here_is_named() {
     }
 }
 
+/// What travels beside the signature is looked at too, and a refusal by its status alone.
+#[tokio::test]
+async fn a_body_that_no_client_posts_and_a_refusal_without_a_text_are_explained() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let owner = with("owner", json!("6f1d1f3a-0000-4000-8000-000000000001"));
+    let signed = stand.trader.post("/v1/wallets/d-w/orders", &owner).await;
+    let posted = &signed.json["envelope"];
+    for (member, value, code) in [
+        ("orderType", json!("gtc"), "order-type"),
+        ("orderType", json!("GTD"), "expiration"),
+        ("owner", Value::Null, "form"),
+        ("postOnly", json!("yes"), "form"),
+    ] {
+        let answer = explain(
+            &stand.trader,
+            json!({ "order": changed(posted, member, value) }),
+        )
+        .await;
+        assert!(codes(&answer).contains(&code), "{member}: {answer}");
+    }
+    for (member, value, code) in [
+        ("side", json!(0), "form"),
+        ("expiration", json!("1900000000000"), "expiration-unit"),
+        ("expiration", json!("1600000000"), "expiration"),
+    ] {
+        let mut posted = posted.clone();
+        posted["order"][member] = value;
+        let answer = explain(&stand.trader, json!({ "order": posted })).await;
+        assert!(codes(&answer).contains(&code), "{member}: {answer}");
+    }
+    let restart = json!({ "order": posted, "status": 425 });
+    let answer = explain(&stand.trader, restart).await;
+    assert_eq!(answer["verdict"], "fits", "{answer}");
+    let cause = answer["knownError"]["cause"].as_str().unwrap();
+    assert!(cause.contains("restarting"), "{answer}");
+    let limited = json!({
+        "order": posted, "status": 429, "error": "Too Many Requests",
+        "headers": { "Poly-RateLimit-Tier": "standard", "Retry-After": "3" },
+    });
+    let answer = explain(&stand.trader, limited).await;
+    let cause = answer["knownError"]["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("tier standard, retry after (s) 3"),
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn who_may_not_see_the_record_has_a_stranger_s_order_explained() {
     let Some(stand) = Stand::new("").await else {

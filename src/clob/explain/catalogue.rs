@@ -25,6 +25,12 @@ catalogue! {
         /// Signed for the neg-risk adapter, which is no exchange.
         ExchangeAdapter "exchange-adapter"
             "Use a client that knows the neg-risk exchange: two old ones name the adapter on 80002.";
+        /// Signed under the domain of logins.
+        LoginDomain "login-domain"
+            "Sign under the exchange's own domain; ClobAuthDomain is for logins alone.";
+        /// Signed as a message to people.
+        PersonalMessage "personal-message"
+            "Have the typed data signed (eth_signTypedData_v4), or its digest as it is: personal_sign puts a text before it, and exchanges do not.";
         /// Signed under a domain that no exchange has.
         Domain "domain"
             "Sign under the exchange's own domain: version, chainId and verifyingContract belong together.";
@@ -69,7 +75,7 @@ catalogue! {
             "Ask for at least 0.01 shares; smaller sizes are cut to nothing.";
         /// More decimals than the CLOB takes of a market order.
         AmountsTooFine "amounts-too-fine"
-            "A market order's maker amount may have 2 decimals, its taker amount 4: round both down.";
+            "Round both amounts down to the decimals that the detail names, and sign again.";
         /// The price that the amounts imply is not one of the market's.
         Tick "tick"
             "Ask for the market's tick size anew (GET /tick-size), and name a price that is a multiple of it.";
@@ -85,6 +91,9 @@ catalogue! {
         /// The timestamp was signed in another unit.
         TimestampUnit "timestamp-unit"
             "Sign and post the timestamp in milliseconds.";
+        /// Signed with the zeros of 32 bytes on the other side.
+        BytesPadded "bytes-padded"
+            "Post the 32 bytes that were signed: a shorter code is filled with zeros on one side, the same one when it is signed and when it is posted.";
         /// Signed with zero where the order has something.
         FieldZero "field-zero"
             "Sign the value that is posted; the detail names the member.";
@@ -97,6 +106,21 @@ catalogue! {
         /// v leads to another key.
         WrongV "wrong-v"
             "Take the other of 27 and 28: recover with both, and keep the one that leads to the signer.";
+        /// A member in a form that no client posts.
+        Form "form"
+            "Post salt and signatureType as numbers, side as BUY or SELL, flags as true or false, and everything else as text; ids and amounts in decimal digits.";
+        /// An order type that is none.
+        OrderType "order-type"
+            "Write orderType as GTC, GTD, FOK or FAK, in capitals.";
+        /// An expiration that does not go with the order type, or leaves no time.
+        Expiration "expiration"
+            "Give a GTD order an expiration at least three minutes ahead, in unix seconds, and every other order 0.";
+        /// An expiration in another unit.
+        ExpirationUnit "expiration-unit"
+            "Sign and post the expiration in unix seconds.";
+        /// A post-only order that cannot rest.
+        PostOnly "post-only"
+            "Leave postOnly out, or post the order as GTC or GTD.";
         /// The owner is an address.
         OwnerAddress "owner-address"
             "owner is the id of the API key that the order is posted with, a UUID.";

@@ -146,8 +146,29 @@ impl Signed {
 pub(super) struct Given {
     pub(super) members: BTreeMap<String, String>,
     pub(super) envelope: Option<BTreeMap<String, String>>,
-    /// Members of the order that are JSON strings.
-    pub(super) strings: Vec<String>,
+    /// What the members were in the JSON.
+    pub(super) kinds: BTreeMap<String, Kind>,
+    pub(super) envelope_kinds: BTreeMap<String, Kind>,
+}
+
+/// What a member is in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Flag,
+    Other,
+}
+
+impl Kind {
+    fn of(raw: &str) -> Self {
+        match raw.bytes().next() {
+            Some(b'"') => Self::Text,
+            Some(b'-' | b'0'..=b'9') => Self::Number,
+            Some(b't' | b'f') => Self::Flag,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Why there is nothing to look at.
@@ -183,12 +204,15 @@ impl Given {
             let text = given.text(&name, &raw)?;
             given.members.insert(name, text);
         }
-        given.envelope = envelope
-            .map(|all| {
-                let plain = all.into_iter().filter(|(_, raw)| raw.len() <= MEMBER_LIMIT);
-                plain.map(|(name, raw)| Ok((name, unquote(&raw)))).collect()
-            })
-            .transpose()?;
+        if let Some(all) = envelope {
+            let plain = all.into_iter().filter(|(_, raw)| raw.len() <= MEMBER_LIMIT);
+            let mut members = BTreeMap::new();
+            for (name, raw) in plain {
+                given.envelope_kinds.insert(name.clone(), Kind::of(&raw));
+                members.insert(name, unquote(&raw));
+            }
+            given.envelope = Some(members);
+        }
         Ok(given)
     }
 
@@ -201,14 +225,18 @@ impl Given {
         if raw.len() > limit || name.len() > MEMBER_LIMIT {
             return Err(NotAnOrder::TooLong);
         }
-        if raw.starts_with('"') {
-            self.strings.push(name.to_owned());
-        }
+        self.kinds.insert(name.to_owned(), Kind::of(raw));
         Ok(unquote(raw))
     }
 
-    pub(super) fn is_string(&self, name: &str) -> bool {
-        self.strings.iter().any(|it| it == name)
+    /// What a member of the order is in the JSON.
+    pub(super) fn kind(&self, name: &str) -> Option<Kind> {
+        self.kinds.get(name).copied()
+    }
+
+    /// What a member of the envelope is in the JSON.
+    pub(super) fn envelope_kind(&self, name: &str) -> Option<Kind> {
+        self.envelope_kinds.get(name).copied()
     }
 
     pub(super) fn envelope(&self, name: &str) -> Option<&str> {
@@ -313,7 +341,7 @@ fn unquote(raw: &str) -> String {
 }
 
 /// Decimal digits, `0x` and hexadecimal ones, or a number with an exponent, as JavaScript writes it.
-fn whole(text: &str) -> Option<U256> {
+pub(super) fn whole(text: &str) -> Option<U256> {
     if let Some(digits) = text.strip_prefix("0x") {
         return U256::from_str_radix(digits, 16)
             .ok()

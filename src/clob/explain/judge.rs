@@ -10,9 +10,8 @@ use super::super::wallets::funder::fitting;
 use super::catalogue::Code;
 use super::given::{Fields, Signed, fits};
 use super::search::{Hit, Style};
-use super::targets::{STRAY_CHAINS, Target, layout};
+use super::targets::{LOGIN_DOMAIN, STRAY_CHAINS, Target, layout};
 use super::{Expected, Finding, rounding};
-use crate::ethereum::eip712::Domain;
 use crate::ethereum::keccak256;
 use crate::ethereum::signature::Recovery;
 
@@ -20,7 +19,7 @@ use crate::ethereum::signature::Recovery;
 pub(super) fn of_target(target: &Target, fields: &Fields, expected: &Expected) -> Vec<Finding> {
     let one = Finding::near_miss;
     let Some(exchange) = target.exchange else {
-        return vec![stray(&target.domain)];
+        return vec![stray(target)];
     };
     let mut findings = Vec::new();
     let made_for = exchange.version.text();
@@ -51,7 +50,20 @@ pub(super) fn of_target(target: &Target, fields: &Fields, expected: &Expected) -
     findings
 }
 
-fn stray(domain: &Domain) -> Finding {
+fn stray(target: &Target) -> Finding {
+    let domain = &target.domain;
+    if domain.name == LOGIN_DOMAIN {
+        let detail = format!("the signature was made under {LOGIN_DOMAIN}, the domain of logins");
+        return Finding::plain(Code::LoginDomain, "domain", detail);
+    }
+    let own = exchanges().iter().find(|it| it.domain == *domain);
+    if let Some(exchange) = own {
+        let (layout, version) = (target.format.version.text(), exchange.version.text());
+        let detail = format!(
+            "the signature was made over the members of version {layout} under the domain of version {version}"
+        );
+        return Finding::plain(Code::Domain, "domain", detail);
+    }
     let contract = domain
         .verifying_contract
         .map_or_else(|| "none".to_owned(), |it| it.to_string());
@@ -192,8 +204,27 @@ pub(super) fn of_people(hit: &Hit, expected: &Expected, signed: &Signed) -> Vec<
     findings
 }
 
-/// What is wrong with the contents, whoever signed them.
-pub(super) fn of_contents(fields: &Fields, expected: &Expected) -> Vec<Finding> {
+/// The decimals of maker and taker amount that the venue is known to take of a market order.
+const OF_MARKET_ORDERS: (u32, u32) = (2, 4);
+
+/// Before 1973 in milliseconds; what lies below was written in seconds.
+const IN_SECONDS: u64 = 100_000_000_000;
+
+/// Whether the timestamp was signed and posted in seconds.
+pub(super) fn of_timestamp(fields: &Fields) -> Option<Finding> {
+    let timestamp = fields.timestamped?.timestamp;
+    let in_seconds = (U256::ONE..U256::from(IN_SECONDS)).contains(&timestamp);
+    let detail = format!("timestamp {timestamp} is in seconds, and the venue reads milliseconds");
+    in_seconds.then(|| Finding::plain(Code::TimestampUnit, "timestamp", detail))
+}
+
+/// What is wrong with the contents, whoever signed them. `said`: the decimals that the venue's own text
+/// allows.
+pub(super) fn of_contents(
+    fields: &Fields,
+    expected: &Expected,
+    said: Option<(u32, u32)>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |code, field, detail| findings.push(Finding::plain(code, field, detail));
     if fields.salt >= U256::from(1_u64 << 53) {
@@ -206,8 +237,14 @@ pub(super) fn of_contents(fields: &Fields, expected: &Expected) -> Vec<Finding> 
         return findings;
     }
     let rests = expected.order_type.map(OrderType::rests);
-    if rests == Some(false) && rounding::too_fine(fields) {
-        let text = "a market order's amounts have more than 2 and 4 decimals".to_owned();
+    let at_once = (rests == Some(false)).then_some(OF_MARKET_ORDERS);
+    if let Some(decimals) = said.or(at_once)
+        && rounding::too_fine(fields, decimals)
+    {
+        let (maker, taker) = decimals;
+        let text = format!(
+            "the venue takes {maker} decimals of makerAmount and {taker} of takerAmount here, and the order has more"
+        );
         add(Code::AmountsTooFine, "makerAmount, takerAmount", text);
     }
     if let Some(tick) = expected.tick

@@ -1,137 +1,402 @@
-//! What the venue says when it refuses, and what that means. Texts differ in case and in their ends,
-//! so a part of them is enough.
+//! What the venue says when it refuses, and what that means. A text is known by its fixed parts; what
+//! stands in its holes is said again in the advice, so that the two cannot differ.
+
+use std::collections::BTreeMap;
 
 use super::catalogue::Code;
+use super::venue_texts::{DOCUMENTED, SEEN, VenueText};
+
+/// No number, address or id that the venue puts into a text is longer.
+const HOLE_LIMIT: usize = 120;
+
+/// How the venue refused, as far as it is told.
+#[derive(Debug, Clone, Default)]
+pub struct Refusal {
+    /// What it said: the text, or the whole body.
+    pub text: Option<String>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// Headers by their names. Those of its rate limits are looked at.
+    pub headers: BTreeMap<String, String>,
+}
 
 /// A refusal of the venue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct KnownError {
-    /// What its text contains, in lower case.
+    /// Its text, with holes for what differs.
     pub text: &'static str,
+    /// What stands in the holes, by their names.
+    pub values: BTreeMap<&'static str, String>,
     /// What it means.
-    pub cause: &'static str,
+    pub cause: String,
     /// What to do.
-    pub action: &'static str,
+    pub action: String,
     /// What can be wrong with the order, if it is the order.
     pub codes: &'static [Code],
 }
 
-macro_rules! known {
-    ($($text:literal $cause:literal $action:literal [$($code:ident)*];)*) => {
-        /// The longest match wins, so that a special text comes before a general one.
-        pub(super) const KNOWN: &[KnownError] = &[$(KnownError {
-            text: $text, cause: $cause, action: $action, codes: &[$(Code::$code),*],
-        },)*];
-    };
+impl Refusal {
+    /// The refusal that this is: by its text, else by its status.
+    pub(super) fn known(&self) -> Option<KnownError> {
+        let mut known = self.text.as_deref().and_then(known).or_else(|| {
+            let with_status = all().find(|it| self.status.is_some() && it.status == self.status)?;
+            Some(with_status.filled(with_status.patterns[0], BTreeMap::new()))
+        })?;
+        if self.status == Some(429) {
+            known.cause.extend(self.bucket().map(|it| format!(" {it}")));
+        }
+        Some(known)
+    }
+
+    /// How many decimals the venue's text allows to the maker and the taker amount.
+    pub(super) fn decimals(&self) -> Option<(u32, u32)> {
+        let known = known(self.text.as_deref()?)?;
+        let number = |hole: &str| known.values.get(hole)?.parse().ok();
+        Some((number("maker")?, number("taker")?))
+    }
+
+    /// What the headers say of the signer's bucket.
+    fn bucket(&self) -> Option<String> {
+        let header = |name: &str| {
+            let mut headers = self.headers.iter();
+            let found = headers.find(|(given, _)| given.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.trim())
+        };
+        let said = [
+            ("tier", header("poly-ratelimit-tier")),
+            ("remaining", header("poly-ratelimit-remaining")),
+            ("reset at", header("poly-ratelimit-reset")),
+            ("retry after (s)", header("retry-after")),
+        ];
+        let said: Vec<_> = said
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+            .collect();
+        (!said.is_empty()).then(|| format!("Its headers say: {}.", said.join(", ")))
+    }
 }
 
-known! {
-    "order_version_mismatch"
-        "The venue takes another version of orders than this one."
-        "Read GET /version, build and sign the order again in that version, once." [Version];
-    "invalid order version"
-        "The venue takes another version of orders than this one."
-        "Use a client that signs version 2; production has taken no other since 2026-04-28." [Version];
-    "invalid poly_proxy signature"
-        "The signer does not own the proxy wallet that is the maker."
-        "Look at the wallets that follow from the signer, and use the type whose wallet the maker is."
-        [SignatureType Funder Maker Signer NegRisk];
-    "invalid signature"
-        "What the venue hashed is not what the key signed, or the signer may not sign for the maker."
-        "Correct what the findings name. If there is none: signatureType, maker and signer have to belong together, and negRisk has to be the market's."
-        [NegRisk Chain Version Domain ExchangeAdapter SignatureType NotNested NotWrapped WrongWrapper
-         Maker Signer MakerSignerSwapped EoaMaker Funder Side AmountsSwapped AmountsRounded
-         SaltRounded SaltTooLarge TimestampUnit FieldZero HighS BareV WrongV Changed];
-    "the order signer address has to be the address of the api key"
-        "The order's signer is not the address that the API key was made for. With signatureType 3 it is the wallet, and the venue says this also while the wallet is not deployed."
-        "Post with the API key of the signer's address; deploy the deposit wallet first." [Signer];
-    "the order owner has to be the owner of the api key"
-        "The envelope's owner is not the API key that the post was made with."
-        "Put the key's id (apiKey, a UUID) into owner, not an address." [OwnerAddress];
-    "maker address not allowed"
-        "The venue takes no orders from this maker any more: it wants a deposit wallet."
-        "Use the deposit wallet that follows from the signer as funder, with signatureType 3." [SignatureType Maker Funder];
-    "not enough balance"
-        "The maker has too little cash or shares, or has not approved the exchange to take them."
-        "Fund the maker, and approve the exchange of this version and market; cash of version 2 is pUSD." [];
-    "breaks minimum tick size rule"
-        "The price is not a multiple of the market's tick size, which may have changed."
-        "Ask for GET /tick-size anew, and sign again at a price on that grid." [Tick];
-    "invalid tick size"
-        "The tick size that the client was told is smaller than the market's."
-        "Ask for GET /tick-size anew." [Tick];
-    "max accuracy"
-        "A market order's amounts have more decimals than the venue takes, whatever the tick."
-        "Round the maker amount down to 2 decimals and the taker amount to 4." [AmountsTooFine];
-    "invalid amounts"
-        "The amounts are not what the venue computes with."
-        "Round the maker amount down to 2 decimals and the taker amount to 4." [AmountsTooFine AmountsZero];
-    "invalid order payload"
-        "The body is not as the venue reads it: a salt as text or above 2^53 is the usual cause."
-        "Send salt and signatureType as numbers, everything else as text." [SaltText SaltTooLarge Malformed];
-    "invalid order parameters"
-        "The venue read another order than was signed: a salt above 2^53 is the usual cause."
-        "Use salts below 2^53." [SaltTooLarge SaltRounded Malformed];
-    "no orders found to match with fak order"
-        "There was nothing to take at this price. The order is fine."
-        "Ask again at another price." [];
-    "no match"
-        "The book does not hold as much as a fill-or-kill order wants."
-        "Ask for less, or with FAK." [];
-    "could not create api key"
-        "The credential's nonce was used before, most often."
-        "Derive with the same nonce, or create with another one; both need no new order." [];
-    "could not derive api key"
-        "No API key was made with this nonce by this address."
-        "Derive with the nonce that the key was made with." [];
-    "nonce_already_used"
-        "An API key was made with this nonce before."
-        "Derive with this nonce, or create with another one." [];
-    "invalid_signature"
-        "The ClobAuth signature does not fit address, timestamp, nonce and chain."
-        "Sign for the chain of the host that you call, with the key of POLY_ADDRESS." [];
-    "invalid funder address"
-        "The funder is not a wallet of the signer."
-        "Use the wallet that follows from the signer." [Funder SignatureType];
-    "invalid l1 request headers"
-        "The ClobAuth headers are wrong: chain, clock, address, or a high s."
-        "Compare the clock with GET /time, and the chain with the host." [HighS BareV];
-    "unauthorized"
-        "The API key is not valid here, or not yet: a new one can need two minutes, and a newer one replaces it."
-        "Wait two minutes after making a key; then derive it again." [];
-    "invalid api key"
-        "The API key is not valid here, or not yet: a new one can need two minutes, and a newer one replaces it."
-        "Wait two minutes after making a key; then derive it again." [];
-    "too many requests"
-        "The venue limits how often it is asked."
-        "Wait, and ask less often." [];
-    "cancel-only"
-        "The venue takes no new orders at the moment."
-        "Wait; the order is fine." [];
-    "trading is currently disabled"
-        "The venue takes no orders at the moment."
-        "Wait; the order is fine." [];
-    "postonly"
-        "A post-only order can rest only as GTC or GTD."
-        "Leave postOnly out, or use GTC or GTD." [];
-    "<html"
-        "Something in front of the venue answered: its web firewall or a proxy refuses this address."
-        "Ask whoever runs the network; the order was not looked at." [];
+impl VenueText {
+    fn filled(&self, pattern: &'static str, values: BTreeMap<&'static str, String>) -> KnownError {
+        let fill = |text: &str| {
+            let mut text = text.to_owned();
+            for (hole, value) in &values {
+                text = text.replace(&format!("{{{hole}}}"), value);
+            }
+            text
+        };
+        KnownError {
+            text: pattern,
+            cause: fill(self.cause),
+            action: fill(self.action),
+            codes: self.codes,
+            values,
+        }
+    }
 }
 
-/// The refusal that a text is.
-pub(super) fn known(text: &str) -> Option<KnownError> {
-    let text = text.to_lowercase();
-    let matching = KNOWN.iter().filter(|it| text.contains(it.text));
-    matching.max_by_key(|it| it.text.len()).copied()
+fn all() -> impl Iterator<Item = &'static VenueText> {
+    DOCUMENTED.iter().chain(SEEN)
+}
+
+/// The refusal that a text is: the longest match wins, so that a special text comes before a general
+/// one.
+fn known(text: &str) -> Option<KnownError> {
+    let patterns = all().flat_map(|entry| entry.patterns.iter().map(move |it| (entry, *it)));
+    let matching = patterns.filter_map(|(entry, pattern)| {
+        let values = values(pattern, text)?;
+        Some((fixed(pattern), entry, pattern, values))
+    });
+    let (_, entry, pattern, values) = matching.max_by_key(|(length, ..)| *length)?;
+    Some(entry.filled(pattern, values))
+}
+
+/// How many bytes of a pattern are fixed.
+fn fixed(pattern: &'static str) -> usize {
+    parts(pattern).map(|(literal, _)| literal.len()).sum()
+}
+
+/// A pattern's fixed parts, each with the hole that follows it.
+fn parts(pattern: &'static str) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    pattern
+        .split('}')
+        .filter(|it| !it.is_empty())
+        .map(|part| match part.split_once('{') {
+            Some((literal, hole)) => (literal, Some(hole)),
+            None => (part, None),
+        })
+}
+
+/// What stands in a pattern's holes, if the text has the pattern in it.
+fn values(pattern: &'static str, text: &str) -> Option<BTreeMap<&'static str, String>> {
+    // ASCII letters keep their places, so that values are cut out of the text as it was.
+    let lower = text.to_ascii_lowercase();
+    let parts: Vec<_> = parts(pattern).collect();
+    let mut ends = Vec::with_capacity(parts.len());
+    let mut from = 0;
+    for (literal, _) in &parts {
+        let at = lower[from..].find(&literal.to_ascii_lowercase())? + from;
+        from = at + literal.len();
+        ends.push((at, from));
+    }
+    // A hole is as short as it can be.
+    for at in (1..parts.len()).rev() {
+        let literal = parts[at - 1].0.to_ascii_lowercase();
+        let start = lower[..ends[at].0].rfind(&literal)?;
+        ends[at - 1] = (start, start + literal.len());
+    }
+    let mut values = BTreeMap::new();
+    for (at, (_, hole)) in parts.iter().enumerate() {
+        let Some(hole) = hole else { continue };
+        let rest = &text[ends[at].1..];
+        let value = if let Some((next, _)) = ends.get(at + 1) {
+            &text[ends[at].1..*next]
+        } else {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let end = rest.find(|c| !plain(c)).unwrap_or(rest.len());
+            rest[..end].trim_end_matches('.')
+        };
+        if value.is_empty() || value.len() > HOLE_LIMIT {
+            return None;
+        }
+        values.insert(*hole, value.to_owned());
+    }
+    Some(values)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Every text of the venue's pages on errors, with something in its holes.
+    const PAGES: &[&str] = &[
+        "Unauthorized/Invalid api key",
+        "Invalid L1 Request headers",
+        "Trading is currently disabled. Check polymarket.com for updates",
+        "Trading is currently cancel-only. New orders are not accepted, but cancels are allowed.",
+        "Too Many Requests",
+        "Invalid token id",
+        "No orderbook exists for the requested token id",
+        "Invalid payload",
+        "Payload exceeds the limit",
+        "Invalid side",
+        "Invalid order payload",
+        "the order owner has to be the owner of the API KEY",
+        "the order signer address has to be the address of the API KEY",
+        "'0x00000000000000000000000000000000000000aa' address banned",
+        "'0x00000000000000000000000000000000000000aa' address in closed only mode",
+        "post-only mode: only post-only orders and cancels are allowed",
+        "Too many orders in payload: 18, max allowed: 15",
+        "invalid post-only order: order crosses book",
+        "order 0xab is invalid. Price (0.5151) breaks minimum tick size rule: 0.01",
+        "order 0xab is invalid. Size (1.58) lower than the minimum: 5",
+        "order 0xab is invalid. Duplicated.",
+        "order 0xab crosses the book",
+        "not enough balance / allowance",
+        "invalid expiration",
+        "order canceled in the CTF exchange contract",
+        "order match delayed due to market conditions",
+        "order couldn't be fully filled. FOK orders are fully filled or killed.",
+        "no orders found to match with FAK order. FAK orders are partially filled or killed if no match is found.",
+        "the market is not yet ready to process new orders",
+        "order timed out",
+        "there are no matching orders",
+        "FOK orders are filled or killed",
+        "the trade contains rounding issues",
+        "the price of the taker's order has a discrepancy greater than allowed with the worst maker order",
+        "Invalid orderID",
+        "Too many orders in payload, max allowed: 1000",
+        "Internal server error",
+        "invalid order params payload",
+        "Invalid trade params payload",
+        "Invalid market",
+        "market not found",
+        "startTs is required",
+        "asset_id is required",
+        "invalid fidelity: 2m",
+        "limit cannot exceed 1000",
+        "either market or asset_id must be provided",
+        "Could not create api key",
+        "Could not retrieve API keys",
+        "Could not delete API key",
+        "Could not derive api key!",
+        "could not create builder api key",
+        "could not get builder api keys",
+        "invalid revoke builder api key body",
+        "invalid revoke builder api key headers",
+        "could not revoke the builder api key: 6f1d1f3a",
+        "invalid builder trade params",
+        "could not fetch builder trades",
+        "Invalid asset type",
+        "Invalid signature_type",
+        // "Create Order"
+        "could not insert order",
+        "could not run the execution",
+        "error delaying the order",
+        "order couldn't be fully filled, FOK orders are fully filled/killed",
+        "INVALID_ORDER_MIN_TICK_SIZE",
+        "INVALID_ORDER_MIN_SIZE",
+        "INVALID_ORDER_DUPLICATED",
+        "INVALID_ORDER_NOT_ENOUGH_BALANCE",
+        "INVALID_ORDER_EXPIRATION",
+        "INSERT_ORDER_ERROR",
+        "EXECUTION_ERROR",
+        "ORDER_DELAYED",
+        "DELAYING_ORDER_ERROR",
+        "FOK_ORDER_NOT_FILLED_ERROR",
+        "MARKET_NOT_READY",
+        // "Methods of level 1"
+        "INVALID_SIGNATURE",
+        "NONCE_ALREADY_USED",
+        "Invalid Funder Address",
+    ];
+
+    fn of_text(text: &str) -> Option<KnownError> {
+        let text = Some(text.to_owned());
+        Refusal {
+            text,
+            ..Refusal::default()
+        }
+        .known()
+    }
+
     #[test]
-    fn the_venue_s_texts_are_known_in_their_long_forms() {
+    fn every_documented_text_is_known() {
+        assert_eq!(PAGES.len(), 77, "as many as the pages have");
+        let documented = |known: &KnownError| {
+            let mut entries = DOCUMENTED.iter();
+            entries.any(|it| it.patterns.contains(&known.text))
+        };
+        let unknown: Vec<_> = PAGES
+            .iter()
+            .filter(|text| !of_text(text).is_some_and(|it| documented(&it)))
+            .collect();
+        assert!(
+            unknown.is_empty(),
+            "{} unknown: {unknown:#?}",
+            unknown.len()
+        );
+        // And each of the table is on one of the pages, or has a status instead of a text.
+        for entry in DOCUMENTED.iter().filter(|it| it.status.is_none()) {
+            let is_its =
+                |text: &&&str| of_text(text).is_some_and(|it| entry.patterns.contains(&it.text));
+            assert!(
+                PAGES.iter().any(|text| is_its(&text)),
+                "{:?}",
+                entry.patterns
+            );
+        }
+    }
+
+    #[test]
+    fn advice_says_what_the_text_says() {
+        for (text, action) in [
+            (
+                "order 0xab is invalid. Price (0.51) breaks minimum tick size rule: 0.1",
+                "a multiple of 0.1.",
+            ),
+            (
+                r#"{"error":"order 0xab is invalid. Size (1.58) lower than the minimum: 5"}"#,
+                "5 shares or more",
+            ),
+            (
+                "Too many orders in payload: 18, max allowed: 15",
+                "at most 15 orders",
+            ),
+            ("limit cannot exceed 500", "500 at most"),
+            (
+                "invalid tick size (0.001), minimum for the market is 0.01",
+                "the tick size 0.01.",
+            ),
+            (
+                "invalid amounts, the market buy orders maker amount supports a max accuracy of 2 decimals, taker amount a max of 4 decimals",
+                "maker amount down to 2 decimals and the taker amount to 4.",
+            ),
+            (
+                "the order failed: invalid amounts, the market buy orders maker amount supports a max accuracy of 2 decimals, taker amount a max of 5 decimals",
+                "maker amount down to 2 decimals and the taker amount to 5.",
+            ),
+            (
+                "invalid amounts, the buy orders maker amount supports a max accuracy of 4 decimals, taker amount a max of 2 decimals",
+                "maker amount down to 4 decimals and the taker amount to 2.",
+            ),
+            (
+                "invalid amount for a marketable BUY order ($0.9982), min size: $1",
+                "$1 or more",
+            ),
+            (
+                "invalid amount for a marketable BUY order ($0.21), min size: 1",
+                "$1 or more",
+            ),
+        ] {
+            let known = of_text(text).unwrap();
+            assert!(known.action.contains(action), "{text}: {}", known.action);
+            assert!(
+                !format!("{}{}", known.cause, known.action).contains(['{', '}']),
+                "{known:?}"
+            );
+        }
+        let banned = of_text("'0xAb' address in closed only mode").unwrap();
+        assert_eq!(banned.values["address"], "0xAb");
+        let amounts = Refusal {
+            text: Some("invalid amounts, the sell orders maker amount supports a max accuracy of 3 decimals, taker amount a max of 1 decimals".to_owned()),
+            ..Refusal::default()
+        };
+        assert_eq!(amounts.decimals(), Some((3, 1)));
+    }
+
+    #[test]
+    fn a_status_is_known_without_a_text_and_a_bucket_by_its_headers() {
+        let known = |status, text: &str, headers: &[(&str, &str)]| {
+            let headers = headers.iter();
+            let refusal = Refusal {
+                text: Some(text.to_owned()),
+                status: Some(status),
+                headers: headers
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            };
+            refusal.known()
+        };
+        let restart = known(425, "", &[]).unwrap();
+        assert!(
+            restart.action.contains("post-only orders for two minutes"),
+            "{restart:?}"
+        );
+        let body = r#"{"error":"post-only mode: only post-only orders and cancels are allowed","code":"post_only_mode","retry_after_seconds":79}"#;
+        let post_only = known(503, body, &[]).unwrap();
+        assert!(post_only.action.contains("postOnly: true"), "{post_only:?}");
+        let headers = [
+            ("Poly-RateLimit-Remaining", "-2"),
+            ("poly-ratelimit-tier", "standard"),
+            ("retry-after", "3"),
+        ];
+        let limited = known(429, "", &headers).unwrap();
+        for said in ["tier standard", "remaining -2", "retry after (s) 3"] {
+            assert!(limited.cause.contains(said), "{limited:?}");
+        }
+        assert!(
+            limited.action.contains("whole or not at all"),
+            "{limited:?}"
+        );
+        assert_eq!(known(400, "something else", &[]), None);
+    }
+
+    #[test]
+    fn no_text_is_shadowed_and_no_hole_stays_open() {
+        for entry in all() {
+            for pattern in entry.patterns {
+                let text: String = pattern.replace(['{', '}'], "");
+                let found = of_text(&text).unwrap();
+                assert!(
+                    entry.patterns.contains(&found.text),
+                    "{pattern} is taken for {}",
+                    found.text
+                );
+                let open = |text: &str| text.contains(['{', '}']);
+                assert!(!open(&found.cause) && !open(&found.action), "{found:?}");
+            }
+        }
         for (text, start) in [
             ("order_version_mismatch", "order_version"),
             (
@@ -139,44 +404,21 @@ mod tests {
                 "invalid order version",
             ),
             ("invalid signature", "invalid signature"),
-            ("invalid POLY_PROXY signature", "invalid poly_proxy"),
-            (
-                "Price (0.51000) breaks minimum tick size rule: 0.01",
-                "breaks",
-            ),
-            (
-                "invalid amounts, the market buy orders maker amount supports a max accuracy of 2 decimals",
-                "invalid amounts",
-            ),
-            ("not enough balance / allowance", "not enough"),
-            ("Invalid order payload", "invalid order payload"),
-            (
-                "the order signer address has to be the address of the API KEY",
-                "the order signer",
-            ),
-            (
-                "the order owner has to be the owner of the API KEY",
-                "the order owner",
-            ),
+            ("invalid POLY_PROXY signature", "invalid POLY_PROXY"),
             (
                 "maker address not allowed, please use the deposit wallet flow",
                 "maker address",
             ),
-            ("Unauthorized/Invalid api key", "invalid api key"),
-            ("<!DOCTYPE html><HTML>", "<html"),
+            (
+                "not enough balance / allowance: the balance is not enough -> balance: 0",
+                "not enough",
+            ),
+            ("Unauthorized/Invalid api key", "Unauthorized"),
+            ("<!DOCTYPE html><HTML>", "<!doctype"),
         ] {
-            let found = known(text).unwrap();
+            let found = of_text(text).unwrap();
             assert!(found.text.starts_with(start), "{text}: {}", found.text);
         }
-        assert_eq!(known("something else"), None);
-        for entry in KNOWN {
-            assert_eq!(entry.text, entry.text.to_lowercase());
-            assert_eq!(
-                known(entry.text),
-                Some(*entry),
-                "{} is shadowed",
-                entry.text
-            );
-        }
+        assert_eq!(of_text("something else"), None);
     }
 }

@@ -15,10 +15,12 @@ mod catalogue;
 mod given;
 mod judge;
 mod known_errors;
+mod posted;
 mod record;
 mod rounding;
 mod search;
 mod targets;
+mod venue_texts;
 
 use serde_json::value::RawValue;
 
@@ -32,7 +34,7 @@ use crate::ethereum::signature::Recovery;
 pub use catalogue::Code;
 pub use given::NotAnOrder;
 use given::{Given, Signed};
-pub use known_errors::KnownError;
+pub use known_errors::{KnownError, Refusal};
 pub use record::{Change, Recorded};
 use search::{Hit, Search};
 
@@ -51,6 +53,8 @@ pub struct Expected {
     pub signer: Option<Address>,
     /// How the order is posted.
     pub order_type: Option<OrderType>,
+    /// When it is looked at, in unix seconds; nothing is said of an expiration without it.
+    pub now_s: Option<i64>,
 }
 
 /// Something that is wrong.
@@ -178,9 +182,11 @@ impl Subject {
     }
 
     /// Says what is wrong with it. Takes up to a second of computing.
-    pub fn explain(&self, expected: &Expected, error: Option<&str>) -> Explanation {
-        let (findings, hit) = self.look(expected);
-        Explanation::of(findings, hit.as_ref(), error)
+    pub fn explain(&self, expected: &Expected, refusal: &Refusal) -> Explanation {
+        let mut findings = posted::judge(&self.0, expected);
+        let (of_order, hit) = self.look(expected, refusal);
+        findings.extend(of_order);
+        Explanation::of(findings, hit.as_ref(), refusal)
     }
 
     /// Says what is wrong with an order that was signed here.
@@ -188,7 +194,7 @@ impl Subject {
         &self,
         recorded: &Recorded,
         expected: &Expected,
-        error: Option<&str>,
+        refusal: &Refusal,
     ) -> (Explanation, Vec<Change>) {
         let changes = recorded.changes(&self.0);
         let finding = |change: &Change| Finding {
@@ -198,19 +204,19 @@ impl Subject {
         };
         let mut findings: Vec<_> = changes.iter().map(finding).collect();
         // How it should have been signed in the first place, and what was done to its signature.
-        let (of_record, hit) = Self(recorded.given()).look(expected);
+        let (of_record, hit) = Self(recorded.given()).look(expected, refusal);
         findings.extend(of_record);
         if let Some((signed, recovery)) = self.0.signature().and_then(prepared) {
             findings.extend(judge::of_form(&signed, &recovery));
         }
-        findings.extend(self.posted());
+        findings.extend(posted::judge(&self.0, expected));
         findings.dedup();
-        (Explanation::of(findings, hit.as_ref(), error), changes)
+        (Explanation::of(findings, hit.as_ref(), refusal), changes)
     }
 
-    fn look(&self, expected: &Expected) -> (Vec<Finding>, Option<Hit>) {
+    fn look(&self, expected: &Expected, refusal: &Refusal) -> (Vec<Finding>, Option<Hit>) {
         let given = &self.0;
-        let mut findings = self.posted();
+        let mut findings = Vec::new();
         let fields = match given.fields() {
             Ok(fields) => fields,
             Err(wrong) => {
@@ -223,7 +229,7 @@ impl Subject {
             return (findings, None);
         };
         let expected = Expected {
-            order_type: expected.order_type.or_else(|| posted_as(given)),
+            order_type: posted::order_type(given, expected),
             ..expected.clone()
         };
         findings.extend(judge::of_form(&signed, &recovery));
@@ -245,31 +251,17 @@ impl Subject {
             }
             None => &fields,
         };
-        findings.extend(judge::of_contents(meant, &expected));
+        let said = refusal.decimals();
+        findings.extend(judge::of_contents(meant, &expected, said));
+        if hit.as_ref().is_some_and(|hit| hit.why.is_empty()) {
+            findings.extend(judge::of_timestamp(meant));
+        }
         (findings, hit)
-    }
-
-    /// What is wrong with the body, whatever was signed.
-    fn posted(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let given = &self.0;
-        if given
-            .envelope("owner")
-            .is_some_and(|it| it.starts_with("0x"))
-        {
-            let detail = "owner is an address".to_owned();
-            findings.push(Finding::plain(Code::OwnerAddress, "owner", detail));
-        }
-        if given.envelope.is_some() && given.is_string("salt") {
-            let detail = "salt is text in a body that is posted".to_owned();
-            findings.push(Finding::plain(Code::SaltText, "salt", detail));
-        }
-        findings
     }
 }
 
 impl Explanation {
-    fn of(findings: Vec<Finding>, hit: Option<&Hit>, error: Option<&str>) -> Self {
+    fn of(findings: Vec<Finding>, hit: Option<&Hit>, refusal: &Refusal) -> Self {
         let verdict = match (findings.is_empty(), hit) {
             (false, _) => Verdict::Found,
             (true, Some(_)) => Verdict::Fits,
@@ -286,7 +278,7 @@ impl Explanation {
                 signer: hit.signer,
                 derived: Derived::of(hit.signer),
             }),
-            known_error: error.and_then(known_errors::known),
+            known_error: refusal.known(),
         }
     }
 }
@@ -303,11 +295,6 @@ fn prepared(signed: Signed) -> Option<(Signed, Recovery)> {
     let known = matches!(signed.v, 0 | 1 | 27 | 28);
     let recovery = Recovery::new(&signed.rs).ok().filter(|_| known)?;
     Some((signed, recovery))
-}
-
-fn posted_as(given: &Given) -> Option<OrderType> {
-    let word = given.envelope("orderType")?;
-    serde_json::from_value(word.into()).ok()
 }
 
 #[cfg(test)]

@@ -201,10 +201,13 @@ pub(super) fn off_tick(fields: &Fields, tick: Tick, rests: Option<bool>) -> Opti
     ))
 }
 
-/// Whether a market order's amounts have more decimals than the venue takes.
-pub(super) fn too_fine(fields: &Fields) -> bool {
-    let rest = |it: U256, of: u64| it % U256::from(of) != U256::ZERO;
-    rest(fields.maker_amount, 10_000) || rest(fields.taker_amount, 100)
+/// Whether the amounts have more decimals than these, of the maker's and of the taker's.
+pub(super) fn too_fine(fields: &Fields, (maker, taker): (u32, u32)) -> bool {
+    let rest = |it: U256, decimals: u32| {
+        let places = 6_u32.saturating_sub(decimals);
+        it % U256::from(10_u64.pow(places)) != U256::ZERO
+    };
+    rest(fields.maker_amount, maker) || rest(fields.taker_amount, taker)
 }
 
 /// All integers that a reader with doubles takes for `salt`; few enough to try below 2⁶⁴.

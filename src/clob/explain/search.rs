@@ -8,13 +8,13 @@ use super::super::contracts::Layout;
 use super::super::derived::Derived;
 use super::super::wallet::SignatureType;
 use super::catalogue::Code;
-use super::given::{Expiring, Fields, nested_digest};
+use super::given::{Expiring, Fields, Timestamped, nested_digest};
 use super::rounding;
 use super::targets::{Target, layout, official, strays};
 use super::{Expected, Finding};
-use crate::ethereum::Address;
 use crate::ethereum::eip712::{self, Bytes32};
 use crate::ethereum::signature::Recovery;
+use crate::ethereum::{Address, keccak256};
 
 /// So many digests are tried for one order. Each costs about 50 µs.
 const BUDGET: usize = 20_000;
@@ -23,6 +23,8 @@ const BUDGET: usize = 20_000;
 pub(super) enum Style {
     Plain,
     Nested,
+    /// Either, as a message to people.
+    Personal,
 }
 
 /// An order that the signature may have been made for.
@@ -84,7 +86,8 @@ impl<'a> Search<'a> {
                 return Some(hit);
             }
         }
-        let variants = self.variants();
+        let mut variants = self.variants();
+        variants.push(self.as_message());
         for variant in &variants {
             for target in wanted.iter().chain(&others) {
                 if let Some(hit) = self.attempt(variant, target) {
@@ -155,6 +158,15 @@ impl<'a> Search<'a> {
             fields: self.fields.clone(),
             style: style_of(self.fields),
             why: Vec::new(),
+        }
+    }
+
+    fn as_message(&self) -> Variant {
+        let detail = "it was made over the digest as a message to people".to_owned();
+        Variant {
+            style: Style::Personal,
+            why: vec![Finding::plain(Code::PersonalMessage, "signature", detail)],
+            ..self.as_given()
         }
     }
 
@@ -277,11 +289,39 @@ impl<'a> Search<'a> {
                 .iter_mut()
                 .for_each(|it| it.timestamp = in_ms(it.timestamp));
         });
+        for (field, side) in PADDED {
+            change(Code::BytesPadded, field, &|it| {
+                it.timestamped.iter_mut().for_each(|it| {
+                    let bytes = side(it);
+                    bytes.0 = padded_otherwise(bytes.0);
+                });
+            });
+        }
         for (field, zero) in ZEROS {
             change(Code::FieldZero, field, &|it| zero(it));
         }
         variants
     }
+}
+
+/// Members of 32 bytes that clients fill up with zeros.
+type Padded = fn(&mut Timestamped) -> &mut Bytes32;
+const PADDED: [(&str, Padded); 2] = [
+    ("builder", |it| &mut it.builder),
+    ("metadata", |it| &mut it.metadata),
+];
+
+/// The same bytes with the zeros before them behind them, or the other way around.
+fn padded_otherwise(bytes: [u8; 32]) -> [u8; 32] {
+    let before = bytes.iter().take_while(|it| **it == 0).count();
+    let behind = bytes.iter().rev().take_while(|it| **it == 0).count();
+    let mut other = bytes;
+    if before > 0 {
+        other.rotate_left(before % 32);
+    } else {
+        other.rotate_right(behind % 32);
+    }
+    other
 }
 
 /// A change of an order.
@@ -327,8 +367,7 @@ const ZEROS: [(&str, Change); 7] = [
 /// A member's value, for the answer.
 fn value(fields: &Fields, field: &str) -> String {
     let expiring = |of: &dyn Fn(&Expiring) -> String| fields.expiring.as_ref().map(of);
-    let timestamped =
-        |of: &dyn Fn(&super::given::Timestamped) -> String| fields.timestamped.as_ref().map(of);
+    let timestamped = |of: &dyn Fn(&Timestamped) -> String| fields.timestamped.as_ref().map(of);
     match field {
         "maker" => Some(fields.maker.to_string()),
         "signer" => Some(fields.signer.to_string()),
@@ -368,6 +407,11 @@ fn digest(fields: &Fields, style: Style, target: &Target) -> Option<[u8; 32]> {
         Style::Nested => {
             let chain_id = target.domain.chain_id;
             nested_digest(fields, target.format, &target.separator, chain_id)
+        }
+        Style::Personal => {
+            let inner = digest(fields, style_of(fields), target)?;
+            let message = [b"\x19Ethereum Signed Message:\n32".as_slice(), &inner].concat();
+            Some(keccak256(message))
         }
     }
 }

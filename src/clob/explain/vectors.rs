@@ -46,7 +46,9 @@ fn bodies(outcome: &Value) -> BTreeMap<String, Value> {
 
 fn explained(body: &Value, expected: &Expected) -> Explanation {
     let raw = RawValue::from_string(body.to_string()).unwrap();
-    Subject::read(&raw).unwrap().explain(expected, None)
+    Subject::read(&raw)
+        .unwrap()
+        .explain(expected, &Refusal::default())
 }
 
 /// True of an order whoever signed it.

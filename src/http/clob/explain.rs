@@ -1,5 +1,6 @@
 //! `POST /v1/explain`: why an order is refused.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::explain::{Change, Expected, Explanation, Recorded, Subject};
+use crate::clob::explain::{Change, Expected, Explanation, Recorded, Refusal, Subject};
 use crate::clob::request::OrderType;
 use crate::clob::wallets::Wallet;
 use crate::clob::{Chain, Profile, Version};
@@ -56,8 +57,14 @@ pub(super) struct OrderQuestion {
     /// The signature's id here, where you know it.
     #[schema(value_type = Option<String>)]
     id: Option<IntentId>,
-    /// What the CLOB said.
+    /// What the CLOB said: its text, or the whole body.
     error: Option<String>,
+    /// The HTTP status of its answer: 425 has no text.
+    #[schema(example = 400)]
+    status: Option<u16>,
+    /// Headers of its answer. With 429, `poly-ratelimit-…` and `retry-after` are looked at.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 /// What is wrong with an order.
@@ -109,10 +116,15 @@ pub(super) async fn explain_order(
         tick: tick.map_err(|error| invalid(format!("tickSize: {error}")))?,
         signer: question.signer.or(of_wallet.map(Profile::key_address)),
         order_type: question.order_type,
+        now_s: Some(app.clock.unix_s()),
     };
-    let text: Option<String> = question
-        .error
-        .map(|text| text.chars().take(ERROR_LIMIT).collect());
+    let refusal = Refusal {
+        text: question
+            .error
+            .map(|text| text.chars().take(ERROR_LIMIT).collect()),
+        status: question.status,
+        headers: question.headers,
+    };
 
     let found = record(&app, &caller, question.id, &subject).await?;
     // One at a time: it computes, and signing needs the processors.
@@ -122,10 +134,10 @@ pub(super) async fn explain_order(
     };
     let answer = app.tasks.spawn_blocking(move || {
         let _turn = turn; // until the work is done, also where nobody waits for it any more
-        let text = text.as_deref();
         match found {
             Some((entry, wallet, recorded)) => {
-                let (explanation, changed) = subject.explain_recorded(&recorded, &expected, text);
+                let (explanation, changed) =
+                    subject.explain_recorded(&recorded, &expected, &refusal);
                 OrderExplanation {
                     explanation,
                     record: Some(RecordView {
@@ -137,7 +149,7 @@ pub(super) async fn explain_order(
                 }
             }
             None => OrderExplanation {
-                explanation: subject.explain(&expected, text),
+                explanation: subject.explain(&expected, &refusal),
                 record: None,
             },
         }

@@ -156,7 +156,7 @@ kinds! {
     VENUE_REFUSED "venue-refused" 502 "The CLOB refused"
         "The detail has its words. Correct what they name; nothing took effect.";
     VENUE_EDGE "venue-edge" 502 "Something in front of the CLOB answered in its place"
-        "Its web firewall or a proxy refuses this address: ask whoever runs the network. Repeat with the same Idempotency-Key.";
+        "The detail says what came instead: ask whoever runs the network between here and there. Repeat with the same Idempotency-Key.";
     VENUE_ANSWER "venue-answer" 502 "The CLOB's answer is not what it should be"
         "Repeat with the same Idempotency-Key; if it lasts, the CLOB has changed: tell an operator.";
     VENUE_VERSION "venue-version" 502 "The CLOB takes orders of a version that is not followed"

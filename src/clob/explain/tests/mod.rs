@@ -1,3 +1,6 @@
+mod bodies;
+mod signatures;
+
 use std::collections::BTreeSet;
 
 use k256::ecdsa::SigningKey;
@@ -70,6 +73,11 @@ fn resigned(mut posted: Value, changes: Value, style: search::Style, domain: &Do
         search::Style::Nested => {
             given::nested_digest(&fields, format, &separator, domain.chain_id).unwrap()
         }
+        search::Style::Personal => {
+            let inner = eip712::digest(&separator, &fields.struct_hash(format).unwrap());
+            let message = [b"\x19Ethereum Signed Message:\n32".as_slice(), &inner].concat();
+            keccak256(message)
+        }
     };
     posted["order"]["signature"] = json!(sign(&key("owner"), &digest).to_string());
     posted
@@ -93,8 +101,17 @@ fn read(posted: &Value) -> Subject {
 }
 
 fn codes(posted: &Value, expected: &Expected) -> Vec<Code> {
-    let answer = read(posted).explain(expected, None);
+    let answer = read(posted).explain(expected, &silent());
     answer.findings.iter().map(|it| it.code).collect()
+}
+
+fn silent() -> Refusal {
+    Refusal::default()
+}
+
+fn refused(text: &str) -> Refusal {
+    let text = Some(text.to_owned());
+    Refusal { text, ..silent() }
 }
 
 fn none() -> Expected {
@@ -120,378 +137,10 @@ fn other_s(bytes: &mut [u8]) {
     bytes[32..64].copy_from_slice(&s.to_bytes());
 }
 
-/// One thing wrong, for each entry of the catalogue; several where it comes in several ways.
-#[expect(clippy::too_many_lines, reason = "it is a list")]
-fn cases() -> Vec<(Code, Value, Expected)> {
-    use search::Style::{Nested, Plain};
-    let eoa = || signed(0, json!({}));
-    let own = Derived::of(address(&key("owner")));
-    let me = address(&key("owner"));
-    let tick = |tick: &str| Expected {
-        tick: Some(tick.parse().unwrap()),
-        ..none()
-    };
-    let chain = |chain| Expected {
-        chain: Some(chain),
-        ..none()
-    };
-    let domain = |version, chain_id, verifying_contract| Domain {
-        version,
-        chain_id,
-        verifying_contract,
-        ..v2()
-    };
-    let adapter = super::super::contracts::NEG_RISK_ADAPTER.parse().ok();
-    let v1 = || signed(0, json!({ "version": 1, "nonce": "7", "feeRateBps": "30" }));
-    let v1_contract = Version::V1
-        .exchange(Chain::Polygon, false)
-        .domain
-        .verifying_contract;
-    let large = "12345678901234567891";
-    vec![
-        (
-            Code::Malformed,
-            changed(eoa(), json!({ "makerAmount": "12,5" })),
-            none(),
-        ),
-        (
-            Code::Malformed,
-            changed(eoa(), json!({ "signature": "0x12" })),
-            none(),
-        ),
-        (
-            Code::Version,
-            eoa(),
-            Expected {
-                version: Some(Version::V3),
-                ..none()
-            },
-        ),
-        (
-            Code::Version,
-            v1(),
-            Expected {
-                version: Some(Version::V2),
-                ..none()
-            },
-        ),
-        (Code::Chain, eoa(), chain(Chain::Amoy)),
-        (
-            Code::Chain,
-            resigned(
-                eoa(),
-                json!({}),
-                Plain,
-                &Domain {
-                    chain_id: 1,
-                    ..v2()
-                },
-            ),
-            none(),
-        ),
-        (
-            Code::NegRisk,
-            eoa(),
-            Expected {
-                neg_risk: Some(true),
-                ..none()
-            },
-        ),
-        (
-            Code::NegRisk,
-            signed(3, json!({ "negRisk": true })),
-            Expected {
-                neg_risk: Some(false),
-                chain: Some(Chain::Polygon),
-                ..none()
-            },
-        ),
-        (
-            Code::ExchangeAdapter,
-            resigned(v1(), json!({}), Plain, &domain("1", 80002, adapter)),
-            Expected {
-                neg_risk: Some(true),
-                ..chain(Chain::Amoy)
-            },
-        ),
-        (
-            Code::Domain,
-            resigned(eoa(), json!({}), Plain, &domain("2", 137, v1_contract)),
-            none(),
-        ),
-        (
-            Code::Domain,
-            resigned(
-                eoa(),
-                json!({}),
-                Plain,
-                &domain("1", 137, v2().verifying_contract),
-            ),
-            none(),
-        ),
-        (
-            Code::Domain,
-            resigned(eoa(), json!({}), Plain, &domain("2", 137, None)),
-            none(),
-        ),
-        (
-            Code::SignatureType,
-            changed(signed(1, json!({})), json!({ "signatureType": 2 })),
-            none(),
-        ),
-        (
-            Code::SignatureType,
-            changed(signed(3, json!({})), json!({ "signatureType": 2 })),
-            none(),
-        ),
-        (
-            // Signed as it stands, for a maker of another type.
-            Code::SignatureType,
-            resigned(
-                eoa(),
-                json!({ "maker": own.safe, "signatureType": 1 }),
-                Plain,
-                &v2(),
-            ),
-            none(),
-        ),
-        (
-            Code::NotNested,
-            changed(
-                signed(3, json!({})),
-                json!({ "signature": resigned(signed(3, json!({})), json!({}), Plain, &v2())["order"]["signature"] }),
-            ),
-            none(),
-        ),
-        (
-            Code::NotWrapped,
-            resigned(signed(3, json!({})), json!({}), Nested, &v2()),
-            none(),
-        ),
-        (
-            Code::WrongWrapper,
-            with_signature(signed(3, json!({})), |it| it[70] ^= 1),
-            none(),
-        ),
-        (
-            Code::WrongWrapper,
-            with_signature(signed(3, json!({})), |it| it[100] ^= 1),
-            none(),
-        ),
-        (
-            Code::WrongWrapper,
-            with_signature(signed(3, json!({})), |it| it[316] ^= 1),
-            none(),
-        ),
-        (
-            Code::MakerSignerSwapped,
-            changed(
-                signed(2, json!({})),
-                json!({ "maker": me, "signer": own.safe }),
-            ),
-            none(),
-        ),
-        (
-            Code::Maker,
-            changed(signed(1, json!({})), json!({ "maker": me })),
-            none(),
-        ),
-        (
-            Code::Maker,
-            changed(signed(2, json!({})), json!({ "maker": own.proxy })),
-            none(),
-        ),
-        (
-            Code::Signer,
-            eoa(),
-            Expected {
-                signer: Some(address(&key("another"))),
-                ..none()
-            },
-        ),
-        (
-            Code::Signer,
-            changed(signed(1, json!({})), json!({ "signer": own.proxy })),
-            Expected {
-                signer: Some(me),
-                ..none()
-            },
-        ),
-        (
-            Code::Signer,
-            // The wallet's owner signed, and the order names somebody else.
-            resigned(
-                signed(1, json!({})),
-                json!({ "signer": address(&key("another")) }),
-                Plain,
-                &v2(),
-            ),
-            none(),
-        ),
-        (
-            Code::EoaMaker,
-            resigned(
-                eoa(),
-                json!({ "maker": address(&key("another")) }),
-                Plain,
-                &v2(),
-            ),
-            none(),
-        ),
-        (
-            Code::Funder,
-            resigned(
-                signed(2, json!({})),
-                json!({ "maker": address(&key("another")) }),
-                Plain,
-                &v2(),
-            ),
-            none(),
-        ),
-        (
-            Code::Funder,
-            resigned(signed(1, json!({})), json!({ "maker": me }), Plain, &v2()),
-            none(),
-        ),
-        (
-            Code::Side,
-            changed(eoa(), json!({ "side": "SELL" })),
-            none(),
-        ),
-        (
-            Code::AmountsSwapped,
-            changed(
-                eoa(),
-                json!({ "makerAmount": "21040000", "takerAmount": "11782400" }),
-            ),
-            none(),
-        ),
-        (
-            Code::AmountsRounded,
-            changed(
-                eoa(),
-                json!({ "makerAmount": "11776800", "takerAmount": "21030000" }),
-            ),
-            none(),
-        ),
-        (
-            Code::AmountsZero,
-            resigned(
-                eoa(),
-                json!({ "makerAmount": "0", "takerAmount": "0" }),
-                Plain,
-                &v2(),
-            ),
-            none(),
-        ),
-        (
-            Code::AmountsTooFine,
-            resigned(
-                eoa(),
-                json!({ "makerAmount": "1000000", "takerAmount": "1518141" }),
-                Plain,
-                &v2(),
-            ),
-            Expected {
-                order_type: Some(OrderType::Fok),
-                ..tick("0.0001")
-            },
-        ),
-        (Code::Tick, eoa(), tick("0.1")),
-        (
-            Code::Tick,
-            resigned(eoa(), json!({ "makerAmount": "11782500" }), Plain, &v2()),
-            Expected {
-                order_type: Some(OrderType::Gtc),
-                ..tick("0.01")
-            },
-        ),
-        (
-            Code::SaltTooLarge,
-            {
-                let salt = serde_json::value::to_value(12_345_678_901_234_567_891_u64).unwrap();
-                resigned(eoa(), json!({ "salt": salt }), Plain, &v2())
-            },
-            none(),
-        ),
-        (
-            Code::SaltText,
-            changed(eoa(), json!({ "salt": "123456789" })),
-            none(),
-        ),
-        (
-            Code::TimestampUnit,
-            changed(
-                resigned(eoa(), json!({ "timestamp": "1700000000" }), Plain, &v2()),
-                json!({ "timestamp": "1700000000123" }),
-            ),
-            none(),
-        ),
-        (
-            Code::FieldZero,
-            changed(
-                signed(0, json!({ "version": 1 })),
-                json!({ "feeRateBps": "30" }),
-            ),
-            none(),
-        ),
-        (
-            Code::HighS,
-            with_signature(eoa(), |it| {
-                other_s(it);
-                it[64] = 55 - it[64];
-            }),
-            none(),
-        ),
-        (
-            Code::BareV,
-            with_signature(eoa(), |it| it[64] -= 27),
-            none(),
-        ),
-        (
-            Code::BareV,
-            with_signature(signed(3, json!({})), |it| it[64] -= 27),
-            none(),
-        ),
-        (
-            Code::WrongV,
-            with_signature(eoa(), |it| it[64] = 55 - it[64]),
-            none(),
-        ),
-        (
-            Code::OwnerAddress,
-            {
-                let mut posted = eoa();
-                posted["owner"] = json!(me);
-                posted
-            },
-            none(),
-        ),
-        (
-            Code::SaltRounded,
-            {
-                let exact = resigned(
-                    eoa(),
-                    json!({ "salt": large.parse::<u64>().unwrap() }),
-                    Plain,
-                    &v2(),
-                );
-                // What a reader with doubles makes of it.
-                changed(exact, json!({ "salt": 12_345_678_901_234_567_000_u64 }))
-            },
-            Expected {
-                neg_risk: Some(false),
-                version: Some(Version::V2),
-                ..chain(Chain::Polygon)
-            },
-        ),
-    ]
-}
-
 #[test]
 fn each_entry_of_the_catalogue_is_found_where_it_is_the_only_thing_wrong() {
     let mut seen = BTreeSet::from([Code::Changed]); // `every_change_of_an_order_from_here_is_named`
-    for (code, posted, expected) in cases() {
+    for (code, posted, expected) in signatures::cases().into_iter().chain(bodies::cases()) {
         let found = codes(&posted, &expected);
         // A salt that was rounded was too large before.
         let alone = match code {
@@ -503,6 +152,37 @@ fn each_entry_of_the_catalogue_is_found_where_it_is_the_only_thing_wrong() {
     }
     let all: BTreeSet<_> = Code::ALL.iter().copied().collect();
     assert_eq!(seen, all, "an entry without a case");
+}
+
+/// Two texts of the venue name different decimals, and neither is answered with the other's.
+#[test]
+fn advice_follows_the_decimals_that_the_venue_names() {
+    let text = |maker: u32, taker: u32| {
+        refused(&format!(
+            "invalid amounts, the market buy orders maker amount supports a max accuracy of {maker} decimals, taker amount a max of {taker} decimals"
+        ))
+    };
+    // 11.7824 for 21.04
+    let posted = signed(0, json!({}));
+    for (maker, taker, found) in [(2, 4, true), (4, 2, false), (4, 1, true), (5, 5, false)] {
+        for subject in [read(&posted), read(&posted["order"])] {
+            let answer = subject.explain(&none(), &text(maker, taker));
+            let fine = answer
+                .findings
+                .iter()
+                .find(|it| it.code == Code::AmountsTooFine);
+            assert_eq!(fine.is_some(), found, "{maker} {taker}: {answer:?}");
+            if let Some(fine) = fine {
+                let said = format!("{maker} decimals of makerAmount and {taker} of takerAmount");
+                assert!(fine.detail.contains(&said), "{}", fine.detail);
+                let digits = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+                assert!(!digits(fine.action), "it names no others: {}", fine.action);
+            }
+            let known = answer.known_error.unwrap();
+            let said = format!("to {maker} decimals and the taker amount to {taker}");
+            assert!(known.action.contains(&said), "{}", known.action);
+        }
+    }
 }
 
 #[test]
@@ -522,14 +202,14 @@ fn an_order_without_fault_fits() {
                     ..none()
                 };
                 for expected in [none(), expected] {
-                    let answer = read(&posted).explain(&expected, Some("invalid signature"));
+                    let answer = read(&posted).explain(&expected, &refused("invalid signature"));
                     assert_eq!(answer.verdict, Verdict::Fits, "{posted}: {answer:?}");
                     assert!(answer.known_error.is_some());
                     let signed_for = answer.signed_for.unwrap();
                     assert_eq!(signed_for.version.map(u8::from), Some(version));
                     assert_eq!(signed_for.signer, address(&key("owner")));
                     let without_envelope = read(&posted["order"]);
-                    let answer = without_envelope.explain(&expected, None);
+                    let answer = without_envelope.explain(&expected, &silent());
                     assert_eq!(answer.verdict, Verdict::Fits);
                 }
             }
@@ -558,7 +238,7 @@ fn what_is_not_in_the_list_is_none_of_these() {
             json!({ "metadata": format!("0x{}", hex::encode(junk)), "tokenId": "1" }),
         ] {
             let posted = changed(signed(0, json!({})), changes);
-            let answer = read(&posted).explain(&expected, None);
+            let answer = read(&posted).explain(&expected, &silent());
             assert_eq!(answer.verdict, Verdict::NoneOfThese, "{posted}: {answer:?}");
         }
     }
@@ -575,7 +255,8 @@ fn every_change_of_an_order_from_here_is_named() {
             let answer = json!({ "order": posted["order"], "envelope": posted });
             let recorded = Recorded::of(answer.to_string().as_bytes()).unwrap();
             let explained = |posted: &Value| {
-                let (answer, changes) = read(posted).explain_recorded(&recorded, &none(), None);
+                let (answer, changes) =
+                    read(posted).explain_recorded(&recorded, &none(), &silent());
                 let of_changes = answer.findings.iter().filter(|it| it.code == Code::Changed);
                 assert_eq!(of_changes.count(), changes.len());
                 changes.into_iter().map(|it| it.field).collect::<Vec<_>>()
@@ -621,7 +302,7 @@ fn what_is_no_order_is_refused_and_what_is_long_too() {
     }
     let long = format!(r#"{{"salt": "{}"}}"#, "1".repeat(1000));
     assert_eq!(subject(&long).unwrap_err(), NotAnOrder::TooLong);
-    let empty = subject("{}").unwrap().explain(&none(), None);
+    let empty = subject("{}").unwrap().explain(&none(), &silent());
     assert_eq!(empty.verdict, Verdict::Found);
     assert!(empty.findings.iter().all(|it| it.code == Code::Malformed));
 }
@@ -638,7 +319,7 @@ fn the_worst_order_is_bounded_and_no_number_is_too_large() {
         json!({ "salt": "1e77", "makerAmount": "0.5e1", "takerAmount": "7e0" }),
     ] {
         let posted = changed(signed(0, json!({})), changes);
-        let answer = read(&posted["order"]).explain(&none(), None);
+        let answer = read(&posted["order"]).explain(&none(), &silent());
         assert_eq!(answer.signed_for, None, "{answer:?}");
     }
 }

@@ -12,15 +12,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Members of a folder that name each other in a circle, until somebody unties them.
-const CIRCLES: [(&str, &[&str]); 9] = [
+const CIRCLES: [(&str, &[&str]); 8] = [
     ("attestation", &["records", "rounds"]),
     ("cli", &["import", "keys"]),
     ("clob", &["order", "terms"]),
     ("clob/api_keys", &["records", "search"]),
-    (
-        "custody/pkcs11",
-        &["object", "pin", "public", "token", "worker", "workers"],
-    ),
     ("oauth", &["assertion", "clients"]),
     ("oauth/broker", &["granted", "records"]),
     ("rotations", &["probe", "records"]),

@@ -1,7 +1,7 @@
 //! HMAC secrets: sealed at rest, opened only on the way through the door, and kept open for a while.
 //!
-//! A device that can seal need not be asked again for each request's header. What is open is in this
-//! process's memory, at most so many for at most so long; whoever can read that memory has them.
+//! An open secret spares a call to the device for each request's header. It lies in this process's
+//! memory for a bounded time, and only so many do; whoever can read that memory has them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Custody, CustodyError, RawSignature};
+use super::{CustodyError, RawSignature, Sealer};
 use crate::name::Name;
 
 /// `[secrets]`
@@ -22,7 +22,7 @@ use crate::name::Name;
 pub struct Settings {
     /// How long an opened secret stays in memory, in seconds. 0: not at all.
     pub open_for_s: u64,
-    /// How many are open at a time.
+    /// How many secrets are open at a time.
     pub open_at_most: u64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Settings {
 /// An HMAC secret and the passphrase that goes with it, as they rest.
 #[derive(Clone)]
 pub struct SealedSecret {
-    /// The credential's id. What is open is known by it.
+    /// The credential's id, by which an open secret is found.
     pub id: Uuid,
     /// The device that opens them.
     pub backend: Name,
@@ -46,7 +46,7 @@ pub struct SealedSecret {
     pub secret: Sealed,
     /// The passphrase, which is UTF-8.
     pub passphrase: Sealed,
-    /// From the secret's text to the key. `None`: it is no such text.
+    /// Turns the secret's text into the key. `None`: the text is malformed.
     pub key: fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -55,11 +55,11 @@ pub struct SealedSecret {
 pub struct Sealed {
     /// The associated data.
     pub aad: Vec<u8>,
-    /// What [`Custody::seal`] made.
+    /// What [`Sealer::seal`] made.
     pub sealed: Vec<u8>,
 }
 
-/// A passphrase. It leaves in a header, and nowhere else.
+/// A passphrase, which leaves in a header and nowhere else.
 #[derive(PartialEq, Eq)]
 pub struct Passphrase(Zeroizing<String>);
 
@@ -84,15 +84,15 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
-/// Secrets that are open. What is dropped from it is wiped.
+/// Secrets that are open. A secret is wiped when it is dropped.
 pub(super) struct Opened {
     cache: Cache<Uuid, Arc<Secret>>,
-    /// Grows when something is forgotten, so that what was being opened meanwhile is not kept.
+    /// Grows whenever a secret is forgotten, so that a secret that is being opened meanwhile is not kept.
     forgotten: AtomicU64,
 }
 
 struct Secret {
-    /// As they rest: other bytes under the same id are opened by themselves.
+    /// Secret and passphrase as they rest: other bytes under the same id are opened anew.
     sealed: (Sealed, Sealed),
     key: hmac::Key, // wiped by aws-lc when it is dropped
     passphrase: Arc<Passphrase>,
@@ -121,7 +121,7 @@ impl Opened {
     /// HMAC-SHA256 of `message`, opening the secret in `device` unless it is open.
     pub(super) async fn sign(
         &self,
-        device: &dyn Custody,
+        device: &dyn Sealer,
         sealed: &SealedSecret,
         message: &[u8],
     ) -> Result<RawSignature, CustodyError> {
@@ -146,7 +146,7 @@ impl Opened {
 
     async fn open(
         &self,
-        device: &dyn Custody,
+        device: &dyn Sealer,
         sealed: &SealedSecret,
     ) -> Result<Arc<Secret>, CustodyError> {
         let rests = (sealed.secret.clone(), sealed.passphrase.clone());

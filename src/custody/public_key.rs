@@ -99,7 +99,7 @@ impl PublicKey {
         Sha256::digest(self.to_spki_der()).into()
     }
 
-    /// What kind of key it is, if it is one that we make: RSA with exponent 65537 only.
+    /// The kind of key, if it is one that is made here: of RSA keys only those with exponent 65537.
     pub fn algorithm(&self) -> Option<Algorithm> {
         match self {
             Self::Secp256k1(_) => Some(Algorithm::Secp256k1),
@@ -121,7 +121,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether this is its address or fingerprint, as people compare them.
+    /// Whether a text is this key's address or fingerprint, in any spelling that people compare.
     pub fn is(&self, identity: &str) -> bool {
         let address = self.address().map(|it| it.to_string());
         address.is_some_and(|address| address.eq_ignore_ascii_case(identity))

@@ -10,11 +10,11 @@ use crate::ledger::{LedgerError, Tx};
 /// A key under which a device seals, or once did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceSealingKey {
-    /// What it is known by: never the key.
+    /// The key's id, never the key.
     pub id: String,
-    /// Whether it is the one that seals now. A former one only opens.
+    /// Whether this key seals now. A former key only opens.
     pub seals: bool,
-    /// When it was made, as far as that is known.
+    /// When the key was made, where that is known.
     pub made_at: Option<OffsetDateTime>,
 }
 
@@ -22,36 +22,36 @@ pub struct DeviceSealingKey {
 pub struct ResealedKey {
     /// The key's id.
     pub id: Uuid,
-    /// As it rests: only that is replaced.
+    /// The sealed key as it rests. Only these bytes are replaced.
     pub(super) was: Vec<u8>,
-    /// As it is to rest.
+    /// The sealed key as it is to rest.
     pub(super) sealed: Vec<u8>,
 }
 
-/// A stretch of what rests, looked at in the order of ids.
+/// A stretch of the rows in which something rests, in the order of their ids.
 pub struct Stretch<T> {
-    /// What was sealed anew.
+    /// Rows that were sealed anew.
     pub resealed: Vec<T>,
-    /// What could not be, and why.
+    /// Rows that could not be sealed anew, and why.
     pub stuck: Vec<(Uuid, String)>,
-    /// The last that was looked at. `None`: there is no more.
+    /// The last row of the stretch. `None`: there are no more rows.
     pub last: Option<Uuid>,
 }
 
 /// Private keys that a device keeps in the ledger, sealed.
 #[async_trait]
 pub trait KeysAtRest: Send + Sync {
-    /// How many rest under which sealing key. `None`: they name none.
+    /// How many keys rest under each sealing key. `None`: keys that name no sealing key.
     async fn counts(&self) -> Result<Vec<(Option<String>, i64)>, CustodyError>;
 
-    /// Seals keys anew that rest under another than the current sealing key: up to `at_most` of those
-    /// after `after`. Each is opened again and its public half compared with the one on record.
+    /// Seals anew up to `at_most` keys after `after` that rest under another sealing key than the current.
+    /// Each is opened again, and its public half compared with the one on record.
     async fn reseal(
         &self,
         after: Option<Uuid>,
         at_most: i64,
     ) -> Result<Stretch<ResealedKey>, CustodyError>;
 
-    /// Puts them in their rows, where those are still as they were; says how many.
+    /// Writes the keys into those of their rows that are still as they were read. Returns the number.
     async fn put(&self, resealed: &[ResealedKey], tx: &mut Tx) -> Result<u64, LedgerError>;
 }

@@ -1,5 +1,4 @@
-//! What is settled with a device before the intent is written: a turn at one that takes so many a
-//! second, and the pauses after which it is asked again.
+//! Waiting for a device: a place in its line, and the pauses between attempts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,15 +8,15 @@ use tokio::time::Instant;
 
 use super::CustodyError;
 
-/// A place in a device's line, from before the intent until the signature. Empty where a device has no
-/// line. Clones share one place; when the last is gone, so is the place.
+/// A place in a device's line, held from before the intent until the signature. Empty where a device has no
+/// line. Clones share one place, which is given up with the last of them.
 #[derive(Clone, Debug, Default)]
 pub struct Turn {
     told: Arc<Mutex<Option<Told>>>,
     until: Option<Instant>,
 }
 
-/// Told when it is this one's turn.
+/// Resolves when the turn has come, or cannot come.
 pub(super) type Told = oneshot::Receiver<Result<(), CustodyError>>;
 
 impl Turn {
@@ -29,7 +28,7 @@ impl Turn {
         }
     }
 
-    /// Nobody waits for the signature after this, so that no device need be asked again for it then.
+    /// Nobody waits for the signature after `until`, so that no device need be called for it later.
     #[must_use]
     pub fn until(self, until: Instant) -> Self {
         Self {
@@ -38,7 +37,7 @@ impl Turn {
         }
     }
 
-    /// This time, or the end of what is waited for if that is earlier.
+    /// This time, or the time until which somebody waits, whichever is earlier.
     pub(super) fn at_most(&self, time: Instant) -> Instant {
         self.until.map_or(time, |until| time.min(until))
     }

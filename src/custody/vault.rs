@@ -7,7 +7,9 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::hmac::{self, Opened};
-use super::{Custody, CustodyError, Payload, Place, RawSignature, SealedSecret, Sign, Turn};
+use super::{
+    Custody, CustodyError, Payload, Place, RawSignature, SealedSecret, Sealer, Sign, Turn,
+};
 use crate::audit::Logged;
 use crate::id::CallerId;
 use crate::name::Name;
@@ -35,8 +37,13 @@ impl Vault {
             .ok_or_else(unknown)
     }
 
-    /// Says at once, before an intent, that the device would not sign, and takes a place in its line. For
-    /// an HMAC the device matters only while its secret is not open.
+    fn sealer(&self, name: &Name) -> Result<&dyn Sealer, CustodyError> {
+        let why = || CustodyError::Unsupported("sealing: this kind of device seals nothing".into());
+        self.backend(name)?.seals().ok_or_else(why)
+    }
+
+    /// Refuses at once, before an intent, where the device would not sign, and takes a place in its line.
+    /// For an HMAC the device matters only while the secret is not open.
     pub async fn ready(
         &self,
         backend: &Name,
@@ -53,13 +60,16 @@ impl Vault {
             None => {
                 let device = self.backend(backend)?;
                 device.ready().await?;
-                device.turn(key, caller).await
+                match device.queues() {
+                    Some(line) => line.turn(key, caller).await,
+                    None => Ok(Turn::default()),
+                }
             }
         }
     }
 
-    /// Signs exactly what was permitted and logged, in the device with this name. An HMAC is made here,
-    /// with a secret that its own device opened.
+    /// Signs exactly what was permitted and logged, in the device with this name. An HMAC is made here, with
+    /// a secret that the device opened in which it was sealed.
     pub async fn sign(
         &self,
         backend: &Name,
@@ -67,7 +77,7 @@ impl Vault {
     ) -> Result<RawSignature, CustodyError> {
         match &permit.get().action().payload {
             Payload::Hmac { secret, message } => {
-                let device = self.backend(&secret.backend)?;
+                let device = self.sealer(&secret.backend)?;
                 self.opened.sign(device, secret, message).await
             }
             Payload::Digest(_) | Payload::Message(_) => self.backend(backend)?.sign(permit).await,
@@ -81,7 +91,7 @@ impl Vault {
         aad: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CustodyError> {
-        self.backend(backend)?.seal(aad, plaintext).await
+        self.sealer(backend)?.seal(aad, plaintext).await
     }
 
     /// Opens what was sealed in the device with this name.
@@ -91,10 +101,10 @@ impl Vault {
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        self.backend(backend)?.open(aad, sealed).await
+        self.sealer(backend)?.open(aad, sealed).await
     }
 
-    /// Wipes what is open of a credential, in this replica.
+    /// Wipes a credential's open secret, in this replica.
     pub fn forget(&self, credential: &Uuid) {
         self.opened.forget(credential);
     }
@@ -109,7 +119,7 @@ impl Vault {
         self.backends.keys()
     }
 
-    /// How each device does.
+    /// Whether each device answers and holds its keys.
     pub async fn health(&self) -> Vec<(Name, Result<(), CustodyError>)> {
         let mut health = Vec::with_capacity(self.backends.len());
         for (name, backend) in &self.backends {

@@ -62,7 +62,7 @@ pub fn wrap(scheme: Scheme, wrapping_key: &[u8], pkcs8: &[u8]) -> Result<Vec<u8>
     Ok(wrapped)
 }
 
-/// What was wrapped, as its two halves: the AES key, and the private key. `None`: it is too short.
+/// The two halves of a wrapped key: the AES key, and the private key. `None`: the text is too short.
 pub(super) fn halves(wrapped: &[u8], modulus_bytes: usize) -> Option<(&[u8], &[u8])> {
     let halves = wrapped.split_at_checked(modulus_bytes);
     halves.filter(|(_, key)| key.len() >= 16 && key.len() % 8 == 0)
@@ -72,7 +72,7 @@ pub(super) fn halves(wrapped: &[u8], modulus_bytes: usize) -> Option<(&[u8], &[u
 pub(super) struct WrappingPair(PrivateDecryptingKey);
 
 impl WrappingPair {
-    /// Makes one, which takes a while.
+    /// Makes a pair, which takes a while.
     pub(super) fn generate() -> Result<Self, CustodyError> {
         let failed = |_| CustodyError::Unavailable("making a wrapping key failed".into());
         PrivateDecryptingKey::generate(KeySize::Rsa3072)
@@ -98,7 +98,7 @@ impl WrappingPair {
         Ok(der.as_ref().to_vec())
     }
 
-    /// What [`wrap`] wrapped.
+    /// Unwraps what [`wrap`] wrapped.
     pub(super) fn unwrap(
         &self,
         scheme: Scheme,

@@ -42,6 +42,12 @@ impl Destructions {
             return Ok(GivenBack::not());
         };
         let (device, place) = (self.vault.backend(&key.backend)?, key.place());
+        let device = device.switches().ok_or_else(|| {
+            let id = key.id;
+            CustodyError::Unsupported(format!(
+                "bringing key {id} back: this kind of device destroys at once"
+            ))
+        })?;
         match device.restore(&place).await {
             Err(CustodyError::NotFound { .. }) => return Err(DestructionError::Begun),
             restored => restored?,

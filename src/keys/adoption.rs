@@ -88,7 +88,13 @@ impl Keys {
         }
         self.is_there(&adoption.backend)?;
         let device = self.vault.backend(&adoption.backend)?;
-        let found = device.look_up(&adoption.device_ref).await?;
+        let adopter = device.adopts().ok_or_else(|| {
+            let device_ref = &adoption.device_ref;
+            CustodyError::Unsupported(format!(
+                "adopting {device_ref}: this kind of device holds only keys that were made through it"
+            ))
+        })?;
+        let found = adopter.look_up(&adoption.device_ref).await?;
         if let Some(id) = made_for(&found)
             && self.by_id(id).await?.is_some()
         {

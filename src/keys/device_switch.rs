@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Key, KeyError, KeyState, Keys, Reason};
 use crate::approvals::{self, Approval};
 use crate::audit::{Batch, Leaf};
+use crate::custody::CustodyError;
 use crate::id::CallerId;
 use crate::ledger::{Gate, Held};
 
@@ -64,6 +65,12 @@ impl Keys {
             return Err(KeyError::NeverMade);
         }
         let device = self.vault.backend(&key.backend)?;
+        let device_switch = device.switches().ok_or_else(|| {
+            let (id, what) = (key.id, if enabled { "enabling" } else { "disabling" });
+            CustodyError::Unsupported(format!(
+                "{what} key {id}: this kind of device has no such switch"
+            ))
+        })?;
         let held = self.held(key.id).await?;
         let now = self.by_id(key.id).await?;
         if now.is_none_or(|now| now.epoch != key.epoch) {
@@ -76,7 +83,7 @@ impl Keys {
             self.switch_leaf(key, action, switch, &approval, &mut batch);
             batch.commit().await?;
         }
-        device.enable(&key.place(), enabled).await?;
+        device_switch.enable(&key.place(), enabled).await?;
         Ok(Switched(held))
     }
 

@@ -164,7 +164,7 @@ impl Resealing {
     pub async fn holdings(&self, name: &Name) -> Result<Vec<Holding>, ResealingError> {
         let device = self.device(name)?;
         let mut holdings: Vec<Holding> = Vec::new();
-        for DeviceSealingKey { id, seals, .. } in device.sealing_keys().await? {
+        for DeviceSealingKey { id, seals, .. } in sealing_keys(device).await? {
             holdings.push(Holding {
                 id: Some(id),
                 seals,
@@ -201,7 +201,7 @@ impl Resealing {
         at_most: i64,
     ) -> Result<Prepared, ResealingError> {
         let device = self.device(name)?;
-        let keys = device.sealing_keys().await?;
+        let keys = sealing_keys(device).await?;
         let under = keys.into_iter().find(|key| key.seals).map(|key| key.id);
         let mut prepared = Prepared {
             device: name.clone(),
@@ -294,11 +294,15 @@ impl Resealing {
         actor: CallerId,
     ) -> Result<String, ResealingError> {
         let approval = approvals::loosen(&self.approvals)?;
-        let device = self.device(name)?;
+        let maker = self.device(name)?.makes_sealing_keys().ok_or_else(|| {
+            let why = "making a sealing key: this device's is named by the configuration; name a new \
+                       one there, and the former one beside it";
+            CustodyError::Unsupported(why.into())
+        })?;
         let details = json!({ "device": name, "reason": reason });
         self.note("make-sealing-key", &approval, actor, &details)
             .await?;
-        Ok(device.make_sealing_key().await?)
+        Ok(maker.make_sealing_key().await?)
     }
 
     /// Has the device destroy a former sealing key under which nothing rests. One that is not there any
@@ -312,7 +316,7 @@ impl Resealing {
     ) -> Result<(), ResealingError> {
         let approval = approvals::loosen(&self.approvals)?;
         let device = self.device(name)?;
-        let keys = device.sealing_keys().await?;
+        let keys = sealing_keys(device).await?;
         let current = keys.iter().find(|key| key.seals);
         if let Some(current) = current {
             if current.id == id {
@@ -340,10 +344,15 @@ impl Resealing {
             let why = format!("{} API keys rest under it: reseal first", it.secrets);
             return Err(ResealingError::InUse(why));
         }
+        let maker = device.makes_sealing_keys().ok_or_else(|| {
+            CustodyError::Unsupported(format!(
+                "destroying sealing key {id}: it is not the device's; take it out of the configuration"
+            ))
+        })?;
         let details = json!({ "device": name, "key": id, "reason": reason });
         self.note("destroy-sealing-key", &approval, actor, &details)
             .await?;
-        Ok(device.destroy_sealing_key(id).await?)
+        Ok(maker.destroy_sealing_key(id).await?)
     }
 
     /// Puts on record what a device did with a sealing key.
@@ -398,8 +407,17 @@ impl Resealing {
     }
 }
 
+async fn sealing_keys(device: &dyn Custody) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+    match device.seals() {
+        Some(sealer) => sealer.sealing_keys().await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Under which sealing keys a row's two halves rest.
 fn halves_under(device: &dyn Custody, row: &Resting) -> [Option<String>; 2] {
-    [&row.sealed.secret, &row.sealed.passphrase].map(|half| device.sealed_under(half))
+    let under = |half: &Vec<u8>| device.seals()?.sealed_under(half);
+    [&row.sealed.secret, &row.sealed.passphrase].map(under)
 }
 
 /// The holding of a key, which is added where it is none of the device's: as that of no key.

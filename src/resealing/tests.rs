@@ -8,7 +8,10 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::audit::Logged;
 use crate::custody::conformance::postgres;
-use crate::custody::{Destruction, Evidence, Generated, Place, RawSignature, Sign, Wanted, hmac};
+use crate::custody::{
+    Destruction, Evidence, Generated, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Wanted,
+    hmac,
+};
 use crate::policy::Permit;
 use crate::sealing::SealingKey;
 
@@ -33,6 +36,25 @@ impl Custody for Keys {
         Err(CustodyError::Busy)
     }
 
+    fn evidence(&self) -> Evidence {
+        Evidence::Claimed
+    }
+
+    async fn health(&self) -> Result<(), CustodyError> {
+        Ok(())
+    }
+
+    fn seals(&self) -> Option<&dyn Sealer> {
+        Some(self)
+    }
+
+    fn makes_sealing_keys(&self) -> Option<&dyn SealingKeyMaker> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Sealer for Keys {
     async fn seal(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, CustodyError> {
         Err(CustodyError::Busy)
     }
@@ -45,16 +67,19 @@ impl Custody for Keys {
         Ok(self.0.lock().unwrap().clone())
     }
 
+    fn sealed_under(&self, _: &[u8]) -> Option<String> {
+        None
+    }
+}
+
+#[async_trait]
+impl SealingKeyMaker for Keys {
+    async fn make_sealing_key(&self) -> Result<String, CustodyError> {
+        Err(CustodyError::Busy)
+    }
+
     async fn destroy_sealing_key(&self, id: &str) -> Result<(), CustodyError> {
         self.0.lock().unwrap().retain(|key| key.id != id);
-        Ok(())
-    }
-
-    fn evidence(&self) -> Evidence {
-        Evidence::Claimed
-    }
-
-    async fn health(&self) -> Result<(), CustodyError> {
         Ok(())
     }
 }
@@ -103,7 +128,7 @@ fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
             destroy("new").await,
             Err(ResealingError::InUse(_))
         ));
-        let left = device.sealing_keys().await.unwrap();
+        let left = sealing_keys(&*device).await.unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].id, "new");
     });

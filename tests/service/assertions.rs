@@ -12,15 +12,14 @@ use chancery::audit::Logged;
 use chancery::clock::{Clock, Settings};
 use chancery::config::Config;
 use chancery::custody::{
-    self, Custody, CustodyError, Destruction, Evidence, Generated, Place, RawSignature, Sign,
-    Vault, Wanted,
+    self, Custody, CustodyError, Destruction, Evidence, Generated, Place, RawSignature, Sealer,
+    Sign, Vault, Wanted,
 };
 use chancery::policy::Permit;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use crate::oauth_server::OAuthServer;
 use crate::stand::{Stand, refused};
@@ -465,12 +464,8 @@ impl Custody for Slow {
         self.device.destroy(key).await
     }
 
-    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
-        self.device.seal(aad, plaintext).await
-    }
-
-    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        self.device.open(aad, sealed).await
+    fn seals(&self) -> Option<&dyn Sealer> {
+        self.device.seals()
     }
 
     fn evidence(&self) -> Evidence {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::attestation::{self, Verdict};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::custody::{CustodyError, Vault};
+use crate::custody::{CustodyError, Description, Vault};
 use crate::keys::{self, Key, KeyState, Origin};
 use crate::ledger::Ledger;
 use crate::name::Name;
@@ -55,7 +55,10 @@ pub(super) async fn check(
 async fn device(report: &mut Report, vault: &Vault, name: &Name, keys: Option<&[Key]>) {
     let what = format!("custody.{name}");
     let described = match vault.backend(name) {
-        Ok(device) => device.describe().await,
+        Ok(device) => match device.describes() {
+            Some(describer) => describer.describe().await,
+            None => device.health().await.map(|()| Description::default()),
+        },
         Err(error) => Err(error),
     };
     let described = match described {

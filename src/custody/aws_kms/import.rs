@@ -1,10 +1,11 @@
-//! Private keys that are brought to KMS: it makes a shell without a key and gives a wrapping key for it,
-//! for a day; what is wrapped under it, this service passes on and cannot read.
+//! Private keys that are brought to KMS, which makes a shell without a key, and a wrapping key for it
+//! that lasts a day. The wrapped key passes through this service, which cannot read it.
 //!
 //! # Why
-//! A shell takes one key for ever, the first that it is given. So one that was given another than the
-//! announced is no use any more, and is scheduled for deletion.
+//! A shell takes one key for ever, the first that it is given. A shell that was given another key than
+//! the announced is useless, and is scheduled for deletion.
 
+use async_trait::async_trait;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{
     AlgorithmSpec, ExpirationModelType, KeyState, OriginType, WrappingKeySpec,
@@ -12,15 +13,42 @@ use aws_sdk_kms::types::{
 use tokio::time::{Instant, sleep};
 
 use super::AwsKms;
-use super::key::{APPEARANCE, LOOK_AGAIN, SHORTEST_WINDOW, arn, unsafe_because};
+use super::arn::arn;
+use super::attributes::unsafe_because;
+use super::deletion::SHORTEST_WINDOW;
+use super::key::{APPEARANCE, LOOK_AGAIN};
 use crate::custody::{
-    CustodyError, DeviceRef, Generated, KeyRef, Offer, Place, PublicKey, Scheme, Wanted,
+    CustodyError, DeviceRef, Generated, Importer, KeyRef, Offer, Place, PublicKey, Scheme, Wanted,
 };
 use crate::id::KeyId;
 
 impl AwsKms {
-    /// A shell, found again or made, and what a key for it is wrapped under.
-    pub(super) async fn offer(
+    /// Waits until KMS knows a new shell.
+    async fn wait_for_shell(&self, id: KeyId, arn: &DeviceRef) -> Result<(), CustodyError> {
+        let until = Instant::now() + APPEARANCE;
+        loop {
+            match self.metadata(id, arn).await {
+                Err(CustodyError::NotFound { .. }) if Instant::now() < until => {
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => return Err(error),
+                Ok(shell) if shell.key_state() == Some(&KeyState::PendingDeletion) => {
+                    return Err(CustodyError::PendingDeletion(id));
+                }
+                Ok(shell) if shell.origin() != Some(&OriginType::External) => {
+                    let why = "KMS made this key itself, and takes no other for it";
+                    return Err(CustodyError::Refused(why.into()));
+                }
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Importer for AwsKms {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    async fn prepare_import(
         &self,
         wanted: &Wanted,
         earlier: Option<&Place>,
@@ -31,7 +59,7 @@ impl AwsKms {
                 device_ref: Some(arn),
                 ..
             }) => Some(arn.clone()),
-            // It may have been made by one that died before it was written down.
+            // A process that died may have made the shell and not written it down.
             Some(place) => match self.find(place.id).await {
                 Ok(arn) => Some(arn),
                 Err(CustodyError::NotFound { found: 0, .. }) => None,
@@ -72,29 +100,8 @@ impl AwsKms {
         })
     }
 
-    /// Waits until KMS knows a new shell.
-    async fn wait_for_shell(&self, id: KeyId, arn: &DeviceRef) -> Result<(), CustodyError> {
-        let until = Instant::now() + APPEARANCE;
-        loop {
-            match self.describe(id, arn).await {
-                Err(CustodyError::NotFound { .. }) if Instant::now() < until => {
-                    sleep(LOOK_AGAIN).await;
-                }
-                Err(error) => return Err(error),
-                Ok(shell) if shell.key_state() == Some(&KeyState::PendingDeletion) => {
-                    return Err(CustodyError::PendingDeletion(id));
-                }
-                Ok(shell) if shell.origin() != Some(&OriginType::External) => {
-                    let why = "KMS made this key itself, and takes no other for it";
-                    return Err(CustodyError::Refused(why.into()));
-                }
-                Ok(_) => return Ok(()),
-            }
-        }
-    }
-
-    /// Passes a wrapped key on, and reads back what came of it.
-    pub(super) async fn bring(
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %announced.place.id))]
+    async fn import(
         &self,
         announced: &KeyRef,
         ticket: &[u8],

@@ -1,16 +1,17 @@
 //! AWS KMS: asymmetric keys that sign, symmetric ones that wrap data keys.
 //!
 //! It promises that a key is only ever used by its ARN, never by an alias, which anybody with the right
-//! can move; that KMS is given a digest and never a message; that more than the quota is refused early
-//! and shared fairly among callers, instead of timing out; and that what KMS says is told apart: refused
-//! for good, throttled, unavailable, unknown. It **trusts** KMS for secrecy, and the host's credentials
-//! for who we are: whoever has them can sign with every key that their policy allows, past our record.
+//! can move; that KMS is given a digest and never a message; that the quota is shared fairly among
+//! callers, and what exceeds it refused early instead of timing out; and that KMS's answers are told
+//! apart: refused for good, throttled, unavailable, unknown. It **trusts** KMS for secrecy, and the host's
+//! credentials for who we are: whoever has them can sign with every key that their policy allows, past
+//! our record.
 //!
 //! # Why
-//! The SDK's own retries are off, for they know neither our deadline nor our line: what is tried again
-//! is tried here, counted, and takes its turn anew. A signature that was made and got lost does no harm;
-//! a key that was made and got lost does, so `CreateKey` is not repeated after a time-out, and a key
-//! carries its id as a tag from the moment it exists, by which it is found again.
+//! The SDK's own retries are off, for they know neither our deadline nor our line: a call is repeated
+//! here, counted, and takes its turn anew. A signature that was made and got lost does no harm. A key that
+//! was made and got lost does: so `CreateKey` is not repeated after a time-out, and a key carries its id as
+//! a tag from the moment it exists, by which it is found again.
 
 use std::time::Duration;
 
@@ -21,105 +22,41 @@ use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
+use self::data_keys::DataKeys;
 use self::pace::Pace;
-use self::secret::DataKeys;
-use self::tries::{Breaker, Line};
+use self::tries::Breaker;
 use super::{
-    Algorithm, Custody, CustodyError, Description, Destruction, DeviceRef, DeviceSealingKey,
-    Evidence, Generated, KeyRef, Offer, Payload, Place, RawSignature, Sign, Turn, Wanted,
+    Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, Evidence,
+    Generated, Importer, KeyRef, KeySwitch, Line, Payload, Place, RawSignature, Sealer, Sign, Turn,
+    Wanted,
 };
 use crate::audit::Logged;
 use crate::counterparty;
 use crate::id::CallerId;
 use crate::policy::Permit;
 
+mod adoption;
+mod arn;
+mod attributes;
+mod data_keys;
+mod deletion;
+#[cfg(test)]
+mod fault_tests;
 mod import;
 mod key;
 mod pace;
 mod secret;
+#[cfg(test)]
+mod secret_tests;
+mod settings;
 mod signature;
 #[cfg(test)]
 mod tests;
 mod tries;
 mod trouble;
 
-/// How to reach KMS, and how much may be asked of it.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The region, such as `eu-west-1`. Keys of another are refused.
-    pub region: String,
-    /// Where KMS is, if not where AWS has it: a VPC endpoint, a test. Plain http only to this machine.
-    #[serde(default)]
-    pub endpoint_url: Option<String>,
-    /// A profile of the host's AWS configuration; the default chain of credentials unless it is set.
-    #[serde(default)]
-    pub profile: Option<String>,
-    /// The ARN of the symmetric key under which data keys are wrapped. Without it nothing is sealed here.
-    #[serde(default)]
-    pub sealing_key: Option<DeviceRef>,
-    /// ARNs of former sealing keys, which still open what was sealed under them.
-    #[serde(default)]
-    pub former_sealing_keys: Vec<DeviceRef>,
-    /// How long making a connection may take, in milliseconds.
-    #[serde(default = "default_connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// How long one call may take.
-    #[serde(default = "default_attempt_timeout_ms")]
-    pub attempt_timeout_ms: u64,
-    /// How long an operation may take: waiting for its turn and all its attempts.
-    #[serde(default = "default_timeout_ms")]
-    pub timeout_ms: u64,
-    /// How often a call is tried at most.
-    #[serde(default = "default_attempts")]
-    pub attempts: u32,
-    /// Signatures a second with secp256k1 keys: this replica's share of the account's quota.
-    #[serde(default = "default_ecc_per_second")]
-    pub ecc_per_second: u32,
-    /// The same with RSA keys, which KMS counts apart.
-    #[serde(default = "default_rsa_per_second")]
-    pub rsa_per_second: u32,
-    /// How many signatures may wait for their turn, of each kind. More are refused as throttled.
-    #[serde(default = "default_queue")]
-    pub queue: usize,
-    /// How many days KMS keeps a key whose destruction was ordered: 7 to 30.
-    #[serde(default = "default_deletion_window_days")]
-    pub deletion_window_days: i32,
-}
-
-fn default_connect_timeout_ms() -> u64 {
-    500
-}
-
-fn default_attempt_timeout_ms() -> u64 {
-    1_000
-}
-
-fn default_timeout_ms() -> u64 {
-    3_000
-}
-
-fn default_attempts() -> u32 {
-    3
-}
-
-fn default_ecc_per_second() -> u32 {
-    250
-}
-
-fn default_rsa_per_second() -> u32 {
-    400
-}
-
-fn default_queue() -> usize {
-    512
-}
-
-fn default_deletion_window_days() -> i32 {
-    30
-}
+pub use settings::Settings;
 
 /// Keys in AWS KMS.
 pub struct AwsKms {
@@ -133,7 +70,7 @@ pub struct AwsKms {
 }
 
 impl AwsKms {
-    /// Checks the settings. KMS is spoken to when somebody asks for something.
+    /// Checks the settings. The first call to KMS is made when somebody needs it.
     pub fn new(backend: &str, settings: Settings) -> Result<Self, CustodyError> {
         let refuse = |why: &str| Err(CustodyError::Refused(why.to_owned()));
         if !(7..=30).contains(&settings.deletion_window_days) {
@@ -156,7 +93,7 @@ impl AwsKms {
             .iter()
             .chain(&settings.former_sealing_keys)
         {
-            key::check_arn(arn, &settings.region)?;
+            arn::check_arn(arn, &settings.region)?;
         }
         Ok(Self {
             backend: backend.to_owned(),
@@ -209,9 +146,9 @@ impl Custody for AwsKms {
             ),
             Payload::Hmac { .. } => return Err(CustodyError::WrongPayload(place.algorithm)),
         };
-        let arn = key::arn(place)?;
+        let arn = arn::arn(place)?;
         let client = self.client().await;
-        let line = Line {
+        let line = tries::Line {
             pace: self.pace(place.algorithm),
             caller: *caller,
             tries,
@@ -236,18 +173,12 @@ impl Custody for AwsKms {
         signature::raw(place.algorithm, signature)
     }
 
-    /// While KMS rests, one at a time looks whether it is back.
+    /// While the breaker is open, one caller at a time looks whether KMS is back.
     async fn ready(&self) -> Result<(), CustodyError> {
         if self.breaker.is_open() {
             self.answers().await?;
         }
         Ok(())
-    }
-
-    async fn turn(&self, key: &Place, caller: CallerId) -> Result<Turn, CustodyError> {
-        let place = self.pace(key.algorithm);
-        let told = place.reserve(caller, Instant::now() + self.timeout())?;
-        Ok(Turn::new(told))
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
@@ -274,7 +205,7 @@ impl Custody for AwsKms {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
         let found = self.inspect(key).await?;
-        match key::not_as_ordered(&found, key.algorithm) {
+        match attributes::not_as_ordered(&found, key.algorithm) {
             None => Ok(found),
             Some(why) => Err(CustodyError::Refused(format!(
                 "the key that was made: {why}"
@@ -282,68 +213,55 @@ impl Custody for AwsKms {
         }
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
-    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
-        self.adopted(device_ref).await
-    }
-
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
-    async fn prepare_import(
-        &self,
-        wanted: &Wanted,
-        earlier: Option<&Place>,
-    ) -> Result<Offer, CustodyError> {
-        self.offer(wanted, earlier).await
-    }
-
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %announced.place.id))]
-    async fn import(
-        &self,
-        announced: &KeyRef,
-        ticket: &[u8],
-        wrapped: &[u8],
-    ) -> Result<Generated, CustodyError> {
-        self.bring(announced, ticket, wrapped).await
-    }
-
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
         self.schedule_deletion(key).await
     }
 
-    /// KMS leaves the key disabled; [`enable`](Custody::enable) is another step.
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn restore(&self, key: &Place) -> Result<(), CustodyError> {
-        self.cancel_deletion(key).await
+    fn evidence(&self) -> Evidence {
+        Evidence::ProviderStatement
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn enable(&self, key: &Place, enabled: bool) -> Result<(), CustodyError> {
-        let (client, arn) = (self.client().await, key::arn(key)?);
-        if enabled {
-            self.again(key.id, None, || {
-                client.enable_key().key_id(arn.as_str()).send()
-            })
-            .await?;
-        } else {
-            self.again(key.id, None, || {
-                client.disable_key().key_id(arn.as_str()).send()
-            })
-            .await?;
-        }
-        Ok(())
+    async fn health(&self) -> Result<(), CustodyError> {
+        self.answers().await
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
-    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
-        self.seal_secret(aad, plaintext).await
+    fn queues(&self) -> Option<&dyn Line> {
+        Some(self)
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
-    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        self.open_secret(aad, sealed).await
+    fn adopts(&self) -> Option<&dyn Adopter> {
+        Some(self)
     }
 
+    fn imports(&self) -> Option<&dyn Importer> {
+        Some(self)
+    }
+
+    fn switches(&self) -> Option<&dyn KeySwitch> {
+        Some(self)
+    }
+
+    fn seals(&self) -> Option<&dyn Sealer> {
+        Some(self)
+    }
+
+    fn describes(&self) -> Option<&dyn Describer> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Line for AwsKms {
+    async fn turn(&self, key: &Place, caller: CallerId) -> Result<Turn, CustodyError> {
+        let place = self.pace(key.algorithm);
+        let told = place.reserve(caller, Instant::now() + self.timeout())?;
+        Ok(Turn::new(told))
+    }
+}
+
+#[async_trait]
+impl Describer for AwsKms {
     async fn describe(&self) -> Result<Description, CustodyError> {
         self.health().await?;
         let Settings {
@@ -362,21 +280,5 @@ impl Custody for AwsKms {
             troubles: Vec::new(),
             keys: None, // an account's keys are everybody's
         })
-    }
-
-    fn evidence(&self) -> Evidence {
-        Evidence::ProviderStatement
-    }
-
-    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
-        Ok(self.listed())
-    }
-
-    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
-        self.names(sealed)
-    }
-
-    async fn health(&self) -> Result<(), CustodyError> {
-        self.answers().await
     }
 }

@@ -2,160 +2,40 @@
 //!
 //! A sealed secret is `2 ‖ id of the sealing key (8 bytes) ‖ length of the wrapped data key (2 bytes) ‖
 //! wrapped data key ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)`: AES-256-GCM, with all that stands
-//! before the nonce in the associated data. The id is of the ARN, so that a former sealing key is found
-//! among those that the configuration names; what begins with `1` is older, and has none. The data key is KMS's, wrapped under the symmetric key that the configuration names, with an
-//! encryption context of ours: who may use that key for other things cannot unwrap ours without saying
-//! so in `CloudTrail`.
+//! before the nonce in the associated data. The id is a hash of the ARN, so that a former sealing key is
+//! found among those that the configuration names; a secret that begins with `1` is older, and has no id.
+//! KMS makes the data key and wraps it under the symmetric key that the configuration names, with an
+//! encryption context of ours: whoever may use that symmetric key for other things cannot unwrap a data
+//! key of ours without saying so in `CloudTrail`.
 //!
 //! # Why
-//! A call for each secret would be slow and cost quota, so a data key seals many, and an unwrapped one
-//! is kept a while. It lies in this process's memory then; whoever reads that has what it opens. The
-//! buffers of the SDK that it came in are not ours to wipe.
+//! A call for each secret would be slow and cost quota, so one data key seals many secrets, and is kept
+//! unwrapped for a while in this process's memory. Whoever reads that memory has what the key opens. The
+//! SDK's buffers, in which the key came, are not ours to wipe.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, KeySpec, KeyState, KeyUsageType, OriginType};
-use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::AwsKms;
-use crate::custody::{CustodyError, DeviceRef, DeviceSealingKey};
+use crate::custody::{CustodyError, DeviceRef, DeviceSealingKey, Sealer};
 use crate::id::KeyId;
 use crate::sealing::SealingKey;
 
 const VERSION: u8 = 2;
 const UNNAMED: u8 = 1;
 const ID: usize = 8;
-/// The longest wrapped data key that is believed.
+/// The longest wrapped data key that is taken.
 const WRAPPED: usize = 1024;
-/// The tag that a key must have before anything is sealed under it.
+/// The tag that a symmetric key must have before anything is sealed under it.
 const PURPOSE: (&str, &str) = ("chancery-purpose", "sealing");
 /// What a data key is bound to.
 const CONTEXT: (&str, &str) = ("chancery", "data key v1");
-/// How long a data key seals, how many secrets at most, and how long unwrapped ones are kept.
-const SEALS_FOR: Duration = Duration::from_hours(1);
-const SEALS: u32 = 100_000;
-const KEPT: u64 = 64;
-const KEPT_FOR: Duration = Duration::from_mins(10);
-
-/// Data keys that are unwrapped.
-pub(super) struct DataKeys {
-    /// The one that seals.
-    current: Mutex<Option<Current>>,
-    /// Those that opened something lately, by what they are wrapped.
-    known: Cache<Vec<u8>, Arc<SealingKey>>,
-}
-
-struct Current {
-    key: Arc<SealingKey>,
-    wrapped: Vec<u8>,
-    made: Instant,
-    left: u32,
-}
-
-impl Default for DataKeys {
-    fn default() -> Self {
-        let known = Cache::builder()
-            .max_capacity(KEPT)
-            .time_to_live(KEPT_FOR)
-            .build();
-        Self {
-            current: Mutex::new(None),
-            known,
-        }
-    }
-}
-
-impl DataKeys {
-    fn current(&self) -> Option<(Arc<SealingKey>, Vec<u8>)> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let it = current
-            .as_mut()
-            .filter(|it| it.left > 0 && it.made.elapsed() < SEALS_FOR)?;
-        it.left -= 1;
-        Some((it.key.clone(), it.wrapped.clone()))
-    }
-
-    fn keep(&self, key: &Arc<SealingKey>, wrapped: &[u8]) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Some(Current {
-            key: key.clone(),
-            wrapped: wrapped.to_vec(),
-            made: Instant::now(),
-            left: SEALS - 1,
-        });
-    }
-}
-
 impl AwsKms {
-    pub(super) async fn seal_secret(
-        &self,
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, CustodyError> {
-        let named = id(self.sealing_key()?);
-        let (key, wrapped) = match self.data_keys.current() {
-            Some(current) => current,
-            None => self.new_data_key().await?,
-        };
-        let length = u16::try_from(wrapped.len())
-            .ok()
-            .filter(|length| usize::from(*length) <= WRAPPED)
-            .ok_or_else(|| CustodyError::Nonsense("a wrapped data key that is too long".into()))?;
-        let length = length.to_be_bytes();
-        let head = [&[VERSION], named.as_slice(), &length, &wrapped].concat();
-        let sealed = key.seal(&[&head, aad].concat(), plaintext);
-        Ok([head, sealed].concat())
-    }
-
-    pub(super) async fn open_secret(
-        &self,
-        aad: &[u8],
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        let does_not_open = || CustodyError::DoesNotOpen;
-        let named = match sealed.first() {
-            Some(&VERSION) => ID,
-            Some(&UNNAMED) => 0,
-            _ => return Err(does_not_open()),
-        };
-        let head = sealed.get(..1 + named + 2).ok_or_else(does_not_open)?;
-        let length = usize::from(u16::from_be_bytes([head[1 + named], head[2 + named]]));
-        if length > WRAPPED {
-            return Err(does_not_open());
-        }
-        let rest = &sealed[head.len()..];
-        let (wrapped, body) = rest.split_at_checked(length).ok_or_else(does_not_open)?;
-        let key = self.unwrapped(&head[1..=named], wrapped).await?;
-        let bound = [head, wrapped, aad].concat();
-        key.open(&bound, body).map_err(|_| does_not_open())
-    }
-
-    /// The sealing keys that the configuration names, the one that seals first.
-    pub(super) fn listed(&self) -> Vec<DeviceSealingKey> {
-        let sealing_key = self.settings.sealing_key.as_ref();
-        self.configured()
-            .map(|arn| DeviceSealingKey {
-                id: arn.to_string(),
-                seals: sealing_key == Some(arn),
-                made_at: None,
-            })
-            .collect()
-    }
-
-    /// The ARN of the sealing key that something sealed names, where it is configured.
-    pub(super) fn names(&self, sealed: &[u8]) -> Option<String> {
-        let (&VERSION, named) = sealed.get(..=ID)?.split_first()? else {
-            return None;
-        };
-        let mut configured = self.configured();
-        Some(configured.find(|arn| id(arn) == named)?.to_string())
-    }
-
     fn configured(&self) -> impl Iterator<Item = &DeviceRef> {
         let former = &self.settings.former_sealing_keys;
         self.settings.sealing_key.iter().chain(former)
@@ -186,7 +66,7 @@ impl AwsKms {
         Ok((key, wrapped))
     }
 
-    /// The data key, unwrapped under the sealing key of this id; without an id under the one that can.
+    /// The data key, unwrapped under the sealing key of this id. Without an id, under the key that can.
     async fn unwrapped(
         &self,
         named: &[u8],
@@ -245,7 +125,7 @@ impl AwsKms {
 
     /// A symmetric key that KMS made, for encryption, enabled.
     pub(super) async fn check_sealing_key(&self, arn: &DeviceRef) -> Result<(), CustodyError> {
-        let key = self.describe(KeyId::new(), arn).await?;
+        let key = self.metadata(KeyId::new(), arn).await?;
         let fits = key.key_usage() == Some(&KeyUsageType::EncryptDecrypt)
             && key.key_spec() == Some(&KeySpec::SymmetricDefault)
             && key.origin() == Some(&OriginType::AwsKms)
@@ -257,7 +137,7 @@ impl AwsKms {
         Err(CustodyError::Refused(why.into()))
     }
 
-    /// That somebody meant it to seal: what is sealed under it is lost with it.
+    /// A key whose tag says that it is meant to seal: with the key all that it sealed is lost.
     async fn check_tag(&self, arn: &DeviceRef) -> Result<(), CustodyError> {
         let client = self.client().await;
         let tags = self
@@ -275,6 +155,66 @@ impl AwsKms {
         let (name, value) = PURPOSE;
         let why = format!("the sealing key has no tag {name} = {value}");
         Err(CustodyError::Refused(why))
+    }
+}
+
+#[async_trait]
+impl Sealer for AwsKms {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        let named = id(self.sealing_key()?);
+        let (key, wrapped) = match self.data_keys.current() {
+            Some(current) => current,
+            None => self.new_data_key().await?,
+        };
+        let length = u16::try_from(wrapped.len())
+            .ok()
+            .filter(|length| usize::from(*length) <= WRAPPED)
+            .ok_or_else(|| CustodyError::Nonsense("a wrapped data key that is too long".into()))?;
+        let length = length.to_be_bytes();
+        let head = [&[VERSION], named.as_slice(), &length, &wrapped].concat();
+        let sealed = key.seal(&[&head, aad].concat(), plaintext);
+        Ok([head, sealed].concat())
+    }
+
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        let does_not_open = || CustodyError::DoesNotOpen;
+        let named = match sealed.first() {
+            Some(&VERSION) => ID,
+            Some(&UNNAMED) => 0,
+            _ => return Err(does_not_open()),
+        };
+        let head = sealed.get(..1 + named + 2).ok_or_else(does_not_open)?;
+        let length = usize::from(u16::from_be_bytes([head[1 + named], head[2 + named]]));
+        if length > WRAPPED {
+            return Err(does_not_open());
+        }
+        let rest = &sealed[head.len()..];
+        let (wrapped, body) = rest.split_at_checked(length).ok_or_else(does_not_open)?;
+        let key = self.unwrapped(&head[1..=named], wrapped).await?;
+        let bound = [head, wrapped, aad].concat();
+        key.open(&bound, body).map_err(|_| does_not_open())
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        let sealing_key = self.settings.sealing_key.as_ref();
+        let configured = self.configured();
+        Ok(configured
+            .map(|arn| DeviceSealingKey {
+                id: arn.to_string(),
+                seals: sealing_key == Some(arn),
+                made_at: None,
+            })
+            .collect())
+    }
+
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        let (&VERSION, named) = sealed.get(..=ID)?.split_first()? else {
+            return None;
+        };
+        let mut configured = self.configured();
+        Some(configured.find(|arn| id(arn) == named)?.to_string())
     }
 }
 

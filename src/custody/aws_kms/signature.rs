@@ -2,11 +2,11 @@
 
 use crate::custody::{Algorithm, CustodyError, RawSignature};
 
-/// What a signature of this kind of key is: DER for ECDSA, the bytes themselves for RSA.
+/// A signature as KMS gives it, in our form: from DER for ECDSA, unchanged for RSA.
 pub(super) fn raw(algorithm: Algorithm, bytes: &[u8]) -> Result<RawSignature, CustodyError> {
     let length = match algorithm {
         Algorithm::Secp256k1 => {
-            // Strictly DER: no byte too many, no number longer than it is, none zero or beyond the order.
+            // Strict DER: no byte too many, no number padded, none zero or beyond the order.
             let signature = k256::ecdsa::Signature::from_der(bytes).map_err(|_| {
                 CustodyError::NotASignature("its DER is not that of r and s".into())
             })?;

@@ -1,4 +1,4 @@
-//! Calls: made, timed, and made again where that makes sense.
+//! Calls to KMS: made, timed, and repeated where that makes sense.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{AwsKms, Settings};
 use crate::custody::{CustodyError, Pauses, Tries, Turn};
 use crate::id::{CallerId, KeyId};
 
-/// So many failures in a row, and KMS is left alone for a while: callers hear it at once.
+/// After so many failures in a row KMS is left alone for a while, and callers are refused at once.
 const FAILURES: u32 = 8;
 const REST: Duration = Duration::from_secs(1);
 
@@ -51,7 +51,7 @@ pub(super) fn client_of(host: &SdkConfig, settings: &Settings) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Remembers failures in a row.
+/// Counts failures in a row, and keeps callers away from a KMS that is down.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<(u32, Option<Instant>)>);
 
@@ -64,12 +64,12 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Waits for the turn that was promised before the intent, or for another: who was turned away
-    /// once stands in front.
+    /// Waits for the turn that was taken before the intent, or for another: a signature that KMS turned
+    /// away stands in front of its caller's line.
     async fn wait(&self, patience: Duration) -> Result<(), CustodyError> {
         let deadline = Instant::now() + patience;
         if let Some(told) = self.turn.take() {
-            // Others may have come between, and KMS may have slowed down: it has an intent now.
+            // Others may have come between, and KMS may have slowed down; but there is an intent now.
             let deadline = self.turn.at_most(deadline + patience);
             return self.pace.redeem(told, deadline).await;
         }
@@ -81,12 +81,12 @@ impl Line<'_> {
 }
 
 impl Breaker {
-    /// Whether KMS is left alone, or one looks after it.
+    /// Whether KMS is left alone, or somebody looks whether it is back.
     pub(super) fn is_open(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0 >= FAILURES
     }
 
-    /// Lets a call through, or not: one at a time tries whether KMS is back.
+    /// Lets a call through, or refuses it: one call at a time tries whether KMS is back.
     fn pass(&self) -> Result<(), CustodyError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -116,8 +116,8 @@ impl Breaker {
 }
 
 impl AwsKms {
-    /// Makes a call about a key, and makes it again where that makes sense and there is time. A
-    /// signature takes its turn before each attempt, and is counted.
+    /// Makes a call about a key, and repeats it where that makes sense and there is time. A signature takes
+    /// a turn before each attempt, and the attempt is counted.
     pub(super) async fn again<T, E, R, F>(
         &self,
         id: KeyId,
@@ -194,7 +194,7 @@ impl AwsKms {
                 let trouble = trouble::read(id, &error);
                 match &trouble {
                     Trouble::Away(_) => self.breaker.failed(),
-                    _ => self.breaker.worked(), // it answered
+                    _ => self.breaker.worked(), // KMS answered
                 }
                 Err(trouble)
             }

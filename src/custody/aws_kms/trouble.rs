@@ -6,20 +6,20 @@ use crate::counterparty::quoted;
 use crate::custody::CustodyError;
 use crate::id::KeyId;
 
-/// An error, and whether it makes sense to ask again.
+/// An error, by what helps against it.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// Not by asking again.
+    /// No repetition helps.
     Final(CustodyError),
-    /// It is too much. Nothing was done.
+    /// The quota is used up. Nothing was done.
     Throttled,
-    /// This key cannot be used now; others may.
+    /// This key cannot be used now. Others may.
     KeyAway(CustodyError),
     /// KMS cannot be used now. Whether it did something is unknown.
     Away(CustodyError),
 }
 
-/// Reads an error that came of a call about this key.
+/// Reads the error of a call about this key.
 pub(super) fn read<E: ProvideErrorMetadata, R>(id: KeyId, error: &SdkError<E, R>) -> Trouble {
     let service = match error {
         SdkError::ServiceError(service) => service.err(),
@@ -67,7 +67,7 @@ fn meant(id: KeyId, code: &str, message: &str) -> Trouble {
         | "IncorrectKeyMaterialException"
         | "InvalidImportTokenException"
         | "ExpiredImportTokenException" => Trouble::Final(CustodyError::DoesNotOpen),
-        // Who we are, and what we may. A clock that is off is among them: the signature has a time.
+        // Who we are, and what we may do. A wrong clock is among these: the request's signature has a time.
         "AccessDeniedException"
         | "AccessDenied"
         | "UnrecognizedClientException"
@@ -95,7 +95,7 @@ fn meant(id: KeyId, code: &str, message: &str) -> Trouble {
     }
 }
 
-/// An error and what caused it: the outermost alone says little.
+/// An error and its causes: the outermost alone says little.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

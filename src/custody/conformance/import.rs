@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::custody::wrapping::wrap;
-use crate::custody::{Material, Offer};
+use crate::custody::{Importer, Material, Offer};
 
 /// Goes through it on a device and on another opened on the same one, as a second replica is. Returns
 /// the attributes of a wallet key that was brought.
@@ -24,22 +24,29 @@ pub(crate) async fn takes_private_keys(
     another_key_is_not_kept(custody, &golden("hex"), &golden("rsa2048-pkcs8")).await;
     what_does_not_unwrap_changes_nothing(custody, &golden("pkcs8")).await;
     let (key, _) = announce(custody, &golden("hex")).await;
-    custody.forget_import(&key.place).await.unwrap();
+    importer(custody).forget_import(&key.place).await.unwrap();
     absent(&custody.inspect(&key.place).await, key.place.id);
 
     let wallet = Material::read(&[b'2'; 64]).unwrap();
     let (key, offer) = announce(custody, &wallet).await;
-    let brought = custody
+    let brought = importer(custody)
         .import(&key, &offer.ticket, &wrapped(&offer, &wallet))
         .await
         .unwrap();
     brought.attributes
 }
 
+fn importer(custody: &dyn Custody) -> &dyn Importer {
+    custody.imports().unwrap()
+}
+
 /// A key that is going to be brought.
 async fn announce(custody: &dyn Custody, material: &Material) -> (KeyRef, Offer) {
     let wanted = wanted(material.algorithm());
-    let offer = custody.prepare_import(&wanted, None).await.unwrap();
+    let offer = importer(custody)
+        .prepare_import(&wanted, None)
+        .await
+        .unwrap();
     let place = Place {
         id: wanted.id,
         algorithm: wanted.algorithm,
@@ -61,13 +68,19 @@ async fn brought_by_another_replica(
 ) {
     // Begun twice: the first may have died. What was wrapped for the first is worth nothing.
     let wanted = wanted(material.algorithm());
-    let first = custody.prepare_import(&wanted, None).await.unwrap();
+    let first = importer(custody)
+        .prepare_import(&wanted, None)
+        .await
+        .unwrap();
     let mut place = Place {
         id: wanted.id,
         algorithm: wanted.algorithm,
         device_ref: None, // it was not written down
     };
-    let offer = custody.prepare_import(&wanted, Some(&place)).await.unwrap();
+    let offer = importer(custody)
+        .prepare_import(&wanted, Some(&place))
+        .await
+        .unwrap();
     assert_eq!(offer.device_ref, first.device_ref, "one object, not two");
     place.device_ref = first.device_ref;
     let key = KeyRef {
@@ -75,7 +88,10 @@ async fn brought_by_another_replica(
         public_key: material.public_key().clone(),
     };
     let wrapped = wrapped(&offer, material);
-    let brought = second.import(&key, &offer.ticket, &wrapped).await.unwrap();
+    let brought = importer(second)
+        .import(&key, &offer.ticket, &wrapped)
+        .await
+        .unwrap();
     assert_eq!(&brought.public_key, material.public_key());
     assert_eq!(brought.attributes.get("local"), Some(&false));
     for device in [custody, second] {
@@ -93,7 +109,7 @@ async fn brought_by_another_replica(
 
 async fn another_key_is_not_kept(custody: &dyn Custody, announced: &Material, other: &Material) {
     let (key, offer) = announce(custody, announced).await;
-    let refused = custody
+    let refused = importer(custody)
         .import(&key, &offer.ticket, &wrapped(&offer, other))
         .await;
     if other.algorithm() == announced.algorithm() {
@@ -113,14 +129,17 @@ async fn what_does_not_unwrap_changes_nothing(custody: &dyn Custody, material: &
     let mut altered = good.clone();
     *altered.last_mut().unwrap() ^= 1;
     for bad in [&[], &good[..good.len() - 8], &good[..100], &altered[..]] {
-        let refused = custody.import(&key, &offer.ticket, bad).await;
+        let refused = importer(custody).import(&key, &offer.ticket, bad).await;
         let told = matches!(refused, Err(CustodyError::DoesNotUnwrap));
         // KMS has other words for what is too short.
         let told = told || (bad.len() < 300 && matches!(refused, Err(CustodyError::Refused(_))));
         assert!(told, "{}: {refused:?}", bad.len());
         absent(&custody.inspect(&key.place).await, key.place.id);
     }
-    let brought = custody.import(&key, &offer.ticket, &good).await.unwrap();
+    let brought = importer(custody)
+        .import(&key, &offer.ticket, &good)
+        .await
+        .unwrap();
     assert_eq!(&brought.public_key, material.public_key());
     custody.destroy(&key.place).await.unwrap();
 }

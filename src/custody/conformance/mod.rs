@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::sealed::Keystore;
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, Evidence, Generated, KeyRef, Payload, Place,
-    PublicKey, RawSignature, Sign, Tries, Turn, Wanted,
+    Algorithm, Custody, CustodyError, Destruction, DeviceSealingKey, Generated, KeyRef, Payload,
+    Place, PublicKey, RawSignature, Sealer, Sign, Tries, Turn, Wanted,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
@@ -116,43 +116,48 @@ pub(crate) async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u
 
 /// Seals and opens on a device that has sealed nothing yet, and on others opened on the same one.
 pub(crate) async fn seals<C: Custody>(custody: &Arc<dyn Custody>, another: impl AsyncFn() -> C) {
-    let second = another().await;
+    let (first, second) = (sealer(&**custody), another().await);
+    let second = sealer(&second);
     // Two that both find no sealing key, at once: what either of them seals, both open.
-    let (first, other) = tokio::join!(
-        custody.seal(b"row 1", b"secret 1"),
+    let (sealed, other) = tokio::join!(
+        first.seal(b"row 1", b"secret 1"),
         second.seal(b"row 2", b"secret 2"),
     );
-    let (first, other) = (first.unwrap(), other.unwrap());
+    let (sealed, other) = (sealed.unwrap(), other.unwrap());
     let third = another().await;
-    for custody in [&**custody, &second, &third] {
-        opens(custody, b"row 1", &first, b"secret 1").await;
-        opens(custody, b"row 2", &other, b"secret 2").await;
-        let more = custody.seal(b"", &[0xa5; 5000]).await.unwrap();
-        assert_eq!(more[..1], first[..1]);
-        opens(&second, b"", &more, &[0xa5; 5000]).await;
-        does_not_open(custody, b"row 2", &first).await;
-        does_not_open(custody, b"", &first).await;
+    for device in [first, second, sealer(&third)] {
+        opens(device, b"row 1", &sealed, b"secret 1").await;
+        opens(device, b"row 2", &other, b"secret 2").await;
+        let more = device.seal(b"", &[0xa5; 5000]).await.unwrap();
+        assert_eq!(more[..1], sealed[..1]);
+        opens(second, b"", &more, &[0xa5; 5000]).await;
+        does_not_open(device, b"row 2", &sealed).await;
+        does_not_open(device, b"", &sealed).await;
     }
-    let again = custody.seal(b"row 1", b"secret 1").await.unwrap();
-    assert_ne!(again, first, "nonces differ");
-    assert!(!first.windows(6).any(|part| part == b"secret"));
+    let again = first.seal(b"row 1", b"secret 1").await.unwrap();
+    assert_ne!(again, sealed, "nonces differ");
+    assert!(!sealed.windows(6).any(|part| part == b"secret"));
 
-    for at in [0, first.len() / 2, first.len() - 1] {
-        let mut altered = first.clone();
+    for at in [0, sealed.len() / 2, sealed.len() - 1] {
+        let mut altered = sealed.clone();
         altered[at] ^= 1;
-        does_not_open(&**custody, b"row 1", &altered).await;
-        does_not_open(&**custody, b"row 1", &first[..at]).await;
+        does_not_open(first, b"row 1", &altered).await;
+        does_not_open(first, b"row 1", &sealed[..at]).await;
     }
-    opens(&**custody, b"row 1", &first, b"secret 1").await;
+    opens(first, b"row 1", &sealed, b"secret 1").await;
     custody.health().await.unwrap();
 }
 
-async fn opens(custody: &dyn Custody, aad: &[u8], sealed: &[u8], secret: &[u8]) {
-    assert_eq!(**custody.open(aad, sealed).await.unwrap(), *secret);
+fn sealer(custody: &dyn Custody) -> &dyn Sealer {
+    custody.seals().unwrap()
 }
 
-async fn does_not_open(custody: &dyn Custody, aad: &[u8], sealed: &[u8]) {
-    let refused = custody.open(aad, sealed).await;
+async fn opens(device: &dyn Sealer, aad: &[u8], sealed: &[u8], secret: &[u8]) {
+    assert_eq!(**device.open(aad, sealed).await.unwrap(), *secret);
+}
+
+async fn does_not_open(device: &dyn Sealer, aad: &[u8], sealed: &[u8]) {
+    let refused = device.open(aad, sealed).await;
     assert!(
         matches!(refused, Err(CustodyError::DoesNotOpen)),
         "{refused:?}"
@@ -327,23 +332,7 @@ impl Counting {
 }
 
 #[async_trait::async_trait]
-impl Custody for Counting {
-    async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
-        self.0.sign(permit).await
-    }
-
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        self.0.generate(wanted).await
-    }
-
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
-        self.0.inspect(key).await
-    }
-
-    async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
-        self.0.destroy(key).await
-    }
-
+impl Sealer for Counting {
     async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
         self.0.seal(aad, plaintext).await
     }
@@ -357,11 +346,11 @@ impl Custody for Counting {
         self.0.open(aad, sealed).await
     }
 
-    fn evidence(&self) -> Evidence {
-        self.0.evidence()
+    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
+        self.0.sealing_keys().await
     }
 
-    async fn health(&self) -> Result<(), CustodyError> {
-        self.0.health().await
+    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
+        self.0.sealed_under(sealed)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     conforms, made, opencryptoki, p11_kit, payload, permit, seals, skipped, softhsm, verifies,
 };
 use crate::custody::pkcs11::Pkcs11;
-use crate::custody::{Algorithm, Attributes, Custody, CustodyError};
+use crate::custody::{Adopter as _, Algorithm, Attributes, Custody, CustodyError, Sealer as _};
 
 /// What a key that a token made is, as far as the token tells.
 const MADE: [(&str, bool); 14] = [

@@ -1,7 +1,7 @@
 //! A private key as an operator brings it: 64 hexadecimal digits, or a PEM file.
 //!
-//! It promises that what is taken is one whole key of a kind that is used here, whose numbers belong
-//! together, and that its bytes are wiped when it is dropped. It cannot know who has copies.
+//! It promises that a taken text is one whole key of a kind that is used here, whose numbers belong
+//! together, and that the key's bytes are wiped when it is dropped. It cannot know who has copies.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use super::{Algorithm, PublicKey};
 /// id-ecPublicKey (RFC 5480 §2.1.1).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
-/// What OpenSSL writes before an EC key, and the key repeats.
+/// The PEM block that OpenSSL writes before an EC key, whose content the key repeats.
 const PARAMETERS: (&str, &str) = (
     "-----BEGIN EC PARAMETERS-----",
     "-----END EC PARAMETERS-----",
@@ -31,36 +31,36 @@ pub struct Material {
     algorithm: Algorithm,
 }
 
-/// Why a text is not taken for a private key. None of these repeats any of it.
+/// Why a text is not taken for a private key. No reason repeats any of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMaterial {
-    /// It is something else.
+    /// The text is something else.
     #[error("this is neither 64 hexadecimal digits nor a PEM private key (PKCS#8, SEC1 or PKCS#1)")]
     NotAKey,
-    /// It has a password.
+    /// The key is encrypted under a password.
     #[error(
         "the PEM file is encrypted; decrypt it first: openssl pkey -in FILE | chancery keys import …"
     )]
     Encrypted,
-    /// There is more than a key.
+    /// The text holds more than a key.
     #[error("something stands after the key; bring one key and nothing else")]
     Trailing,
-    /// Its number is none.
+    /// The number is none of the curve's.
     #[error("the number is 0, or not below the order of secp256k1")]
     OutOfRange,
-    /// Its curve is another.
+    /// The key is on another curve.
     #[error("the key is not on secp256k1, or does not say on which curve it is")]
     Curve,
-    /// Its length or exponent is another.
+    /// The RSA key has another length or exponent.
     #[error("an RSA key has 2048, 3072 or 4096 bits and the exponent 65537")]
     Rsa,
-    /// Its parts are of several keys.
+    /// The numbers are of several keys.
     #[error("the numbers of the key do not belong together")]
     Inconsistent,
 }
 
 impl Material {
-    /// Reads what a file or a pipe holds.
+    /// Reads the content of a file or a pipe.
     pub fn read(text: &[u8]) -> Result<Self, BadMaterial> {
         let text = std::str::from_utf8(text).map_err(|_| BadMaterial::NotAKey)?;
         let text = text.trim_ascii();
@@ -114,7 +114,7 @@ impl Material {
         }
     }
 
-    /// Reads an `ECPrivateKey` (RFC 5915), whose curve may be said around it.
+    /// Reads an `ECPrivateKey` (RFC 5915), whose curve may stand in the text around it.
     fn from_sec1(der: &[u8], around: Option<ObjectIdentifier>) -> Result<Self, BadMaterial> {
         let (scalar, within, point) = sec1(der).map_err(|_| BadMaterial::NotAKey)?;
         let said = [around, within].into_iter().flatten();
@@ -162,7 +162,7 @@ impl Material {
         })
     }
 
-    /// Its public half.
+    /// The public half.
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
@@ -172,7 +172,7 @@ impl Material {
         self.algorithm
     }
 
-    /// The key itself: PKCS#8 in DER.
+    /// The private key: PKCS#8 in DER.
     pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
@@ -184,7 +184,7 @@ impl Material {
         scalar.try_into().ok().map(Zeroizing::new)
     }
 
-    /// The numbers of an RSA key, for one who looks at them at once.
+    /// The numbers of an RSA key, borrowed from the DER.
     pub(super) fn rsa_numbers(&self) -> Option<pkcs1::RsaPrivateKey<'_>> {
         let info = PrivateKeyInfo::from_der(&self.pkcs8).ok()?;
         pkcs1::RsaPrivateKey::from_der(info.private_key).ok()

@@ -1,16 +1,31 @@
-//! Looking at a key that somebody else put into the token.
+//! Keys that somebody else put into the token.
 
+use async_trait::async_trait;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
+use super::desk::Desk;
+use super::device::Pkcs11;
+use super::fault::Fault;
+use super::find::{find, only};
 use super::uri::{KeyName, TokenName};
-use super::worker::{Desk, Fault};
 use super::{attributes, object, public};
-use crate::custody::{CustodyError, Generated, PublicKey};
+use crate::custody::{Adopter, CustodyError, DeviceRef, Generated, PublicKey};
 use crate::id::KeyId;
 
-/// Reads the one private key of this name, if it can become ours. What it may do besides signing is
-/// for its adopter to accept.
-pub(super) fn look_up(
+#[async_trait]
+impl Adopter for Pkcs11 {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+        let (name, token) = KeyName::parse(device_ref.as_str())
+            .map_err(|error| CustodyError::NotAdoptable(error.to_string()))?;
+        self.run(move |desk| look_up(desk, &name, token.as_ref()))
+            .await
+    }
+}
+
+/// Reads the one private key of this name, if it can become ours. The adopter has to accept what the key may
+/// do besides signing.
+fn look_up(
     desk: &mut Desk<'_>,
     name: &KeyName,
     token: Option<&TokenName>,
@@ -20,8 +35,8 @@ pub(super) fn look_up(
     {
         return Err(refused(name, "the URI is of a key in another token"));
     }
-    let id = KeyId::new(); // it has none yet; this one goes into no answer
-    let private = object::only(desk, id, name, ObjectClass::PRIVATE_KEY);
+    let id = KeyId::new(); // the key has none yet, and no answer tells this one
+    let private = only(desk, id, name, ObjectClass::PRIVATE_KEY);
     let private = private.map_err(|fault| several(name, "private", fault))?;
     let asks_each_time = desk
         .seat
@@ -47,8 +62,8 @@ pub(super) fn look_up(
     Ok(found)
 }
 
-/// The name that goes on record: the key's id, where that alone finds it, for labels are edited by
-/// people, and a key has one name on record however it was looked up.
+/// The name that goes on record: the key's `CKA_ID`, where that alone finds it. People edit labels, and a
+/// key has one name on record however it was looked up.
 fn own_name(desk: &Desk<'_>, name: &KeyName, private: ObjectHandle) -> Result<KeyName, Fault> {
     let told = desk
         .seat
@@ -62,7 +77,7 @@ fn own_name(desk: &Desk<'_>, name: &KeyName, private: ObjectHandle) -> Result<Ke
     if by_id.id.is_none() {
         return Ok(name.clone());
     }
-    let alone = object::find(desk, &by_id, ObjectClass::PRIVATE_KEY)? == [private];
+    let alone = find(desk, &by_id, ObjectClass::PRIVATE_KEY)? == [private];
     let label = name.label.clone().filter(|_| !alone);
     Ok(KeyName { label, ..by_id })
 }

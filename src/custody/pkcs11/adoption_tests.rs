@@ -45,7 +45,7 @@ impl Foreign {
     }
 
     async fn put_into(self, token: &Pkcs11) {
-        let made = token.workers.run(move |desk| {
+        let made = token.run(move |desk| {
             let names = [
                 Attribute::Token(true),
                 Attribute::Id(self.id.to_vec()),
@@ -172,7 +172,7 @@ fn a_key_is_adopted_by_id_or_label_and_signs_until_it_is_destroyed() {
             let none = matches!(gone, Err(CustodyError::NotFound { found: 0, .. }));
             assert!(none, "{gone:?}");
         }
-        let left = token.workers.run(|desk| {
+        let left = token.run(|desk| {
             let public = [Attribute::Class(ObjectClass::PUBLIC_KEY)];
             Ok(desk.seat.session.find_objects(&public)?.len())
         });
@@ -209,7 +209,7 @@ fn a_public_half_is_found_where_the_token_keeps_it() {
         three.public = false;
         three.put_into(&token).await;
         for public in 0..2_u8 {
-            let copied = token.workers.run(move |desk| {
+            let copied = token.run(move |desk| {
                 let session = &desk.seat.session;
                 let object = [
                     Attribute::Class(ObjectClass::PUBLIC_KEY),
@@ -304,7 +304,7 @@ fn a_read_only_token_signs_and_is_not_written_to() {
         let reader = Pkcs11::open("hsm", settings).await.unwrap();
         let key = on_record(look_up(&reader, "pkcs11:id=%01").await.unwrap());
         signs(&reader, &key).await;
-        let read_write = reader.workers.run(|desk| {
+        let read_write = reader.run(|desk| {
             let info = desk.seat.session.get_session_info()?;
             Ok(info.read_write())
         });

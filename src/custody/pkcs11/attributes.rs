@@ -1,4 +1,4 @@
-//! Attributes: the templates that keys are made by, and what is made of the answers.
+//! Attributes: the templates by which keys are made, and the answers of which keys are judged.
 
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -12,7 +12,7 @@ use crate::id::KeyId;
 /// The object identifier 1.3.132.0.10 in DER (SEC 2): secp256k1.
 const SECP256K1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 
-/// The private key's template, in words that every token knows.
+/// A private key's template, of attributes that every token knows.
 pub(super) fn private(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
@@ -28,7 +28,7 @@ pub(super) fn private(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     ]
 }
 
-/// What the strict template adds: the key cannot be changed or copied, and signs in our way only.
+/// The strict template: besides, the key can be neither changed nor copied, and signs by our mechanisms only.
 pub(super) fn strict(plain: &[Attribute], signs_by: &[MechanismType]) -> Vec<Attribute> {
     let more = [
         Attribute::SignRecover(false),
@@ -39,7 +39,7 @@ pub(super) fn strict(plain: &[Attribute], signs_by: &[MechanismType]) -> Vec<Att
     plain.iter().cloned().chain(more).collect()
 }
 
-/// The public key's template.
+/// A public key's template.
 pub(super) fn public(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Token(true),
@@ -62,7 +62,7 @@ pub(super) fn public(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
     template
 }
 
-/// The public half of a key that is brought, whole.
+/// The public object of a key that is brought.
 pub(super) fn brought_public(id: KeyId, key: &PublicKey) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Class(ObjectClass::PUBLIC_KEY),
@@ -94,7 +94,7 @@ pub(super) fn brought_public(id: KeyId, key: &PublicKey) -> Vec<Attribute> {
     template
 }
 
-/// The private key itself, for a token that has to be handed it open. Wipe it after use.
+/// The private key's numbers, for a token to which the key is handed open. Wipe them after use.
 pub(super) fn numbers(material: &Material) -> Option<Vec<Attribute>> {
     let Some(scalar) = material.scalar() else {
         let rsa = material.rsa_numbers()?;
@@ -116,7 +116,7 @@ pub(super) fn numbers(material: &Material) -> Option<Vec<Attribute>> {
     ])
 }
 
-/// Wipes what [`numbers`] made.
+/// Wipes attributes that [`numbers`] made.
 pub(super) fn wipe(template: impl IntoIterator<Item = Attribute>) {
     for attribute in template {
         match attribute {
@@ -132,12 +132,12 @@ pub(super) fn wipe(template: impl IntoIterator<Item = Attribute>) {
     }
 }
 
-/// A label for those who look at the token with other tools. Nothing is found by it.
+/// A label for people who look at the token with other tools. Nothing is found by it.
 fn label(algorithm: Algorithm) -> Attribute {
     Attribute::Label(format!("chancery {}", algorithm.name()).into_bytes())
 }
 
-/// What a key must be to be used; an attribute that the token does not tell fails as well.
+/// Why a key must not be used. An attribute that the token does not tell fails as well.
 pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
     let history = [
         ("always-sensitive", true),
@@ -147,7 +147,7 @@ pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
     missing(&history, attributes).or_else(|| unsafe_now(attributes))
 }
 
-/// The same for a key that was brought: how it was kept before, no token can vouch for.
+/// Why a key that was brought must not be used. No token can vouch for how it was kept before.
 pub(super) fn unsafe_now(attributes: &Attributes) -> Option<String> {
     let required = [("sensitive", true), ("extractable", false), ("sign", true)];
     let forbidden = ["sign-recover", "decrypt", "unwrap", "derive"];
@@ -171,8 +171,8 @@ pub(super) fn unadoptable_because(attributes: &Attributes) -> Option<String> {
         .map(|(name, wanted)| format!("the token does not say that {name} is {wanted}"))
 }
 
-/// What a private key is asked for. `CKA_KEY_GEN_MECHANISM` is not: for an imported key, cryptoki then
-/// fails the whole question.
+/// The attributes that are read of a private key. `CKA_KEY_GEN_MECHANISM` is not among them: of an
+/// imported key, cryptoki then reads nothing at all.
 pub(super) const ASKED: &[AttributeType] = &[
     AttributeType::Token,
     AttributeType::Private,
@@ -190,7 +190,8 @@ pub(super) const ASKED: &[AttributeType] = &[
     AttributeType::Copyable,
 ];
 
-/// Its name and value. By variant, never by position: what a token does not tell is missing from its answer.
+/// An attribute's name and value. Answers are matched by variant, never by position: what a token does not
+/// tell is missing from its answer.
 pub(super) fn named(attribute: &Attribute) -> Option<(String, bool)> {
     let (name, value) = match attribute {
         Attribute::Token(value) => ("token", value),
@@ -210,6 +211,18 @@ pub(super) fn named(attribute: &Attribute) -> Option<(String, bool)> {
         _ => return None,
     };
     Some((name.to_owned(), *value))
+}
+
+/// The template of a private key that is brought.
+pub(super) fn brought_private(id: KeyId, algorithm: Algorithm) -> Vec<Attribute> {
+    let kind = match algorithm {
+        Algorithm::Secp256k1 => KeyType::EC,
+        Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => KeyType::RSA,
+    };
+    let mut template = private(id, algorithm);
+    template.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
+    template.push(Attribute::KeyType(kind));
+    template
 }
 
 #[cfg(test)]

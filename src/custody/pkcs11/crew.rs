@@ -1,7 +1,8 @@
-//! Who works at a token, and who is lost in a call that does not come back.
+//! Threads that work at a token, and threads that are lost in a call that does not come back.
 //!
-//! A call cannot be cancelled, so its thread is given up and another takes its place, up to a number:
-//! each keeps a session and a stack. One that comes back after all finds its place taken, and ends.
+//! A call cannot be cancelled. So its thread is given up and another takes its place, up to a number, for
+//! each lost thread keeps a session and a stack. A thread that comes back after all finds its place taken,
+//! and ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,9 +11,9 @@ use std::time::{Duration, Instant};
 /// The threads of one backend.
 pub(super) struct Crew {
     places: Mutex<Places>,
-    /// Signalled when one has left.
+    /// Signalled when a thread has left.
     left: Condvar,
-    /// How many may be lost at a time.
+    /// How many threads may be lost at a time.
     most_lost: usize,
 }
 
@@ -24,7 +25,7 @@ struct Places {
 
 #[derive(Default)]
 struct Place {
-    /// When the call that it is in should be back.
+    /// When the thread's call should be back. `None`: it is in no call.
     back_by: Option<Instant>,
     lost: bool,
 }
@@ -38,7 +39,7 @@ impl Crew {
         }
     }
 
-    /// A place for one more; its number.
+    /// Gives a place to one more thread, and says its number.
     pub(super) fn join(&self) -> u64 {
         let mut places = self.places();
         places.next += 1;
@@ -47,14 +48,14 @@ impl Crew {
         number
     }
 
-    /// It goes into a call, or is back from it.
+    /// Records that a thread goes into a call, or is back from it.
     pub(super) fn is_inside(&self, number: u64, back_by: Option<Instant>) {
         if let Some(place) = self.places().taken.get_mut(&number) {
             place.back_by = back_by;
         }
     }
 
-    /// Gives up those who should be back by now; how many are to be replaced.
+    /// Gives up threads that should be back by now. Returns how many are to be replaced.
     pub(super) fn give_up(&self, now: Instant) -> usize {
         let mut places = self.places();
         let lost = places.taken.values().filter(|place| place.lost).count();
@@ -70,13 +71,13 @@ impl Crew {
         given_up
     }
 
-    /// It ends, and calls nothing any more.
+    /// Records that a thread ends, and calls nothing any more.
     pub(super) fn leave(&self, number: u64) {
         self.places().taken.remove(&number);
         self.left.notify_all();
     }
 
-    /// Waits until all have left but those who are lost, no longer than this.
+    /// Waits until all threads have left but the lost ones, no longer than `patience`.
     pub(super) fn see_off(&self, patience: Duration) {
         let is_here = |places: &mut Places| places.taken.values().any(|place| !place.lost);
         drop(
@@ -85,7 +86,7 @@ impl Crew {
         );
     }
 
-    /// Whether somebody else has its place. Then it ends.
+    /// Whether another thread has this one's place. Then it ends.
     pub(super) fn is_replaced(&self, number: u64) -> bool {
         let places = self.places();
         places.taken.get(&number).is_none_or(|place| place.lost)

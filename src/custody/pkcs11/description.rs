@@ -1,14 +1,17 @@
 //! A token as it describes itself, for those who look after it.
 
+use async_trait::async_trait;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::slot::TokenInfo;
 use uuid::Uuid;
 
-use super::worker::{Desk, Fault};
-use crate::custody::Description;
+use super::desk::Desk;
+use super::device::Pkcs11;
+use super::fault::Fault;
+use crate::custody::{Custody as _, CustodyError, Describer, Description};
 
-/// What keys of each kind take, by any of these.
+/// What the service does with keys, and the mechanisms of which one is needed for it.
 const NEEDED: [(&str, &[MechanismType]); 4] = [
     ("make secp256k1 keys", &[MechanismType::ECC_KEY_PAIR_GEN]),
     ("sign with secp256k1 keys", &[MechanismType::ECDSA]),
@@ -21,8 +24,18 @@ const NEEDED: [(&str, &[MechanismType]); 4] = [
 /// More keys than these are not listed.
 const MANY_KEYS: usize = 10_000;
 
-/// Describes the token at this desk, in which so many sessions are wanted.
-pub(super) fn describe(desk: &mut Desk<'_>, sessions: usize) -> Result<Description, Fault> {
+#[async_trait]
+impl Describer for Pkcs11 {
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
+    async fn describe(&self) -> Result<Description, CustodyError> {
+        self.health().await?;
+        let sessions = self.sessions();
+        self.run(move |desk| describe(desk, sessions)).await
+    }
+}
+
+/// Describes the token at this desk, in which the configuration wants so many sessions.
+fn describe(desk: &mut Desk<'_>, sessions: usize) -> Result<Description, Fault> {
     let (info, mechanisms) = desk.token.told(desk.call)?;
     let mut troubles: Vec<_> = NEEDED
         .iter()

@@ -4,6 +4,8 @@ use super::*;
 use crate::custody::conformance::softhsm::faults::{Faults, code};
 use crate::custody::conformance::{made, payload, permit, softhsm, verifies};
 use crate::custody::{Algorithm, KeyRef};
+use std::time::Duration;
+use std::time::Instant;
 
 /// A test of this module, by its name, with a token behind the module that fails on command.
 fn run(name: &str, body: impl AsyncFnOnce(Settings, Faults)) {
@@ -301,7 +303,7 @@ fn who_answers_while_another_hangs_does_not_hide_that_somebody_has_to_look() {
             let (started, starts) = std::sync::mpsc::channel();
             let (end, ends) = std::sync::mpsc::channel::<()>();
             let ends = std::sync::Mutex::new(ends);
-            let slow = token.workers.run_within(GENERATION, move |_| {
+            let slow = token.run_long(move |_| {
                 started.send(()).unwrap();
                 ends.lock().unwrap().recv().unwrap();
                 Ok(())

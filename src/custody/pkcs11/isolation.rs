@@ -1,14 +1,15 @@
 //! A module in a process of its own, where a call that hangs can be ended.
 //!
 //! p11-kit's client stands in for the module. It starts `p11-kit remote`, which loads the module, and
-//! speaks with it over a pipe. When the service ends, however it ends, the pipe does, and the child
-//! follows unless a call hangs in it; `C_Finalize` ends it, and killing it ends every call that is inside.
+//! speaks with that process over a pipe. When the service ends, however it ends, the pipe closes, and the
+//! process ends unless a call hangs in it. `C_Finalize` ends the process too, and killing it ends every
+//! call inside.
 //!
 //! # Why
-//! The client reads what to start from its environment, when it is loaded, and it is one library with
-//! one environment: so one module of a process can be isolated, and the command line starts the service
-//! anew with the variable set ([`address`]). p11-kit does one call at a time, and knows few mechanisms:
-//! no AES-GCM before 0.25, so nothing is sealed in such a device.
+//! The client reads what to start from its environment when it is loaded, and a process loads it once: so
+//! one module of a process can be isolated, and the command line starts the service anew with the variable
+//! set ([`address`]). p11-kit does one call at a time, and knows few mechanisms: before 0.25 no AES-GCM, so
+//! that nothing is sealed in such a device.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ const CLIENTS: [&str; 6] = [
     "/opt/homebrew/lib/pkcs11/p11-kit-client.so",
 ];
 
-/// What the [variable](VARIABLE) must say for these tokens; nothing where none is isolated.
+/// The [variable](VARIABLE)'s value for these tokens. `None`: no token is isolated.
 pub fn address<'a>(
     tokens: impl Iterator<Item = &'a Settings>,
 ) -> Result<Option<String>, CustodyError> {
@@ -65,8 +66,8 @@ pub(super) fn client() -> Result<PathBuf, CustodyError> {
     })
 }
 
-/// Kills the processes that run a module; how many there were. At the end of the service for one in
-/// which a call hangs: it would not see that the pipe has ended.
+/// Kills the processes that run a module, and returns how many. For the end of the service: a process in
+/// which a call hangs does not notice that the pipe has closed.
 pub fn kill() -> usize {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return 0;
@@ -76,12 +77,12 @@ pub fn kill() -> usize {
         let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
         child_that_runs_a_module(&stat, ours)
     });
-    // A child of ours keeps its number until it is waited for, and only the client waits for it.
+    // A child process keeps its number until somebody waits for it, and only the client does.
     pids.filter(|pid| kill_process(*pid, Signal::KILL).is_ok())
         .count()
 }
 
-/// The process that this line of `/proc/PID/stat` tells of, if it is a child of ours for a module.
+/// The process of this line of `/proc/PID/stat`, if it is a child of ours that runs a module.
 fn child_that_runs_a_module(stat: &str, ours: i32) -> Option<Pid> {
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;

@@ -1,9 +1,9 @@
 //! The loaded module: initialized once a process, shared by all tokens behind it, rebuilt as a whole.
 //!
-//! Every call into it is registered, so that a rebuild happens only while nothing is inside, and a
-//! call that does not come back is seen. Such a call cannot be cancelled: the module is marked down
-//! and everybody hears at once that it is, until one who looks finds that it answers others, or until
-//! the call returns. While a call is lost in it the module is not rebuilt.
+//! Every call into the module is registered, so that a rebuild happens only while no call is inside, and
+//! a call that does not come back is noticed. Such a call cannot be cancelled: the module is marked down,
+//! and callers are refused at once, until a look finds that the module answers other calls, or the lost
+//! call returns. While a call is lost in the module, it is not rebuilt.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Module>>>> = LazyLock::new(
 pub(super) struct Module {
     context: Context,
     path: PathBuf,
-    /// It is p11-kit's client, and the real one is in a process of its own.
+    /// The library is p11-kit's client, and the real module runs in a process of its own.
     isolated: bool,
     state: Mutex<State>,
     /// Signalled when a call leaves.
@@ -34,7 +34,7 @@ pub(super) struct Module {
 }
 
 struct State {
-    /// Grows with each initialization. A session or handle of an earlier one is void.
+    /// Grows with each initialization. A session or handle of an earlier generation is void.
     generation: u64,
     phase: Phase,
     /// Calls inside the module, by number.
@@ -45,7 +45,7 @@ struct State {
 #[derive(Clone, Copy)]
 struct Inside {
     back_by: Instant,
-    /// It was not, and nobody waits for it.
+    /// The call was not back in time, and nobody waits for it.
     lost: bool,
 }
 
@@ -53,7 +53,7 @@ struct Inside {
 enum Phase {
     Up,
     Rebuilding,
-    /// Must be rebuilt before the next call.
+    /// To be rebuilt before the next call.
     Down,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Call<'a> {
 /// Why a call may not enter.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed {
-    /// Whether a rebuild can help now: nothing is inside and nobody else is at it.
+    /// Whether a rebuild can help now: no call is inside, and no rebuild is under way.
     pub(super) can_rebuild: bool,
     /// The generation that is closed.
     pub(super) generation: u64,
@@ -76,9 +76,9 @@ pub(super) struct Closed {
 /// Why a module is not up again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotRebuilt {
-    /// Somebody else is at it.
+    /// Another thread is rebuilding it.
     Elsewhere,
-    /// It failed.
+    /// The rebuild failed.
     Failed(String),
 }
 
@@ -88,7 +88,7 @@ impl Module {
         Self::open(path, false)
     }
 
-    /// The same, or p11-kit's client instead, which starts a process for it.
+    /// Loads the library, or p11-kit's client instead, which starts a process for it.
     pub(super) fn open(path: &Path, isolated: bool) -> Result<Arc<Self>, CustodyError> {
         let client = isolated.then(isolation::client).transpose()?;
         let path = client.as_deref().unwrap_or(path);
@@ -129,7 +129,7 @@ impl Module {
         Ok(self.let_in(&mut state, back_by))
     }
 
-    /// The same for one who looks whether a module that left a call hanging answers others.
+    /// Registers the call of a look: whether a module in which a call hangs answers others.
     pub(super) fn enter_to_look(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
         let mut state = self.state();
         if state.phase != Phase::Down || !state.lost_one() {
@@ -150,20 +150,20 @@ impl Module {
         }
     }
 
-    /// Whether it makes sense to ask at all: up, or down and free to be rebuilt.
+    /// Whether a call makes sense: the module is up, or down and free to be rebuilt.
     pub(super) fn answers(&self) -> bool {
         self.state()
             .open()
             .map_or_else(|c| c.can_rebuild, |()| true)
     }
 
-    /// Whether it is down, and nobody is at it.
+    /// Whether the module is down, and nobody is rebuilding it.
     pub(super) fn is_down(&self) -> bool {
         self.state().phase == Phase::Down
     }
 
-    /// Gives up calls that are inside for longer than they should be, and marks the module down if
-    /// there are any. Called by those who stopped waiting.
+    /// Gives up calls that are inside for longer than they should be, and marks the module down if there
+    /// are any. For callers who stopped waiting.
     pub(super) fn suspect_a_hang(&self, now: Instant) -> bool {
         let mut state = self.state();
         let late = |inside: &&mut Inside| !inside.lost && inside.back_by <= now;
@@ -186,7 +186,7 @@ impl Module {
         lost > 0
     }
 
-    /// It answered one who looked, though a call is lost in it.
+    /// Records that the module answered a look, though a call is lost in it.
     pub(super) fn answered(&self, generation: u64) {
         let mut state = self.state();
         if state.phase == Phase::Down && state.generation == generation && state.lost_one() {
@@ -225,7 +225,7 @@ impl Module {
             state.phase = Phase::Down;
             return Err(hangs());
         }
-        drop(state); // those who ask meanwhile hear at once that it is being rebuilt
+        drop(state); // who calls meanwhile is refused at once
 
         if let Err(error) = self.context.clone().finalize() {
             tracing::debug!(
@@ -256,7 +256,7 @@ impl Module {
 }
 
 impl State {
-    /// Whether a call does not come back.
+    /// Whether a call is lost.
     fn lost_one(&self) -> bool {
         self.inside.values().any(|inside| inside.lost)
     }

@@ -1,14 +1,14 @@
-//! Objects on the token: finding exactly one, making, reading back, signing.
+//! Key pairs on the token: made, read back, signed with, destroyed.
 
-use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
-use cryptoki::session::SessionState;
+use cryptoki::object::{ObjectClass, ObjectHandle};
 use sha2::{Digest, Sha256};
 
+use super::desk::Desk;
+use super::fault::Fault;
+use super::find::{find, healthy, only};
 use super::uri::KeyName;
-use super::worker::{Desk, Fault};
 use super::{attributes, public, signature};
 use crate::custody::{
     Algorithm, CustodyError, Generated, KeyRef, Payload, Place, PublicKey, RawSignature,
@@ -20,7 +20,7 @@ const SHA256_DIGEST_INFO: &[u8] = &[
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
     0x00, 0x04, 0x20,
 ];
-/// Handles that a session remembers. Past it they are forgotten and found again.
+/// How many handles a session remembers. Beyond, all are forgotten and found again.
 const MANY_HANDLES: usize = 10_000;
 
 /// Signs with a private key.
@@ -33,7 +33,7 @@ pub(super) fn sign(
     let key = private_key(desk, &key.place)?;
     let session = &desk.seat.session;
     match payload {
-        // CKM_ECDSA signs anything; that it is a digest is for us to see to, and the type does.
+        // CKM_ECDSA signs bytes of any length. The type sees to it that these are a digest.
         Payload::Digest(digest) => {
             let signature = session.sign(&Mechanism::Ecdsa, key, digest)?;
             let signature = signature::whole(&signature, digest, public_key)?;
@@ -81,8 +81,8 @@ pub(super) fn generate(
     let strict = attributes::strict(&plain, signs_by);
     let session = &desk.seat.session;
     let (public, private) = match session.generate_key_pair(&mechanism, &public, &strict) {
-        // Not every token knows these attributes. A refused template makes no key, and what the token
-        // did instead is read back below and kept with the key.
+        // Not every token knows the strict template's attributes. A refused template makes no key, and what
+        // the plain one made is read back below and kept with the key.
         Err(Error::Pkcs11(
             RvError::AttributeTypeInvalid
             | RvError::AttributeValueInvalid
@@ -113,13 +113,13 @@ pub(super) fn generate(
 pub(super) fn signs_by(desk: &Desk<'_>, algorithm: Algorithm) -> &'static [MechanismType] {
     match algorithm {
         Algorithm::Secp256k1 => &[MechanismType::ECDSA],
-        // openCryptoki hashes, and then asks whether the key may do the rest by itself.
+        // openCryptoki hashes, and then checks whether the key may also sign without hashing.
         _ if desk.seat.hashes_rsa => &[MechanismType::SHA256_RSA_PKCS, MechanismType::RSA_PKCS],
         _ => &[MechanismType::RSA_PKCS],
     }
 }
 
-/// Reads a pair back.
+/// Reads a key pair back.
 pub(super) fn inspect(desk: &mut Desk<'_>, key: &Place) -> Result<Generated, Fault> {
     let name = KeyName::of(key)?;
     let private = only(desk, key.id, &name, ObjectClass::PRIVATE_KEY)?;
@@ -130,14 +130,14 @@ pub(super) fn inspect(desk: &mut Desk<'_>, key: &Place) -> Result<Generated, Fau
     Ok(found)
 }
 
-/// Destroys a pair, the private key first: a public key alone does no harm.
+/// Destroys a key pair, the private key first: a public key alone does no harm.
 pub(super) fn destroy(desk: &mut Desk<'_>, key: &Place) -> Result<(), Fault> {
     desk.writes()?;
     let (id, name) = (key.id, KeyName::of(key)?);
     let private = only(desk, id, &name, ObjectClass::PRIVATE_KEY);
     let partners = match &private {
         Ok(private) => public::partners(desk, *private)?,
-        // What is left of one of ours that was destroyed and not wholly.
+        // The rest of a pair of our making, of which only the private key was destroyed.
         Err(Fault::Final(CustodyError::NotFound { found: 0, .. })) if key.device_ref.is_none() => {
             find(desk, &name, ObjectClass::PUBLIC_KEY)?
         }
@@ -148,42 +148,13 @@ pub(super) fn destroy(desk: &mut Desk<'_>, key: &Place) -> Result<(), Fault> {
         desk.token.gone(id);
         desk.seat.session.destroy_object(*private)?;
     }
-    // Of several that are called as a key of somebody else's making, none is known to be its half.
+    // Of several public keys with the name of an adopted key, none is known to be its half.
     if key.device_ref.is_none() || partners.len() == 1 {
         for public in partners {
             desk.seat.session.destroy_object(public)?;
         }
     }
     private.map(|_| ())
-}
-
-/// Whether the token is there, we are logged in, and a key that was seen before is still found.
-///
-/// # Why
-/// To a token that lost its login or its disk every find is empty, and it says so without an error.
-pub(super) fn healthy(desk: &Desk<'_>) -> Result<(), Fault> {
-    match desk.seat.session.get_session_info() {
-        Ok(info)
-            if !matches!(
-                info.session_state(),
-                SessionState::RwUser | SessionState::RoUser
-            ) =>
-        {
-            let code = RvError::UserNotLoggedIn;
-            return Err(Error::Pkcs11(code, Function::GetSessionInfo).into());
-        }
-        Err(error @ Error::Pkcs11(..)) => return Err(error.into()),
-        Ok(_) | Err(_) => {}
-    }
-    desk.token.info(desk.call)?;
-    if let Some((sentinel, name)) = desk.token.sentinel()
-        && find(desk, &name, ObjectClass::PRIVATE_KEY)?.is_empty()
-    {
-        return Err(Fault::Absent(format!(
-            "key {sentinel} is not found any more"
-        )));
-    }
-    Ok(())
 }
 
 fn private_key(desk: &mut Desk<'_>, place: &Place) -> Result<ObjectHandle, Fault> {
@@ -201,39 +172,7 @@ fn private_key(desk: &mut Desk<'_>, place: &Place) -> Result<ObjectHandle, Fault
     Ok(key)
 }
 
-/// The one object of this name and class. That there is none is said only by a healthy token.
-pub(super) fn only(
-    desk: &Desk<'_>,
-    id: KeyId,
-    name: &KeyName,
-    class: ObjectClass,
-) -> Result<ObjectHandle, Fault> {
-    match find(desk, name, class)?.as_slice() {
-        [object] => Ok(*object),
-        objects => {
-            if objects.is_empty() {
-                healthy(desk)?;
-            }
-            let found = objects.len();
-            Err(CustodyError::NotFound { id, found }.into())
-        }
-    }
-}
-
-/// The objects of this name and class, which names at least one thing.
-pub(super) fn find(
-    desk: &Desk<'_>,
-    name: &KeyName,
-    class: ObjectClass,
-) -> Result<Vec<ObjectHandle>, Fault> {
-    let mut template = vec![Attribute::Class(class), Attribute::Token(true)];
-    template.extend(name.id.clone().map(Attribute::Id));
-    let label = name.label.as_ref().map(|label| label.as_bytes().to_vec());
-    template.extend(label.map(Attribute::Label));
-    Ok(desk.seat.session.find_objects(&template)?)
-}
-
-/// The private key's attributes, beside the public half.
+/// A key as the token shows it: its public half, and the private key's attributes.
 pub(super) fn read(
     desk: &Desk<'_>,
     private: ObjectHandle,

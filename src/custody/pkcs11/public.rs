@@ -2,14 +2,15 @@
 
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
-use super::object::find;
+use super::desk::Desk;
+use super::fault::Fault;
+use super::find::find;
 use super::uri::KeyName;
-use super::worker::{Desk, Fault};
 use crate::custody::{CustodyError, PublicKey};
 use crate::id::KeyId;
 
-/// The public half that goes with a private key: the public object of its name, or what the private
-/// object itself tells. `None`: neither tells a key of a kind that we use.
+/// The public half of a private key: from the public object of its name, or from the private object
+/// itself. `None`: neither tells a key of a kind that is used here.
 pub(super) fn of_private(
     desk: &Desk<'_>,
     id: KeyId,
@@ -18,7 +19,7 @@ pub(super) fn of_private(
     match partners(desk, private)?.as_slice() {
         [public] => of_object(desk, *public),
         [] => {
-            // Not every token has it, and one that has may leave it empty.
+            // Not every token has this attribute, and some leave it empty.
             let told = desk
                 .seat
                 .session
@@ -58,7 +59,8 @@ pub(super) fn partners(desk: &Desk<'_>, private: ObjectHandle) -> Result<Vec<Obj
     find(desk, &name, ObjectClass::PUBLIC_KEY)
 }
 
-/// What an object tells: a point, or modulus and exponent. A private RSA key may tell the latter.
+/// The public key that an object tells: a point, or modulus and exponent, which a private RSA key may tell
+/// as well.
 pub(super) fn of_object(desk: &Desk<'_>, key: ObjectHandle) -> Result<Option<PublicKey>, Fault> {
     let session = &desk.seat.session;
     let asked = [AttributeType::EcPoint];

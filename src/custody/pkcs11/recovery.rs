@@ -1,11 +1,11 @@
-//! What to do after a device's error: the rungs of the recovery ladder, and the breaker that keeps
-//! everybody off it until it answers. Pure.
+//! What to do after a device's error: the rungs of the recovery ladder, and the breaker that keeps callers
+//! away from a device until it answers. Pure.
 //!
 //! # Why
 //! Modules disagree about codes: a stale key is `OBJECT_HANDLE_INVALID` to one and
 //! `KEY_HANDLE_INVALID` to another, and a lost token may look like either, then like an empty find.
-//! So each rung is tried once, in the order of its cost, and only the last one disturbs others:
-//! `C_Finalize` and `C_Initialize`, the one thing that makes most modules notice a token again.
+//! So each rung is tried once, the cheapest first, and only the last one disturbs others: `C_Finalize` and
+//! `C_Initialize`, without which most modules do not notice a token again.
 
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,11 @@ pub(super) enum Step {
     Login,
     /// The token or the module is in trouble: finalize and initialize.
     Rebuild,
-    /// The PIN is wrong. Never again as long as its file says the same: tokens count.
+    /// The PIN is wrong. It is never tried again while its file holds the same: tokens count.
     PinRefused,
-    /// No session is left for us; those that are open go on.
+    /// No session is left for us. The open ones go on.
     GiveUp,
-    /// The device, or its library, is out of memory, which a rebuild does not give back.
+    /// The device or its library is out of memory, which no rebuild gives back.
     OutOfMemory,
     /// The device works and says no.
     Refuse,
@@ -83,8 +83,8 @@ pub(super) fn brief(error: &Error) -> String {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Keeps callers away from a device that is down. A worker that has nothing to do looks again, not a
-/// request: after each failure the pause before that doubles.
+/// Keeps callers away from a device that is down. An idle worker looks whether the device is back, not a
+/// request; after each failure the pause before the next look doubles.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
@@ -95,16 +95,16 @@ pub(super) struct Breaker {
 struct Open {
     why: String,
     look_again: Instant,
-    /// Since when somebody looks.
+    /// Since when a worker looks.
     looking: Option<Instant>,
 }
 
 /// Whether to look now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nobody else does.
+    /// No other worker looks.
     Now,
-    /// The last one who did has not come back.
+    /// The last worker that looked has not come back.
     NowForAnother,
     /// Not now.
     Later,
@@ -129,7 +129,7 @@ impl Breaker {
         });
     }
 
-    /// The module may answer others than the one it left waiting: look at once.
+    /// Has a worker look at once: the module may answer other calls than the hanging one.
     pub(super) fn trip_to_look(&mut self, now: Instant, why: &str) {
         self.open.get_or_insert_with(|| Open {
             why: why.to_owned(),
@@ -138,14 +138,14 @@ impl Breaker {
         });
     }
 
-    /// When somebody should look: who looks and is not back after `patience` is given up.
+    /// When the next look is due. A look that is not back after `patience` is given up.
     pub(super) fn next_look(&self, patience: Duration) -> Option<Instant> {
         let open = self.open.as_ref()?;
         let back_by = open.looking.map(|since| since + patience);
         Some(back_by.unwrap_or(open.look_again))
     }
 
-    /// One of those who ask is to look.
+    /// Says whether the worker that calls this is to look.
     pub(super) fn look(&mut self, now: Instant, patience: Duration) -> Look {
         let due = self.next_look(patience).is_some_and(|at| at <= now);
         match &mut self.open {
@@ -157,12 +157,12 @@ impl Breaker {
         }
     }
 
-    /// It was looked at, and answers. How often it failed is remembered until it has done some work.
+    /// Records that the device answered a look. Its failures are forgotten once it has done some work.
     pub(super) fn answers(&mut self) {
         self.open = None;
     }
 
-    /// The device did some work.
+    /// Records that the device did some work.
     pub(super) fn close(&mut self) {
         *self = Self::default();
     }

@@ -110,7 +110,7 @@ mod tests {
                 "{raw:?}"
             );
         }
-        // One that is whole is for others to verify.
+        // A signature of full length is for others to verify.
         assert_eq!(whole(&[0; 64], &digest, &key).unwrap(), [0; 64]);
     }
 }

@@ -2,11 +2,21 @@
 
 use std::sync::{Mutex, mpsc};
 
+use super::module::Module;
+use super::pin::Pin;
+use super::token::Token;
+use super::uri::TokenName;
+use super::workers::Workers;
 use super::*;
+use crate::custody::Material;
+use crate::custody::aside::aside;
 use crate::custody::conformance::softhsm::{self, SoftHsm};
 use crate::custody::conformance::{made, payload, permit, verifies};
 use crate::custody::{Algorithm, KeyRef};
 use crate::id::KeyId;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 async fn wallet(token: &Pkcs11) -> KeyRef {
     made(token, Algorithm::Secp256k1).await
@@ -59,7 +69,7 @@ fn a_token_that_was_away_opens_again_and_its_absence_is_no_broken_secret() {
         let sealed = token.seal(b"row", b"secret").await.unwrap();
         let mut altered = sealed.clone();
         *altered.last_mut().unwrap() ^= 1;
-        let generation = async || token.workers.run(|desk| Ok(desk.call.generation())).await;
+        let generation = async || token.run(|desk| Ok(desk.call.generation())).await;
         let before = generation().await.unwrap();
         for _ in 0..20 {
             let broken = token.open(b"row", &altered).await;
@@ -159,8 +169,7 @@ fn two_sealing_keys_end_as_one_and_open_what_either_sealed() {
         let first = sealed(b"1").await;
         let (newer, older) = (KeyId::new(), KeyId::from(uuid::Uuid::from_u128(7)));
         token
-            .workers
-            .run(move |desk| secret::make_another(desk, newer))
+            .run(move |desk| sealing_keys::make_another(desk, newer))
             .await
             .unwrap();
         assert_eq!(
@@ -169,8 +178,7 @@ fn two_sealing_keys_end_as_one_and_open_what_either_sealed() {
             "the older one seals"
         );
         token
-            .workers
-            .run(move |desk| secret::make_another(desk, older))
+            .run(move |desk| sealing_keys::make_another(desk, older))
             .await
             .unwrap();
         let second = sealed(b"3").await;
@@ -183,8 +191,7 @@ fn two_sealing_keys_end_as_one_and_open_what_either_sealed() {
         // One that somebody brought, and may know, is not used, low as its id is.
         let brought = KeyId::from(uuid::Uuid::from_u128(1));
         token
-            .workers
-            .run(move |desk| secret::bring(desk, brought))
+            .run(move |desk| sealing_keys::bring(desk, brought))
             .await
             .unwrap();
         assert_eq!(sealed(b"4").await[1..17], *older.uuid().as_bytes());
@@ -209,16 +216,16 @@ fn a_session_is_thrown_away_after_an_error_and_another_signs() {
         let token = Pkcs11::open("hsm", settings).await.unwrap();
         let key = wallet(&token).await;
         signs(&token, &key).await.unwrap();
-        let session = || token.workers.run(|desk| Ok(desk.seat.session.handle()));
+        let session = || token.run(|desk| Ok(desk.seat.session.handle()));
         let before = session().await.unwrap();
         // A search left open: every other one in that session fails until it is closed.
         let id = key.place.id;
         let (open, closed) = (Arc::new(Mutex::new(false)), before);
-        let found = token.workers.run(move |desk| {
+        let found = token.run(move |desk| {
             let search = desk.seat.session.iter_objects(&[]);
             if !std::mem::replace(&mut *open.lock().unwrap(), true) {
                 let _search = search?;
-                object::healthy(desk)?;
+                healthy(desk)?;
                 desk.seat.session.find_objects(&[])?;
             }
             Ok(id)
@@ -253,7 +260,7 @@ fn keys_outlive_a_rebuild_of_the_module_under_load() {
             let generation = module
                 .enter(Instant::now() + patience)
                 .map(|c| c.generation());
-            let rebuilt = blocking({
+            let rebuilt = aside({
                 let module = Arc::clone(&module);
                 move || Ok(module.rebuild(generation.unwrap(), patience))
             });
@@ -279,7 +286,7 @@ fn a_refused_pin_is_not_tried_again() {
         let module = Module::shared(&settings.module).unwrap();
         let token = Token::new(settings.token().unwrap(), false, pin);
         let workers = Workers::start("hsm", module, token, &settings).unwrap();
-        let healthy = async || workers.run(|desk| object::healthy(desk)).await;
+        let healthy = async || workers.run(|desk| healthy(desk)).await;
         assert!(matches!(healthy().await, Err(CustodyError::PinRefused)));
 
         // While another is logged in, a login would be let pass; but none is tried.
@@ -342,7 +349,7 @@ fn a_full_queue_is_busy_and_a_hang_is_down_until_it_ends() {
         let (started, starts) = mpsc::channel();
         let (end, ends) = mpsc::channel::<()>();
         let ends = Mutex::new(ends);
-        let stuck = token.workers.run(move |_| {
+        let stuck = token.run(move |_| {
             started.send(()).unwrap();
             ends.lock().unwrap().recv().unwrap();
             Ok(())
@@ -375,7 +382,7 @@ fn a_token_that_does_not_hash_signs_the_same() {
     let name = "custody::pkcs11::tests::a_token_that_does_not_hash_signs_the_same";
     softhsm::run(name, async |softhsm| {
         let token = softhsm.open().await;
-        let made = token.workers.run(|desk| {
+        let made = token.run(|desk| {
             desk.seat.hashes_rsa = false;
             let (id, algorithm) = (KeyId::new(), Algorithm::Rsa2048);
             let public_key = object::generate(desk, id, algorithm)?.public_key;

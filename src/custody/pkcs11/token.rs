@@ -8,18 +8,18 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
 use secrecy::SecretString;
 
+use super::fault::Fault;
 use super::module::Call;
 use super::pin::{Pin, PinChange};
 use super::recovery::{Step, brief, step};
 use super::uri::{KeyName, Shown, TokenName};
-use super::worker::Fault;
 use crate::custody::CustodyError;
 use crate::id::KeyId;
 
 /// A token and our login to it.
 pub(super) struct Token {
     name: TokenName,
-    /// Asked for in the configuration, whatever the token allows.
+    /// The configuration's wish, whatever the token allows.
     read_only: bool,
     pin: Arc<Pin>,
     seated: Mutex<Option<Seated>>,
@@ -29,14 +29,14 @@ pub(super) struct Token {
 struct Seated {
     generation: u64,
     slot: Slot,
-    /// Does nothing. The login lives as long as some session does, and this one never fails a call.
+    /// An idle session. The login lives as long as some session does, and no call fails in this one.
     anchor: Session,
     mechanisms: Arc<[MechanismType]>,
     /// Whether keys can be made and destroyed.
     writable: bool,
     /// How many sessions the token says that it allows, the anchor among them.
     limit: Option<usize>,
-    /// A key seen in this generation. If it cannot be found any more, an empty find proves nothing.
+    /// A key seen in this generation. Once the token does not find it any more, an empty find proves nothing.
     sentinel: Option<(KeyId, KeyName)>,
 }
 
@@ -59,8 +59,8 @@ impl Token {
 
     /// Opens a logged-in session.
     ///
-    /// Dropping the session calls nothing; [`close`] does. So a session of a finalized generation,
-    /// dropped later, cannot close the new one that has its number.
+    /// A dropped session calls nothing; only [`close`] closes it. So a session of a finalized generation that
+    /// is dropped later cannot close the new session that has its number.
     pub(super) fn open(&self, call: &Call<'_>) -> Result<Opened, Fault> {
         let mut seated = self.seated();
         let here = match seated.take() {
@@ -99,20 +99,20 @@ impl Token {
         }
     }
 
-    /// Whether the PIN was refused, and is still what its file says.
+    /// Whether the PIN was refused, and its file still holds it.
     pub(super) fn pin_refused(&self) -> bool {
         self.pin.is_refused()
     }
 
-    /// The token's own word that it is there. What cannot be parsed is let pass: some tokens' clocks
-    /// are no numbers.
+    /// Asks the token whether it is there. An answer that cannot be parsed passes: some tokens' clocks are no
+    /// numbers.
     pub(super) fn info(&self, call: &Call<'_>) -> Result<(), Fault> {
         let slot = self.seated().as_ref().map(|here| here.slot);
         let slot = slot.ok_or_else(|| Fault::Absent("the token has no slot".into()))?;
         info(call, slot).map(|_| ())
     }
 
-    /// What the token says of itself, if that can be parsed, and the mechanisms that it offers.
+    /// The token's description of itself, if that can be parsed, and the mechanisms that it offers.
     pub(super) fn told(
         &self,
         call: &Call<'_>,
@@ -130,14 +130,14 @@ impl Token {
             .and_then(|here| here.sentinel.clone())
     }
 
-    /// This key was found just now, by this name.
+    /// Records that a key was found just now, by this name.
     pub(super) fn seen(&self, id: KeyId, name: &KeyName) {
         if let Some(here) = self.seated().as_mut() {
             here.sentinel.get_or_insert_with(|| (id, name.clone()));
         }
     }
 
-    /// This key was destroyed just now.
+    /// Records that a key was destroyed just now.
     pub(super) fn gone(&self, id: KeyId) {
         if let Some(here) = self.seated().as_mut() {
             here.sentinel.take_if(|(sentinel, _)| *sentinel == id);
@@ -207,7 +207,7 @@ impl Token {
         let mut others = Vec::new();
         let mut matching = Vec::new();
         for slot in call.context().get_slots_with_token()? {
-            // Another token's trouble is not ours; one that cannot be read can still be named by its slot.
+            // Another token's trouble is not ours. A token that cannot be read can still be named by its slot.
             let info = call.context().get_token_info(slot).ok();
             if self.name.fits(slot.id(), info.as_ref().map(shown)) {
                 matching.push((slot, info));
@@ -232,7 +232,7 @@ impl Token {
     fn login(&self, session: &Session) -> Result<(), Fault> {
         let pin = self.pin.to_try()?;
         match session.login(UserType::User, Some(&pin)) {
-            // The login is the process's: another session or another backend made it.
+            // The login is the process's: another session or backend made it.
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(error) if step(&error) == Step::PinRefused => {
                 self.pin.was_refused(pin);
@@ -275,7 +275,7 @@ impl Token {
         let refuses = |error: &Error| step(error) == Step::PinRefused;
         match log_in(old) {
             Ok(()) => {}
-            // Perhaps a change that was cut off. One more wrong one is risked only if the token bears it.
+            // A change may have been cut off. One more wrong PIN is risked only if the token bears it.
             Err(error) if refuses(&error) => {
                 if let Some(told) = info(call, slot)? {
                     self.heed_the_pin(&told)?;
@@ -308,7 +308,7 @@ fn session(call: &Call<'_>, slot: Slot, writable: bool) -> Result<Session, Error
     }
 }
 
-/// What the token says of itself. `None`: it cannot be parsed; some tokens' clocks are no numbers.
+/// The token's description of itself. `None`: it cannot be parsed; some tokens' clocks are no numbers.
 fn info(call: &Call<'_>, slot: Slot) -> Result<Option<TokenInfo>, Fault> {
     match call.context().get_token_info(slot) {
         Ok(info) => Ok(Some(info)),
@@ -326,7 +326,7 @@ fn shown(info: &TokenInfo) -> Shown<'_> {
     ]
 }
 
-/// How many sessions the token allows, if it says so.
+/// How many sessions the token allows, if it says.
 fn limit(info: &TokenInfo, writable: bool) -> Option<usize> {
     let all = Option::<u64>::from(info.max_session_count());
     let writing = Option::<u64>::from(info.max_rw_session_count()).filter(|_| writable);
@@ -334,7 +334,7 @@ fn limit(info: &TokenInfo, writable: bool) -> Option<usize> {
     usize::try_from(limit).ok()
 }
 
-/// Closes a session. That it fails is no news: it is closed because something failed.
+/// Closes a session. A failure is no news: sessions are closed because something failed.
 pub(super) fn close(session: Session) {
     if let Err(error) = session.close() {
         tracing::debug!(error = brief(&error), "C_CloseSession failed");

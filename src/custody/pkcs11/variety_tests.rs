@@ -1,11 +1,17 @@
 //! What tokens differ in: sessions, flags, forms of points and signatures. A module in front of a
 //! token makes it differ.
 
+use super::device::GENERATION;
+use super::module::Module;
 use super::*;
 use crate::custody::Algorithm;
+use crate::custody::aside::aside;
 use crate::custody::conformance::softhsm::{self, faults::Faults};
 use crate::custody::conformance::{made, payload, permit, verifies, wanted};
 use crate::custody::{KeyRef, RawSignature};
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 const WRITE_PROTECTED: &str = "C_GetTokenInfo 1 * flags 0x2";
 const FINAL_TRY: &str = "C_GetTokenInfo 1 * flags 0x20000";
@@ -64,11 +70,11 @@ fn a_token_with_few_sessions_is_used_with_as_many_and_loses_no_request() {
             for _ in 0..3 {
                 all_are_signed(&token, &key).await;
             }
-            assert!(token.workers.working() <= 4);
+            assert!(token.workers().await.unwrap().working() <= 4);
             // Whoever had no work had no need of a session.
             eventually(async || {
                 all_are_signed(&token, &key).await;
-                token.workers.working() == working
+                token.workers().await.unwrap().working() == working
             })
             .await;
             token.health().await.unwrap();
@@ -80,7 +86,7 @@ fn a_token_with_few_sessions_is_used_with_as_many_and_loses_no_request() {
                 .map(|c| c.generation());
             // What the last one's threads still close is closed with it.
             let patience = Duration::from_secs(5);
-            blocking(move || Ok(module.rebuild(generation.unwrap(), patience)))
+            aside(move || Ok(module.rebuild(generation.unwrap(), patience)))
                 .await
                 .unwrap()
                 .unwrap();

@@ -1,124 +1,84 @@
-//! Threads that own sessions. Async code hands them work over a bounded queue and waits for the
-//! answer, no longer than its deadline.
+//! A thread that owns a session, takes jobs, and recovers the device where they fail.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use cryptoki::error::{Error, RvError};
-use cryptoki::mechanism::MechanismType;
-use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
 
-use super::module::{Call, Closed, NotRebuilt};
-use super::object;
+use super::desk::{Desk, Seat, sit_down};
+use super::fault::Fault;
+use super::find::healthy;
+use super::module::{Call, NotRebuilt};
 use super::recovery::{Breaker, Look, Step, brief, step};
-use super::token::{Token, close};
-use super::workers::{Job, Next, Shared, down};
+use super::shared::{Shared, down};
+use super::token::close;
 use crate::custody::CustodyError;
-use crate::id::KeyId;
 
-/// What can go wrong at a desk.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The device answered with an error: the ladder decides.
-    Device(Error),
-    /// The token, or a key that must be there, is not.
-    Absent(String),
-    /// The module is down.
-    Closed(Closed),
-    /// An answer for the caller.
-    Final(CustodyError),
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::Device(error)
-    }
-}
-
-impl From<CustodyError> for Fault {
-    fn from(error: CustodyError) -> Self {
-        Self::Final(error)
-    }
-}
-
-/// Where work is done: one session, inside one call.
-pub(super) struct Desk<'a> {
-    pub(super) call: &'a Call<'a>,
-    pub(super) token: &'a Token,
-    pub(super) seat: &'a mut Seat,
-}
-
-/// A session and what was found in it. Handles of one session mean nothing in another.
-pub(super) struct Seat {
-    generation: u64,
-    pub(super) session: Session,
-    /// Whether it hashes RSA messages itself.
-    pub(super) hashes_rsa: bool,
-    pub(super) mechanisms: Arc<[MechanismType]>,
-    pub(super) writable: bool,
-    pub(super) private_keys: HashMap<KeyId, ObjectHandle>,
-    pub(super) sealing_keys: HashMap<KeyId, ObjectHandle>,
-    /// An operation may have stayed open in the session although the work has its answer.
-    pub(super) worn: bool,
-}
-
-impl Desk<'_> {
-    /// Refuses what would write where the token, or its section, allows no writing.
-    pub(super) fn writes(&self) -> Result<(), Fault> {
-        if self.seat.writable {
-            return Ok(());
-        }
-        let why = "the token is read-only here: keys are made and destroyed elsewhere, and adopted";
-        Err(CustodyError::Unsupported(why.into()).into())
-    }
-
-    /// Goes on in a fresh session.
-    pub(super) fn sit_afresh(&mut self) -> Result<(), Fault> {
-        let fresh = sit_down(self.token, self.call)?;
-        close(std::mem::replace(self.seat, fresh).session);
-        Ok(())
-    }
-}
-
-/// So often a worker that has nothing to do sees whether somebody has to look after the device.
+/// How often an idle worker checks whether a look at the device is due.
 const IDLE: Duration = Duration::from_secs(1);
+
+pub(super) type Job = Box<dyn FnOnce(&mut Worker) -> Next + Send>;
+
+/// What a worker does after a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It takes the next job.
+    Stay,
+    /// It ends, for the token has no session for it; others do the work.
+    Leave,
+}
 
 /// A thread, and the session that it has.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
+    jobs: Receiver<Job>,
     number: u64,
-    /// It looks whether the device is back.
+    /// Whether it is looking whether the device is back.
     looks: bool,
-    /// Thrown away after every error: a failed operation may have stayed open in it.
+    /// The worker's session, thrown away after every error: a failed operation may have stayed open in it.
     seat: Option<Seat>,
 }
 
-impl Worker {
-    /// One with this number in the crew, and no session yet.
-    pub(super) fn new(shared: Arc<Shared>, number: u64) -> Self {
-        Self {
-            shared,
-            number,
-            looks: false,
-            seat: None,
+/// Starts another worker.
+pub(super) fn hire(shared: &Arc<Shared>, jobs: &Receiver<Job>) -> Result<(), CustodyError> {
+    let worker = Worker {
+        shared: Arc::clone(shared),
+        jobs: jobs.clone(),
+        number: shared.crew.join(),
+        looks: false,
+        seat: None,
+    };
+    let thread = std::thread::Builder::new().name(format!("pkcs11-{}", worker.number));
+    let started = thread.spawn(move || worker.serve());
+    started.map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
+    Ok(())
+}
+
+/// Gives up calls that should be back, and replaces the workers in them. Returns whether there are any.
+pub(super) fn suspect_a_hang(shared: &Arc<Shared>, jobs: &Receiver<Job>) -> bool {
+    let now = Instant::now();
+    let module_hangs = shared.module.suspect_a_hang(now);
+    let given_up = shared.crew.give_up(now);
+    if module_hangs || given_up > 0 {
+        shared.look("a call into the PKCS#11 module hangs");
+    }
+    for _ in 0..given_up {
+        if let Err(error) = hire(shared, jobs) {
+            tracing::error!(custody.backend = shared.backend, %error, "a lost worker is not replaced");
         }
     }
+    module_hangs || given_up > 0
+}
 
-    /// Its number in the crew.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn serve(mut self) {
+impl Worker {
+    fn serve(mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
             let look = shared.breaker(|it| it.next_look(shared.call_timeout));
             let look = look.unwrap_or_else(|| Instant::now() + IDLE);
-            let job: Job = match shared.jobs.recv_deadline(look) {
+            let job: Job = match self.jobs.recv_deadline(look) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => Box::new(Self::look),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -148,8 +108,8 @@ impl Worker {
         shared.crew.leave(self.number);
     }
 
-    /// Whether the token has no session for this worker, and others go on without it. A token says so
-    /// beforehand, or refuses one more. A worker that sits stays.
+    /// Whether the token has no session for this worker, and others go on without it. A token tells its
+    /// limit beforehand, or refuses one session more. A worker with a session stays.
     pub(super) fn has_no_session(&mut self, patience: Duration) -> bool {
         if self.seat.is_some() {
             return false;
@@ -174,11 +134,11 @@ impl Worker {
             Err(Fault::Device(Error::Pkcs11(RvError::SessionCount, _))) => {
                 shared.goes_on_without_one(1)
             }
-            Err(_) => false, // the work meets it too, and climbs the ladder
+            Err(_) => false, // the work meets the same error, and climbs the ladder
         }
     }
 
-    /// Looks whether the device is back, if it is time to.
+    /// Looks whether the device is back, if a look is due.
     fn look(&mut self) -> Next {
         let shared = Arc::clone(&self.shared);
         let patience = shared.call_timeout;
@@ -186,14 +146,14 @@ impl Worker {
         match shared.breaker(|breaker| breaker.look(now, patience)) {
             Look::Later => return Next::Stay,
             Look::Now => {}
-            Look::NowForAnother => drop(shared.suspect_a_hang()),
+            Look::NowForAnother => drop(suspect_a_hang(&shared, &self.jobs)),
         }
         self.looks = true;
         let found = self.climb(
             now + patience,
             patience,
             &|desk| {
-                object::healthy(desk)?;
+                healthy(desk)?;
                 Ok(desk.call.generation())
             },
             &|| true,
@@ -280,14 +240,14 @@ impl Worker {
     fn did_some_work(&self) {
         let module = &self.shared.module;
         self.shared.breaker(|breaker| {
-            // Others may hang meanwhile, and then somebody has to look.
+            // Other calls may hang meanwhile, and then a look is due.
             if !self.looks && !module.is_down() {
                 breaker.close();
             }
         });
     }
 
-    /// Does `work` once, inside a call. Also tells the generation in which it failed.
+    /// Does `work` once, inside a call. A failure comes with the generation in which it happened.
     fn once<T>(
         &mut self,
         back_by: Instant,
@@ -329,7 +289,7 @@ impl Worker {
         done
     }
 
-    /// Logs in again. If that fails, so will the next try, which tells why.
+    /// Logs in again. If that fails, the next attempt fails too and tells why.
     fn login(&self, back_by: Instant) {
         if let Ok(call) = self.shared.module.enter(back_by)
             && let Err(fault) = self.shared.token.login_again(&call)
@@ -337,18 +297,4 @@ impl Worker {
             tracing::debug!(?fault, "the login failed");
         }
     }
-}
-
-fn sit_down(token: &Token, call: &Call<'_>) -> Result<Seat, Fault> {
-    let opened = token.open(call)?;
-    Ok(Seat {
-        generation: call.generation(),
-        session: opened.session,
-        hashes_rsa: opened.mechanisms.contains(&MechanismType::SHA256_RSA_PKCS),
-        mechanisms: opened.mechanisms,
-        writable: opened.writable,
-        private_keys: HashMap::new(),
-        sealing_keys: HashMap::new(),
-        worn: false,
-    })
 }

@@ -1,29 +1,22 @@
-//! The threads of one backend, and the queue in front of them.
+//! The threads of one backend, and the bounded queue in front of them. Whoever puts work into it waits
+//! for the answer, no longer than its deadline.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use super::crew::Crew;
+use super::desk::Desk;
+use super::fault::Fault;
 use super::module::Module;
-use super::recovery::Breaker;
+use super::settings::Settings;
+use super::shared::Shared;
 use super::token::Token;
-use super::worker::{Desk, Fault, Worker};
+use super::worker::{Job, Next, Worker, hire, suspect_a_hang};
 use crate::custody::CustodyError;
-
-pub(super) type Job = Box<dyn FnOnce(&mut Worker) -> Next + Send>;
-
-/// What a worker does after a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// It takes the next one.
-    Stay,
-    /// The token has no session for it: it ends, and others do the work.
-    Leave,
-}
 
 /// What became of work that was put in the queue.
 enum Outcome<T, W> {
@@ -38,23 +31,8 @@ const SLACK: Duration = Duration::from_millis(20);
 /// The threads of one backend. They end when this is dropped, which waits for them.
 pub(super) struct Workers {
     queue: Sender<Job>,
+    jobs: Receiver<Job>,
     shared: Arc<Shared>,
-}
-
-/// What the threads of one backend share.
-pub(super) struct Shared {
-    pub(super) backend: String,
-    pub(super) module: Arc<Module>,
-    pub(super) token: Token,
-    pub(super) breaker: Mutex<Breaker>,
-    pub(super) crew: Crew,
-    /// What is to be done.
-    pub(super) jobs: Receiver<Job>,
-    pub(super) timeout: Duration,
-    /// Workers that take jobs. At least one stays.
-    pub(super) working: AtomicUsize,
-    /// How long a call may take before it counts as hanging.
-    pub(super) call_timeout: Duration,
 }
 
 impl Workers {
@@ -62,7 +40,7 @@ impl Workers {
         backend: &str,
         module: Arc<Module>,
         token: Token,
-        settings: &super::Settings,
+        settings: &Settings,
     ) -> Result<Self, CustodyError> {
         let (queue, jobs) = crossbeam_channel::bounded::<Job>(settings.queue);
         let shared = Arc::new(Shared {
@@ -71,15 +49,18 @@ impl Workers {
             token,
             breaker: Mutex::default(),
             crew: Crew::new(settings.replacements),
-            jobs,
             timeout: Duration::from_millis(settings.timeout_ms),
             working: AtomicUsize::new(settings.sessions),
             call_timeout: Duration::from_millis(settings.call_timeout_ms),
         });
         for _ in 0..settings.sessions {
-            shared.hire()?;
+            hire(&shared, &jobs)?;
         }
-        Ok(Self { queue, shared })
+        Ok(Self {
+            queue,
+            jobs,
+            shared,
+        })
     }
 
     /// Does `work` at some desk, within the usual time.
@@ -176,11 +157,13 @@ impl Workers {
     /// How many workers take jobs.
     #[cfg(test)]
     pub(super) fn working(&self) -> usize {
-        self.shared.working.load(Ordering::Relaxed)
+        self.shared
+            .working
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn suspect_a_hang(&self) -> bool {
-        let hangs = self.shared.suspect_a_hang();
+        let hangs = suspect_a_hang(&self.shared, &self.jobs);
         if hangs {
             self.nudge();
         }
@@ -205,91 +188,4 @@ impl Drop for Workers {
         drop(std::mem::replace(&mut self.queue, closed));
         self.shared.crew.see_off(self.shared.call_timeout);
     }
-}
-
-impl Shared {
-    /// Refuses at once what would only wait: a refused PIN, a hanging module, an open breaker.
-    pub(super) fn admit(&self) -> Result<(), CustodyError> {
-        if self.token.pin_refused() {
-            return Err(CustodyError::PinRefused);
-        }
-        let admitted = self.breaker(|breaker| breaker.admit());
-        admitted.map_err(CustodyError::Unavailable)?;
-        if self.module.answers() {
-            Ok(())
-        } else {
-            Err(down())
-        }
-    }
-
-    /// Starts another worker.
-    fn hire(self: &Arc<Self>) -> Result<(), CustodyError> {
-        let worker = Worker::new(Arc::clone(self), self.crew.join());
-        let thread = std::thread::Builder::new().name(format!("pkcs11-{}", worker.number()));
-        let started = thread.spawn(move || worker.serve());
-        started.map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
-        Ok(())
-    }
-
-    /// Gives up calls that should be back, and replaces whoever is in them. Whether there are any.
-    pub(super) fn suspect_a_hang(self: &Arc<Self>) -> bool {
-        let now = Instant::now();
-        let module_hangs = self.module.suspect_a_hang(now);
-        let given_up = self.crew.give_up(now);
-        if module_hangs || given_up > 0 {
-            self.look("a call into the PKCS#11 module hangs");
-        }
-        for _ in 0..given_up {
-            if let Err(error) = self.hire() {
-                tracing::error!(custody.backend = self.backend, %error, "a lost worker is not replaced");
-            }
-        }
-        module_hangs || given_up > 0
-    }
-
-    /// Has a worker look whether the device answers; until then it is down.
-    fn look(&self, why: &str) {
-        self.breaker(|breaker| breaker.trip_to_look(Instant::now(), why));
-    }
-
-    /// Counts one worker less, if there are more than `most`; one stays in any case.
-    pub(super) fn goes_on_without_one(&self, most: usize) -> bool {
-        let fewer = |working: usize| (working > most.max(1)).then(|| working - 1);
-        let working = &self.working;
-        let left = working.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
-        if let Ok(before) = left {
-            tracing::warn!(
-                custody.backend = self.backend,
-                sessions = before - 1,
-                "the token allows fewer sessions than are configured; going on with fewer"
-            );
-        }
-        left.is_ok()
-    }
-
-    pub(super) fn breaker<T>(&self, with: impl FnOnce(&mut Breaker) -> T) -> T {
-        with(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn down(&self, why: String) -> CustodyError {
-        tracing::error!(
-            custody.backend = self.backend,
-            error = why,
-            "the token is down"
-        );
-        self.breaker(|breaker| breaker.trip(Instant::now(), why.clone()));
-        CustodyError::Unavailable(why)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Ok(call) = self.module.enter(Instant::now() + self.timeout) {
-            self.token.leave(&call);
-        }
-    }
-}
-
-pub(super) fn down() -> CustodyError {
-    CustodyError::Unavailable("the PKCS#11 module is down or being initialized again".into())
 }

@@ -1,16 +1,18 @@
-//! Keys that come under another master key, one by one, while others sign with them.
+//! Keys that are sealed anew under another master key, one by one, while others sign with them.
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Keystore, PrivateKey, SealedKey, aad, records, unavailable, unopened_key};
+use super::private_key::PrivateKey;
+use super::records::{self, SealedKey};
+use super::{Keystore, aad, unavailable, unopened_key};
 use crate::custody::{Algorithm, CustodyError, KeysAtRest, ResealedKey, Stretch};
 use crate::id::KeyId;
 use crate::ledger::{LedgerError, Tx};
 use crate::sealing::named_in;
 
 impl Keystore {
-    /// Under the current master key, opened again, with the public half on record.
+    /// Seals a key anew, opens it again, and compares its public half with the one on record.
     fn sealed_anew(
         &self,
         id: KeyId,
@@ -36,7 +38,7 @@ impl KeysAtRest for Keystore {
         let by_head = records::count_by_head(&self.backend, &self.ledger).await;
         let mut counts: Vec<(Option<String>, i64)> = Vec::new();
         for (head, keys) in by_head.map_err(|e| unavailable(&e))? {
-            // What only looks like a head is the nonce of a key that was sealed before there were any.
+            // A head that is no known id is the nonce of a key that was sealed before heads existed.
             let known = named_in(&head).filter(|id| self.masters.ids().any(|known| known == *id));
             let id = known.map(|id| id.to_string());
             match counts.iter_mut().find(|(counted, _)| *counted == id) {

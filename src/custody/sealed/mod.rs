@@ -14,33 +14,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use k256::ecdsa::signature::hazmat::PrehashSigner as _;
-use k256::elliptic_curve::rand_core::OsRng;
-use k256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use moka::future::Cache;
-use zeroize::Zeroizing;
 
+use self::private_key::PrivateKey;
 use self::records::SealedKey;
-use super::material::Material;
-use super::wrapping::{Scheme, WrappingPair};
+use super::aside::aside;
 use super::{
-    Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceSealingKey, Evidence,
-    Generated, KeyRef, KeysAtRest, Offer, Payload, Place, PublicKey, RawSignature, Sign, Wanted,
+    Algorithm, Attributes, Custody, CustodyError, Destruction, Evidence, Generated, Importer,
+    KeysAtRest, Payload, Place, PublicKey, RawSignature, Sealer, Sign, Wanted,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::policy::Permit;
-use crate::sealing::{Keyring, Unopened, named_in};
+use crate::sealing::{Keyring, Unopened};
 
 mod at_rest;
+mod import;
+mod private_key;
 mod records;
+mod secret;
 #[cfg(test)]
 mod tests;
+
+pub(super) use private_key::make;
 
 /// How many open keys are kept in memory, for how long after their last use, and at most.
 const OPEN_KEYS: u64 = 1024;
@@ -68,12 +65,6 @@ pub struct Keystore {
     ledger: Ledger,
     masters: Keyring,
     open: Cache<(KeyId, Algorithm), Arc<PrivateKey>>,
-}
-
-/// A private key, open.
-enum PrivateKey {
-    Secp256k1(k256::ecdsa::SigningKey),
-    Rsa(RsaKeyPair),
 }
 
 impl Keystore {
@@ -108,8 +99,8 @@ impl Keystore {
         Ok(key)
     }
 
-    /// Whether the master keys are those of this store, as far as its newest key tells. New keys under a
-    /// wrong one would be lost with it.
+    /// Checks that the master keys are this store's, as far as its newest key tells. New keys under a wrong
+    /// master key would be lost with it.
     async fn fits(&self) -> Result<(), CustodyError> {
         let newest = records::newest(&self.backend, &self.ledger).await;
         let Some((id, algorithm, sealed)) = newest.map_err(|e| unavailable(&e))? else {
@@ -135,17 +126,13 @@ impl Custody for Keystore {
         let Place { id, algorithm, .. } = key.place;
         payload.fits(algorithm)?;
         let opened = self.opened(id, algorithm).await?;
-        match (&*opened, payload) {
-            (PrivateKey::Secp256k1(signer), Payload::Digest(digest)) => {
-                let signature: Result<k256::ecdsa::Signature, _> = signer.sign_prehash(digest);
-                let signature = signature.map_err(|e| CustodyError::Nonsense(e.to_string()))?;
-                Ok(RawSignature::Ecdsa(signature.to_bytes().into()))
-            }
-            (PrivateKey::Rsa(_), Payload::Message(message)) => {
+        match payload {
+            Payload::Digest(digest) => opened.sign_digest(digest),
+            Payload::Message(message) => {
                 let message = message.clone();
-                blocking(move || opened.sign_rsa(&message)).await
+                aside(move || opened.sign_message(&message)).await
             }
-            _ => Err(CustodyError::WrongPayload(algorithm)),
+            Payload::Hmac { .. } => Err(CustodyError::WrongPayload(algorithm)),
         }
     }
 
@@ -153,7 +140,7 @@ impl Custody for Keystore {
     async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
         let (id, algorithm) = (wanted.id, wanted.algorithm);
         self.fits().await?;
-        let (der, public_key) = blocking(move || make(algorithm)).await?;
+        let (der, public_key) = aside(move || make(algorithm)).await?;
         let key = SealedKey {
             sealed: self.masters.seal(&aad(id, algorithm), &der),
             public_key: public_key.to_spki_der(),
@@ -185,62 +172,6 @@ impl Custody for Keystore {
         })
     }
 
-    /// The wrapping pair is this offer's own, and its private half is the ticket: sealed under the master
-    /// key, so that whichever replica is given the ticket opens it.
-    #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
-    async fn prepare_import(
-        &self,
-        wanted: &Wanted,
-        _: Option<&Place>,
-    ) -> Result<Offer, CustodyError> {
-        self.fits().await?;
-        let pair = blocking(WrappingPair::generate).await?;
-        let aad = ticket_aad(wanted.id, wanted.algorithm);
-        Ok(Offer {
-            scheme: Scheme::Sha256,
-            wrapping_key: pair.public()?,
-            ticket: self.masters.seal(&aad, &pair.to_pkcs8()?),
-            device_ref: None,
-        })
-    }
-
-    #[tracing::instrument(skip_all, fields(key.id = %announced.place.id))]
-    async fn import(
-        &self,
-        announced: &KeyRef,
-        ticket: &[u8],
-        wrapped: &[u8],
-    ) -> Result<Generated, CustodyError> {
-        let Place { id, algorithm, .. } = announced.place;
-        let pair = self.masters.open(&ticket_aad(id, algorithm), ticket);
-        let pair = WrappingPair::from_pkcs8(&pair.map_err(|_| CustodyError::DoesNotUnwrap)?)?;
-        let wrapped = wrapped.to_vec();
-        let brought = blocking(move || {
-            let pkcs8 = pair.unwrap(Scheme::Sha256, &wrapped)?;
-            let refused = |error: super::BadMaterial| CustodyError::NotTheKey(error.to_string());
-            Material::from_pkcs8(&pkcs8).map_err(refused)
-        });
-        let brought = brought.await?;
-        if *brought.public_key() != announced.public_key {
-            let why = "its public half is another";
-            return Err(CustodyError::NotTheKey(why.into()));
-        }
-        let key = SealedKey {
-            sealed: self.masters.seal(&aad(id, algorithm), brought.pkcs8()),
-            public_key: announced.public_key.to_spki_der(),
-            imported: true,
-        };
-        drop(brought);
-        let left = records::delete(id, algorithm, &self.ledger).await;
-        left.map_err(|e| unavailable(&e))?;
-        let kept = records::insert(id, algorithm, &key, &self.ledger).await;
-        if !kept.map_err(|e| unavailable(&e))? {
-            let why = "the keystore already holds a key with this id";
-            return Err(CustodyError::Refused(why.into()));
-        }
-        self.inspect(&announced.place).await
-    }
-
     #[tracing::instrument(skip_all, fields(key.id = %key.id))]
     async fn destroy(&self, key: &Place) -> Result<Destruction, CustodyError> {
         let (id, algorithm) = (key.id, key.algorithm);
@@ -253,45 +184,6 @@ impl Custody for Keystore {
         }
     }
 
-    #[tracing::instrument(skip_all)]
-    async fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CustodyError> {
-        self.fits().await?;
-        Ok(self.masters.seal(&secret_aad(aad), plaintext))
-    }
-
-    #[tracing::instrument(skip_all)]
-    async fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        let opened = match sealed.split_first() {
-            Some((&UNNAMED_SECRET, sealed)) => self.masters.open_unnamed(&secret_aad(aad), sealed),
-            _ => self.masters.open(&secret_aad(aad), sealed),
-        };
-        opened.map_err(|error| match error {
-            Unopened::KeyMissing(_) => CustodyError::SealingKeyMissing(error.to_string()),
-            Unopened::DoesNotOpen => CustodyError::DoesNotOpen,
-        })
-    }
-
-    async fn sealing_keys(&self) -> Result<Vec<DeviceSealingKey>, CustodyError> {
-        let current = self.masters.current();
-        let mut keys: Vec<DeviceSealingKey> = Vec::new();
-        for id in self.masters.ids() {
-            let (id, seals) = (id.to_string(), id == current);
-            if keys.iter().all(|key| key.id != id) {
-                let made_at = None; // its file knows
-                keys.push(DeviceSealingKey { id, seals, made_at });
-            }
-        }
-        Ok(keys)
-    }
-
-    fn sealed_under(&self, sealed: &[u8]) -> Option<String> {
-        named_in(sealed).map(|id| id.to_string())
-    }
-
-    fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
-        Some(self)
-    }
-
     fn evidence(&self) -> Evidence {
         Evidence::Software
     }
@@ -299,72 +191,21 @@ impl Custody for Keystore {
     async fn health(&self) -> Result<(), CustodyError> {
         self.fits().await
     }
-}
 
-impl PrivateKey {
-    fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, CustodyError> {
-        let nonsense = || CustodyError::Nonsense("the sealed key is no PKCS#8".into());
-        match algorithm {
-            Algorithm::Secp256k1 => k256::SecretKey::from_pkcs8_der(der)
-                .map(|key| Self::Secp256k1(key.into()))
-                .map_err(|_| nonsense()),
-            _ => RsaKeyPair::from_pkcs8(der)
-                .map(Self::Rsa)
-                .map_err(|_| nonsense()),
-        }
+    fn imports(&self) -> Option<&dyn Importer> {
+        Some(self)
     }
 
-    fn public_key(&self) -> Result<PublicKey, CustodyError> {
-        match self {
-            Self::Secp256k1(signer) => Ok(PublicKey::Secp256k1(signer.verifying_key().into())),
-            Self::Rsa(pair) => rsa_public_key(pair),
-        }
+    fn seals(&self) -> Option<&dyn Sealer> {
+        Some(self)
     }
 
-    fn sign_rsa(&self, message: &[u8]) -> Result<RawSignature, CustodyError> {
-        let Self::Rsa(key) = self else {
-            return Err(CustodyError::WrongPayload(Algorithm::Secp256k1));
-        };
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(
-            &RSA_PKCS1_SHA256,
-            &SystemRandom::new(),
-            message,
-            &mut signature,
-        )
-        .map_err(|_| CustodyError::Nonsense("aws-lc does not sign".into()))?;
-        Ok(RawSignature::Rsa(signature))
+    fn keys_at_rest(&self) -> Option<&dyn KeysAtRest> {
+        Some(self)
     }
 }
 
-/// Makes a key pair: PKCS#8 DER and the public half.
-pub(super) fn make(algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, PublicKey), CustodyError> {
-    let failed = |what: &str| CustodyError::Unavailable(format!("{what} failed"));
-    let size = match algorithm {
-        Algorithm::Secp256k1 => {
-            let secret = k256::SecretKey::random(&mut OsRng);
-            let der = secret.to_pkcs8_der().map_err(|_| failed("encoding"))?;
-            let public_key = PublicKey::Secp256k1(secret.public_key());
-            return Ok((der.to_bytes(), public_key));
-        }
-        Algorithm::Rsa2048 => KeySize::Rsa2048,
-        Algorithm::Rsa3072 => KeySize::Rsa3072,
-        Algorithm::Rsa4096 => KeySize::Rsa4096,
-    };
-    let pair = RsaKeyPair::generate(size).map_err(|_| failed("making an RSA key"))?;
-    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed("encoding"))?;
-    let public_key = rsa_public_key(&pair)?;
-    Ok((Zeroizing::new(der.as_ref().to_vec()), public_key))
-}
-
-fn rsa_public_key(pair: &RsaKeyPair) -> Result<PublicKey, CustodyError> {
-    let nonsense = |_| CustodyError::Nonsense("an RSA key without a public half".into());
-    let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(nonsense)?;
-    PublicKey::from_spki_der(spki.as_ref())
-        .map_err(|error| CustodyError::Nonsense(error.to_string()))
-}
-
-/// The honest ones: software made it, and software that reads the master key can take it away.
+/// The honest attributes of a key in software: whoever reads the master key can take the key away.
 fn attributes(made_here: bool) -> Attributes {
     [
         ("local", made_here),
@@ -384,30 +225,6 @@ fn attributes(made_here: bool) -> Attributes {
 /// Binds a sealed key to its row: the id's 16 bytes, then the algorithm's name.
 fn aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
     [id.uuid().as_bytes(), algorithm.name().as_bytes()].concat()
-}
-
-/// Binds a ticket to the key that is to be brought. It differs from [`aad`] in its first bytes, as
-/// [`secret_aad`] does.
-fn ticket_aad(id: KeyId, algorithm: Algorithm) -> Vec<u8> {
-    [b"import v1 in chancery: ".as_slice(), &aad(id, algorithm)].concat()
-}
-
-/// In front of a secret that was sealed before master keys had ids.
-const UNNAMED_SECRET: u8 = 1;
-
-/// Keeps sealed secrets apart from sealed keys, whose associated data starts with a UUID of version
-/// 7: its seventh byte is never a space.
-fn secret_aad(aad: &[u8]) -> Vec<u8> {
-    [b"secret v1 in chancery: ", aad].concat()
-}
-
-/// Runs what keeps a processor busy, away from the threads that serve.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, CustodyError> + Send + 'static,
-) -> Result<T, CustodyError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(CustodyError::Unavailable(error.to_string())))
 }
 
 fn unopened_key(error: Unopened) -> CustodyError {

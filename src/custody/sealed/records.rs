@@ -9,16 +9,16 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 /// How many bytes in front of a sealed key name its master key.
 const HEAD: i32 = 9;
 
-/// A key as it is kept.
+/// A key's row.
 pub(super) struct SealedKey {
     pub(super) sealed: Vec<u8>,
     /// SPKI DER.
     pub(super) public_key: Vec<u8>,
-    /// Whether it existed before it was kept here.
+    /// Whether the key existed before it was brought here.
     pub(super) imported: bool,
 }
 
-/// Keeps a key. `false`: the id is taken, and nothing was changed.
+/// Inserts a key. `false`: the id is taken, and nothing was changed.
 pub(super) async fn insert(
     id: KeyId,
     algorithm: Algorithm,
@@ -56,7 +56,7 @@ pub(super) async fn find(
     Ok(found)
 }
 
-/// Forgets a key for good. `false`: there was none.
+/// Deletes a key for good. `false`: there was none.
 pub(super) async fn delete(
     id: KeyId,
     algorithm: Algorithm,
@@ -72,8 +72,8 @@ pub(super) async fn delete(
     Ok(done.rows_affected() == 1)
 }
 
-/// The newest key of a backend: its id, algorithm, and how it rests. Keys that are on no record count
-/// for every backend.
+/// The newest key of a backend: its id, algorithm, and sealed bytes. Keys that are on no record count for
+/// every backend.
 pub(super) async fn newest(
     backend: &str,
     ledger: &Ledger,
@@ -90,7 +90,7 @@ pub(super) async fn newest(
         .transpose()
 }
 
-/// How many keys of a backend rest under which head.
+/// How many keys of a backend rest under each head.
 pub(super) async fn count_by_head(
     backend: &str,
     ledger: &Ledger,
@@ -107,7 +107,7 @@ pub(super) async fn count_by_head(
     Ok(rows.into_iter().map(|row| (row.head, row.keys)).collect())
 }
 
-/// Keys of a backend that rest under another head than this, in the order of their ids.
+/// Keys of a backend that rest under another head than this one, in the order of their ids.
 pub(super) async fn under_others(
     backend: &str,
     head: &[u8],
@@ -141,7 +141,7 @@ pub(super) async fn under_others(
         .collect()
 }
 
-/// Replaces what rests, where it is still what it was.
+/// Replaces sealed keys whose rows are still as they were read.
 pub(super) async fn replace(resealed: &[ResealedKey], tx: &mut Tx) -> Result<u64, LedgerError> {
     let ids: Vec<Uuid> = resealed.iter().map(|it| it.id).collect();
     let was: Vec<Vec<u8>> = resealed.iter().map(|it| it.was.clone()).collect();

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, Purpose};
 use crate::approvals::{self, Approval};
 use crate::audit::{Batch, Leaf};
-use crate::custody::{Algorithm, CustodyError, Generated, KeyRef, Offer, PublicKey};
+use crate::custody::{Algorithm, CustodyError, Generated, Importer, KeyRef, Offer, PublicKey};
 use crate::fail_point;
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Gate, LedgerError};
@@ -102,6 +102,7 @@ impl Keys {
         let algorithm = announced.algorithm().ok_or(KeyError::WrongAlgorithm)?;
         let new = wish.as_new(algorithm);
         let (_, days) = self.fits(&new)?;
+        let importer = self.importer(&wish.backend)?;
 
         let mut batch = self.log.begin(Gate::Shared).await?;
         let opened = self
@@ -117,10 +118,9 @@ impl Keys {
         batch.commit().await?;
         fail_point!("import-on-record");
 
-        let device = self.vault.backend(&wish.backend)?;
         let wanted = super::wanted(id, &new, algorithm);
         let earlier = earlier.map(|key| key.place());
-        match device.prepare_import(&wanted, earlier.as_ref()).await {
+        match importer.prepare_import(&wanted, earlier.as_ref()).await {
             Ok(offer) => Ok(Begun {
                 id,
                 announced,
@@ -210,18 +210,18 @@ impl Keys {
         if !waits {
             return Err(KeyError::NoImport);
         }
+        let importer = self.importer(&key.backend)?;
         let claim = records::claim(key.id, self.clock.now(), &self.ledger).await?;
         let (announced, ticket) = match claim {
             records::Claim::Granted(announced, ticket) => (announced, ticket),
             records::Claim::Over => return Err(KeyError::NoImport),
             records::Claim::Busy => return Err(KeyError::ImportUnderWay),
         };
-        let device = self.vault.backend(&key.backend)?;
         let announced = KeyRef {
             place: key.place(),
             public_key: announced,
         };
-        match device.import(&announced, &ticket, wrapped).await {
+        match importer.import(&announced, &ticket, wrapped).await {
             Ok(brought) if brought.public_key == announced.public_key => {
                 fail_point!("import-brought");
                 Ok(brought)
@@ -293,7 +293,10 @@ impl Keys {
                 continue;
             };
             let forgotten = match self.vault.backend(&key.backend) {
-                Ok(device) => device.forget_import(&key.place()).await,
+                Ok(device) => match device.imports() {
+                    Some(importer) => importer.forget_import(&key.place()).await,
+                    None => Ok(()),
+                },
                 Err(error) => Err(error),
             };
             match forgotten {
@@ -302,6 +305,13 @@ impl Keys {
             }
         }
         Ok(())
+    }
+
+    fn importer(&self, backend: &Name) -> Result<&dyn Importer, CustodyError> {
+        let why = "bringing a private key: this kind of device takes none";
+        let unsupported = || CustodyError::Unsupported(why.to_owned());
+        let device = self.vault.backend(backend)?;
+        device.imports().ok_or_else(unsupported)
     }
 
     fn import_leaf(

@@ -1,14 +1,19 @@
 //! `pkcs11:` URIs (RFC 7512), as names of tokens and of keys. Pure.
 //!
-//! Only what names something is taken. A PIN in a URI is refused and never repeated: a URI stands in
-//! configurations, on command lines and in records.
+//! Only attributes that name something are taken. A PIN in a URI is refused and never repeated: URIs stand
+//! in configurations, on command lines and in records.
 
 use std::fmt;
 
+use self::syntax::{encoded, parse, spelled, write};
 use crate::custody::{CustodyError, DeviceRef, Place};
 use crate::id::KeyId;
 
-/// Which token: what is given has to be as the token states it.
+mod syntax;
+
+pub use syntax::NotAUri;
+
+/// Names a token. Every attribute that is given has to be as the token states it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct TokenName {
@@ -19,7 +24,7 @@ pub struct TokenName {
     slot: Option<u64>,
 }
 
-/// Which key of a token: its `CKA_ID`, its label, or both.
+/// Names a key of a token: by `CKA_ID`, label, or both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyName {
     /// `CKA_ID`.
@@ -28,55 +33,8 @@ pub struct KeyName {
     pub label: Option<String>,
 }
 
-const HEX: [char; 16] = [
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-];
-
 /// What a token says of itself, in the order label, serial number, manufacturer, model.
 pub(super) type Shown<'a> = [&'a str; 4];
-
-/// Why a text is not the URI of a token or of a private key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAUri {
-    /// Another scheme, or none.
-    #[error("wanted is a URI that begins with pkcs11:")]
-    Scheme,
-    /// Neither an attribute of tokens nor of keys.
-    #[error(
-        "a pkcs11: URI names things by token, serial, manufacturer, model, slot-id, id and object, \
-         not by {0:?}"
-    )]
-    Unknown(String),
-    /// A PIN has no place in a URI.
-    #[error("a PIN stands in a file that pin_file names, never in a URI")]
-    Pin,
-    /// The library is chosen elsewhere.
-    #[error("the library is chosen by the setting `module`, not by a URI")]
-    Module,
-    /// Something stands there twice.
-    #[error("{0} stands in the URI twice")]
-    Twice(&'static str),
-    /// A value that nothing can have.
-    #[error("the URI's {0} is empty, too long, or not percent-encoded as RFC 7512 has it")]
-    Value(&'static str),
-    /// It names a certificate, a public key, data.
-    #[error("the URI names no private key: type has to be private, if it is given")]
-    Type,
-    /// It says nothing of what it is to name.
-    #[error("the URI does not name a {0}")]
-    Nothing(&'static str),
-    /// A token's URI that names a key.
-    #[error("a token's URI has no id, object or type")]
-    Key,
-}
-
-/// All that a URI says.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Uri {
-    token: TokenName,
-    key: KeyName,
-    private: bool,
-}
 
 impl TokenName {
     /// The token with this label, this serial number, or both.
@@ -88,7 +46,7 @@ impl TokenName {
         }
     }
 
-    /// Whether the token in this slot is meant. Of one that does not tell who it is, only the slot is known.
+    /// Whether the token in this slot is meant. Of a token without a description only the slot is known.
     pub(super) fn fits(&self, slot: u64, shown: Option<Shown<'_>>) -> bool {
         let wanted = [&self.label, &self.serial, &self.manufacturer, &self.model];
         self.slot.is_none_or(|wanted| wanted == slot)
@@ -136,7 +94,7 @@ impl TryFrom<String> for TokenName {
 }
 
 impl KeyName {
-    /// A key, and the token that the URI says it is in, if it says so: tools print both.
+    /// A key, and its token where the URI names that too: tools print both.
     pub fn parse(text: &str) -> Result<(Self, Option<TokenName>), NotAUri> {
         let uri = parse(text)?;
         if uri.key == Self::default() {
@@ -145,13 +103,13 @@ impl KeyName {
         Ok((uri.key, Some(uri.token).filter(|token| !token.is_empty())))
     }
 
-    /// The id that such a key has on record if it was made here: then its `CKA_ID` is that.
+    /// The key's id on record, if the key was made here: then its `CKA_ID` is that id.
     pub fn made_for(&self) -> Option<KeyId> {
         let id = uuid::Uuid::from_slice(self.id.as_deref()?).ok()?;
         Some(KeyId::from(id))
     }
 
-    /// What a key on record is found by: its own name in the token, or else our id as its `CKA_ID`.
+    /// The name by which a key on record is found: its own name in the token, or else our id as `CKA_ID`.
     pub(super) fn of(place: &Place) -> Result<Self, CustodyError> {
         let Some(device_ref) = &place.device_ref else {
             let id = Some(place.id.uuid().as_bytes().to_vec());
@@ -185,136 +143,6 @@ impl fmt::Display for KeyName {
             ("type", Some("private".to_owned())),
         ];
         write(f, parts)
-    }
-}
-
-fn write<const N: usize>(
-    f: &mut fmt::Formatter<'_>,
-    parts: [(&str, Option<String>); N],
-) -> fmt::Result {
-    let given = parts
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
-    write!(f, "pkcs11:{}", given.collect::<Vec<_>>().join(";"))
-}
-
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    spelled(text.as_bytes(), plain)
-}
-
-fn spelled(bytes: &[u8], plain: impl Fn(u8) -> bool) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        if plain(*byte) {
-            text.push(char::from(*byte));
-        } else {
-            text.extend([
-                '%',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]);
-        }
-    }
-    text
-}
-
-fn parse(text: &str) -> Result<Uri, NotAUri> {
-    let (scheme, rest) = text.split_once(':').ok_or(NotAUri::Scheme)?;
-    if !scheme.eq_ignore_ascii_case("pkcs11") {
-        return Err(NotAUri::Scheme);
-    }
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (rest, None),
-    };
-    let mut uri = Uri::default();
-    for part in path.split(';') {
-        attribute(&mut uri, part)?;
-    }
-    // None of a query's attributes names anything.
-    let part = query.map(|query| query.split('&').next().unwrap_or_default());
-    part.map_or(Ok(uri), |part| Err(stranger(part)))
-}
-
-fn attribute(uri: &mut Uri, part: &str) -> Result<(), NotAUri> {
-    let Some((name, value)) = part.split_once('=') else {
-        return Err(stranger(part));
-    };
-    let token = &mut uri.token;
-    match name {
-        "token" => once("token", &mut token.label, || string("token", value, 32)),
-        "serial" => once("serial", &mut token.serial, || string("serial", value, 16)),
-        "manufacturer" => once("manufacturer", &mut token.manufacturer, || {
-            string("manufacturer", value, 32)
-        }),
-        "model" => once("model", &mut token.model, || string("model", value, 16)),
-        "slot-id" => once("slot-id", &mut token.slot, || {
-            let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-            let number = value.parse().ok().filter(|_| digits);
-            number.ok_or(NotAUri::Value("slot-id"))
-        }),
-        "id" => once("id", &mut uri.key.id, || decoded("id", value, 128)),
-        "object" => once("object", &mut uri.key.label, || {
-            string("object", value, 128)
-        }),
-        "type" if uri.private => Err(NotAUri::Twice("type")),
-        "type" if value == "private" => {
-            uri.private = true;
-            Ok(())
-        }
-        "type" => Err(NotAUri::Type),
-        _ => Err(stranger(part)),
-    }
-}
-
-/// What is not taken, by its name alone: its value may be a secret.
-fn stranger(part: &str) -> NotAUri {
-    match part.split('=').next().unwrap_or_default() {
-        "pin-value" | "pin-source" => NotAUri::Pin,
-        "module-name" | "module-path" => NotAUri::Module,
-        name => NotAUri::Unknown(name.chars().take(32).collect()),
-    }
-}
-
-fn once<T>(
-    name: &'static str,
-    place: &mut Option<T>,
-    value: impl FnOnce() -> Result<T, NotAUri>,
-) -> Result<(), NotAUri> {
-    if place.is_some() {
-        return Err(NotAUri::Twice(name));
-    }
-    *place = Some(value()?);
-    Ok(())
-}
-
-fn string(name: &'static str, value: &str, longest: usize) -> Result<String, NotAUri> {
-    String::from_utf8(decoded(name, value, longest)?).map_err(|_| NotAUri::Value(name))
-}
-
-fn decoded(name: &'static str, value: &str, longest: usize) -> Result<Vec<u8>, NotAUri> {
-    let wrong = NotAUri::Value(name);
-    let mut bytes = Vec::new();
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~:[]@!$'()*+,=&".contains(&byte);
-        match byte {
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                let (high, low) = (digit(rest.next()), digit(rest.next()));
-                let both = high.zip(low).map(|(high, low)| high * 16 + low);
-                let byte = both.and_then(|byte| u8::try_from(byte).ok());
-                bytes.push(byte.ok_or_else(|| wrong.clone())?);
-            }
-            byte if plain => bytes.push(byte),
-            _ => return Err(wrong),
-        }
-    }
-    match bytes.len() {
-        0 => Err(wrong),
-        length if length > longest => Err(wrong),
-        _ => Ok(bytes),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! While one group commits, the next one fills; whoever is waiting goes with it, and nobody waits
 //! for a timer. Inside a group nothing raises: the rows that statements return are the verdicts. If
-//! a group aborts all the same, its rows go again one by one, so that one row's trouble is its own.
+//! a group aborts all the same, its rows go again caller by caller, and only those of a caller whose rows
+//! abort again go one by one: one caller's trouble costs the others a second call, and never more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,18 @@ pub(super) enum Job {
     /// A leaf, and who waits for it, if anybody does.
     Note(Box<Leaf>, Option<Told<()>>),
     Sweep,
+}
+
+impl Job {
+    /// On whose behalf, if on anybody's.
+    pub(super) fn credential(&self) -> Option<Uuid> {
+        match self {
+            Self::Intend(intend) => Some(intend.caller.credential),
+            Self::End(end) => Some(end.credential),
+            Self::HandOut(out) => Some(out.credential),
+            Self::Note(..) | Self::Sweep => None,
+        }
+    }
 }
 
 /// Something that was signed for earlier, on its way to a caller.

@@ -71,13 +71,13 @@ impl Writer {
             match self.write(&jobs).await {
                 Ok((verdicts, proof)) => tell_all(jobs.drain(..), verdicts, &proof),
                 Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
-                    tracing::warn!(%error, rows = jobs.len(), "a group aborted; its rows go one by one");
+                    tracing::warn!(%error, rows = jobs.len(), "a group aborted; its rows go caller by caller");
+                    let mut apart = BTreeMap::<_, Vec<_>>::new();
                     for job in jobs.drain(..) {
-                        let job = [job];
-                        match self.write(&job).await {
-                            Ok((verdicts, proof)) => tell_all(job, verdicts, &proof),
-                            Err(error) => job.into_iter().for_each(|job| fail(job, &error)),
-                        }
+                        apart.entry(job.credential()).or_default().push(job);
+                    }
+                    for jobs in apart.into_values() {
+                        self.write_apart(jobs).await;
                     }
                 }
                 Err(error) => {
@@ -85,6 +85,21 @@ impl Writer {
                     jobs.drain(..).for_each(|job| fail(job, &error));
                 }
             }
+        }
+    }
+
+    /// What one caller has in a group that aborted: one transaction, and where that aborts too, one for
+    /// each row.
+    async fn write_apart(&self, jobs: Vec<Job>) {
+        match self.write(&jobs).await {
+            Ok((verdicts, proof)) => tell_all(jobs, verdicts, &proof),
+            Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
+                tracing::warn!(%error, rows = jobs.len(), "a caller's rows aborted; they go one by one");
+                for job in jobs {
+                    Box::pin(self.write_apart(vec![job])).await;
+                }
+            }
+            Err(error) => jobs.into_iter().for_each(|job| fail(job, &error)),
         }
     }
 

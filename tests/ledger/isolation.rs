@@ -7,7 +7,7 @@ use crate::Stand;
 use crate::support::{Postgres, count, invariants, order};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_bad_row_does_not_sink_its_group() {
+async fn one_callers_bad_row_does_not_sink_its_group() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
@@ -18,14 +18,20 @@ async fn one_bad_row_does_not_sink_its_group() {
     let planted = sqlx::raw_sql(planted).execute(&stand.database.pool);
     planted.await.unwrap();
 
+    let careless = json!({ "name": "careless", "owner": "d", "roles": ["trader"] });
+    let made = stand.operator.post("/v1/callers", &careless).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let careless = stand.server.caller(made.json["token"].as_str().unwrap());
+
     let rounds = count(10, 200);
     let mut given = Vec::new();
     for round in 0..rounds {
         let mut tasks = JoinSet::new();
         for n in 0..32 {
-            let (trader, key) = (stand.trader.clone(), format!("{round}-{n}"));
-            let mut body = order();
             let bad = n == round % 32;
+            let trader = if bad { &careless } else { &stand.trader };
+            let (trader, key) = (trader.clone(), format!("{round}-{n}"));
+            let mut body = order();
             if bad {
                 body["size"] = json!("77.77");
             }
@@ -47,6 +53,8 @@ async fn one_bad_row_does_not_sink_its_group() {
     }
     let log = stand.server.log();
     assert!(log.contains("a group aborted"), "it was in a group");
+    let one_by_one = "a caller's rows aborted";
+    assert!(!log.contains(one_by_one), "the other's rows went together");
     let counts = invariants::check(&stand.database, &stand.deployment, &given).await;
     println!("{rounds} rounds, {counts:?}");
     assert_eq!(counts.intents, rounds * 31);

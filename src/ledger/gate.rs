@@ -34,23 +34,48 @@ pub enum Gate {
     Exclusive,
 }
 
-/// Begins a transaction behind the gate, and says its number.
-pub(super) async fn pass(session: &mut PgConnection, gate: Gate) -> Result<Xid, LedgerError> {
-    /// `lock_not_available`
-    const WAITED: &str = "55P03";
-    let mut tries = 1;
-    loop {
-        let passed = in_time(async { Ok(begin(session, gate).await) }).await?;
-        match passed {
-            Err(error) if tries < TRIES && code(&error).as_deref() == Some(WAITED) => {
-                let ended =
-                    in_time(async { Ok(end_those_who_stand_still(session).await?) }).await?;
-                tracing::warn!(ended, "sessions that stood still in the gate were ended");
-                tries += 1;
-            }
-            passed => return Ok(passed?),
+/// Why somebody is not behind the gate.
+pub(super) enum NotPassed {
+    /// Others are in it, and they work there.
+    Occupied,
+    /// The connection is of no use, or the server's answer is not.
+    Lost(LedgerError),
+}
+
+impl From<NotPassed> for LedgerError {
+    fn from(why: NotPassed) -> Self {
+        match why {
+            // Nothing about the rows of a group: they are not tried one by one.
+            NotPassed::Occupied => Self::Unavailable("the gate was not free in time".into()),
+            NotPassed::Lost(error) => error,
         }
     }
+}
+
+/// Begins a transaction behind the gate, and says its number.
+pub(super) async fn pass(session: &mut PgConnection, gate: Gate) -> Result<Xid, NotPassed> {
+    /// `lock_not_available`
+    const WAITED: &str = "55P03";
+    for _ in 0..TRIES {
+        let passed = in_time(async { Ok(begin(session, gate).await) }).await;
+        match passed.map_err(NotPassed::Lost)? {
+            Err(error) if code(&error).as_deref() == Some(WAITED) => {
+                let ended = in_time(async { Ok(end_those_who_stand_still(session).await?) }).await;
+                let ended = ended.map_err(NotPassed::Lost)?;
+                tracing::warn!(
+                    ended,
+                    "the gate is waited for; sessions that stood still in it were ended"
+                );
+            }
+            passed => return passed.map_err(|error| NotPassed::Lost(unavailable(&error))),
+        }
+    }
+    Err(NotPassed::Occupied)
+}
+
+/// No row has been looked at yet, so whatever the server says is about itself.
+fn unavailable(error: &sqlx::Error) -> LedgerError {
+    LedgerError::Unavailable(error.to_string())
 }
 
 async fn begin(session: &mut PgConnection, gate: Gate) -> Result<Xid, sqlx::Error> {

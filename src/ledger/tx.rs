@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::bounded::Bounded;
 use super::error::is_refusal;
+use super::gate::NotPassed;
 use super::{Gate, Ledger, LedgerError, PATIENCE, Xid, gate, warnings};
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
@@ -26,14 +27,8 @@ pub(crate) enum NotCommitted {
 
 impl Tx {
     /// Begins, and passes the gate.
-    pub(crate) async fn begin(mut session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
-        let xid = gate::pass(&mut session, gate).await?;
-        let until = Instant::now() + PATIENCE;
-        Ok(Self {
-            session,
-            xid,
-            until,
-        })
+    pub(crate) async fn begin(session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
+        Ok(Self::pass(session, gate).await?)
     }
 
     /// The same on a connection that is kept from one transaction to the next. It may have died since;
@@ -44,12 +39,22 @@ impl Tx {
         ledger: &Ledger,
     ) -> Result<Self, LedgerError> {
         if let Some(session) = kept {
-            match Self::begin(session, gate).await {
-                Err(LedgerError::Unavailable(_)) => {}
-                begun => return begun,
+            match Self::pass(session, gate).await {
+                Err(NotPassed::Lost(_)) => {}
+                passed => return Ok(passed?),
             }
         }
         Self::begin(ledger.session().await?, gate).await
+    }
+
+    async fn pass(mut session: PgConnection, gate: Gate) -> Result<Self, NotPassed> {
+        let xid = gate::pass(&mut session, gate).await?;
+        let until = Instant::now() + PATIENCE;
+        Ok(Self {
+            session,
+            xid,
+            until,
+        })
     }
 
     /// Its number, to ask for after a lost answer.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::Stand;
 use crate::support::load::settled;
-use crate::support::{Answer, Postgres, Server, count, invariants};
+use crate::support::{Answer, Postgres, Server, count, invariants, order};
 use crate::tightening::{released_after, sign_in_loops};
 
 /// How many sessions have been in the gate for a while without a word.
@@ -101,4 +101,39 @@ fn is_told(answer: &Answer, suspends: bool) -> bool {
     } else {
         told == (401, "not-authenticated")
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_works_in_the_gate_is_waited_for_and_no_row_is_blamed() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(&postgres, "").await;
+    // As long as four waits of a second and then some, and never silent.
+    let works = "begin; select pg_advisory_xact_lock(x'6368616e63657279'::bigint); select pg_sleep(6); commit";
+    let mut session = stand.database.pool.acquire().await.unwrap();
+    let working = tokio::spawn(async move { sqlx::raw_sql(works).execute(&mut *session).await });
+    let stands = "select count(*) from pg_locks join pg_database d on d.oid = database
+                  where datname = current_database() and locktype = 'advisory' and granted";
+    stand.database.becomes(stands, 1).await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let trader = stand.trader.clone();
+        asked.spawn(async move { trader.post("/v1/wallets/d-w/orders", &order()).await });
+    }
+    for answer in asked.join_all().await {
+        assert!(
+            [200, 503, 504].contains(&answer.status),
+            "{} {}",
+            answer.status,
+            answer.text
+        );
+    }
+    working.await.unwrap().unwrap();
+    let log = stand.server.log();
+    assert!(log.contains("the gate is waited for"), "{log}");
+    assert!(!log.contains("a group aborted"), "{log}");
+    settled(&stand.database).await;
+    let signed = stand.trader.post("/v1/wallets/d-w/orders", &order()).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
 }

@@ -83,8 +83,16 @@ fn of_form(given: &Given, findings: &mut Vec<Finding>) {
 fn of_envelope(given: &Given, findings: &mut Vec<Finding>) {
     let mut add =
         |code, field: &str, detail: String| findings.push(Finding::plain(code, field, detail));
-    match given.envelope("owner") {
-        None => add(Code::Form, "owner", "owner is missing".to_owned()),
+    let text = |name| {
+        let is_text = given.envelope_kind(name) == Some(Kind::Text);
+        given.envelope(name).filter(|_| is_text)
+    };
+    match text("owner") {
+        None => add(
+            Code::Form,
+            "owner",
+            "owner is missing, or no text".to_owned(),
+        ),
         Some(owner) if owner.starts_with("0x") => {
             add(
                 Code::OwnerAddress,
@@ -94,8 +102,11 @@ fn of_envelope(given: &Given, findings: &mut Vec<Finding>) {
         }
         Some(_) => {}
     }
-    match given.envelope("orderType") {
-        None => add(Code::Form, "orderType", "orderType is missing".to_owned()),
+    match text("orderType") {
+        None => {
+            let detail = "orderType is missing, or no text".to_owned();
+            add(Code::Form, "orderType", detail);
+        }
         Some("GTC" | "GTD" | "FOK" | "FAK") => {}
         Some(other) => add(
             Code::OrderType,

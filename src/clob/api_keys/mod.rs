@@ -13,6 +13,7 @@
 //! Here deriving comes first, and a create names the key that it may end.
 
 mod answer;
+mod proving;
 mod records;
 pub mod search;
 mod settle;

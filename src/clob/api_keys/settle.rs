@@ -5,29 +5,24 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{ApiKeyError, ApiKeys, GRACE, Held, How, IssuedLogin, Received, Refusal, Wish, call};
+use super::{ApiKeyError, ApiKeys, How, IssuedLogin, Received, Refusal, Wish, call};
 use crate::approvals::{self, Approval};
 use crate::audit::Leaf;
 use crate::clob::l1::LoginDraft;
-use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
+use crate::clob::l2;
 use crate::clob::venue::{Venue, VenueError};
 use crate::credentials::records as ledger;
 use crate::credentials::{
     Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose, Replaces, SealedPair,
-    State,
 };
 use crate::fail_point;
 use crate::id::IntentId;
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::signing::{Asked, SigningError};
-
-/// Within this the venue's clock and ours agree, in seconds.
-const CLOCKS_AGREE_S: i64 = 10;
 
 /// When a login that was handed out is asked after: while its holder may be spending it, and once
 /// more when it is too old.
@@ -208,127 +203,6 @@ impl ApiKeys {
         }
     }
 
-    /// Asks the venue whether an API key works. An answer that says nothing changes nothing.
-    pub(super) async fn proven(
-        &self,
-        wish: &Wish,
-        credential: Credential,
-        how: How,
-    ) -> Result<Held, ApiKeyError> {
-        if credential.state == State::Deleted {
-            return Err(ApiKeyError::NotUsable(State::Deleted.name()));
-        }
-        let siblings = ledger::of_account(&credential.account, self.ledger()).await?;
-        let siblings: Vec<Uuid> = siblings.iter().map(|it| it.id).collect();
-        fail_point!("prove-begun");
-        let answer = self
-            .level_2::<serde_json::Value>(
-                wish,
-                &credential,
-                "apiKeys",
-                Method::GET,
-                "/auth/api-keys",
-            )
-            .await;
-        fail_point!("prove-answered");
-        match answer {
-            Ok(_) => {
-                self.step_to_live(wish, &credential, &siblings).await?;
-            }
-            Err(error) if self.says_dead(wish, &error).await? => {
-                // What has worked once is not given up at once: it may still be the live one.
-                let (from, to) = match credential.state {
-                    State::Live => (State::Live, State::Unproven),
-                    other => (other, State::Dead),
-                };
-                let age = self.0.clock.now() - credential.state_at;
-                if from == State::Live || (from == State::Unproven && age > GRACE) {
-                    self.step(wish, &credential, &[from], to, "refute-credential")
-                        .await?;
-                }
-            }
-            Err(ApiKeyError::Venue(error)) => {
-                tracing::info!(%error, "whether an API key works was not found out");
-            }
-            Err(error) => return Err(error),
-        }
-        let credential = self.find(wish, &credential.api_key).await?;
-        Ok(Held { credential, how })
-    }
-
-    /// Whether an answer says that an API key does not work. The venue answers the same to a wrong
-    /// clock, so it counts only where the clocks agree.
-    pub(super) async fn says_dead(
-        &self,
-        wish: &Wish,
-        error: &ApiKeyError,
-    ) -> Result<bool, ApiKeyError> {
-        let ApiKeyError::Venue(VenueError::Refused { status: 401, text }) = error else {
-            return Ok(false);
-        };
-        tracing::info!(%text, "the venue does not take an API key");
-        let ahead_s = self.ahead(self.venue(wish)?).await?;
-        if ahead_s.abs() > CLOCKS_AGREE_S {
-            return Err(ApiKeyError::LoginRefused {
-                text: text.clone(),
-                ahead_s: Some(ahead_s),
-            });
-        }
-        Ok(true)
-    }
-
-    /// How far our clock is ahead of the venue's, in seconds.
-    async fn ahead(&self, venue: &Venue) -> Result<i64, VenueError> {
-        let ours = self.0.clock.unix_ms().div_euclid(1000);
-        Ok(ours.saturating_sub(venue.time().await?))
-    }
-
-    /// The API key works, so that its siblings do not. One that came on record meanwhile may have
-    /// ended it since: then the answer is too old to say anything.
-    async fn step_to_live(
-        &self,
-        wish: &Wish,
-        credential: &Credential,
-        siblings: &[Uuid],
-    ) -> Result<(), ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let account = ledger::lock(&credential.account, batch.tx()).await?;
-        if ledger::any_unknown(account, siblings, batch.tx()).await? {
-            batch.abandon().await;
-            return Ok(());
-        }
-        let ended = ledger::replace_others(account, credential.id, batch.tx()).await?;
-        let from = [State::Unproven, State::Replaced, State::Dead];
-        let moved = ledger::step(credential.id, &from, State::Live, batch.tx()).await?;
-        if moved || !ended.is_empty() {
-            let details = json!({ "apiKey": credential.api_key, "replaced": ended });
-            batch.add(&self.leaf(wish, "prove-credential", credential.id, &details));
-        }
-        batch.commit().await?;
-        for id in ended {
-            self.0.vault.forget(&id);
-        }
-        Ok(())
-    }
-
-    /// Moves an API key to another state, if it is in one of these.
-    pub(super) async fn step(
-        &self,
-        wish: &Wish,
-        credential: &Credential,
-        from: &[State],
-        to: State,
-        action: &str,
-    ) -> Result<(), ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        if ledger::step(credential.id, from, to, batch.tx()).await? {
-            let details = json!({ "apiKey": credential.api_key });
-            batch.add(&self.leaf(wish, action, credential.id, &details));
-        }
-        batch.commit().await?;
-        Ok(())
-    }
-
     /// Puts on record that the venue refused this very login.
     pub(super) async fn refused(&self, wish: &Wish, login: IntentId) -> Result<(), LedgerError> {
         let mut batch = self.0.log.begin(Gate::Shared).await?;
@@ -459,41 +333,6 @@ impl ApiKeys {
                 tracing::debug!(%error, %nonce, "a login that was handed out is not settled");
             }
         }
-    }
-
-    /// Makes a call with an API key, and reads its answer.
-    pub(in crate::clob) async fn level_2<T: DeserializeOwned>(
-        &self,
-        wish: &Wish,
-        credential: &Credential,
-        name: &'static str,
-        method: Method,
-        path: &'static str,
-    ) -> Result<T, ApiKeyError> {
-        let venue = self.venue(wish)?;
-        let draft = HeaderDraft {
-            wallet: wish.wallet.clone(),
-            secret: credential.sealed_secret(l2::key)?,
-            credential: credential.clone(),
-            request: VenueRequest::new(method.as_str(), path, None)
-                .expect("paths of our own are plain"),
-            timestamp: None,
-            shape: Shape::Bare,
-            right: wish.right,
-        };
-        let asked = Asked::once(wish.request);
-        let signed = self
-            .0
-            .signer
-            .sign(&wish.caller, Box::new(draft), asked)
-            .await?;
-        let signed: Map<String, Value> =
-            serde_json::from_slice(&signed.body).expect("the answer is our own");
-        let headers: Vec<_> = l2::TRADING_HEADERS
-            .into_iter()
-            .filter_map(|name| Some((name, signed.get(name)?.as_str()?.to_owned())))
-            .collect();
-        Ok(venue.call(name, call(method, path, &headers)).await?)
     }
 
     /// Opens one half of an API key's secrets.

@@ -217,7 +217,7 @@ impl App {
         );
         let venues = Venues::open(&settings.clob)?;
         let stop = CancellationToken::new();
-        let api_keys = ApiKeys::new(api_keys::Parts {
+        let api_keys = ApiKeys::new(api_keys::Tools {
             signer: signer.clone(),
             venues: venues.clone(),
             vault: vault.clone(),
@@ -241,7 +241,7 @@ impl App {
         );
         let tokens = Broker::open(
             &settings.oauth,
-            broker::Parts {
+            broker::Tools {
                 signer: signer.clone(),
                 clients: clients.clone(),
                 log: log.clone(),

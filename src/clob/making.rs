@@ -6,13 +6,13 @@ use super::amount::Side;
 use super::fees::TakerFees;
 use super::market::{Freshness, MarketError, Markets};
 use super::order::{Limit, PriceFrom};
-use super::terms::Asked;
+use super::terms::GivenTerms;
 use super::{MarketOrderRequest, Order, OrderError, OrderRequest, Profile, random_salt};
 use crate::clock::Clock;
 
 /// An order as somebody asks for it.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum NewOrder {
     /// With a size at a price.
     Limit(Box<OrderRequest>),
     /// With an amount, at once.
@@ -44,18 +44,18 @@ pub enum NotMade {
     Market(#[from] MarketError),
 }
 
-impl Wish {
-    fn asked(&self) -> Asked {
+impl NewOrder {
+    fn given_terms(&self) -> GivenTerms {
         match self {
-            Self::Limit(request) => request.asked(),
-            Self::Market(request) => request.asked(),
+            Self::Limit(request) => request.given_terms(),
+            Self::Market(request) => request.given_terms(),
         }
     }
 }
 
 impl Maker<'_> {
     /// Makes the order. A price that does not fit the tick in memory is held against today's.
-    pub async fn make(&self, wish: &Wish) -> Result<Order, NotMade> {
+    pub async fn make(&self, wish: &NewOrder) -> Result<Order, NotMade> {
         if self.afresh {
             return self.build(wish, Freshness::Since(self.since)).await;
         }
@@ -67,13 +67,13 @@ impl Maker<'_> {
         }
     }
 
-    async fn build(&self, wish: &Wish, freshness: Freshness) -> Result<Order, NotMade> {
+    async fn build(&self, wish: &NewOrder, freshness: Freshness) -> Result<Order, NotMade> {
         let chain = self.profile.chain();
-        let asked = wish.asked();
+        let asked = wish.given_terms();
         let mut terms = self.markets.terms(chain, &asked, freshness).await?;
         let limit = match wish {
-            Wish::Limit(_) => None,
-            Wish::Market(request) => {
+            NewOrder::Limit(_) => None,
+            NewOrder::Market(request) => {
                 let (limit, fees) = tokio::join!(self.limit(request), self.fees(request));
                 Some((limit?, fees?))
             }
@@ -83,11 +83,11 @@ impl Maker<'_> {
         let salt = random_salt().expect("the operating system has random bytes");
         let now_ms = self.clock.unix_ms();
         let order = match (wish, limit) {
-            (Wish::Market(request), Some((limit, fees))) => {
+            (NewOrder::Market(request), Some((limit, fees))) => {
                 Order::build_market(request, limit, fees, &terms, self.profile, salt, now_ms)
             }
-            (Wish::Market(_), None) => unreachable!("its limit was found above"),
-            (Wish::Limit(request), _) => {
+            (NewOrder::Market(_), None) => unreachable!("its limit was found above"),
+            (NewOrder::Limit(request), _) => {
                 let seconds = now_ms.div_euclid(1000);
                 Order::build(request, &terms, self.profile, salt, now_ms, seconds)
             }

@@ -14,7 +14,7 @@ use super::request::{MarketOrderRequest, OrderRequest, TokenId, VersionChoice, W
 
 /// What a request says of its market.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct GivenTerms {
     /// Of which token.
     pub token_id: TokenId,
     /// The format wanted.
@@ -29,7 +29,7 @@ pub struct Asked {
 
 /// What the venue says of a market, as far as it was asked.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Said {
+pub struct VenueTerms {
     /// `minimum_tick_size`.
     pub tick_size: Option<Tick>,
     /// `neg_risk`.
@@ -75,12 +75,20 @@ pub enum TermsError {
 
 impl Terms {
     /// What the caller asked, where no venue is.
-    pub fn given(asked: &Asked) -> Result<Self, TermsError> {
-        Self::agree(asked, asked.version.or(DEFAULT_VERSION), &Said::default())
+    pub fn given(asked: &GivenTerms) -> Result<Self, TermsError> {
+        Self::agree(
+            asked,
+            asked.version.or(DEFAULT_VERSION),
+            &VenueTerms::default(),
+        )
     }
 
     /// Puts together what the caller asked and what the venue said.
-    pub fn agree(asked: &Asked, version: Version, said: &Said) -> Result<Self, TermsError> {
+    pub fn agree(
+        asked: &GivenTerms,
+        version: Version,
+        said: &VenueTerms,
+    ) -> Result<Self, TermsError> {
         let contradiction = |field, given: &dyn ToString, said: &dyn ToString| {
             Err(TermsError::Contradiction {
                 field,
@@ -132,8 +140,8 @@ impl Terms {
 
 impl OrderRequest {
     /// What the request says of its market.
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn given_terms(&self) -> GivenTerms {
+        GivenTerms {
             token_id: self.token_id,
             version: self.version,
             tick_size: self.tick_size,
@@ -145,8 +153,8 @@ impl OrderRequest {
 
 impl MarketOrderRequest {
     /// What the request says of its market.
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn given_terms(&self) -> GivenTerms {
+        GivenTerms {
             token_id: self.token_id,
             version: self.version,
             tick_size: self.tick_size,
@@ -169,12 +177,16 @@ mod tests {
             .unwrap()
             .append(asked.as_object_mut().unwrap());
         let request: MarketOrderRequest = serde_json::from_value(request).unwrap();
-        let said = Said {
+        let said = VenueTerms {
             tick_size: Some(said.0.parse().unwrap()),
             neg_risk: Some(said.1),
             fee_rate_bps: Some(Whole(U256::from(said.2))),
         };
-        Terms::agree(&request.asked(), request.version.or(DEFAULT_VERSION), &said)
+        Terms::agree(
+            &request.given_terms(),
+            request.version.or(DEFAULT_VERSION),
+            &said,
+        )
     }
 
     #[test]

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::{Kind, Order, Rotation, RotationError, Rotations, State, Step, Subject};
 use crate::audit::Batch;
-use crate::clob::api_keys::{ApiKeyError, ApiKeys, Wish};
+use crate::clob::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use crate::clob::drains::{DrainError, Drains, Proven};
 use crate::clob::wallets::{NewWallet, Wallet, WalletError, Wallets};
 use crate::credentials::{self, CredentialNonce, State as CredentialState};
@@ -291,7 +291,7 @@ impl WalletRotations {
     /// Makes the new wallet's API key, or derives the one that was made.
     pub async fn make_credential(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
     ) -> Result<Credentialed, WalletRotationError> {
         let made = self.api_keys.create_or_derive(wish, nonce, None).await?;
@@ -372,7 +372,7 @@ impl WalletRotations {
     /// Shows that no order of the old wallet is open: at the venue, or because people say so.
     pub async fn prove_drained(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         said: Option<Reason>,
     ) -> Result<Proven, WalletRotationError> {
         let proven = self.drains.prove(wish, said).await?;
@@ -405,7 +405,7 @@ impl WalletRotations {
     /// may have posted since. Again and again, if need be.
     pub async fn delete_credentials(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
     ) -> Result<Option<Proven>, WalletRotationError> {
         let of_wallet = self.api_keys.on_record(wish).await?;
         if credentials::in_use(credentials::Kind::Trading, of_wallet.clone()).is_none() {
@@ -423,7 +423,7 @@ impl WalletRotations {
     /// Records that the old wallet has no API key any more.
     pub async fn credentials_deleted(
         &self,
-        (id, wish): (RotationId, &Wish),
+        (id, wish): (RotationId, &KeyRequest),
         proven: Option<&Proven>,
         actor: CallerId,
         batch: &mut Batch,

@@ -4,7 +4,7 @@
 use chancery::clob::book::Book;
 use chancery::clob::fees::TakerFees;
 use chancery::clob::order::{Limit, PriceFrom};
-use chancery::clob::terms::{Asked, Said};
+use chancery::clob::terms::{GivenTerms, VenueTerms};
 use chancery::clob::{
     Chain, MarketOrderRequest, Order, OrderRequest, Profile, SignatureType, SignedOrder, Terms,
 };
@@ -81,9 +81,9 @@ fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
 }
 
 /// What the venue of a case says of the market, and what is made of it.
-fn terms(input: &Value, asked: &Asked) -> Result<Terms, String> {
+fn terms(input: &Value, asked: &GivenTerms) -> Result<Terms, String> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
-    let said = Said {
+    let said = VenueTerms {
         tick_size: text(&input["marketTickSize"])
             .map(|it| it.parse().expect("a market has a tick")),
         neg_risk: None,
@@ -126,7 +126,7 @@ fn sign(input: &Value) -> Result<Answer, String> {
     let order = if input["kind"] == "market" {
         let request: MarketOrderRequest =
             serde_json::from_str(&body).map_err(|why| why.to_string())?;
-        let terms = terms(input, &request.asked())?;
+        let terms = terms(input, &request.given_terms())?;
         let limit = limit(input, &request)?;
         Order::build_market(
             &request,
@@ -139,7 +139,7 @@ fn sign(input: &Value) -> Result<Answer, String> {
         )
     } else {
         let request: OrderRequest = serde_json::from_str(&body).map_err(|why| why.to_string())?;
-        let terms = terms(input, &request.asked())?;
+        let terms = terms(input, &request.given_terms())?;
         Order::build(&request, &terms, &profile, salt, timestamp_ms, now_s)
     };
     let order = order.map_err(|why| why.to_string())?;

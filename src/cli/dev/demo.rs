@@ -189,7 +189,7 @@ fn check_order(answer: &Value, profile: &crate::clob::Profile) -> anyhow::Result
         .as_str()
         .unwrap_or_default()
         .parse()?;
-    let terms = Terms::given(&request.asked())?;
+    let terms = Terms::given(&request.given_terms())?;
     let rebuilt = Order::build(&request, &terms, profile, salt, timestamp, 0)?;
     let digest = format!("0x{}", hex::encode(rebuilt.digest()));
     ensure!(

@@ -56,21 +56,21 @@ const GRACE: time::Duration = time::Duration::minutes(5);
 pub struct ApiKeys(Arc<Inner>);
 
 struct Inner {
-    parts: Parts,
+    parts: Tools,
     /// The logins that are watched until it is known what they did.
     watched: Mutex<HashSet<(Account, CredentialNonce)>>,
 }
 
 impl Deref for Inner {
-    type Target = Parts;
+    type Target = Tools;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Tools {
         &self.parts
     }
 }
 
 /// What [`ApiKeys`] works with.
-pub struct Parts {
+pub struct Tools {
     /// The door.
     pub signer: Signer,
     /// The CLOBs.
@@ -89,7 +89,7 @@ pub struct Parts {
 
 /// Somebody's wish concerning the API keys of a wallet.
 #[derive(Clone)]
-pub struct Wish {
+pub struct KeyRequest {
     /// Who.
     pub caller: Caller,
     /// With which wallet.
@@ -213,7 +213,7 @@ fn clock_ahead(ahead_s: Option<i64>) -> String {
 
 impl ApiKeys {
     /// What makes API keys.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Tools) -> Self {
         Self(Arc::new(Inner {
             parts,
             watched: Mutex::default(),
@@ -224,7 +224,7 @@ impl ApiKeys {
     /// be named in `replaces`.
     pub async fn create(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         replaces: Option<String>,
     ) -> Result<Held, ApiKeyError> {
@@ -308,7 +308,7 @@ impl ApiKeys {
     /// `deriveApiKey`: gets the API key that a nonce made.
     pub async fn derive(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         origin: Origin,
     ) -> Result<Held, ApiKeyError> {
@@ -328,7 +328,7 @@ impl ApiKeys {
     /// where there is nothing to derive.
     pub async fn create_or_derive(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         replaces: Option<String>,
     ) -> Result<Held, ApiKeyError> {
@@ -339,7 +339,7 @@ impl ApiKeys {
     }
 
     /// One API key of the wallet's address.
-    pub async fn find(&self, wish: &Wish, api_key: &str) -> Result<Credential, ApiKeyError> {
+    pub async fn find(&self, wish: &KeyRequest, api_key: &str) -> Result<Credential, ApiKeyError> {
         let all = ledger::of_account(&wish.wallet.account(), self.ledger()).await?;
         all.into_iter()
             .find(|it| it.api_key == api_key)
@@ -347,14 +347,14 @@ impl ApiKeys {
     }
 
     /// The API keys of the wallet's address, newest first.
-    pub async fn on_record(&self, wish: &Wish) -> Result<Vec<Credential>, ApiKeyError> {
+    pub async fn on_record(&self, wish: &KeyRequest) -> Result<Vec<Credential>, ApiKeyError> {
         Ok(ledger::of_account(&wish.wallet.account(), self.ledger()).await?)
     }
 
     /// Asks the venue whether an API key works, and puts the answer on record.
     pub async fn check(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: Credential,
     ) -> Result<Credential, ApiKeyError> {
         Ok(self
@@ -364,7 +364,7 @@ impl ApiKeys {
     }
 
     /// The API keys that the venue lists, asked with the one that works, or may.
-    pub async fn listed(&self, wish: &Wish) -> Result<Vec<String>, ApiKeyError> {
+    pub async fn listed(&self, wish: &KeyRequest) -> Result<Vec<String>, ApiKeyError> {
         let usable = credentials::in_use(Kind::Trading, self.on_record(wish).await?);
         let usable = usable.ok_or(ApiKeyError::NotFound)?;
         let answer: answer::Listed = self
@@ -376,7 +376,7 @@ impl ApiKeys {
     /// Has the venue delete an API key.
     pub async fn delete(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: Credential,
     ) -> Result<Credential, ApiKeyError> {
         if credential.state == State::Deleted {
@@ -414,7 +414,7 @@ impl ApiKeys {
     /// The secret and the passphrase of an API key, once that they are handed out is on record.
     pub async fn reveal(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: &Credential,
     ) -> Result<(Zeroizing<String>, Zeroizing<String>), ApiKeyError> {
         let mut batch = self.0.log.begin(Gate::Shared).await?;

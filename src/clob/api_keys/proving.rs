@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{ApiKeyError, ApiKeys, GRACE, Held, How, Wish, call};
+use super::{ApiKeyError, ApiKeys, GRACE, Held, How, KeyRequest, call};
 use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
 use crate::clob::venue::{Venue, VenueError};
 use crate::credentials::records as ledger;
@@ -21,7 +21,7 @@ impl ApiKeys {
     /// Asks the venue whether an API key works. An answer that says nothing changes nothing.
     pub(super) async fn proven(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: Credential,
         how: How,
     ) -> Result<Held, ApiKeyError> {
@@ -70,7 +70,7 @@ impl ApiKeys {
     /// clock, so it counts only where the clocks agree.
     pub(super) async fn says_dead(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         error: &ApiKeyError,
     ) -> Result<bool, ApiKeyError> {
         let ApiKeyError::Venue(VenueError::Refused { status: 401, text }) = error else {
@@ -97,7 +97,7 @@ impl ApiKeys {
     /// ended it since: then the answer is too old to say anything.
     async fn step_to_live(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: &Credential,
         siblings: &[Uuid],
     ) -> Result<(), ApiKeyError> {
@@ -124,7 +124,7 @@ impl ApiKeys {
     /// Moves an API key to another state, if it is in one of these.
     pub(super) async fn step(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: &Credential,
         from: &[State],
         to: State,
@@ -142,7 +142,7 @@ impl ApiKeys {
     /// Makes a call with an API key, and reads its answer.
     pub(in crate::clob) async fn level_2<T: DeserializeOwned>(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         credential: &Credential,
         name: &'static str,
         method: Method,

@@ -12,7 +12,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{ApiKeyError, ApiKeys, How, Wish, records};
+use super::{ApiKeyError, ApiKeys, How, KeyRequest, records};
 use crate::approvals::Approval;
 use crate::audit::{Batch, Leaf};
 use crate::callers::Caller;
@@ -58,7 +58,7 @@ impl ApiKeys {
     /// Begins a search through `first` to `last`. Nothing is tried yet.
     pub async fn begin_search(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         first: CredentialNonce,
         last: CredentialNonce,
         batch: &mut Batch,
@@ -95,7 +95,7 @@ impl ApiKeys {
     /// Tries up to `count` nonces. What stops it is an error; what was tried before stays on record.
     pub async fn step_search(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         id: Uuid,
         count: u32,
     ) -> Result<Search, ApiKeyError> {
@@ -125,7 +125,7 @@ impl ApiKeys {
     /// Puts nonces on record that were used elsewhere. Says how many were not there yet.
     pub async fn declare(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonces: &[CredentialNonce],
         batch: &mut Batch,
     ) -> Result<usize, ApiKeyError> {

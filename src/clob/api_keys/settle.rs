@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{ApiKeyError, ApiKeys, How, IssuedLogin, Received, Refusal, Wish, call};
+use super::{ApiKeyError, ApiKeys, How, IssuedLogin, KeyRequest, Received, Refusal, call};
 use crate::approvals::{self, Approval};
 use crate::audit::Leaf;
 use crate::clob::l1::LoginDraft;
@@ -36,14 +36,14 @@ impl ApiKeys {
         self.0.log.ledger()
     }
 
-    pub(super) fn venue(&self, wish: &Wish) -> Result<&Venue, VenueError> {
+    pub(super) fn venue(&self, wish: &KeyRequest) -> Result<&Venue, VenueError> {
         self.0.venues.on(wish.wallet.profile.chain())
     }
 
     /// Signs a login through the door.
     pub(super) async fn log_in(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         purpose: Purpose,
         replaces: Replaces,
@@ -70,7 +70,7 @@ impl ApiKeys {
     /// Asks the venue for the API key that a nonce made.
     pub(super) async fn ask(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         origin: Origin,
     ) -> Result<Received, ApiKeyError> {
@@ -116,7 +116,7 @@ impl ApiKeys {
     /// Puts an API key on record, its secrets sealed in the device that holds the wallet's key.
     pub(super) async fn keep(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
         received: &Received,
         how: How,
@@ -204,7 +204,11 @@ impl ApiKeys {
     }
 
     /// Puts on record that the venue refused this very login.
-    pub(super) async fn refused(&self, wish: &Wish, login: IntentId) -> Result<(), LedgerError> {
+    pub(super) async fn refused(
+        &self,
+        wish: &KeyRequest,
+        login: IntentId,
+    ) -> Result<(), LedgerError> {
         let mut batch = self.0.log.begin(Gate::Shared).await?;
         ledger::settle_refused(login, batch.tx()).await?;
         batch.add(&self.leaf(
@@ -220,7 +224,7 @@ impl ApiKeys {
     /// Nonces of the wallet's address whose outcome is not known.
     pub(super) async fn unsettled(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
     ) -> Result<Vec<(CredentialNonce, i64)>, LedgerError> {
         ledger::unsettled(&wish.wallet.account(), self.ledger()).await
     }
@@ -228,7 +232,7 @@ impl ApiKeys {
     /// Finds out what became of the logins of other nonces, before one more nonce is used.
     pub async fn settle_others(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
     ) -> Result<(), ApiKeyError> {
         for (other, signed_for) in self.unsettled(wish).await? {
@@ -257,7 +261,7 @@ impl ApiKeys {
     /// any more, by its clock and by ours. Whether all are settled now.
     pub(super) async fn nothing_came(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         nonce: CredentialNonce,
     ) -> Result<bool, ApiKeyError> {
         let venue = self.venue(wish)?;
@@ -295,7 +299,7 @@ impl ApiKeys {
 
     /// Learns what becomes of a login that was handed to a caller, while the service runs. What is
     /// not learned here is settled before the next nonce is used.
-    pub async fn watch(&self, wish: Wish, nonce: CredentialNonce) {
+    pub async fn watch(&self, wish: KeyRequest, nonce: CredentialNonce) {
         let login = (wish.wallet.account(), nonce);
         {
             let mut watched = self
@@ -316,7 +320,7 @@ impl ApiKeys {
         watched.remove(&login);
     }
 
-    async fn look(&self, wish: &Wish, nonce: CredentialNonce) {
+    async fn look(&self, wish: &KeyRequest, nonce: CredentialNonce) {
         let Ok(venue) = self.venue(wish) else { return };
         let window = u64::from(venue.settings().l1_window_s);
         for look in LOOKS {
@@ -358,7 +362,7 @@ impl ApiKeys {
 
     pub(super) fn leaf(
         &self,
-        wish: &Wish,
+        wish: &KeyRequest,
         action: &str,
         subject: Uuid,
         details: &serde_json::Value,

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::de::IgnoredAny;
 
 use super::{DrainError, Drains, Emptied};
-use crate::clob::api_keys::{ApiKeyError, Wish};
+use crate::clob::api_keys::{ApiKeyError, KeyRequest};
 use crate::clob::venue::VenueError;
 use crate::credentials::{self, Kind};
 use crate::fail_point;
@@ -33,7 +33,7 @@ struct Page {
 
 impl Drains {
     /// Cancels all orders of the wallet's address, and sees that the venue lists none.
-    pub(super) async fn cancel_all(&self, wish: &Wish) -> Result<Emptied, DrainError> {
+    pub(super) async fn cancel_all(&self, wish: &KeyRequest) -> Result<Emptied, DrainError> {
         let usable = credentials::in_use(Kind::Trading, self.api_keys.on_record(wish).await?);
         let usable = usable.ok_or(ApiKeyError::NotFound)?;
         let cancelled: Cancelled = self

@@ -16,7 +16,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::api_keys::{ApiKeyError, ApiKeys, Wish};
+use super::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use super::wallets::Wallet;
 use crate::approvals::{self, Approval, ApprovalNeeded};
 use crate::audit::{Batch, Leaf, Log};
@@ -103,7 +103,11 @@ impl Drains {
     }
 
     /// Has the venue cancel everything and sees that nothing is left, or takes somebody's word.
-    pub async fn prove(&self, wish: &Wish, said: Option<Reason>) -> Result<Proven, DrainError> {
+    pub async fn prove(
+        &self,
+        wish: &KeyRequest,
+        said: Option<Reason>,
+    ) -> Result<Proven, DrainError> {
         quiet(&wish.wallet)?;
         let began_at = records::now(self.log.ledger()).await?;
         let proof = match said {

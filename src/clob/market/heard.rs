@@ -7,7 +7,7 @@ use super::MarketError;
 use super::lookup::Seen;
 use crate::clob::contracts::{Layout, Version};
 use crate::clob::order::Warning;
-use crate::clob::terms::Asked;
+use crate::clob::terms::GivenTerms;
 use crate::clob::venue::VenueError;
 
 /// How long an answer counts as today's.
@@ -98,7 +98,7 @@ pub(super) enum Need {
 }
 
 impl Questions {
-    pub(super) fn of(asked: &Asked, version: Version, verify: bool) -> Self {
+    pub(super) fn of(asked: &GivenTerms, version: Version, verify: bool) -> Self {
         let need = |is_given| match (is_given, verify) {
             (false, _) => Need::Answer,
             (true, true) => Need::Verification,

@@ -20,7 +20,7 @@ use crate::clob::contracts::Version;
 use crate::clob::fees::TakerFees;
 use crate::clob::order::DEFAULT_VERSION;
 use crate::clob::request::{TokenId, VersionChoice, Whole};
-use crate::clob::terms::{Asked, Said, Terms, TermsError};
+use crate::clob::terms::{GivenTerms, Terms, TermsError, VenueTerms};
 use crate::clob::venue::{Call, Venue, VenueError, VenueSettings};
 use crate::ethereum::eip712::Bytes32;
 
@@ -96,7 +96,7 @@ impl Known {
 
     pub(super) async fn terms(
         &self,
-        asked: &Asked,
+        asked: &GivenTerms,
         freshness: Freshness,
     ) -> Result<Terms, MarketError> {
         let began = Instant::now();
@@ -113,7 +113,7 @@ impl Known {
         }
     }
 
-    async fn agree(&self, asked: &Asked, freshness: Freshness) -> Result<Terms, MarketError> {
+    async fn agree(&self, asked: &GivenTerms, freshness: Freshness) -> Result<Terms, MarketError> {
         let mut heard = Heard::default();
         let version = self.version(asked.version, freshness, &mut heard).await?;
         let questions = Questions::of(asked, version, self.venue.settings().verify_given);
@@ -173,7 +173,7 @@ impl Known {
         questions: Questions,
         freshness: Freshness,
         heard: &mut Heard,
-    ) -> Result<Said, MarketError> {
+    ) -> Result<VenueTerms, MarketError> {
         let key = token.0.to_be_bytes::<32>();
         let tick = || async {
             let answer: TickAnswer = self.ask("/tick-size", Some(token)).await?;
@@ -211,7 +211,7 @@ impl Known {
         if let Some(fee) = &fee_rate_bps {
             heard.note_age("feeRateBps", fee);
         }
-        Ok(Said {
+        Ok(VenueTerms {
             tick_size: tick_size.map(|it| it.value),
             neg_risk: neg_risk.map(|it| it.value), // a market keeps its exchange
             fee_rate_bps: fee_rate_bps.map(|it| it.value),

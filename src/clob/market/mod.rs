@@ -28,7 +28,7 @@ use super::amount::Decimal;
 use super::book::Book;
 use super::fees::TakerFees;
 use super::request::TokenId;
-use super::terms::{Asked, Terms, TermsError};
+use super::terms::{GivenTerms, Terms, TermsError};
 use super::venue::{VenueError, Venues};
 use super::wallet::Chain;
 use crate::ethereum::eip712::Bytes32;
@@ -84,7 +84,7 @@ impl Markets {
     pub async fn terms(
         &self,
         chain: Chain,
-        asked: &Asked,
+        asked: &GivenTerms,
         freshness: Freshness,
     ) -> Result<Terms, MarketError> {
         match self.on(chain) {

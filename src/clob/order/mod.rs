@@ -116,7 +116,7 @@ impl Order {
         if request.order_type.rests() {
             warnings.extend(too_small(&amounts, terms));
         }
-        let wanted = Wanted {
+        let wanted = Blueprint {
             token_id: request.token_id,
             side: request.side,
             amounts,
@@ -171,7 +171,7 @@ impl Order {
                 text: format!("price {given} was rounded down to {used}, a multiple of {tick}"),
             });
         }
-        let wanted = Wanted {
+        let wanted = Blueprint {
             token_id: request.token_id,
             side: request.side,
             amounts,
@@ -350,7 +350,7 @@ impl Envelope {
 }
 
 /// An order before it has its exchange and its maker.
-struct Wanted {
+struct Blueprint {
     token_id: TokenId,
     side: Side,
     amounts: Amounts,
@@ -360,7 +360,7 @@ struct Wanted {
     warnings: Vec<Warning>,
 }
 
-impl Wanted {
+impl Blueprint {
     fn build(
         mut self,
         terms: &Terms,

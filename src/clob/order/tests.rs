@@ -24,7 +24,7 @@ fn build_for(kind: SignatureType, changes: Value) -> Result<Order, OrderError> {
     };
     request.as_object_mut().unwrap().extend(changes);
     let request: OrderRequest = serde_json::from_value(request).unwrap();
-    let terms = Terms::given(&request.asked()).unwrap();
+    let terms = Terms::given(&request.given_terms()).unwrap();
     Order::build(&request, &terms, &profile(kind), 7, NOW * 1000, NOW)
 }
 
@@ -139,7 +139,7 @@ fn the_salt_survives_a_reader_that_uses_doubles() {
         "negRisk": true,
     }))
     .unwrap();
-    let terms = Terms::given(&request.asked()).unwrap();
+    let terms = Terms::given(&request.given_terms()).unwrap();
     let build = |salt| {
         Order::build(
             &request,
@@ -199,7 +199,7 @@ fn market(changes: Value, price: &str) -> Result<Order, OrderError> {
     };
     request.as_object_mut().unwrap().extend(changes);
     let request: MarketOrderRequest = serde_json::from_value(request).unwrap();
-    let terms = Terms::given(&request.asked()).unwrap();
+    let terms = Terms::given(&request.given_terms()).unwrap();
     let limit = Limit {
         price: price.parse().unwrap(),
         from: PriceFrom::Book,

@@ -12,7 +12,7 @@ use super::orders::{not_looked_up, wallet};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
-use crate::clob::making::{Maker, NotMade, Wish};
+use crate::clob::making::{Maker, NewOrder, NotMade};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, Order, OrderRequest};
 use crate::http::body::{self, Body, Named};
@@ -225,12 +225,12 @@ async fn make(
 }
 
 /// An order of a batch: of which kind is told by what it is a number of.
-fn read(item: &RawValue) -> Result<Wish, Problem> {
+fn read(item: &RawValue) -> Result<NewOrder, Problem> {
     let bytes = item.get().as_bytes();
     let value = body::object(bytes)?;
     match (value.get("size").is_some(), value.get("amount").is_some()) {
-        (true, false) => Ok(Wish::Limit(Box::new(body::typed(bytes)?))),
-        (false, true) => Ok(Wish::Market(Box::new(body::typed(bytes)?))),
+        (true, false) => Ok(NewOrder::Limit(Box::new(body::typed(bytes)?))),
+        (false, true) => Ok(NewOrder::Market(Box::new(body::typed(bytes)?))),
         _ => {
             let detail = "a limit order has a size and a market order an amount: one of the two";
             Err(Problem::new(&problem::INVALID_FIELD, detail))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::api_keys::{ApiKeyError, Held, How, Wish};
+use crate::clob::api_keys::{ApiKeyError, Held, How, KeyRequest};
 use crate::clob::l1::{IssuedLogin, LoginDraft};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
@@ -136,13 +136,13 @@ pub(super) async fn wish(
     wallet: &Name,
     right: Action,
     request: RequestDigest,
-) -> Result<Wish, Problem> {
+) -> Result<KeyRequest, Problem> {
     let wallet = app.wallets.show(wallet).await?;
     let resource = wallet.resource();
     let decide = |action| app.policy.decide(caller, action, &resource);
     decide(Action::View).map_err(|_| Problem::not_found("wallet"))?;
     decide(right)?;
-    Ok(Wish {
+    Ok(KeyRequest {
         caller: caller.clone(),
         wallet,
         right,
@@ -342,7 +342,7 @@ pub(super) async fn issue_l1_header(
 /// Signs a login that leaves the service, and sees to it that its outcome is learned.
 pub(in crate::http) async fn hand_out_login(
     app: &App,
-    wish: Wish,
+    wish: KeyRequest,
     nonce: CredentialNonce,
     timestamp: Option<i64>,
     replaces: Replaces,
@@ -377,7 +377,7 @@ async fn kept(
     (wallet, api_key): &(String, String),
     operation: &'static str,
     action: Action,
-) -> Result<(Wish, Credential), Problem> {
+) -> Result<(KeyRequest, Credential), Problem> {
     let name = named(wallet)?;
     let request = of_operation(operation, &name);
     let wish = wish(app, caller, &name, action, request).await?;

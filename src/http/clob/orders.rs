@@ -10,7 +10,7 @@ use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
-use crate::clob::making::{Maker, Wish};
+use crate::clob::making::{Maker, NewOrder};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, OrderRequest};
 use crate::http::body::{Body, Named};
@@ -41,7 +41,7 @@ pub(super) async fn sign_order(
     Body(request, digest): Body<OrderRequest>,
 ) -> Result<Response, Problem> {
     let asked = Wished {
-        wish: Wish::Limit(Box::new(request)),
+        wish: NewOrder::Limit(Box::new(request)),
         key,
         digest,
         deadline,
@@ -69,7 +69,7 @@ pub(super) async fn sign_market_order(
     Body(request, digest): Body<MarketOrderRequest>,
 ) -> Result<Response, Problem> {
     let asked = Wished {
-        wish: Wish::Market(Box::new(request)),
+        wish: NewOrder::Market(Box::new(request)),
         key,
         digest,
         deadline,
@@ -95,7 +95,7 @@ pub(super) fn not_looked_up() -> Problem {
 
 /// A request for one order.
 struct Wished {
-    wish: Wish,
+    wish: NewOrder,
     key: Key,
     digest: RequestDigest,
     deadline: Option<Duration>,

@@ -23,7 +23,7 @@ use crate::oauth::environment::{AssertionAud, Environment, Kid};
 use crate::oauth::explain::{
     Answer, Explanation, Failure, Known, Presented, Question, Recorded, Sent,
 };
-use crate::oauth::scopes::{TokenClaims, Wanted};
+use crate::oauth::scopes::{ApiCall, TokenClaims};
 use crate::policy::Action;
 use crate::signing::signatures::{By, Entry};
 
@@ -42,7 +42,7 @@ pub(super) struct RefusalQuestion {
     /// What came instead of an answer.
     failure: Option<Failure>,
     /// The call of the API that was refused.
-    call: Option<Wanted>,
+    call: Option<ApiCall>,
     /// The access token that it was made with. It is neither kept nor logged.
     token: Option<String>,
     /// The assertion that was sent. Its signature is not looked at, and nothing of it is kept.

@@ -14,7 +14,7 @@ use crate::http::problem::{self, Problem};
 use crate::name::Name;
 use crate::oauth::environment::Environment;
 use crate::oauth::scopes::{
-    Endpoint, Match, Method, Scope, Table, TokenClaims, Wanted, documented_name,
+    ApiCall, Endpoint, Match, Method, Scope, Table, TokenClaims, documented_name,
 };
 use crate::policy::Action;
 
@@ -108,7 +108,7 @@ pub(super) async fn find_endpoints(
         let all = all.filter(|it| search.method.is_none_or(|method| method == it.method));
         return Ok(Json(all.map(|it| EndpointView::of(it, at)).collect()));
     };
-    let wanted = Wanted {
+    let wanted = ApiCall {
         method: search.method,
         path,
     };
@@ -125,7 +125,7 @@ pub(super) struct TokenQuestion {
     token: String,
     /// Calls that it should be good for: at most 100.
     #[serde(default)]
-    wanted: Vec<Wanted>,
+    wanted: Vec<ApiCall>,
 }
 
 /// What a token says. Nobody has checked its signature.
@@ -139,7 +139,7 @@ pub(super) struct TokenScopes {
     undocumented: Vec<String>,
     /// The documented endpoints that they open.
     opens: Vec<EndpointView>,
-    /// Wanted calls that it is not enough for.
+    /// Calls that it is not enough for.
     missing: Vec<Missing>,
     /// The environment of this service whose API it is for.
     #[schema(value_type = Option<String>)]
@@ -219,7 +219,11 @@ pub(super) async fn read_token_scopes(
 }
 
 /// What stands between these scopes and a call.
-fn missing(wanted: &Wanted, granted: &[String], at: Option<(&Name, &Environment)>) -> Vec<Missing> {
+fn missing(
+    wanted: &ApiCall,
+    granted: &[String],
+    at: Option<(&Name, &Environment)>,
+) -> Vec<Missing> {
     let say = |scope: Option<String>, detail: String| Missing {
         path: wanted.path.clone(),
         scope,

@@ -21,7 +21,7 @@ use crate::http::caller::{EitherWay, basic_user};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{self, uncached};
 use crate::idempotency::RequestDigest;
-use crate::oauth::broker::{ScopeSet, TokenError, Wish};
+use crate::oauth::broker::{ScopeSet, TokenError, TokenNeed};
 use crate::oauth::clients::Client;
 use crate::policy::Action;
 
@@ -118,7 +118,7 @@ pub(super) async fn exchange_token(
         .transpose()
         .map_err(TokenError::from)?;
     let client = client(&app, &caller, &asked, basic_user(&headers)).await?;
-    let wish = Wish {
+    let wish = TokenNeed {
         caller,
         client,
         scopes,

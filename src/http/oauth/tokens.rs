@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::write::{json, uncached};
 use crate::id::IntentId;
 use crate::name::Name;
-use crate::oauth::broker::{HandedOut, ScopeSet, TokenError, Wish};
+use crate::oauth::broker::{HandedOut, ScopeSet, TokenError, TokenNeed};
 use crate::oauth::clients::Client;
 use crate::policy::Action;
 
@@ -87,7 +87,7 @@ pub(super) async fn get_token(
         .map(|it| it.parse())
         .transpose()
         .map_err(TokenError::from)?;
-    let wish = Wish {
+    let wish = TokenNeed {
         caller,
         client,
         scopes,

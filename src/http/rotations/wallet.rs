@@ -12,7 +12,7 @@ use crate::http::write::{Write, to_its_end};
 use crate::app::App;
 use crate::audit::Batch;
 use crate::callers::Caller;
-use crate::clob::api_keys::Wish;
+use crate::clob::api_keys::KeyRequest;
 use crate::clob::wallets::Wallet;
 use crate::credentials::CredentialNonce;
 use crate::http::clob::wallets::visible;
@@ -423,8 +423,8 @@ async fn credential(
 }
 
 /// The calls to the CLOB come with the right to rotate.
-fn wish(write: &Write<'_>, wallet: &Wallet) -> Wish {
-    Wish {
+fn wish(write: &Write<'_>, wallet: &Wallet) -> KeyRequest {
+    KeyRequest {
         caller: write.caller.clone(),
         wallet: wallet.clone(),
         right: Action::RotateKey,
@@ -483,7 +483,7 @@ pub(super) async fn drain_wallet(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
-        let wish = Wish {
+        let wish = KeyRequest {
             right: Action::DrainWallet,
             ..wish(&write, &wallet)
         };

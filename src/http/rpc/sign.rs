@@ -12,7 +12,7 @@ use super::error::RpcError;
 use super::message::Call;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::api_keys::{ApiKeyError, Wish};
+use crate::clob::api_keys::{ApiKeyError, KeyRequest};
 use crate::clob::draft::{OrderDraft, TypedOrderDraft};
 use crate::clob::l1::{ClobAuth, IssuedLogin};
 use crate::clob::typed_data::{TypedData, TypedDataError, TypedOrder};
@@ -229,7 +229,7 @@ async fn log_in(
     };
     // The right to derive is enough for a nonce that made an API key; the door knows which did.
     let right = login_right(app, caller, &wallet).unwrap_or(Action::IssueL1Header);
-    let wish = Wish {
+    let wish = KeyRequest {
         caller: caller.clone(),
         wallet,
         right,

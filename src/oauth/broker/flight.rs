@@ -12,13 +12,13 @@ use super::life::Age;
 use super::place::Place;
 use super::scope_set::ScopeSet;
 use super::slot::{Look, Outcome, Slot};
-use super::{Broker, Held, Wish, dice, lock};
+use super::{Broker, Held, TokenNeed, dice, lock};
 
 impl Broker {
     /// A token of this generation, or a later one: remembered, or fetched by whoever is first.
     pub(super) async fn held(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         place: &Place,
         generation: i64,
         permitted: &ScopeSet,
@@ -85,7 +85,7 @@ impl Broker {
     /// Fetches a token in a task of its own: who caused it may hang up, others wait for it.
     fn launch(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         place: &Place,
         permitted: &ScopeSet,
         slot: Arc<Mutex<Slot>>,

@@ -75,7 +75,7 @@ const TRIES: u32 = 5;
 pub struct Broker(Arc<Inner>);
 
 /// What it works with.
-pub struct Parts {
+pub struct Tools {
     /// The door.
     pub signer: Signer,
     /// The clients.
@@ -91,7 +91,7 @@ pub struct Parts {
 }
 
 struct Inner {
-    parts: Parts,
+    parts: Tools,
     endpoints: BTreeMap<Name, TokenEndpoint>,
     slots: Cache<[u8; 32], Arc<Mutex<Slot>>>,
     looks: Joint<[u8; 32], records::Row>,
@@ -99,9 +99,9 @@ struct Inner {
 }
 
 impl std::ops::Deref for Inner {
-    type Target = Parts;
+    type Target = Tools;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Tools {
         &self.parts
     }
 }
@@ -120,7 +120,7 @@ struct Held {
 
 /// Somebody's wish for a token.
 #[derive(Clone)]
-pub struct Wish {
+pub struct TokenNeed {
     /// Who.
     pub caller: Caller,
     /// Of which client.
@@ -166,7 +166,7 @@ impl HandedOut {
 
 impl Broker {
     /// A broker for the configured environments.
-    pub fn open(settings: &Settings, parts: Parts) -> Result<Self, BadCounterparty> {
+    pub fn open(settings: &Settings, parts: Tools) -> Result<Self, BadCounterparty> {
         let endpoints = settings.environments.iter().map(|(name, environment)| {
             TokenEndpoint::open(environment).map(|it| (name.clone(), it))
         });
@@ -186,7 +186,7 @@ impl Broker {
     }
 
     /// Gets a token for a caller, from memory or from the server.
-    pub async fn token(&self, wish: &Wish) -> Result<HandedOut, TokenError> {
+    pub async fn token(&self, wish: &TokenNeed) -> Result<HandedOut, TokenError> {
         let patience = self.0.signer.deadline(wish.deadline);
         match tokio::time::timeout(patience, self.follow(wish)).await {
             Ok(done) => done,
@@ -196,7 +196,7 @@ impl Broker {
 
     /// Begins anew where the client got another key meanwhile, or the token came to its end: callers do
     /// not notice.
-    async fn follow(&self, wish: &Wish) -> Result<HandedOut, TokenError> {
+    async fn follow(&self, wish: &TokenNeed) -> Result<HandedOut, TokenError> {
         let mut client = wish.client.clone();
         let mut afresh = wish.afresh;
         for _ in 0..TRIES {
@@ -216,7 +216,7 @@ impl Broker {
 
     async fn obtain(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         client: &Client,
         afresh: bool,
     ) -> Result<Option<HandedOut>, TokenError> {
@@ -242,7 +242,7 @@ impl Broker {
     /// A token with all scopes that are both granted and permitted.
     async fn widest(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         all: &Place,
         permitted: &ScopeSet,
         afresh: bool,
@@ -274,7 +274,7 @@ impl Broker {
     /// The token of a place.
     async fn at(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         place: &Place,
         permitted: &ScopeSet,
         afresh: bool,
@@ -286,7 +286,7 @@ impl Broker {
     /// Puts on record that the caller gets the token; then they do, unless it has come to its end.
     async fn hand_out(
         &self,
-        wish: &Wish,
+        wish: &TokenNeed,
         client: &Client,
         held: Arc<Held>,
     ) -> Result<Option<HandedOut>, TokenError> {

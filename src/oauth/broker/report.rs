@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::failure::TokenError;
 use super::place::Place;
 use super::records::{self, Forced};
-use super::{Broker, Wish, lock};
+use super::{Broker, TokenNeed, lock};
 use crate::approvals::Approval;
 use crate::audit::{Batch, Leaf};
 use crate::callers::Caller;
@@ -75,7 +75,7 @@ impl Broker {
     pub(super) async fn row(
         &self,
         place: &Place,
-        wish: &Wish,
+        wish: &TokenNeed,
         afresh: bool,
     ) -> Result<records::Row, TokenError> {
         if afresh {

@@ -8,7 +8,7 @@ use super::{Code, Finding, Known, Question, Report};
 use crate::counterparty::{date, quoted};
 use crate::name::Name;
 use crate::oauth::environment::{AssertionAud, Environment};
-use crate::oauth::scopes::{Table, Wanted, documented_name};
+use crate::oauth::scopes::{ApiCall, Table, documented_name};
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -260,7 +260,7 @@ fn limited(answer: &Answer, known: &Known<'_>) -> String {
     }
 }
 
-fn judge_route(call: &Wanted, at: Option<(&Name, &Environment)>, report: &mut Report) {
+fn judge_route(call: &ApiCall, at: Option<(&Name, &Environment)>, report: &mut Report) {
     let found = match Table::exchange().find(call) {
         Ok(found) => found,
         Err(unknown) => {

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use super::clients::Client;
 use super::environment::Environment;
-use super::scopes::{TokenClaims, Wanted};
+use super::scopes::{ApiCall, TokenClaims};
 use crate::keys::Key;
 use crate::name::Name;
 pub use answer::{Answer, Failure, Origin};
@@ -41,7 +41,7 @@ pub struct Question {
     /// What came instead of an answer.
     pub failure: Option<Failure>,
     /// The call of the API that was refused.
-    pub call: Option<Wanted>,
+    pub call: Option<ApiCall>,
     /// What the access token says that it was made with.
     pub token: Option<TokenClaims>,
     /// The assertion that was sent.

@@ -34,7 +34,7 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EndpointCall)]
-pub struct Wanted {
+pub struct ApiCall {
     /// How; every way unless it is said.
     #[serde(default)]
     pub method: Option<Method>,
@@ -76,7 +76,7 @@ const NEAR_LIMIT: usize = 5;
 
 impl Table {
     /// The endpoints that a call is: one, or where it says no method one for each.
-    pub fn find(&self, wanted: &Wanted) -> Result<Vec<Match<'_>>, UnknownEndpoint> {
+    pub fn find(&self, wanted: &ApiCall) -> Result<Vec<Match<'_>>, UnknownEndpoint> {
         let place = Place::read(&wanted.path);
         let right = |it: &&Endpoint| wanted.method.is_none_or(|method| method == it.method);
         let found: Vec<_> = self
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn found(method: Option<Method>, path: &str) -> Result<Vec<String>, UnknownEndpoint> {
-        let wanted = Wanted {
+        let wanted = ApiCall {
             method,
             path: path.to_owned(),
         };
@@ -250,7 +250,7 @@ mod tests {
         ] {
             assert_eq!(found(None, path).unwrap(), [endpoint], "{path}");
         }
-        let wanted = Wanted {
+        let wanted = ApiCall {
             method: None,
             path: "/v1/orderbook/ABC/bbo".into(),
         };

@@ -10,7 +10,7 @@ mod token;
 use std::sync::LazyLock;
 
 use crate::name::Name;
-pub use lookup::{Match, Method, UnknownEndpoint, Wanted};
+pub use lookup::{ApiCall, Match, Method, UnknownEndpoint};
 pub use token::{NotAToken, TokenClaims};
 
 /// A scope of the Exchange API.

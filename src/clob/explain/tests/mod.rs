@@ -51,7 +51,7 @@ fn signed(kind: u8, request: Value) -> Value {
     };
     all.as_object_mut().unwrap().extend(request);
     let request: crate::clob::OrderRequest = serde_json::from_value(all).unwrap();
-    let terms = crate::clob::Terms::given(&request.asked()).unwrap();
+    let terms = crate::clob::Terms::given(&request.given_terms()).unwrap();
     let (salt, now) = (123_456_789, NOW_MS);
     let order = Order::build(&request, &terms, &profile, salt, now, now / 1000).unwrap();
     order.signed(&sign(&key, order.digest())).envelope.unwrap()

@@ -158,7 +158,7 @@ fn answered(answer: Value) -> Question {
 
 fn called(answer: Value, path: &str) -> Question {
     Question {
-        call: Some(Wanted {
+        call: Some(ApiCall {
             method: None,
             path: path.to_owned(),
         }),

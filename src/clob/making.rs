@@ -55,44 +55,41 @@ impl NewOrder {
 
 impl Maker<'_> {
     /// Makes the order. A price that does not fit the tick in memory is held against today's.
-    pub async fn make(&self, wish: &NewOrder) -> Result<Order, NotMade> {
+    pub async fn make(&self, order: &NewOrder) -> Result<Order, NotMade> {
         if self.afresh {
-            return self.build(wish, Freshness::Since(self.since)).await;
+            return self.build(order, Freshness::Since(self.since)).await;
         }
-        match self.build(wish, Freshness::Remembered).await {
+        match self.build(order, Freshness::Remembered).await {
             Err(NotMade::Order(error)) if error.depends_on_the_tick() => {
-                self.build(wish, Freshness::Again(self.since)).await
+                self.build(order, Freshness::Again(self.since)).await
             }
             done => done,
         }
     }
 
-    async fn build(&self, wish: &NewOrder, freshness: Freshness) -> Result<Order, NotMade> {
+    async fn build(&self, order: &NewOrder, freshness: Freshness) -> Result<Order, NotMade> {
         let chain = self.profile.chain();
-        let asked = wish.given_terms();
+        let asked = order.given_terms();
         let mut terms = self.markets.terms(chain, &asked, freshness).await?;
-        let limit = match wish {
-            NewOrder::Limit(_) => None,
-            NewOrder::Market(request) => {
-                let (limit, fees) = tokio::join!(self.limit(request), self.fees(request));
-                Some((limit?, fees?))
-            }
-        };
-        terms.least_size = self.markets.least_size(chain, asked.token_id);
         // The time and the salt come after what was waited for.
-        let salt = random_salt().expect("the operating system has random bytes");
-        let now_ms = self.clock.unix_ms();
-        let order = match (wish, limit) {
-            (NewOrder::Market(request), Some((limit, fees))) => {
-                Order::build_market(request, limit, fees, &terms, self.profile, salt, now_ms)
-            }
-            (NewOrder::Market(_), None) => unreachable!("its limit was found above"),
-            (NewOrder::Limit(request), _) => {
+        let moment = || {
+            let salt = random_salt().expect("the operating system has random bytes");
+            (salt, self.clock.unix_ms())
+        };
+        let made = match order {
+            NewOrder::Limit(request) => {
+                terms.least_size = self.markets.least_size(chain, asked.token_id);
+                let (salt, now_ms) = moment();
                 let seconds = now_ms.div_euclid(1000);
                 Order::build(request, &terms, self.profile, salt, now_ms, seconds)
             }
+            NewOrder::Market(request) => {
+                let (limit, fees) = tokio::try_join!(self.limit(request), self.fees(request))?;
+                let (salt, now_ms) = moment();
+                Order::build_market(request, limit, fees, &terms, self.profile, salt, now_ms)
+            }
         };
-        Ok(order?)
+        Ok(made?)
     }
 
     /// What a taker pays, where somebody counts on it.

@@ -87,7 +87,7 @@ pub struct Tools {
     pub stop: CancellationToken,
 }
 
-/// Somebody's wish concerning the API keys of a wallet.
+/// What somebody asks of a wallet's API keys: who, with which wallet, by which right.
 #[derive(Clone)]
 pub struct KeyRequest {
     /// Who.

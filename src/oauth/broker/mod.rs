@@ -118,7 +118,7 @@ struct Held {
     generation: i64,
 }
 
-/// Somebody's wish for a token.
+/// Who needs a token, and which.
 #[derive(Clone)]
 pub struct TokenNeed {
     /// Who.

@@ -1,4 +1,15 @@
 //! Where events go: standard error, as text or JSON.
+//!
+//! It promises that an event neither waits nor fails, whoever reads standard error or does not: events
+//! go into a buffer of bounded size, and one thread takes them from there. What does not fit, or cannot
+//! be written, is lost and counted, and the count is written as soon as anything can be.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -12,14 +23,328 @@ pub enum LogFormat {
     Json,
 }
 
+/// So many bytes of events wait at most: some thousands of them.
+const CAPACITY: usize = 1024 * 1024;
+
+/// How long the end of the process waits for what is still to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long after a pipe was full it is tried again, where it does not wait by itself.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Events are written while this is held; dropping it waits a moment for the last of them.
+#[must_use]
+pub struct Telemetry(Arc<Outbox>);
+
 /// Starts writing events. `filter` is `tracing`'s: `info`, `chancery=debug,info`, ….
-pub fn start(format: LogFormat, filter: &str) {
+pub fn start(format: LogFormat, filter: &str) -> io::Result<Telemetry> {
+    let outbox = Outbox::open(CAPACITY, io::stderr(), |_, lost| {
+        tracing::error!(
+            lost,
+            "events were lost: standard error was away, full or slow"
+        );
+    })?;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let inbox = Arc::clone(&outbox);
     let events = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        // It would complain on standard error, and wait there.
+        .log_internal_errors(false)
+        .with_writer(move || Line(Arc::clone(&inbox)));
     match format {
         LogFormat::Text => events.with_ansi(false).init(),
         LogFormat::Json => events.json().flatten_event(true).init(),
+    }
+    // A panic's own message would wait there, too.
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            tracing::error!(%panic, %trace, "a panic");
+        } else {
+            tracing::error!(%panic, "a panic");
+        }
+    }));
+    Ok(Telemetry(outbox))
+}
+
+impl Telemetry {
+    /// A line for people, after the events before it.
+    pub fn say(&self, line: &str) {
+        self.0.put(format!("{line}\n").as_bytes());
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.0.flush(PATIENCE);
+    }
+}
+
+/// The way of one event into the outbox: it comes in one piece.
+struct Line(Arc<Outbox>);
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// Whether this is the thread that empties an outbox.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Events on their way to a sink.
+struct Outbox {
+    capacity: usize,
+    waiting: Mutex<Waiting>,
+    /// Notified when there is something to write, and when all is written.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Lines,
+    /// The writer is at the sink.
+    writing: bool,
+    /// Events that nobody will read, since their number was last told.
+    lost: usize,
+}
+
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+}
+
+impl Outbox {
+    /// An outbox, and the thread that empties it into this sink. It `tells` into the outbox how many
+    /// events were lost.
+    fn open(
+        capacity: usize,
+        mut sink: impl Write + Send + 'static,
+        tell: impl Fn(&Self, usize) + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let outbox = Arc::new(Self {
+            capacity,
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let writer = Arc::clone(&outbox);
+        let thread = thread::Builder::new().name("telemetry".into());
+        thread.spawn(move || {
+            WRITES.set(true);
+            writer.empty_into(&mut sink, tell);
+        })?;
+        Ok(outbox)
+    }
+
+    /// Takes an event, or counts it as lost where there is no room.
+    fn put(&self, line: &[u8]) {
+        // The writer's own line says how many are lost, and is not lost itself.
+        let room = if WRITES.get() {
+            usize::MAX
+        } else {
+            self.capacity
+        };
+        let mut waiting = self.lock();
+        let end = waiting.lines.bytes.len() + line.len();
+        if end > room {
+            waiting.lost += 1;
+            return;
+        }
+        waiting.lines.bytes.extend_from_slice(line);
+        waiting.lines.ends.push(end);
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// Writes what comes, for ever. Nobody's way into the outbox leads past the sink: the lock is not
+    /// held there.
+    fn empty_into(&self, sink: &mut impl Write, tell: impl Fn(&Self, usize)) {
+        let mut lines = Lines::default();
+        let mut torn = false;
+        loop {
+            let mut waiting = self.lock();
+            waiting.writing = false;
+            if waiting.lines.ends.is_empty() {
+                self.changed.notify_all();
+            }
+            while waiting.lines.ends.is_empty() {
+                waiting = self.wait(waiting);
+            }
+            waiting.writing = true;
+            std::mem::swap(&mut lines, &mut waiting.lines);
+            drop(waiting);
+
+            let written = write_some(sink, &lines.bytes, &mut torn);
+            // A line that came out in part is lost with the rest.
+            let lost = lines.ends.iter().filter(|end| **end > written).count();
+            torn |= written > 0 && lines.ends.binary_search(&written).is_err();
+            lines.bytes.clear();
+            lines.ends.clear();
+
+            let mut waiting = self.lock();
+            waiting.lost += lost;
+            if lost == 0 && waiting.lost > 0 {
+                let lost = std::mem::take(&mut waiting.lost);
+                drop(waiting);
+                tell(self, lost);
+            }
+        }
+    }
+
+    /// Waits until everything is written, at most for so long.
+    fn flush(&self, patience: Duration) {
+        let is_busy = |it: &mut Waiting| it.writing || !it.lines.ends.is_empty();
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, is_busy);
+        drop(waited);
+    }
+
+    fn wait<'a>(&self, waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
+        let waited = self.changed.wait(waiting);
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes until the sink refuses; how much it took. A line that was `torn` earlier ends first.
+fn write_some(sink: &mut impl Write, bytes: &[u8], torn: &mut bool) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        let rest = if *torn { b"\n" } else { &bytes[written..] };
+        match sink.write(rest) {
+            Ok(0) => break,
+            Ok(_) if *torn => *torn = false,
+            Ok(some) => written += some,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // A full pipe that somebody else set to say so instead of waiting.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    use super::*;
+
+    /// A sink that takes a piece when it is told how much of it, or refuses it.
+    struct Slow(Receiver<io::Result<usize>>, Sender<Vec<u8>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let many = self.0.recv().map_err(io::Error::other)??;
+            let taken = &bytes[..many.min(bytes.len())];
+            self.1.send(taken.to_owned()).map_err(io::Error::other)?;
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Stand {
+        outbox: Arc<Outbox>,
+        allow: Sender<io::Result<usize>>,
+        taken: Receiver<Vec<u8>>,
+    }
+
+    impl Stand {
+        fn new(capacity: usize) -> Self {
+            let (allow, allowed) = mpsc::channel();
+            let (take, taken) = mpsc::channel();
+            let tell = |outbox: &Outbox, lost| outbox.put(format!("lost {lost}\n").as_bytes());
+            let outbox = Outbox::open(capacity, Slow(allowed, take), tell).unwrap();
+            Self {
+                outbox,
+                allow,
+                taken,
+            }
+        }
+
+        /// Puts a line and waits until the writer is at the sink with it.
+        fn occupy(&self) {
+            self.outbox.put(b"first\n");
+            let mut waiting = self.outbox.lock();
+            while !waiting.lines.ends.is_empty() {
+                waiting = self.outbox.wait_a_little(waiting);
+            }
+        }
+
+        fn takes(&self, many: usize) -> String {
+            self.allow.send(Ok(many)).unwrap();
+            String::from_utf8(self.taken.recv().unwrap()).unwrap()
+        }
+
+        fn refuses(&self) {
+            let full = io::Error::from(ErrorKind::StorageFull);
+            self.allow.send(Err(full)).unwrap();
+        }
+    }
+
+    impl Outbox {
+        fn wait_a_little<'a>(&self, waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
+            let waited = self.changed.wait_timeout(waiting, Duration::from_millis(5));
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
+
+    const ALL: usize = usize::MAX;
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_the_count_comes_when_there_is_room() {
+        let stand = Stand::new(10);
+        stand.occupy();
+        for number in 0..1_000 {
+            stand.outbox.put(format!("{number:03}\n").as_bytes()); // none of these waits
+        }
+        assert_eq!(stand.takes(ALL), "first\n");
+        assert_eq!(stand.takes(ALL), "000\n001\nlost 998\n");
+        stand.outbox.put(b"last\n");
+        assert_eq!(stand.takes(ALL), "last\n");
+    }
+
+    #[test]
+    fn what_the_sink_refuses_is_counted_and_a_torn_line_does_not_spoil_the_next() {
+        let stand = Stand::new(1_000);
+        stand.occupy();
+        stand.outbox.put(b"second\n");
+        stand.outbox.put(b"third\n");
+        assert_eq!(stand.takes(ALL), "first\n");
+        assert_eq!(stand.takes(9), "second\nth");
+        stand.refuses();
+        stand.outbox.put(b"fourth\n");
+        assert_eq!(stand.takes(ALL), "\n");
+        assert_eq!(stand.takes(ALL), "fourth\n");
+        assert_eq!(stand.takes(ALL), "lost 1\n");
+        stand.outbox.flush(Duration::from_secs(10));
+        assert_eq!(stand.outbox.lock().lost, 0);
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_sink_that_takes_nothing() {
+        let stand = Stand::new(1_000);
+        stand.occupy();
+        stand.outbox.flush(Duration::from_millis(1));
+        assert!(stand.outbox.lock().writing);
+        assert_eq!(stand.takes(ALL), "first\n");
+        stand.outbox.flush(Duration::from_mins(1));
+        assert!(!stand.outbox.lock().writing);
     }
 }

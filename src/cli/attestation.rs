@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::Service;
-use super::{print_json, print_line};
+use super::{print_json, print_line, remark};
 use crate::attestation::{self, Verdict};
 use crate::custody::PublicKey;
 
@@ -47,13 +47,16 @@ impl Attest {
             let path = format!("/v1/keys/{name}/attestation");
             match client.post(&path, &json!({})).await {
                 Ok(mut answer) => {
-                    eprintln!("{name}: {}", answer["verdict"].as_str().unwrap_or_default());
+                    remark(&format!(
+                        "{name}: {}",
+                        answer["verdict"].as_str().unwrap_or_default()
+                    ));
                     wrong += usize::from(answer["verdict"] != Verdict::AsRecorded.name());
                     statements.push(answer["statement"].take());
                 }
                 Err(error) if self.all => {
                     wrong += 1;
-                    eprintln!("{name}: {error:#}");
+                    remark(&format!("{name}: {error:#}"));
                 }
                 Err(error) => return Err(error),
             }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Client, Service, keep_secret};
-use super::print_json;
+use super::{print_json, remark};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -230,7 +230,10 @@ async fn search(client: &Client, of: &Of, id: &str, first: bool) -> anyhow::Resu
             of.wallet
         )
     };
-    eprintln!("search {id}; stopped, it goes on with: {}", resume());
+    remark(&format!(
+        "search {id}; stopped, it goes on with: {}",
+        resume()
+    ));
     loop {
         let (path, body) = (format!("/v1/nonce-searches/{id}/steps"), json!({}));
         let step = client.post(&path, &body).await;
@@ -238,10 +241,10 @@ async fn search(client: &Client, of: &Of, id: &str, first: bool) -> anyhow::Resu
         let found = progress["found"].as_u64().unwrap_or_default();
         match &progress["next"] {
             Value::String(next) if !(first && found > 0) => {
-                eprintln!(
+                remark(&format!(
                     "next {next} of {}, found {found}",
                     progress["to"].as_str().unwrap_or("?")
-                );
+                ));
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             _ => return print_json(&progress),

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::client::Service;
 use super::keys::NewKey;
-use super::print_json;
+use super::{print_json, remark};
 use crate::custody::{Material, PublicKey, Scheme, wrapping};
 
 /// More than any key needs.
@@ -72,17 +72,17 @@ impl Import {
             PublicKey::from_pem(there).as_ref() == Ok(&announced),
             "the device shows ANOTHER key than the one that was brought: do not activate it"
         );
-        eprintln!(
+        remark(&format!(
             "The device holds it: {}. Destroy the other copies, then: chancery keys step {} active --reason …",
             identity(&announced),
             self.wanted.name
-        );
+        ));
         Ok(())
     }
 
     /// Shows which key it is, and has that agreed to before anything is sent.
     fn agree(&self, announced: &PublicKey) -> anyhow::Result<()> {
-        eprintln!("This is the key of {}.", identity(announced));
+        remark(&format!("This is the key of {}.", identity(announced)));
         if let Some(expected) = &self.expected {
             ensure!(
                 announced.is(expected),
@@ -129,11 +129,11 @@ fn read_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
-        eprintln!(
+        remark(&format!(
             "warning: others can read {} (mode {:o}): count the key as known to them",
             path.display(),
             mode & 0o777
-        );
+        ));
     }
     read(file)
 }

@@ -11,7 +11,7 @@ use crate::custody::pkcs11::isolation::{VARIABLE, address};
 use crate::environment;
 
 /// Replaces this process by the same with the variable set, where a module is isolated and it is not
-/// set. Called before there is a thread. What is wrong with the configuration, the command says.
+/// set. Called before there is a runtime. What is wrong with the configuration, the command says.
 pub(super) fn prepare(config: &Config) -> anyhow::Result<()> {
     let tokens = config.custody.values().filter_map(|custody| match custody {
         Settings::Pkcs11(token) => Some(token),

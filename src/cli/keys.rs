@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::attestation::{Attest, Verify};
 use super::client::Service;
 use super::import::Import;
-use super::{print_json, print_line};
+use super::{print_json, print_line, remark};
 use crate::custody::pkcs11::uri::KeyName;
 
 #[derive(Debug, Subcommand)]
@@ -229,10 +229,10 @@ impl Adopt {
             "address"
         };
         let public = adopted[member].as_str().unwrap_or_default();
-        eprintln!(
+        remark(&format!(
             "Compare its {member}, {public}, with what you expect; then: chancery keys step {} active --reason …",
             wanted.name
-        );
+        ));
         Ok(())
     }
 }

@@ -115,17 +115,24 @@ impl ConfigFile {
 /// Runs a command.
 pub fn run(cli: Cli) -> ExitCode {
     let quiet = matches!(cli.command, Command::Dev(ref options) if options.once);
-    telemetry::start(cli.log_format, if quiet { "warn" } else { &cli.log });
+    let filter = if quiet { "warn" } else { &cli.log };
+    let telemetry = match telemetry::start(cli.log_format, filter) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            remark(&format!("chancery: nothing can be logged: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     harden();
     let done = match cli.command {
-        // Starts itself anew before there is a thread.
+        // Starts itself anew before there is a runtime.
         Command::Dev(options) => dev::run(&options),
         command => prepare(&command).and_then(|()| block_on(execute(command))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chancery: {error:#}");
+            telemetry.say(&format!("chancery: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -192,6 +199,11 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// asked for is done by the time it is printed.
 fn print_line(line: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
+}
+
+/// Tells people something beside the answer, which programs do not read. Nobody need listen.
+fn remark(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// A setting from the environment, for clap's defaults.

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
-use super::{print_json, wallet_rotation};
+use super::{print_json, remark, wallet_rotation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -104,7 +104,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             });
             let wallet = service.client()?.post("/v1/wallets", &body).await?;
             for warning in wallet["warnings"].as_array().into_iter().flatten() {
-                eprintln!("warning: {}", warning["text"].as_str().unwrap_or_default());
+                remark(&format!(
+                    "warning: {}",
+                    warning["text"].as_str().unwrap_or_default()
+                ));
             }
             print_json(&wallet)
         }

@@ -36,6 +36,7 @@ mod kms;
 mod kms_server;
 mod l2;
 mod limits;
+mod logging;
 mod market_orders;
 mod metadata;
 mod oauth_server;

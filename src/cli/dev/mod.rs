@@ -50,7 +50,7 @@ pub(super) struct Options {
 }
 
 /// Runs everything on this machine until it is told to stop. May start the program anew, so it is
-/// called before there is a thread.
+/// called before there is a runtime.
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let path = match &options.data_dir {
         Some(path) => path.clone(),
@@ -239,7 +239,7 @@ async fn prepare(
 
 /// Progress, for people.
 fn say(line: &str) {
-    eprintln!("{line}");
+    super::remark(line);
 }
 
 /// A directory with a short path that is gone after the test.

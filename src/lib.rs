@@ -71,6 +71,8 @@ pub mod counterparty;
 
 pub mod sealing;
 
+pub mod turns;
+
 pub mod name;
 
 pub mod text;

@@ -5,7 +5,6 @@
 //! would not come to their turn in time is told at once, with the time that it takes: before their
 //! intent, for that is when they take their place. Nobody is sent away who has one.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::custody::CustodyError;
 use crate::custody::turn::Told;
 use crate::id::CallerId;
+use crate::turns::Turns;
 
 /// The longest pause after KMS said that it was too much.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -28,7 +28,6 @@ pub(super) struct Pace {
     interval: Duration,
     /// How far ahead of its time a turn may come: a burst after a quiet while.
     allowance: Duration,
-    queue: usize,
     lines: Mutex<Lines>,
     /// Held by the one among those who wait that watches the clock for all.
     watch: tokio::sync::Mutex<()>,
@@ -39,10 +38,8 @@ struct Lines {
     next: Instant,
     /// How often in a row KMS said that it was too much.
     slowed: u32,
-    /// Everybody's line, and the callers in the order of their turns.
-    of: HashMap<CallerId, VecDeque<Tell>>,
-    turns: VecDeque<CallerId>,
-    waiting: usize,
+    /// Who waits.
+    turns: Turns<CallerId, Tell>,
 }
 
 impl Pace {
@@ -51,13 +48,10 @@ impl Pace {
         Self {
             interval,
             allowance: interval * (per_second / 10),
-            queue,
             lines: Mutex::new(Lines {
                 next: Instant::now(),
                 slowed: 0,
-                of: HashMap::new(),
-                turns: VecDeque::new(),
-                waiting: 0,
+                turns: Turns::new(queue),
             }),
             watch: tokio::sync::Mutex::new(()),
         }
@@ -96,7 +90,7 @@ impl Pace {
         deadline: Instant,
     ) -> Result<(), CustodyError> {
         let (tell, told) = oneshot::channel();
-        self.lock().stand(caller, tell, VecDeque::push_front);
+        self.lock().turns.push_front(caller, tell, 1);
         self.redeem(told, deadline).await
     }
 
@@ -149,33 +143,34 @@ impl Pace {
         now: Instant,
     ) -> Result<Option<Told>, CustodyError> {
         let mut lines = self.lock();
-        if lines.waiting == 0 && self.take(&mut lines, now) {
+        if lines.turns.is_empty() && self.take(&mut lines, now) {
             return Ok(None);
         }
-        if lines.waiting >= self.queue {
-            lines.forget_the_gone();
+        if !lines.turns.has_room(caller) {
+            lines.turns.retain(|tell| !tell.is_closed()); // who hung up takes nobody's place
         }
-        let ahead = lines.ahead_of(caller);
+        let ahead = lines.turns.ahead_of(caller);
         let wait = lines.next.saturating_duration_since(now)
             + self.interval * u32::try_from(ahead).unwrap_or(u32::MAX);
         let throttled = CustodyError::Throttled { retry_after: wait };
-        // A flood fills the queue for itself, and a queue's length more is there for the others.
-        let is_full = lines.waiting >= self.queue
-            && (lines.waiting >= 2 * self.queue || !lines.has_less(caller));
+        let is_full = !lines.turns.has_room(caller);
         let is_too_much = lines.slowed >= TOO_MUCH && lines.next > now;
         if now + wait > deadline || is_full || is_too_much {
             return Err(throttled);
         }
         let (tell, told) = oneshot::channel();
-        lines.stand(caller, tell, VecDeque::push_back);
+        lines.turns.push(caller, tell, 1);
         Ok(Some(told))
     }
 
     /// Gives out the turns that are due; says when the next one is.
     fn advance(&self, now: Instant) -> Instant {
         let mut lines = self.lock();
-        while lines.waiting > 0 && lines.next <= now {
-            if lines.tell_next() {
+        while lines.next <= now
+            && let Some((_, tell)) = lines.turns.pop()
+        {
+            // Who is gone leaves their turn to another.
+            if tell.send(Ok(())).is_ok() {
                 self.take(&mut lines, now);
             }
         }
@@ -194,61 +189,6 @@ impl Pace {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Lines {
-    /// How many turns are given out before one more of this caller's.
-    fn ahead_of(&self, caller: CallerId) -> usize {
-        let own = self.of.get(&caller).map_or(0, VecDeque::len);
-        let others = self.of.iter().filter(|(who, _)| **who != caller);
-        own + others
-            .map(|(_, line)| line.len().min(own + 1))
-            .sum::<usize>()
-    }
-
-    /// Tells the next in turn. `false`: they are gone, and their turn is another's.
-    fn tell_next(&mut self) -> bool {
-        let Some(caller) = self.turns.pop_front() else {
-            self.waiting = 0;
-            return false;
-        };
-        let line = self.of.entry(caller).or_default();
-        let told = line.pop_front();
-        if line.is_empty() {
-            self.of.remove(&caller);
-        } else {
-            self.turns.push_back(caller);
-        }
-        self.waiting = self.waiting.saturating_sub(usize::from(told.is_some()));
-        told.is_some_and(|tell| tell.send(Ok(())).is_ok())
-    }
-
-    /// Puts somebody at one end of their line.
-    fn stand(&mut self, caller: CallerId, tell: Tell, at: fn(&mut VecDeque<Tell>, Tell)) {
-        let line = self.of.entry(caller).or_default();
-        at(line, tell);
-        if line.len() == 1 {
-            self.turns.push_back(caller);
-        }
-        self.waiting += 1;
-    }
-
-    /// Whether this caller's line is shorter than the longest even with one more.
-    fn has_less(&self, caller: CallerId) -> bool {
-        let own = self.of.get(&caller).map_or(0, VecDeque::len);
-        self.of.values().any(|line| line.len() > own + 1)
-    }
-
-    /// Those who hung up or ran out of time do not take anybody's place.
-    fn forget_the_gone(&mut self) {
-        for line in self.of.values_mut() {
-            line.retain(|tell| !tell.is_closed());
-        }
-        self.of.retain(|_, line| !line.is_empty());
-        let of = &self.of;
-        self.turns.retain(|caller| of.contains_key(caller));
-        self.waiting = self.of.values().map(VecDeque::len).sum();
     }
 }
 
@@ -350,7 +290,7 @@ mod tests {
         assert!(join().unwrap().is_none());
         let (tell, told) = oneshot::channel();
         let mut turns = [join().unwrap(), Some(told)];
-        pace.lock().stand(caller, tell, VecDeque::push_front);
+        pace.lock().turns.push_front(caller, tell, 1);
         let at = served(&pace, start, &mut turns);
         assert_eq!(at, [Some(200), Some(100)]);
         for _ in 0..TOO_MUCH {
@@ -377,7 +317,7 @@ mod tests {
         }
         let at = served(&pace, start, &mut [join(here)]);
         assert_eq!(at, [Some(100)]);
-        assert_eq!(pace.lock().waiting, 0);
+        assert!(pace.lock().turns.is_empty());
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {0}: {1}")]
     Unreadable(PathBuf, std::io::Error),
-    /// The file does not say what it should.
+    /// The file does not say what it should: where, and what is wrong there.
     #[error("the configuration {0} is wrong: {1}")]
-    Wrong(PathBuf, Box<toml::de::Error>),
+    Wrong(PathBuf, String),
 }
 
 impl Config {
@@ -38,7 +38,8 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| ConfigError::Unreadable(file.to_owned(), error))?;
-        Self::parse(&text).map_err(|error| ConfigError::Wrong(file.to_owned(), error.into()))
+        Self::parse(&text)
+            .map_err(|error| ConfigError::Wrong(file.to_owned(), fault(&text, &error)))
     }
 
     /// Each side reads its own part: the service does not know its edge.
@@ -51,6 +52,58 @@ impl Config {
         let app = toml::from_str(text)?;
         let Edge { http } = toml::from_str(text)?;
         Ok(Self { http, app })
+    }
+}
+
+/// The line and the setting at which reading stopped, and why. Never a value, and not the line itself,
+/// which a URL with a password may stand in.
+fn fault(text: &str, error: &toml::de::Error) -> String {
+    let why = without_values(error.message());
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return why;
+    };
+    let number = before.matches('\n').count() + 1;
+    let is_plain = |name: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !name.is_empty() && name.chars().all(plain)
+    };
+    let header = |line: &str| {
+        let name = line.trim().trim_matches(['[', ']']);
+        (line.starts_with('[') && is_plain(name)).then(|| name.to_owned())
+    };
+    let section = text.lines().take(number).filter_map(header).last();
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let setting = line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    let setting = setting.filter(|name| is_plain(name));
+    let at: Vec<String> = section.into_iter().chain(setting).collect();
+    match at.join(".") {
+        at if at.is_empty() => format!("line {number}: {why}"),
+        at => format!("line {number}, {at}: {why}"),
+    }
+}
+
+/// A refusal with its quotations left out: `invalid type: string "…", expected u16`.
+fn without_values(message: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = message;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        let mut is_escaped = false;
+        let end = quoted.find(|c| {
+            let ends = c == '"' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            ends
+        });
+        kept.push_str(before);
+        kept.push_str("\"…\"");
+        rest = end.map_or("", |end| &quoted[end + 1..]);
+    }
+    kept.push_str(rest);
+    match kept.split_once("unknown variant `") {
+        Some((before, after)) => {
+            let after = after.split_once('`').map_or("", |(_, after)| after);
+            format!("{before}unknown variant{after}")
+        }
+        None => kept,
     }
 }
 
@@ -83,6 +136,57 @@ mod tests {
             .lines()
             .flat_map(|line| [shown(line), "\n"])
             .collect()
+    }
+
+    /// On which line "hunter2" is in the example with one thing instead of another, and what is said of it.
+    fn said(instead: &str, wrong: &str) -> (usize, String) {
+        let text = EXAMPLE.replacen(instead, wrong, 1);
+        let before = &text[..text.find("hunter2").unwrap()];
+        let line = before.matches('\n').count() + 1;
+        (line, fault(&text, &Config::parse(&text).unwrap_err()))
+    }
+
+    #[test]
+    fn a_fault_is_told_by_line_and_setting_and_no_value_is_shown() {
+        const URL: &str = "url = \"postgres://chancery_service@";
+        for (instead, wrong, at) in [
+            (
+                "[http]\n",
+                "[http]\nlisten = \"hunter2\"\n",
+                ", http.listen: ",
+            ),
+            (
+                "[http]\n",
+                "[http]\nconnections = \"hunter2\"\n",
+                ", http.connections: invalid type: string \"…\"",
+            ),
+            (
+                "[http]\n",
+                "[http]\nconnections = \"hunt\\\"er2 hunter2\"\n",
+                ", http.connections: ",
+            ),
+            (
+                URL,
+                "url = \"postgres://u:hunter2@h/d\nx = \"",
+                ", ledger.url: ",
+            ),
+            (URL, "url = postgres://u:hunter2@\"", ", ledger.url: "),
+            (
+                "[ledger]\n",
+                "[ledger]\npassword = \"hunter2\"\n",
+                ", ledger.password: unknown field `password`",
+            ),
+            ("[http]\n", "hunter2\n[http]\n", ": "),
+        ] {
+            let (line, said) = said(instead, wrong);
+            let start = format!("line {line}{at}");
+            assert!(said.starts_with(&start), "{wrong}: {start}: {said}");
+            assert!(!said.contains("er2"), "{wrong}: {said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+        let (_, said) = said("kind = \"pkcs11\"", "kind = \"hunter2\"");
+        assert!(said.contains("unknown variant, expected"), "{said}");
+        assert!(said.contains("custody") && !said.contains("er2"), "{said}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the service says about itself: its OpenAPI document and its problem catalogue.
 
 use axum::extract::Path;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -12,6 +14,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Required};
 use utoipa::{OpenApi, ToSchema};
 
 use super::problem::{self, Problem};
+use super::written::Written;
 use crate::app::App;
 
 /// An API without operations.
@@ -146,17 +149,19 @@ fn refusal() -> RefOr<utoipa::openapi::Response> {
 }
 
 /// Where the documents are, for whoever asks.
-pub(super) fn routes(document: Document) -> Router<App> {
+pub(super) fn routes(document: &Document) -> Router<App> {
+    let document = Written::json(document);
+    let problems = Written::json(&problem::CATALOGUE);
     Router::new()
         .route(
             "/openapi.json",
-            axum::routing::get(async move || Json(document)),
+            get(async move |asked: HeaderMap| document.to(&asked)),
         )
         .route(
             "/problems",
-            axum::routing::get(async || Json(problem::CATALOGUE)),
+            get(async move |asked: HeaderMap| problems.to(&asked)),
         )
-        .route("/problems/{name}", axum::routing::get(show_problem))
+        .route("/problems/{name}", get(show_problem))
 }
 
 async fn show_problem(Path(name): Path<String>) -> Response {

@@ -6,13 +6,16 @@
 // The edge itself.
 mod body;
 mod caller;
+mod connections;
 mod documents;
 mod health;
 mod observe;
 pub mod problem;
 mod serve;
 mod settings;
+mod wire;
 mod write;
+mod written;
 
 // What is behind it, grouped as the domain is.
 mod callers;
@@ -70,6 +73,11 @@ fn health() -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
 }
 
+/// Whether this path is one of those.
+fn is_about_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// The whole service as a router.
 pub fn router(app: App, settings: &Settings) -> Router {
     let document = openapi();
@@ -84,7 +92,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
         ))
         .timeout(Duration::from_millis(settings.request_timeout_ms));
     router
-        .merge(documents::routes(document))
+        .merge(documents::routes(&document))
         .layer(Extension(BodyLimit(settings.body_limit_bytes)))
         .layer(Extension(PublicJwks(settings.public_jwks)))
         .layer(limits)

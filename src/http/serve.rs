@@ -1,20 +1,27 @@
 //! Connections: how many, how long, and how they end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 use super::Settings;
+use super::connections::{Connection, Connections};
+use super::problem::Problem;
+use super::wire::Wire;
 
 /// Why the service does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,9 @@ pub async fn listen(settings: &Settings) -> Result<TcpListener, ListenError> {
         .map_err(|error| ListenError::Bind(address, error))
 }
 
+/// How often it is seen who sends or takes nothing.
+const SWEEP: Duration = Duration::from_millis(250);
+
 /// Serves until `stop`, then lets open requests end, at most for the shutdown time-out.
 pub async fn serve(
     listener: TcpListener,
@@ -48,37 +58,52 @@ pub async fn serve(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) {
+    raise_descriptors();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(settings.idle_timeout_ms))
         .max_buf_size(64 * 1024);
-    let open = Arc::new(Semaphore::new(settings.connections));
+    let connections = Connections::new(settings);
     let graceful = GracefulShutdown::new();
+    let mut sweep = tokio::time::interval(SWEEP);
     loop {
-        let accepted = async {
-            let permit = open.clone().acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (connection, permit) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            now = sweep.tick() => {
+                let ended = connections.end_the_slow(now);
+                if ended > 0 {
+                    tracing::warn!(ended, "connections ended that sent no whole head, or took no answer");
+                }
+                continue;
+            }
             () = stop.cancelled() => break,
         };
-        let stream = match connection {
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await; // out of descriptors, most likely
+                connections.make_way(); // out of descriptors, most likely
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
+        let Some(listed) = connections.list() else {
+            tracing::debug!("a connection was not taken: all others have requests under way");
+            continue;
+        };
         drop(stream.set_nodelay(true));
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = listed.connection.clone();
+        let wire = TokioIo::new(Wire::new(stream, connection.clone()));
+        let (router, connections) = (router.clone(), connections.clone());
+        let service =
+            service_fn(move |request| answer(request, &router, &connections, connection.clone()));
+        let served = graceful.watch(http.serve_connection(wire, service));
         tasks.spawn(async move {
-            if let Err(error) = pin!(connection).await {
+            let end = listed.connection.end.clone();
+            if let Some(Err(error)) = end.run_until_cancelled(served).await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
+            drop(listed);
         });
     }
     drop(listener);
@@ -89,4 +114,33 @@ pub async fn serve(
     {
         tracing::warn!("open requests were cut off");
     }
+}
+
+/// Answers a request, and has the connection know of it.
+fn answer(
+    mut request: hyper::Request<Incoming>,
+    router: &Router,
+    connections: &Connections,
+    connection: Arc<Connection>,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    connection.begins();
+    let has_place = !connections.is_full() || super::is_about_health(request.uri().path());
+    request.extensions_mut().insert(connection.clone());
+    let answer = has_place.then(|| router.clone().oneshot(request.map(Body::new)));
+    async move {
+        let answer = match answer {
+            Some(answer) => answer.await,
+            None => Ok(([(header::CONNECTION, "close")], Problem::busy()).into_response()),
+        };
+        connection.ends();
+        answer
+    }
+}
+
+/// A connection takes a descriptor, and many shells allow a process 1,024.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -12,10 +12,15 @@ pub struct Settings {
     pub body_limit_bytes: usize,
     /// How many requests are worked on at a time; more are refused at once.
     pub concurrent_requests: usize,
-    /// How many connections are open at a time; more wait.
+    /// How many connections are open at a time. For one more, the one makes way that has had nothing
+    /// to do for longest.
     pub connections: usize,
-    /// How long a client may take to send a request's head, and a connection may idle.
+    /// How long a connection may idle.
     pub idle_timeout_ms: u64,
+    /// How long a client may take to send a request's head, from its first byte.
+    pub head_timeout_ms: u64,
+    /// How long a client may take no more of an answer.
+    pub write_timeout_ms: u64,
     /// How long a request may take, its body included, whatever it asks for.
     pub request_timeout_ms: u64,
     /// How long a shutdown waits for what is under way.
@@ -32,6 +37,8 @@ impl Default for Settings {
             concurrent_requests: 1_024,
             connections: 4_096,
             idle_timeout_ms: 30_000,
+            head_timeout_ms: 5_000,
+            write_timeout_ms: 10_000,
             request_timeout_ms: 15_000,
             shutdown_timeout_ms: 15_000,
             public_jwks: false,

@@ -57,6 +57,7 @@ mod rpc_clients;
 mod rpc_protocol;
 mod sealing_keys;
 mod signing;
+mod sockets;
 mod stand;
 mod texts;
 mod tokens;

@@ -263,6 +263,26 @@ async fn what_the_service_says_about_itself_needs_no_token() {
     let own = serde_json::to_value(chancery::http::openapi()).unwrap();
     assert_eq!(json(&document), own);
 
+    // It is sent once to whoever keeps it.
+    let url = format!("{}/openapi.json", stand.server.base);
+    let first = stand.trader.http.get(&url).send().await.unwrap();
+    let tag = first.headers()["etag"].clone();
+    let known = [tag.clone(), "W/\"x\", *".parse().unwrap()];
+    for (tags, status) in known
+        .into_iter()
+        .zip([304, 304])
+        .chain([("\"x\"".parse().unwrap(), 200)])
+    {
+        let again = stand.trader.http.get(&url).header("if-none-match", &tags);
+        let again = again.send().await.unwrap();
+        assert_eq!(
+            (again.status().as_u16(), &again.headers()["etag"]),
+            (status, &tag),
+            "{tags:?}"
+        );
+        assert_eq!(again.text().await.unwrap().is_empty(), status == 304);
+    }
+
     let (status, catalogue) = get("/problems").await;
     assert_eq!(status, 200);
     let catalogue = json(&catalogue);

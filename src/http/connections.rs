@@ -1,0 +1,304 @@
+//! The connections that are open, and which of them ends when there are too many or nothing moves.
+//!
+//! A connection on which no request is under way makes way for a new one; one that does not send its
+//! head or take its answers ends; and there is always one more for who asks after the service's health.
+//! So clients that are slow or many hold up nobody but themselves (P11).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::id::CallerId;
+
+/// Connections beyond the limit, for who asks after the service's health.
+const FOR_HEALTH: usize = 32;
+
+/// So many strangers make way at a time: whoever opens many is not worth a look at all of them each
+/// time.
+const TOGETHER: usize = 16;
+
+/// Who is connected.
+pub(super) struct Connections {
+    most: usize,
+    head_timeout: Duration,
+    write_timeout: Duration,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    all: BTreeMap<u64, Arc<Connection>>,
+}
+
+/// One of them.
+pub(super) struct Connection {
+    /// Cancelled to end it.
+    pub(super) end: CancellationToken,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Who called last.
+    caller: Option<CallerId>,
+    /// Since when no request is under way.
+    waits: Option<Instant>,
+    /// Since when a head is on its way.
+    head: Option<Instant>,
+    /// Since when it takes no answer.
+    stalled: Option<Instant>,
+}
+
+/// Takes a connection off the list when it ends.
+pub(super) struct Listed {
+    number: u64,
+    connections: Arc<Connections>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Connections {
+    pub(super) fn new(settings: &super::Settings) -> Arc<Self> {
+        Arc::new(Self {
+            most: settings.connections.max(1),
+            head_timeout: Duration::from_millis(settings.head_timeout_ms),
+            write_timeout: Duration::from_millis(settings.write_timeout_ms),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Lists a new connection. Where there are too many, others make way; where none of them can, there
+    /// is no place for it.
+    pub(super) fn list(self: &Arc<Self>) -> Option<Listed> {
+        let mut open = self.lock();
+        if open.all.len() >= self.most {
+            let made_way = open.make_way(TOGETHER);
+            if made_way == 0 && open.all.len() >= self.most + FOR_HEALTH {
+                return None;
+            }
+        }
+        let connection = Arc::new(Connection::new(Instant::now()));
+        open.next += 1;
+        let number = open.next;
+        open.all.insert(number, connection.clone());
+        Some(Listed {
+            number,
+            connections: self.clone(),
+            connection,
+        })
+    }
+
+    /// Ends one or some on which nothing is under way. For when the process has no descriptor left.
+    pub(super) fn make_way(&self) {
+        self.lock().make_way(TOGETHER);
+    }
+
+    /// Whether more requests than there are connections are under way, beside health's.
+    pub(super) fn is_full(&self) -> bool {
+        let open = self.lock();
+        open.all.len() > self.most
+            && open.all.values().filter(|it| it.is_busy()).count() > self.most
+    }
+
+    /// Ends those that do not send what they began, or do not take what they asked for. How many.
+    pub(super) fn end_the_slow(&self, now: Instant) -> usize {
+        let too_long = |since: Option<Instant>, most| since.is_some_and(|it| now - it > most);
+        let mut ended = 0;
+        self.lock().all.retain(|_, connection| {
+            let state = connection.lock();
+            let is_slow = too_long(state.head, self.head_timeout)
+                || too_long(state.stalled, self.write_timeout);
+            if is_slow {
+                connection.end.cancel();
+                ended += 1;
+            }
+            !is_slow
+        });
+        ended
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Ends up to so many on which nothing is under way: strangers, longest first, before any whose
+    /// caller is known; of these one, of the caller who has most. How many.
+    fn make_way(&mut self, most: usize) -> usize {
+        let mut of: HashMap<CallerId, usize> = HashMap::new();
+        let mut waiting = Vec::new();
+        for (number, connection) in &self.all {
+            let state = connection.lock();
+            if let Some(caller) = state.caller {
+                *of.entry(caller).or_default() += 1;
+            }
+            if let Some(since) = state.waits {
+                waiting.push((state.caller, since, *number));
+            }
+        }
+        waiting.sort_by_key(|(caller, since, _)| {
+            let many = caller.map(|it| of.get(&it).copied().unwrap_or_default());
+            (many.is_some(), Reverse(many), *since)
+        });
+        let strangers = waiting.iter().take_while(|(it, ..)| it.is_none()).count();
+        waiting.truncate(strangers.max(1).min(most));
+        for (_, _, number) in &waiting {
+            if let Some(connection) = self.all.remove(number) {
+                connection.end.cancel();
+            }
+        }
+        waiting.len()
+    }
+}
+
+impl Connection {
+    fn new(now: Instant) -> Self {
+        Self {
+            end: CancellationToken::new(),
+            state: Mutex::new(State {
+                caller: None,
+                waits: Some(now),
+                head: None,
+                stalled: None,
+            }),
+        }
+    }
+
+    /// Bytes came.
+    pub(super) fn receives(&self) {
+        let mut state = self.lock();
+        if state.waits.is_some() && state.head.is_none() {
+            state.head = Some(Instant::now());
+        }
+    }
+
+    /// A request's head is there.
+    pub(super) fn begins(&self) {
+        let mut state = self.lock();
+        state.waits = None;
+        state.head = None;
+    }
+
+    /// A request is answered.
+    pub(super) fn ends(&self) {
+        self.lock().waits = Some(Instant::now());
+    }
+
+    /// It takes no more of an answer, or takes it again.
+    pub(super) fn stalls(&self, stalls: bool) {
+        let mut state = self.lock();
+        if !stalls {
+            state.stalled = None;
+        } else if state.stalled.is_none() {
+            state.stalled = Some(Instant::now());
+        }
+    }
+
+    /// Says who calls.
+    pub(super) fn is_of(&self, caller: CallerId) {
+        self.lock().caller = Some(caller);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.lock().waits.is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.lock().all.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(most: usize) -> Arc<Connections> {
+        let mut settings = crate::http::Settings::default();
+        settings.connections = most;
+        Connections::new(&settings)
+    }
+
+    fn is_open(listed: &Listed) -> bool {
+        !listed.connection.end.is_cancelled()
+    }
+
+    #[test]
+    fn strangers_make_way_before_callers_and_then_the_caller_who_has_most() {
+        let connections = connections(6);
+        let list = || connections.list().unwrap();
+        let (trader, flood) = (CallerId::new(), CallerId::new());
+        let all: Vec<_> = (0..6).map(|_| list()).collect();
+        all[0].connection.is_of(trader);
+        for of_flood in &all[1..4] {
+            of_flood.connection.is_of(flood);
+        }
+        all[4].connection.begins();
+        let seventh = list();
+        let opened: Vec<_> = all.iter().map(is_open).collect();
+        assert_eq!(
+            opened,
+            [true, true, true, true, true, false],
+            "the stranger"
+        );
+        seventh.connection.is_of(flood);
+        seventh.connection.begins();
+        let eighth = list();
+        let opened: Vec<_> = all.iter().map(is_open).collect();
+        assert_eq!(
+            opened,
+            [true, false, true, true, true, false],
+            "the flood's oldest"
+        );
+        drop(eighth);
+        drop(all);
+        assert_eq!(connections.lock().all.len(), 1);
+    }
+
+    #[test]
+    fn requests_that_are_under_way_end_for_nobody_and_health_has_a_place() {
+        let connections = connections(2);
+        let begin = || {
+            let listed = connections.list()?;
+            listed.connection.begins();
+            Some(listed)
+        };
+        let mut all: Vec<_> = (0..2).map(|_| begin().unwrap()).collect();
+        assert!(!connections.is_full());
+        all.push(begin().unwrap());
+        assert!(connections.is_full(), "the third is for health only");
+        all.extend((1..FOR_HEALTH).map(|_| begin().unwrap()));
+        assert!(begin().is_none());
+        assert!(all.iter().all(is_open));
+        all[0].connection.ends();
+        assert!(connections.list().is_some());
+        assert!(!is_open(&all[0]));
+    }
+
+    #[test]
+    fn who_sends_no_whole_head_or_takes_no_answer_ends() {
+        let connections = connections(9);
+        let listed: Vec<_> = (0..4).map(|_| connections.list().unwrap()).collect();
+        listed[0].connection.receives();
+        listed[1].connection.stalls(true);
+        listed[2].connection.receives();
+        listed[2].connection.begins();
+        listed[2].connection.receives(); // a body
+        listed[3].connection.stalls(true);
+        listed[3].connection.stalls(false);
+        let later = Instant::now() + Duration::from_mins(5);
+        assert_eq!(connections.end_the_slow(Instant::now()), 0);
+        assert_eq!(connections.end_the_slow(later), 2);
+        let opened: Vec<_> = listed.iter().map(is_open).collect();
+        assert_eq!(opened, [false, false, true, true]);
+    }
+}

@@ -6,12 +6,16 @@
 //! `clob` and `oauth` are neighbours and do not meet. `tests/house.rs` reads the list.
 //!
 //! # The promises
-//! They have numbers, P1 to P10, and tests, comments and problems use them: keys stay in their device
+//! They have numbers, P1 to P11, and tests, comments and problems use them: keys stay in their device
 //! (P1); nothing is signed before its intent is durable, nothing answered before its release is (P2);
 //! one idempotency key, one request, one answer (P3); nonces and `jti`s are on record before they
 //! leave (P4); deny by default (P5); loosening takes two, tightening one (P6); only typed things are
 //! signed (P7); every signature is checked before it leaves (P8); the log proves itself (P9, its tree
-//! is still to come); a refusal says what to do (P10).
+//! is still to come); a refusal says what to do (P10); no caller can stop another (P11).
+#![warn(
+    clippy::print_stderr,
+    reason = "nobody need read it: `telemetry` and `cli` write there without waiting or failing"
+)]
 
 // A ground that the modules are written with.
 #[macro_use]

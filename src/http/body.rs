@@ -13,6 +13,7 @@ use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::admission::Admitted;
 use super::problem::{self, Problem};
 use crate::idempotency::RequestDigest;
 use crate::name::Name;
@@ -109,7 +110,7 @@ impl BodyTimes {
 /// What is read of a body that is too large. A client that is still sending does not hear an answer.
 const READ_AT_MOST: usize = 16 * 1024 * 1024;
 
-/// The whole body, unless it is larger than that many times the limit.
+/// The whole body, unless it is larger than that many times the limit. Then it is the caller's turn.
 pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let factor = if times == 1 {
@@ -127,6 +128,7 @@ pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result
     if declared.is_some_and(|length: usize| length > READ_AT_MOST || (waits && length > limit)) {
         return Err(too_large());
     }
+    let admitted = request.extensions().get::<Admitted>().cloned();
     let mut body = pin!(request.into_body());
     let (mut bytes, mut seen) = (Vec::new(), 0_usize);
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
@@ -140,11 +142,17 @@ pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result
         } else if seen > limit {
             bytes = Vec::new();
         } else {
+            if let Some(admitted) = &admitted {
+                admitted.keep(data.len())?;
+            }
             bytes.extend_from_slice(&data);
         }
     }
     if seen > limit {
         return Err(too_large());
+    }
+    if let Some(admitted) = &admitted {
+        admitted.begin(1).await?;
     }
     Ok(bytes)
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::id::CallerId;
 use crate::idempotency::Key;
 
 impl FromRequestParts<App> for Caller {
@@ -19,7 +20,10 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         match credential(&parts.headers)? {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                recognise(app, token).await
+                match parts.extensions.get::<Self>() {
+                    Some(identified) => Ok(identified.clone()),
+                    None => recognise(app, token).await,
+                }
             }
             _ => Err(missing()),
         }
@@ -37,6 +41,9 @@ impl FromRequestParts<App> for EitherWay {
         let (scheme, value) = credential(&parts.headers)?.ok_or_else(missing)?;
         if !scheme.eq_ignore_ascii_case("basic") {
             return Caller::from_request_parts(parts, app).await.map(Self);
+        }
+        if let Some(identified) = parts.extensions.get::<Caller>() {
+            return Ok(Self(identified.clone()));
         }
         let pair = STANDARD.decode(value).map(Zeroizing::new);
         let pair = pair.map_err(|_| missing())?;
@@ -67,6 +74,18 @@ impl FromRequestParts<App> for Perhaps {
         let caller = Caller::from_request_parts(parts, app).await?;
         Ok(Self(Some(caller)))
     }
+}
+
+/// Who calls, found once for all who ask later. Nobody, where there is no credential at all; whether an
+/// operation takes that, or Basic, it says itself.
+pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<CallerId>, Problem> {
+    if !parts.headers.contains_key(header::AUTHORIZATION) {
+        return Ok(None);
+    }
+    let EitherWay(caller) = EitherWay::from_request_parts(parts, app).await?;
+    let id = caller.id;
+    parts.extensions.insert(caller);
+    Ok(Some(id))
 }
 
 pub(super) fn missing() -> Problem {

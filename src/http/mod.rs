@@ -4,6 +4,7 @@
 //! number, and every refusal is a problem document.
 
 // The edge itself.
+mod admission;
 mod body;
 mod caller;
 mod connections;
@@ -33,13 +34,13 @@ use std::time::Duration;
 use axum::error_handling::HandleErrorLayer;
 use axum::{BoxError, Extension, Router, middleware};
 use tower::ServiceBuilder;
-use tower::limit::GlobalConcurrencyLimitLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use admission::Admission;
 use body::BodyLimit;
 use oauth::jwks::PublicJwks;
 use observe::observe;
@@ -83,19 +84,16 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let document = openapi();
     let (router, _) = api().split_for_parts();
     let (health, _) = health().split_for_parts();
-    let limits = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(overload))
-        .load_shed()
-        // One limit for the service: the plain layer would count for each route by itself.
-        .layer(GlobalConcurrencyLimitLayer::new(
-            settings.concurrent_requests,
-        ))
+    let admission = (app.clone(), Admission::new(settings));
+    let in_time = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(too_late))
         .timeout(Duration::from_millis(settings.request_timeout_ms));
     router
-        .merge(documents::routes(&document))
         .layer(Extension(BodyLimit(settings.body_limit_bytes)))
         .layer(Extension(PublicJwks(settings.public_jwks)))
-        .layer(limits)
+        .layer(middleware::from_fn_with_state(admission, admission::admit))
+        .layer(in_time)
+        .merge(documents::routes(&document))
         .merge(health)
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
@@ -111,13 +109,9 @@ pub fn router(app: App, settings: &Settings) -> Router {
         .with_state(app)
 }
 
-async fn overload(error: BoxError) -> Problem {
-    if error.is::<tower::timeout::error::Elapsed>() {
-        Problem::new(
-            &problem::DEADLINE_EXCEEDED,
-            "the request took too long to arrive or to answer",
-        )
-    } else {
-        Problem::busy()
-    }
+async fn too_late(_: BoxError) -> Problem {
+    Problem::new(
+        &problem::DEADLINE_EXCEEDED,
+        "the request took too long to arrive or to answer",
+    )
 }

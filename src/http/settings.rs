@@ -10,8 +10,16 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The largest body, in bytes; eight times as much for `/rpc`, which takes batches.
     pub body_limit_bytes: usize,
-    /// How many requests are worked on at a time; more are refused at once.
+    /// How many requests are under way at a time; more are refused at once, but for a few of each caller.
     pub concurrent_requests: usize,
+    /// How many of these may be one caller's.
+    pub requests_per_caller: usize,
+    /// How many bytes of bodies one caller's requests under way may have.
+    pub body_bytes_per_caller: usize,
+    /// How many calls are worked on at a time, for each core, while there is more than one caller. What they
+    /// compute shares the cores, and the next call may have to wait for it: with more of them a flood makes
+    /// others slower, with fewer the groups are smaller.
+    pub calls_per_core: u32,
     /// How many connections are open at a time. For one more, the one makes way that has had nothing
     /// to do for longest.
     pub connections: usize,
@@ -35,6 +43,9 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
             body_limit_bytes: 64 * 1024,
             concurrent_requests: 1_024,
+            requests_per_caller: 512,
+            body_bytes_per_caller: 16 * 1024 * 1024,
+            calls_per_core: 8,
             connections: 4_096,
             idle_timeout_ms: 30_000,
             head_timeout_ms: 5_000,

@@ -26,6 +26,7 @@ mod doctor;
 mod documents;
 mod exchange;
 mod explain;
+mod fairness;
 mod grants;
 mod hygiene;
 mod import;

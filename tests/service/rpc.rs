@@ -49,7 +49,7 @@ fn typed(primary: &str, fields: &[(&str, &str)], domain: &Value, message: &Value
 }
 
 #[rustfmt::skip]
-fn order(maker: &str) -> Value {
+pub(crate) fn order(maker: &str) -> Value {
     let fields = [
         ("uint256", "salt"), ("address", "maker"), ("address", "signer"), ("uint256", "tokenId"),
         ("uint256", "makerAmount"), ("uint256", "takerAmount"), ("uint8", "side"),

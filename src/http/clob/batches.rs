@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -15,6 +16,7 @@ use crate::clob::draft::{IssuedOrder, OrderDraft};
 use crate::clob::making::{Maker, NewOrder, NotMade};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, Order, OrderRequest};
+use crate::http::admission::Admitted;
 use crate::http::body::{self, Body, Named};
 use crate::http::caller::{Afresh, Deadline, Required};
 use crate::http::problem::{self, Document, Problem, Replaced};
@@ -100,6 +102,7 @@ impl From<Result<Signed, Problem>> for OrderOutcome {
     request_body = OrderBatch,
     responses((status = 200, description = "What became of each order", body = SignedBatch)),
 )]
+#[expect(clippy::too_many_arguments, reason = "each part of the request is one")]
 pub(super) async fn sign_orders(
     State(app): State<App>,
     caller: Caller,
@@ -107,6 +110,7 @@ pub(super) async fn sign_orders(
     Required(key): Required,
     Deadline(deadline): Deadline,
     Afresh(afresh): Afresh,
+    Extension(admitted): Extension<Admitted>,
     Body(batch, digest): Body<OrderBatch>,
 ) -> Result<Response, Problem> {
     let since = Instant::now();
@@ -130,6 +134,7 @@ pub(super) async fn sign_orders(
             let detail = "the Idempotency-Key of a batch has at most 252 characters";
             Problem::new(&problem::MALFORMED_HEADER, detail)
         })?;
+    admitted.begin(batch.orders.len()).await?;
     let wallet = wallet(&app, &caller, &name).await?;
     let successor = Replaced::is(&wallet);
 

@@ -171,6 +171,8 @@ kinds! {
         "Something in front of the server answered, or it has changed. Repeat after Retry-After seconds; if it lasts, tell an operator.";
     TOKEN_ENDPOINT_REDIRECT "token-endpoint-redirect" 502 "The token endpoint answered with a redirect, which is not followed"
         "An operator has to look at once: the environment's token_endpoint is wrong, or somebody wants the assertions elsewhere.";
+    TOO_MUCH_AT_ONCE "too-much-at-once" 429 "You have too much under way"
+        "Nothing was done. Wait for your own answers, and repeat after Retry-After seconds.";
     BUSY "busy" 503 "Too much is waiting already"
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"

@@ -117,6 +117,10 @@ impl Problem {
         }
     }
 
+    pub(super) fn too_much(detail: String) -> Self {
+        Self::new(&catalogue::TOO_MUCH_AT_ONCE, detail).retry_after(1)
+    }
+
     pub(super) fn busy() -> Self {
         Self::new(
             &catalogue::BUSY,

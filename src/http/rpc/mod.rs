@@ -10,6 +10,7 @@ mod sign;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -17,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::admission::Admitted;
 use super::body::{self, BodyLimit, BodyTimes};
 use super::caller::EitherWay;
 use super::problem::Problem;
@@ -46,6 +48,7 @@ const PATH: &str = "/rpc";
 pub(super) async fn call_rpc(
     State(app): State<App>,
     EitherWay(caller): EitherWay,
+    Extension(admitted): Extension<Admitted>,
     request: Request,
 ) -> Result<Response, Problem> {
     body::declared_as_json(&request)?;
@@ -59,7 +62,8 @@ pub(super) async fn call_rpc(
             None => StatusCode::NO_CONTENT.into_response(),
         },
         Ok(Message::Batch(calls)) => {
-            let replies = batch(&app, &caller, calls.into_iter().filter_map(read)).await;
+            let calls = calls.into_iter().filter_map(read);
+            let replies = batch(&app, &caller, &admitted, calls).await;
             if replies.is_empty() {
                 StatusCode::NO_CONTENT.into_response()
             } else {
@@ -69,19 +73,39 @@ pub(super) async fn call_rpc(
     })
 }
 
-/// Works on all calls at once, and answers in their order.
+/// Works on all calls at the same time, each as soon as it is its turn, and answers in their order.
+/// For a client that is gone no more are begun.
 async fn batch(
     app: &App,
     caller: &Caller,
+    admitted: &Admitted,
     calls: impl Iterator<Item = Result<Call, Reply>>,
 ) -> Vec<Reply> {
     let mut under_way = Vec::new();
     for call in calls {
-        let (app, caller) = (app.clone(), caller.clone());
-        under_way.push(match call {
-            Ok(call) => Ok(app.tasks.clone().spawn(reply(app, caller, call))),
+        let begun = match call {
+            Ok(mut call) => match admitted.one_more().await {
+                Ok(turn) => Ok((call, turn)),
+                Err(problem) => {
+                    let id = call.id.take().unwrap_or_default();
+                    Err(Reply::new(id, Err(problem.into())))
+                }
+            },
             Err(reply) => Err(reply),
-        });
+        };
+        let (call, turn) = match begun {
+            Ok(begun) => begun,
+            Err(reply) => {
+                under_way.push(Err(reply));
+                continue;
+            }
+        };
+        let (app, caller) = (app.clone(), caller.clone());
+        under_way.push(Ok(app.tasks.clone().spawn(async move {
+            let reply = reply(app, caller, call).await;
+            drop(turn);
+            reply
+        })));
     }
     let mut replies = Vec::with_capacity(under_way.len());
     for reply in under_way {

@@ -1,0 +1,489 @@
+//! How much one caller may have under way, and whose turn it is.
+//!
+//! A caller is known before anything of their body is read, and has a share: of requests, of bytes that
+//! wait in memory, and of the work itself. Work is begun in turns (P11): a caller who is alone may have
+//! as much of it as the service does at a time; where there are others it is little at a time, so that
+//! nobody stands behind what one of them sent. Who has little under way never waits for those who have much.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::caller;
+use super::connections::Connection;
+use super::problem::Problem;
+use crate::app::App;
+use crate::id::CallerId;
+use crate::turns::Turns;
+
+/// So many calls are worked on at a time for a caller who is alone.
+const ALONE: u64 = 256;
+
+/// So long after a call its caller still counts as there. Who calls from time to time is spared the wait
+/// for all that somebody else began alone.
+const THERE: Duration = Duration::from_secs(10);
+
+/// So long a call waits for its turn. It has to be worked on after that, in the time that a request has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// So many requests every caller may have under way, however busy the service is.
+const ALWAYS: usize = 4;
+
+/// What is still read of a body that is not wanted: a client that is cut off while it sends may not hear
+/// why.
+const LINGER: (usize, Duration) = (64 * 1024, Duration::from_millis(100));
+
+/// Nobody in particular has a share, too.
+type Who = Option<CallerId>;
+
+/// The shares of all callers. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Admission(Arc<Inner>);
+
+struct Inner {
+    requests: usize,
+    requests_of_one: usize,
+    bytes_of_one: usize,
+    /// How many calls are worked on at a time where there is more than one caller, and how many of each
+    /// however many there are of others.
+    together: u64,
+    of_each: u64,
+    there: Duration,
+    shares: Mutex<Shares>,
+}
+
+struct Shares {
+    of: HashMap<Who, Share>,
+    requests: usize,
+    /// Calls that are worked on.
+    working: u64,
+    turns: Turns<Who, Waiting>,
+    /// The two who came last, and when.
+    last: [(Who, Option<Instant>); 2],
+}
+
+/// What one caller has under way.
+#[derive(Default)]
+struct Share {
+    requests: usize,
+    bytes: usize,
+    working: u64,
+}
+
+struct Waiting {
+    calls: u64,
+    tell: oneshot::Sender<Work>,
+}
+
+/// A request that has its place; the clones of one share it.
+#[derive(Clone)]
+pub(super) struct Admitted(Arc<Place>);
+
+struct Place {
+    admission: Admission,
+    who: Who,
+    bytes: Mutex<usize>,
+    work: Mutex<Option<Work>>,
+}
+
+/// Calls that are worked on, until this is dropped.
+pub(super) struct Work {
+    admission: Admission,
+    who: Who,
+    calls: u64,
+}
+
+impl Admission {
+    pub(super) fn new(settings: &super::Settings) -> Self {
+        Self::lasting(settings, THERE)
+    }
+
+    fn lasting(settings: &super::Settings, there: Duration) -> Self {
+        let cores = available_parallelism().map_or(1, |it| it.get() as u64);
+        let together = u64::from(settings.calls_per_core) * cores;
+        Self(Arc::new(Inner {
+            together,
+            of_each: (together / 3).max(1),
+            there,
+            requests: settings.concurrent_requests,
+            requests_of_one: settings.requests_per_caller,
+            bytes_of_one: settings.body_bytes_per_caller,
+            shares: Mutex::new(Shares {
+                of: HashMap::new(),
+                requests: 0,
+                working: 0,
+                turns: Turns::new(usize::MAX),
+                last: [(None, None); 2],
+            }),
+        }))
+    }
+
+    /// A place for a request, or whose limit there is none for.
+    fn enter(&self, who: Who) -> Result<Admitted, Problem> {
+        let mut shares = self.lock();
+        let total = shares.requests;
+        let share = shares.of.entry(who).or_default();
+        let refused = if share.requests >= self.0.requests_of_one {
+            let most = self.0.requests_of_one;
+            Some(Problem::too_much(format!(
+                "you have {most} requests under way, the limit of one caller ([http] requests_per_caller)"
+            )))
+        } else if total >= self.0.requests && share.requests >= ALWAYS {
+            Some(Problem::busy())
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        share.requests += 1;
+        shares.requests += 1;
+        drop(shares);
+        Ok(Admitted(Arc::new(Place {
+            admission: self.clone(),
+            who,
+            bytes: Mutex::default(),
+            work: Mutex::default(),
+        })))
+    }
+
+    /// Waits until it is this caller's turn to have so many calls worked on, but not too long.
+    async fn turn(&self, who: Who, calls: u64) -> Result<Work, Problem> {
+        let told = {
+            let mut shares = self.lock();
+            shares.is_there(who, Instant::now());
+            let (tell, told) = oneshot::channel();
+            shares.turns.push(who, Waiting { calls, tell }, calls);
+            told
+        };
+        self.pass_on(who);
+        match timeout(PATIENCE, told).await {
+            Ok(told) => Ok(told.expect("whoever waits is told, since this holds the line")),
+            Err(_) => Err(Problem::too_much(
+                "so much of yours is under way that it was not this one's turn in time".into(),
+            )),
+        }
+    }
+
+    /// Lets those begin whose turn it is; `who` came or went.
+    fn pass_on(&self, who: Who) {
+        loop {
+            let (next, waiting) = {
+                let mut shares = self.lock();
+                let Some((next, waiting)) = shares.next(who, &self.0, Instant::now()) else {
+                    return;
+                };
+                shares.working += waiting.calls;
+                shares.of.entry(next).or_default().working += waiting.calls;
+                (next, waiting)
+            };
+            // Who does not wait any more gives it back at once.
+            drop(waiting.tell.send(Work {
+                admission: self.clone(),
+                who: next,
+                calls: waiting.calls,
+            }));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shares> {
+        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shares {
+    /// Takes the next out of the line, if it may begin: one of `who`'s that waits though they have little
+    /// under way, or whose turn it is.
+    fn next(&mut self, who: Who, limits: &Inner, now: Instant) -> Option<(Who, Waiting)> {
+        if self
+            .of
+            .get(&who)
+            .is_none_or(|it| it.working < limits.of_each)
+            && let Some(waiting) = self.turns.pop_of(who)
+        {
+            return Some((who, waiting));
+        }
+        let (next, _) = self.turns.peek()?;
+        let most = if self.is_alone(next, now, limits.there) {
+            ALONE
+        } else {
+            limits.together
+        };
+        if self.working < most {
+            self.turns.pop()
+        } else {
+            None
+        }
+    }
+
+    fn is_there(&mut self, who: Who, now: Instant) {
+        if self.last[0].0 != who {
+            self.last.swap(0, 1);
+        }
+        self.last[0] = (who, Some(now));
+    }
+
+    /// Whether nobody else has called for a while.
+    fn is_alone(&self, who: Who, now: Instant, there: Duration) -> bool {
+        let others = self.last.iter().filter(|(other, _)| *other != who);
+        let mut others = others.filter_map(|(_, at)| *at);
+        others.all(|at| now.saturating_duration_since(at) > there)
+    }
+
+    /// Forgets a caller who has nothing under way.
+    fn forget(&mut self, who: Who) {
+        if self
+            .of
+            .get(&who)
+            .is_some_and(|it| it.requests == 0 && it.working == 0)
+        {
+            self.of.remove(&who);
+        }
+    }
+}
+
+impl Admitted {
+    /// Counts bytes that wait in memory until the request ends.
+    pub(super) fn keep(&self, bytes: usize) -> Result<(), Problem> {
+        let most = self.0.admission.0.bytes_of_one;
+        let mut shares = self.0.admission.lock();
+        let share = shares.of.entry(self.0.who).or_default();
+        if share.bytes + bytes > most {
+            return Err(Problem::too_much(format!(
+                "the bodies of your requests under way have more than {most} bytes, the limit of one caller ([http] body_bytes_per_caller)"
+            )));
+        }
+        share.bytes += bytes;
+        drop(shares);
+        *self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+        Ok(())
+    }
+
+    /// Waits until it is the request's turn to be worked on. It counts as so many calls.
+    pub(super) async fn begin(&self, calls: usize) -> Result<(), Problem> {
+        drop(self.work().take());
+        let calls = u64::try_from(calls).unwrap_or(ALONE);
+        let work = self.0.admission.turn(self.0.who, calls).await?;
+        *self.work() = Some(work);
+        Ok(())
+    }
+
+    /// Waits until it is the turn of one of its calls, which ends by itself. The first has the request's
+    /// own.
+    pub(super) async fn one_more(&self) -> Result<Work, Problem> {
+        let own = self.work().take();
+        match own {
+            Some(work) => Ok(work),
+            None => self.0.admission.turn(self.0.who, 1).await,
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let bytes = *self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.admission.lock();
+        shares.requests -= 1;
+        if let Some(share) = shares.of.get_mut(&self.who) {
+            share.requests -= 1;
+            share.bytes -= bytes;
+        }
+        shares.forget(self.who);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut shares = self.admission.lock();
+        shares.working -= self.calls;
+        if let Some(share) = shares.of.get_mut(&self.who) {
+            share.working -= self.calls;
+        }
+        shares.forget(self.who);
+        drop(shares);
+        self.admission.pass_on(self.who);
+    }
+}
+
+/// Admits a request: who calls, whether they have a place, and, where there is no body to wait for,
+/// their turn. With a body the turn comes when it is read.
+pub(super) async fn admit(
+    State((app, admission)): State<(App, Admission)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let known = caller::identify(&mut parts, &app).await;
+    let place = known.and_then(|caller| admission.enter(caller));
+    let admitted = match place {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            // Who waits for leave to send has nothing on its way.
+            if !parts.headers.contains_key(header::EXPECT) {
+                linger(body).await;
+            }
+            return problem.into_response();
+        }
+    };
+    if let (Some(connection), Some(caller)) =
+        (parts.extensions.get::<Arc<Connection>>(), admitted.0.who)
+    {
+        connection.is_of(caller);
+    }
+    if body.is_end_stream()
+        && let Err(problem) = admitted.begin(1).await
+    {
+        return problem.into_response();
+    }
+    parts.extensions.insert(admitted.clone());
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Reads a little of what is not wanted.
+async fn linger(body: Body) {
+    let (most, patience) = LINGER;
+    let mut body = pin!(body);
+    let skip = async {
+        let mut seen = 0;
+        while seen < most
+            && let Some(Ok(frame)) = poll_fn(|context| body.as_mut().poll_frame(context)).await
+        {
+            seen += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    drop(timeout(patience, skip).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Settings;
+
+    fn two() -> (Who, Who) {
+        (Some(CallerId::new()), Some(CallerId::new()))
+    }
+
+    /// For which whoever called is there until the test is over.
+    fn admission(settings: &Settings) -> Admission {
+        Admission::lasting(settings, Duration::from_hours(1))
+    }
+
+    /// A turn, if there is one at once.
+    async fn at_once(admission: &Admission, who: Who, calls: u64) -> Option<Work> {
+        tokio::task::yield_now().await; // what is ready is, however much was ready before
+        let turn = timeout(Duration::ZERO, admission.turn(who, calls)).await;
+        turn.ok()?.ok()
+    }
+
+    /// As many turns as there are at once.
+    async fn all_at_once(admission: &Admission, who: Who) -> Vec<Work> {
+        let mut works = Vec::new();
+        while let Some(work) = at_once(admission, who, 1).await {
+            works.push(work);
+        }
+        works
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_may_have_much_and_who_comes_then_does_not_wait() {
+        let admission = admission(&Settings::default());
+        let (flood, other) = two();
+        let mut works = all_at_once(&admission, flood).await;
+        assert_eq!(works.len() as u64, ALONE);
+        let others = all_at_once(&admission, other).await;
+        assert_eq!(others.len() as u64, admission.0.of_each);
+        // The flood has nothing more until there is less of it.
+        works.truncate(usize::try_from(admission.0.together).unwrap() - others.len());
+        assert!(at_once(&admission, flood, 1).await.is_none());
+        works.pop();
+        assert!(at_once(&admission, flood, 1).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn where_there_are_others_work_is_begun_in_turns() {
+        let admission = admission(&Settings::default());
+        let (flood, other) = two();
+        let mut under_way = Vec::new();
+        for _ in 0..admission.0.of_each {
+            under_way.push(at_once(&admission, other, 1).await.unwrap());
+        }
+        let mut works = all_at_once(&admission, flood).await;
+        assert_eq!((works.len() + under_way.len()) as u64, admission.0.together);
+        let (told, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        for who in [flood, flood, flood, other, other] {
+            let (admission, told) = (admission.clone(), told.clone());
+            let wait = async move { told.send((who, admission.turn(who, 1).await)).is_ok() };
+            #[expect(clippy::disallowed_methods, reason = "a test waits for it")]
+            tokio::spawn(wait);
+            tokio::task::yield_now().await;
+        }
+        let mut order = Vec::new();
+        for _ in 0..5 {
+            works.pop();
+            let (who, work) = begun.recv().await.unwrap();
+            order.push(who);
+            under_way.push(work.unwrap());
+        }
+        let named = order
+            .iter()
+            .map(|who| if *who == flood { 'f' } else { 'o' });
+        assert_eq!(
+            named.collect::<String>(),
+            "ofoff",
+            "the flood was next before"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_batch_counts_as_its_calls_and_who_hangs_up_leaves_no_trace() {
+        let admission = admission(&Settings::default());
+        let (flood, other) = two();
+        drop(at_once(&admission, other, 1).await);
+        let batch = at_once(&admission, flood, 100).await;
+        assert!(batch.is_some());
+        for _ in 0..1_000 {
+            assert!(at_once(&admission, flood, 100).await.is_none());
+        }
+        drop(batch);
+        let shares = admission.lock();
+        assert_eq!((shares.working, shares.turns.waiting()), (0, 0));
+        assert!(shares.of.is_empty());
+    }
+
+    #[tokio::test]
+    async fn places_and_bytes_come_back_and_everybody_has_some() {
+        let mut settings = Settings::default();
+        (settings.concurrent_requests, settings.requests_per_caller) = (10, 8);
+        settings.body_bytes_per_caller = 100;
+        let admission = admission(&settings);
+        let (flood, other) = two();
+        let all = |who| {
+            let places = std::iter::from_fn(|| admission.enter(who).ok());
+            places.collect::<Vec<_>>()
+        };
+        let (floods, others) = (all(flood), all(other));
+        assert_eq!((floods.len(), others.len()), (8, ALWAYS));
+        assert!(floods[0].keep(60).is_ok());
+        assert!(floods[1].keep(60).is_err());
+        assert!(others[0].keep(60).is_ok());
+        drop(floods);
+        let floods = all(flood);
+        assert_eq!(floods.len(), 6, "up to ten together");
+        assert!(floods[0].keep(60).is_ok());
+    }
+}

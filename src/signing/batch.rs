@@ -59,24 +59,18 @@ impl Signer {
     ) -> Vec<Result<Signed, SigningError>> {
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
-        let room = self.0.room.clone();
-        let room = room.acquire_many_owned(u32::try_from(count).unwrap_or(u32::MAX));
-        let Ok(Ok(room)) = timeout_at(until, room).await else {
-            return (0..count).map(|_| Err(SigningError::Busy)).collect();
-        };
         let mut ready = Vec::with_capacity(count);
         for (draft, asked) in drafts {
             ready.push(self.ready_for(caller, draft, asked, until).await);
         }
         // From here to the tasks nothing waits: who hangs up stops all of it or none.
         fail_point!("accepted");
-        let room = Arc::new(room);
         let tasks = &self.0.parts.tasks;
         let work: Vec<_> = self
             .join(caller, ready, asked)
             .into_iter()
             .map(|joining| {
-                let (signer, caller, room) = (self.clone(), caller.clone(), room.clone());
+                let (signer, caller) = (self.clone(), caller.clone());
                 tasks.spawn(async move {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
@@ -85,9 +79,7 @@ impl Signer {
                         }
                         Err(Not::Permitted(denied)) => return Err(denied.into()),
                     };
-                    let done = signer.follow(&caller, joining, &asked, until).await;
-                    drop(room);
-                    done
+                    signer.follow(&caller, joining, &asked, until).await
                 })
             })
             .collect();
@@ -142,7 +134,7 @@ impl Signer {
             .collect();
         if !intends.is_empty() {
             // Where the queue is full, every joining learns that it is busy.
-            drop(self.0.group.intend_all(intends));
+            drop(self.0.group.intend_all(caller, intends));
         }
         joinings
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::queue::{Reminder, Sender, Who, queue};
 use super::records;
 use super::writer::Writer;
 use super::{
@@ -32,9 +33,12 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// After how many of these looks expired idempotency keys are forgotten.
 const SWEEPS_TO_FORGET: u64 = 120;
 
+/// Whose line takes what no caller's is.
+const NOBODY: Who = None;
+
 /// The way to the writer. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Group(mpsc::Sender<Entry>);
+pub(super) struct Group(Sender<Entry>);
 
 /// What comes to the writer at once.
 pub(super) enum Entry {
@@ -221,8 +225,8 @@ pub(super) struct End {
 impl Group {
     /// Starts the writer, which runs until the last handle is gone.
     pub(super) fn start(settings: &Settings, keep: &idempotency::Settings, parts: &Parts) -> Self {
-        let (send, receive) =
-            mpsc::channel(usize::try_from(settings.queue.get()).unwrap_or(usize::MAX));
+        let room = usize::try_from(settings.queue.get()).unwrap_or(usize::MAX);
+        let (send, receive) = queue(room);
         parts
             .tasks
             .spawn(Writer::new(settings, keep, parts).run(receive));
@@ -242,22 +246,31 @@ impl Group {
     ) -> Result<Joining, SigningError> {
         let (intend, joining) = Intend::new(caller, permit, asked, None, turn);
         self.0
-            .try_send(Entry::One(Job::Intend(Box::new(intend))))
+            .try_send(
+                Some(caller.id),
+                Entry::One(Job::Intend(Box::new(intend))),
+                1,
+            )
             .map_err(|_| SigningError::Busy)?;
         fail_point!("intent-joined");
         Ok(joining)
     }
 
     /// Sends intents to be put on record in one group.
-    pub(super) fn intend_all(&self, intends: Vec<Intend>) -> Result<(), SigningError> {
+    pub(super) fn intend_all(
+        &self,
+        caller: &Caller,
+        intends: Vec<Intend>,
+    ) -> Result<(), SigningError> {
+        let orders = u64::try_from(intends.len()).unwrap_or(u64::MAX);
         self.0
-            .try_send(Entry::Together(intends))
+            .try_send(Some(caller.id), Entry::Together(intends), orders)
             .map_err(|_| SigningError::Busy)?;
         fail_point!("intent-joined");
         Ok(())
     }
 
-    /// Ends an intent. Waits where the queue is full: an intent that got in must get out.
+    /// Ends an intent, for which there is always room: an intent that got in must get out.
     pub(super) async fn end(&self, intent: &Intent, how: How) -> Result<Ended, SigningError> {
         let (told, answer) = oneshot::channel();
         let key = intent.draft.key();
@@ -271,9 +284,9 @@ impl Group {
             tries: intent.permit.get().action().tries.repeated(),
             told,
         };
+        let caller = intent.permit.get().action().caller;
         self.0
-            .send(Entry::One(Job::End(Box::new(job))))
-            .await
+            .send(Some(caller), Entry::One(Job::End(Box::new(job))))
             .map_err(|_| SigningError::Busy)?;
         fail_point!("release-joined");
         answer.await.map_err(|_| SigningError::Busy)?
@@ -281,12 +294,13 @@ impl Group {
 
     /// Whether the writer still runs.
     pub(super) fn is_alive(&self) -> bool {
-        !self.0.is_closed()
+        self.0.is_open()
     }
 
     /// Adds a leaf with the next group. A full queue drops it.
     pub(super) fn note(&self, leaf: Leaf) {
-        drop(self.0.try_send(Entry::One(Job::Note(Box::new(leaf), None))));
+        let note = Entry::One(Job::Note(Box::new(leaf), None));
+        drop(self.0.try_send(NOBODY, note, 1));
     }
 
     /// Adds the leaf of something that is handed out, if key and caller still stand.
@@ -305,7 +319,7 @@ impl Group {
             told,
         };
         self.0
-            .try_send(Entry::One(Job::HandOut(Box::new(job))))
+            .try_send(Some(caller.id), Entry::One(Job::HandOut(Box::new(job))), 1)
             .map_err(|_| SigningError::Busy)?;
         answer.await.map_err(|_| SigningError::Busy)?
     }
@@ -314,19 +328,19 @@ impl Group {
     pub(super) async fn witness(&self, leaf: Leaf) -> Result<(), SigningError> {
         let (told, answer) = oneshot::channel();
         self.0
-            .try_send(Entry::One(Job::Note(Box::new(leaf), Some(told))))
+            .try_send(NOBODY, Entry::One(Job::Note(Box::new(leaf), Some(told))), 1)
             .map_err(|_| SigningError::Busy)?;
         answer.await.map_err(|_| SigningError::Busy)?
     }
 }
 
 /// Asks for a sweep when there is something to sweep, until the group is gone.
-async fn sweep(group: mpsc::WeakSender<Entry>, log: Log) {
+async fn sweep(group: Reminder<Entry>, log: Log) {
     for round in 1_u64.. {
         tokio::time::sleep(SWEEP).await;
         let Some(group) = group.upgrade() else { return };
         if records::any_overdue(log.ledger()).await.unwrap_or(false) {
-            drop(group.try_send(Entry::One(Job::Sweep)));
+            drop(group.try_send(NOBODY, Entry::One(Job::Sweep), 1));
         }
         if round % SWEEPS_TO_FORGET == 0
             && let Err(error) = idempotency::records::forget_expired(10_000, log.ledger()).await

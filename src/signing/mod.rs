@@ -19,6 +19,7 @@ mod check;
 mod device;
 mod group;
 mod points;
+mod queue;
 mod records;
 mod settings;
 pub mod signatures;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -273,15 +273,9 @@ struct Inner {
     group: Group,
     deadline: Duration,
     lease: Duration,
-    /// Taken by each draft of a batch until it is done.
-    room: Arc<Semaphore>,
     /// Denials that may still be put on record in this second: (second, how many).
     denials: std::sync::Mutex<(i64, u32)>,
 }
-
-/// How many drafts of batches are worked on at a time: a few full ones, so that they do not fill the
-/// devices' queues against everybody else.
-const IN_BATCHES: usize = 512;
 
 /// How many denials a second are put on record; the rest are counted by whoever reads the log.
 const DENIALS_A_SECOND: u32 = 20;
@@ -308,7 +302,6 @@ impl Signer {
             group,
             deadline: Duration::from_millis(settings.deadline_ms.get()),
             lease: Duration::from_millis(settings.lease_ms.get()),
-            room: Arc::new(Semaphore::new(IN_BATCHES)),
             denials: std::sync::Mutex::new((0, 0)),
         }))
     }

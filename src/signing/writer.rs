@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tokio::sync::mpsc;
-
 use super::group::{Claim, Ended, Entry, How, Intend, Job, Release};
 use super::points::{self, Point};
+use super::queue::Receiver;
 use super::records::{self, Standing};
 use super::{BadSignature, Business, Draft, Intent, Parts, Prepared, Settings, SigningError};
 use crate::audit::{Batch, Committed, Event, Leaf, Log, Logged, leaf};
@@ -59,12 +58,12 @@ impl Writer {
     }
 
     /// Writes until the last handle of the queue is gone.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Entry>) {
+    pub(super) async fn run(self, mut queue: Receiver<Entry>) {
         let mut jobs = Vec::with_capacity(GROUP);
         while let Some(first) = queue.recv().await {
             first.join(&mut jobs);
             while jobs.len() < GROUP
-                && let Ok(next) = queue.try_recv()
+                && let Some(next) = queue.try_recv()
             {
                 next.join(&mut jobs);
             }

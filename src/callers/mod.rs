@@ -5,6 +5,7 @@
 //! read a token from them.
 
 mod records;
+mod strangers;
 pub mod token;
 
 use std::str::FromStr;
@@ -20,11 +21,15 @@ use crate::clock::Clock;
 use crate::id::CallerId;
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
+use strangers::Strangers;
 pub use token::Token;
 
 /// How long a token that was found valid is taken without asking again. A revoked caller's
 /// signatures stop at once all the same: each release reads the table.
 const REMEMBER: Duration = Duration::from_secs(1);
+
+/// How long a token that was valid once is looked for before those that nobody has seen.
+const KNOWN: Duration = Duration::from_hours(24);
 
 /// The longest life of a token.
 pub const MAX_TOKEN_DAYS: u16 = 90;
@@ -100,6 +105,9 @@ pub enum CallerError {
     /// The name is taken.
     #[error("a caller with this name exists")]
     NameTaken,
+    /// Too many tokens that nobody has seen are being looked for.
+    #[error("too many unknown tokens are being looked for")]
+    Busy,
     /// No caller has this name.
     #[error("no such caller")]
     NotFound,
@@ -123,6 +131,9 @@ pub struct Callers {
     ledger: Ledger,
     clock: Clock,
     recognised: Cache<[u8; 32], Caller>,
+    /// Tokens that were valid once. Whether they still are, the ledger says.
+    known: Cache<[u8; 32], ()>,
+    strangers: Strangers,
 }
 
 impl Callers {
@@ -132,10 +143,16 @@ impl Callers {
             .max_capacity(10_000)
             .time_to_live(REMEMBER)
             .build();
+        let known = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_idle(KNOWN)
+            .build();
         Self {
             ledger,
             clock,
             recognised,
+            known,
+            strangers: Strangers::default(),
         }
     }
 
@@ -144,13 +161,20 @@ impl Callers {
         let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
         let hash = token.hash();
         let look = async {
+            let _turn = match self.known.get(&hash).await {
+                Some(()) => None,
+                None => Some(self.strangers.turn().await.ok_or(CallerError::Busy)?),
+            };
             let found = records::find(&hash, &self.ledger).await?;
-            found.ok_or(CallerError::NotRecognised)
+            let caller = found.ok_or(CallerError::NotRecognised)?;
+            self.known.insert(hash, ()).await;
+            Ok(caller)
         };
         // One look for all who come at the same time.
         let found = self.recognised.try_get_with(hash, look).await;
         found.map_err(|error| match &*error {
             CallerError::Ledger(error) => error.clone().into(),
+            CallerError::Busy => CallerError::Busy,
             _ => CallerError::NotRecognised,
         })
     }

@@ -26,6 +26,7 @@ impl From<CallerError> for Problem {
             CallerError::NameTaken | CallerError::AlreadyBootstrapped => {
                 Self::new(&catalogue::NAME_TAKEN, error)
             }
+            CallerError::Busy => Self::new(&catalogue::BUSY, error).retry_after(1),
             CallerError::NotFound => Self::not_found("caller"),
             CallerError::TokenDays | CallerError::NoRole => {
                 Self::new(&catalogue::INVALID_FIELD, error)

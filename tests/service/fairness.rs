@@ -120,6 +120,32 @@ async fn bodies_that_wait_in_memory_are_counted_for_each_caller() {
     stand.still_signs().await;
 }
 
+#[tokio::test]
+async fn long_texts_and_questions_without_a_right_leave_nothing_on_record() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let loafer = stand.another("loafer", "nobody", "trader").await;
+    let leaves = async || stand.database.count("select count(*) from leaves").await;
+    let before = leaves().await;
+    let long = "a".repeat(60_000);
+    for query in [
+        format!("apiKey={long}"),
+        format!("wallet={long}"),
+        format!("nonce={long}"),
+        "apiKey=%20".into(),
+    ] {
+        for caller in [&loafer, &stand.operator] {
+            let answer = caller.get(&format!("/v1/nonces?{query}")).await;
+            refused("long", &answer, 400, "malformed-query", "");
+            assert!(answer.text.len() < 5_000, "{}", answer.text.len());
+        }
+    }
+    let nothing = loafer.get("/v1/nonces?apiKey=a").await;
+    assert_eq!((nothing.status, nothing.text.as_str()), (200, "[]"));
+    assert_eq!(leaves().await, before);
+}
+
 /// How much of one caller's comes between two things of another's, who asks one after the other.
 async fn between(stand: &Stand, wallet: &str) -> Vec<i64> {
     let sql = "select count(*) filter (where w.name <> $1) from (

@@ -67,7 +67,7 @@ const BODIES: [(&str, i64); 13] = [
 
 /// The rest of calls after their version and id: the error and the problem.
 #[rustfmt::skip]
-const CALLS: [(&str, i64, &str); 14] = [
+const CALLS: [(&str, i64, &str); 15] = [
     (r#""method":1"#, -32600, "malformed-body"),
     (r#""method":null"#, -32600, "malformed-body"),
     (r#""method":"eth_accounts","params":1"#, -32600, "malformed-body"),
@@ -78,6 +78,7 @@ const CALLS: [(&str, i64, &str); 14] = [
     (r#""method":"eth_sendTransaction","params":[{}]"#, 4200, "rpc-method-unsupported"),
     (r#""method":"eth_signTransaction","params":[{}]"#, 4200, "rpc-method-unsupported"),
     (r#""method":"eth_sendRawTransaction","params":["0x00"]"#, 4200, "rpc-method-unsupported"),
+    (r#""method":"eth_signTypedData_v4","params":["0x0000000000000000000000000000000000000000","\"{}\""]"#, -32602, "typed-data-refused"),
     (r#""method":"eth_signTypedData_v4""#, -32602, "invalid-field"),
     (r#""method":"eth_signTypedData_v4","params":{}"#, -32602, "invalid-field"),
     (r#""method":"eth_signTypedData_v4","params":["0x00","{}"]"#, -32602, "invalid-field"),

@@ -85,7 +85,12 @@ impl TypedData {
             TypedDataError::Malformed(format!("the typed data is not JSON: {error}"))
         };
         let text: String = serde_json::from_str(raw.get()).map_err(unreadable)?;
-        Self::of_object(serde_json::from_str(&text).map_err(unreadable)?)
+        let inner: &RawValue = serde_json::from_str(&text).map_err(unreadable)?;
+        if inner.get().starts_with('"') {
+            let why = "the typed data is the text of a text: send the object, or its text";
+            return Err(TypedDataError::Malformed(why.into()));
+        }
+        Self::of_object(inner)
     }
 
     fn of_object(raw: &RawValue) -> Result<Self, TypedDataError> {

@@ -76,7 +76,8 @@ pub(super) struct LoginView {
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// A wallet's name: nonces of its address.
-    wallet: Option<String>,
+    #[param(value_type = Option<String>)]
+    wallet: Option<Name>,
     /// The nonce.
     nonce: Option<String>,
     /// The API key that it made.
@@ -198,27 +199,45 @@ pub(super) async fn find_nonces(
         nonce: nonce
             .transpose()
             .map_err(|error: credentials::NotANonce| wrong("nonce", &error.to_string()))?,
-        api_key: wanted.api_key.clone(),
+        api_key: wanted.api_key.map(api_key).transpose()?,
         from: time("from", &wanted.from)?,
         until: time("until", &wanted.until)?,
     };
     let mut seen = app.wallets.list().await?;
     seen.retain(|it| sees(&app, &caller, Action::ViewCredentials, it));
     if let Some(name) = &wanted.wallet {
-        let meant = seen.iter().find(|it| it.name.as_str() == name);
+        let meant = seen.iter().find(|it| it.name == *name);
         let account = meant.ok_or_else(|| Problem::not_found("wallet"))?.account();
         seen.retain(|it| it.account() == account);
     }
     let mut accounts: Vec<_> = seen.iter().map(Wallet::account).collect();
     accounts.sort_unstable();
     accounts.dedup();
+    if accounts.is_empty() {
+        return Ok(Json(Vec::new())); // there is nothing to look into, and nothing to put on record
+    }
     let filter = NonceFilter { accounts, ..filter };
+    let rfc3339 = |at: Option<OffsetDateTime>| {
+        at.and_then(|it| {
+            it.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
+    };
     let details = json!({
-        "wallet": wanted.wallet, "nonce": wanted.nonce, "apiKey": wanted.api_key,
-        "from": wanted.from, "until": wanted.until,
+        "wallet": wanted.wallet, "nonce": filter.nonce, "apiKey": filter.api_key,
+        "from": rfc3339(filter.from), "until": rfc3339(filter.until),
     });
     let found = app.api_keys.nonces(&caller, &filter, &details).await?;
     Ok(Json(found.into_iter().map(|it| view(it, &seen)).collect()))
+}
+
+/// An API key's id, as it goes on record: at the CLOB it is a UUID, and this is longer than any.
+fn api_key(text: String) -> Result<String, Problem> {
+    if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text);
+    }
+    let detail = "apiKey: an API key's id has 1 to 64 letters, digits and signs";
+    Err(Problem::new(&problem::MALFORMED_QUERY, detail))
 }
 
 fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {

@@ -71,11 +71,21 @@ pub struct Document<'a> {
     pub exchange: Option<&'a Diagnosis>,
 }
 
+/// Texts that came in are told again in a detail, but not all of a long one.
+fn bounded(mut detail: String) -> String {
+    const LONGEST: usize = 2_000;
+    if detail.len() > LONGEST {
+        detail.truncate(detail.floor_char_boundary(LONGEST));
+        detail.push('…');
+    }
+    detail
+}
+
 impl Problem {
     pub(super) fn new(kind: &'static ProblemKind, detail: impl std::fmt::Display) -> Self {
         Self {
             kind,
-            detail: detail.to_string(),
+            detail: bounded(detail.to_string()),
             retry_after_s: None,
             with_error: false,
             exchange: None,

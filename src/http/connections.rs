@@ -51,6 +51,17 @@ struct State {
     head: Option<Instant>,
     /// Since when it takes no answer.
     stalled: Option<Instant>,
+    /// How many requests there were, and how long the last one's body is, where that is known.
+    requests: u64,
+    body: Length,
+}
+
+/// How long a request's body is.
+#[derive(Clone, Copy)]
+pub(super) enum Length {
+    Known(u64),
+    /// It comes in chunks, and its end is told when it is there.
+    InChunks,
 }
 
 /// Takes a connection off the list when it ends.
@@ -156,7 +167,7 @@ impl Open {
 }
 
 impl Connection {
-    fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             end: CancellationToken::new(),
             state: Mutex::new(State {
@@ -164,6 +175,8 @@ impl Connection {
                 waits: Some(now),
                 head: None,
                 stalled: None,
+                requests: 0,
+                body: Length::Known(0),
             }),
         }
     }
@@ -176,11 +189,24 @@ impl Connection {
         }
     }
 
-    /// A request's head is there.
-    pub(super) fn begins(&self) {
+    /// A request's head is there, and how long its body is.
+    pub(super) fn begins(&self, body: Length) {
         let mut state = self.lock();
         state.waits = None;
         state.head = None;
+        state.requests += 1;
+        state.body = body;
+    }
+
+    /// How many requests there were.
+    pub(super) fn requests(&self) -> u64 {
+        self.lock().requests
+    }
+
+    /// How long the body is of the request after so many, if there was one.
+    pub(super) fn body_after(&self, requests: u64) -> Option<Length> {
+        let state = self.lock();
+        (state.requests > requests).then_some(state.body)
     }
 
     /// A request is answered.
@@ -223,9 +249,10 @@ mod tests {
     use super::*;
 
     fn connections(most: usize) -> Arc<Connections> {
-        let mut settings = crate::http::Settings::default();
-        settings.connections = most;
-        Connections::new(&settings)
+        Connections::new(&crate::http::Settings {
+            connections: most,
+            ..Default::default()
+        })
     }
 
     fn is_open(listed: &Listed) -> bool {
@@ -242,7 +269,7 @@ mod tests {
         for of_flood in &all[1..4] {
             of_flood.connection.is_of(flood);
         }
-        all[4].connection.begins();
+        all[4].connection.begins(Length::Known(0));
         let seventh = list();
         let opened: Vec<_> = all.iter().map(is_open).collect();
         assert_eq!(
@@ -251,7 +278,7 @@ mod tests {
             "the stranger"
         );
         seventh.connection.is_of(flood);
-        seventh.connection.begins();
+        seventh.connection.begins(Length::Known(0));
         let eighth = list();
         let opened: Vec<_> = all.iter().map(is_open).collect();
         assert_eq!(
@@ -269,7 +296,7 @@ mod tests {
         let connections = connections(2);
         let begin = || {
             let listed = connections.list()?;
-            listed.connection.begins();
+            listed.connection.begins(Length::Known(0));
             Some(listed)
         };
         let mut all: Vec<_> = (0..2).map(|_| begin().unwrap()).collect();
@@ -291,7 +318,7 @@ mod tests {
         listed[0].connection.receives();
         listed[1].connection.stalls(true);
         listed[2].connection.receives();
-        listed[2].connection.begins();
+        listed[2].connection.begins(Length::Known(0));
         listed[2].connection.receives(); // a body
         listed[3].connection.stalls(true);
         listed[3].connection.stalls(false);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header;
+use axum::body::{Body, HttpBody as _};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::Settings;
-use super::connections::{Connection, Connections};
+use super::connections::{Connection, Connections, Length};
 use super::problem::Problem;
 use super::wire::Wire;
 
@@ -123,7 +123,9 @@ fn answer(
     connections: &Connections,
     connection: Arc<Connection>,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-    connection.begins();
+    let length = request.body().size_hint().exact();
+    let length = length.map_or(Length::InChunks, Length::Known);
+    connection.begins(length);
     let has_place = !connections.is_full() || super::is_about_health(request.uri().path());
     request.extensions_mut().insert(connection.clone());
     let answer = has_place.then(|| router.clone().oneshot(request.map(Body::new)));
@@ -133,7 +135,14 @@ fn answer(
             None => Ok(([(header::CONNECTION, "close")], Problem::busy()).into_response()),
         };
         connection.ends();
-        answer
+        answer.map(|mut answer| {
+            // Where its end is not known, nobody could tell what comes after it.
+            if matches!(length, Length::InChunks) {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            answer
+        })
     }
 }
 

@@ -1,16 +1,24 @@
-//! A socket that says when it moves, and that takes a head only line by line as it should be.
+//! A socket that says when it moves, and hands on no head with a line that ends otherwise than it should.
+//!
+//! A line of a head ends with CR LF. What else ends one, two programs in a row may read differently, and
+//! then they do not agree on where a request ends (RFC 9112, section 11.2); the reader behind this takes
+//! a bare LF, so that it never sees one.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connections::Connection;
+use super::connections::{Connection, Length};
 
 /// Whoever takes less than that in the time for writing does not really read.
 const PIECE: usize = 64 * 1024;
+
+/// So much is handed on at a time of what was held.
+const HANDED: usize = 4 * 1024;
 
 /// A connection's bytes, in and out.
 pub(super) struct Wire<S> {
@@ -18,7 +26,23 @@ pub(super) struct Wire<S> {
     connection: Arc<Connection>,
     /// What was taken since the last time that it could have been more.
     taken: usize,
+    /// What came with the end of something and belongs to what is next.
+    held: Bytes,
+    part: Part,
 }
+
+/// What is read at the moment.
+#[derive(Clone, Copy)]
+enum Part {
+    /// A head: the last of its bytes, and how much of its end is there; zero before it begins.
+    Head { last: u8, ending: u8 },
+    /// Nobody knows yet how much there is after the head; so many requests there were before.
+    Begun(u64),
+    /// A body, of which so much is left.
+    Body(Length),
+}
+
+const NEXT: Part = Part::Head { last: 0, ending: 0 };
 
 impl<S> Wire<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
@@ -26,6 +50,54 @@ impl<S> Wire<S> {
             stream,
             connection,
             taken: 0,
+            held: Bytes::new(),
+            part: NEXT,
+        }
+    }
+
+    /// How much of this belongs together: all of it, or up to the end of a head or body. A line feed that
+    /// ends a line by itself becomes what no reader takes.
+    fn passes(&mut self, bytes: &mut [u8]) -> usize {
+        if let Part::Begun(before) = self.part {
+            self.part = match self.connection.body_after(before) {
+                Some(body) => Part::Body(body),
+                None => NEXT, // the reader did not take it for a head
+            };
+        }
+        if let Part::Body(Length::Known(0)) = self.part {
+            self.part = NEXT;
+        }
+        match &mut self.part {
+            Part::Body(Length::Known(left)) => {
+                let some = bytes
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= some as u64;
+                some
+            }
+            Part::Body(Length::InChunks) => bytes.len(),
+            Part::Begun(_) => 0,
+            Part::Head { last, ending } => {
+                for (at, byte) in bytes.iter_mut().enumerate() {
+                    if *byte == b'\n' && *last != b'\r' {
+                        *byte = 0;
+                    }
+                    // Empty lines before it are none of its lines.
+                    *ending = match (*byte, *ending) {
+                        (b'\r' | b'\n', 0) => 0,
+                        (b'\r', 1 | 2 | 4) => 2,
+                        (b'\n', 2) => 3,
+                        (b'\r', 3) => 4,
+                        (b'\n', 4) => {
+                            self.part = Part::Begun(self.connection.requests());
+                            return at + 1;
+                        }
+                        _ => 1,
+                    };
+                    *last = *byte;
+                }
+                bytes.len()
+            }
         }
     }
 
@@ -52,10 +124,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.connection.receives();
+        let is_held = !self.held.is_empty();
+        if is_held {
+            let some = buffer.remaining().min(self.held.len()).min(HANDED);
+            buffer.put_slice(&self.held[..some]);
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         }
+        let bytes = &mut buffer.filled_mut()[before..];
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.connection.receives();
+        let passes = self.passes(bytes);
+        if is_held {
+            drop(self.held.split_to(passes));
+        } else {
+            self.held = Bytes::copy_from_slice(&bytes[passes..]);
+        }
+        buffer.set_filled(before + passes);
         Poll::Ready(Ok(()))
     }
 }
@@ -92,5 +179,100 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a reader is handed of this, piece by piece. It takes each end of a head for a request with
+    /// the next of these bodies.
+    async fn handed(text: &str, bodies: &[Length], at_once: usize) -> Vec<String> {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        client.write_all(text.as_bytes()).await.unwrap();
+        drop(client);
+        let connection = Arc::new(Connection::new(tokio::time::Instant::now()));
+        let mut wire = Wire::new(server, connection.clone());
+        let mut bodies = bodies.iter();
+        let mut pieces = vec![String::new()];
+        let mut buffer = vec![0; at_once];
+        loop {
+            let some = wire.read(&mut buffer).await.unwrap();
+            if some == 0 {
+                return pieces;
+            }
+            let piece = std::str::from_utf8(&buffer[..some]).unwrap();
+            pieces.last_mut().unwrap().push_str(piece);
+            if matches!(wire.part, Part::Begun(_)) {
+                connection.begins(*bodies.next().unwrap());
+                pieces.push(String::new());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn heads_are_handed_on_one_by_one_and_bodies_as_they_are() {
+        let first = "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
+        let second = "\r\nGET /b HTTP/1.1\r\nX: \r\r\n\r\n";
+        let text = format!("{first}\n\r\n\n{second}GET /c HTTP/1.1\r\n\r\n");
+        for at_once in [1, 3, 7, 4_096] {
+            let handed = handed(
+                &text,
+                &[Length::Known(4), Length::Known(0), Length::Known(0)],
+                at_once,
+            )
+            .await;
+            let expected = [
+                first.to_owned(),
+                format!("\n\r\n\n{second}"),
+                "GET /c HTTP/1.1\r\n\r\n".to_owned(),
+                String::new(),
+            ];
+            assert_eq!(handed, expected, "{at_once}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bare_line_feed_ends_no_line_of_a_head_and_any_of_a_body() {
+        for (text, body, expected) in [
+            (
+                "GET / HTTP/1.1\nX: y\r\n\r\n",
+                Length::Known(0),
+                "GET / HTTP/1.1\0X: y\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nX: y\n\r\n\r\n",
+                Length::Known(0),
+                "GET / HTTP/1.1\r\nX: y\0\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\n\n",
+                Length::Known(0),
+                "GET / HTTP/1.1\r\n\0",
+            ),
+            (
+                "\nGET / HTTP/1.1\r\n\r\n",
+                Length::Known(0),
+                "\0GET / HTTP/1.1\r\n\r\n",
+            ),
+            (
+                "PUT / HTTP/1.1\r\n\r\na\nb\n\n",
+                Length::InChunks,
+                "PUT / HTTP/1.1\r\n\r\na\nb\n\n",
+            ),
+            (
+                "PUT / HTTP/1.1\r\n\r\na\nbA\n",
+                Length::Known(3),
+                "PUT / HTTP/1.1\r\n\r\na\nbA\0",
+            ),
+        ] {
+            for at_once in [1, 2, 4_096] {
+                let handed = handed(text, &[body], at_once).await;
+                assert_eq!(handed.concat(), expected, "{text:?}");
+            }
+        }
     }
 }

@@ -126,3 +126,42 @@ async fn health_is_said_though_every_connection_is_at_work() {
     timeout(PATIENCE, free).await.unwrap();
     stand.still_signs().await;
 }
+
+#[tokio::test]
+async fn a_line_of_a_head_ends_with_cr_lf() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    let good = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (text, statuses) in [
+        ("GET /healthz HTTP/1.1\nHost: x\n\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\nX: y\r\n\r\n", "400"),
+        (
+            &format!("{good}{good}GET /healthz HTTP/1.1\r\nHost: x\n\r\n\r\n"),
+            "200 200 400",
+        ),
+        (&format!("{good}\r\n{last}"), "200 200"),
+    ] {
+        let mut stream = connect(&stand, text).await;
+        let mut answer = String::new();
+        let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+        read.expect("it is answered").unwrap();
+        let said: Vec<_> = answer
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|it| &it[..3])
+            .collect();
+        assert_eq!(said.join(" "), statuses, "{text:?}: {answer}");
+    }
+    // A body has any lines it likes.
+    let url = format!("{}/v1/wallets/d-w/orders", stand.server.base);
+    let pretty = format!("{:#}\n\n", crate::support::order());
+    let request = stand.trader.http.post(url).body(pretty);
+    let request = request
+        .header("content-type", "application/json")
+        .header("idempotency-key", "lines");
+    let signed = stand.trader.send(request).await.unwrap();
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    stand.still_signs().await;
+}

@@ -57,13 +57,15 @@ impl Cluster {
         Self::start_with(data, &[])
     }
 
-    /// The same with settings of the server, `name=value`, that go before ours.
+    /// The same with settings of the server, `name=value`, that go before ours. With `fsync=off` it is
+    /// made without waiting for the disk, too.
     pub fn start_with(data: &DataDir, more: &[&str]) -> Result<Self> {
         let pg = data.path().join("pg");
         let server = Server::find(&pg)?;
         server.check_way_to(data.path())?;
         if !pg.exists() {
-            make(&server, &pg).context("cannot make the Postgres cluster")?;
+            make(&server, &pg, !more.contains(&"fsync=off"))
+                .context("cannot make the Postgres cluster")?;
         }
         stop_orphan(&server, &pg).context("cannot stop the Postgres of an earlier run")?;
 
@@ -187,7 +189,7 @@ impl Drop for Cluster {
 }
 
 /// Makes the cluster beside its place and moves it there, so that `pg` is whole or absent.
-fn make(server: &Server, pg: &Path) -> Result<()> {
+fn make(server: &Server, pg: &Path, fsync: bool) -> Result<()> {
     let unfinished = pg.with_extension("new");
     if unfinished.exists() {
         std::fs::remove_dir_all(&unfinished)?;
@@ -203,10 +205,14 @@ fn make(server: &Server, pg: &Path) -> Result<()> {
         "--encoding=UTF8",
         "--data-checksums",
     ]);
+    if !fsync {
+        initdb.arg("--no-sync");
+    }
     run(&mut initdb, "")?;
     // Not `createdb`: it comes with the client, which need not be installed.
     let mut single = server.program("postgres");
     single.arg("--single").arg("-D").arg(&unfinished);
+    single.arg("-c").arg(format!("fsync={fsync}"));
     run(
         single.arg("template1"),
         &format!("create database {NAME}\n"),

@@ -9,7 +9,7 @@ use super::skipped;
 pub(crate) fn run(body: impl AsyncFnOnce(Ledger)) {
     let scratch = scratch();
     let data = DataDir::open(&scratch.path().join("data")).unwrap();
-    let cluster = match Cluster::start(&data) {
+    let cluster = match Cluster::start_with(&data, &["fsync=off"]) {
         Ok(cluster) => cluster,
         Err(error) => return skipped(&format!("no Postgres: {error:#}")),
     };

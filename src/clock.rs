@@ -173,9 +173,30 @@ impl Clock {
     }
 }
 
+/// The text is neither a day nor a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a day, such as 2027-01-31, nor a time, such as 2027-01-31T12:00:00Z")]
+pub struct NotATime;
+
+/// A day as its last second, in UTC; a time (RFC 3339) as it is.
+pub fn end_of(text: &str) -> Result<OffsetDateTime, NotATime> {
+    let day = if text.len() == 10 { "T23:59:59Z" } else { "" };
+    let format = &time::format_description::well_known::Rfc3339;
+    OffsetDateTime::parse(&format!("{text}{day}"), format).map_err(|_| NotATime)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_lasts_to_its_end() {
+        let end = end_of("2027-01-31").unwrap();
+        assert_eq!(end_of("2027-01-31T23:59:59Z"), Ok(end));
+        for wrong in ["", "tomorrow", "2027-02-30", "2027-01-31 12:00"] {
+            assert_eq!(end_of(wrong), Err(NotATime), "{wrong}");
+        }
+    }
 
     #[test]
     fn clones_of_a_fixed_clock_move_together() {

@@ -12,14 +12,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Members of a folder that name each other in a circle, until somebody unties them.
-const CIRCLES: [(&str, &[&str]); 8] = [
+const CIRCLES: [(&str, &[&str]); 7] = [
     ("attestation", &["records", "rounds"]),
     ("cli", &["import", "keys"]),
     ("clob", &["order", "terms"]),
     ("clob/api_keys", &["records", "search"]),
     ("oauth", &["assertion", "clients"]),
     ("oauth/broker", &["granted", "records"]),
-    ("rotations", &["probe", "records"]),
     (
         "signing",
         &["batch", "group", "records", "signatures", "writer"],

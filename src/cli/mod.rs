@@ -21,7 +21,6 @@ mod migrate;
 mod rotations;
 mod serve;
 mod table;
-mod wallet_rotation;
 mod wallets;
 
 use std::io::Write as _;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
-use super::{print_json, remark, wallet_rotation};
+use super::{print_json, remark};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -51,9 +51,6 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Replace a wallet, step by step
-    #[command(subcommand)]
-    Rotation(wallet_rotation::Command),
     /// Cancel all orders of a wallet that takes no new ones, and see that the CLOB lists none
     Drain {
         /// The wallet's name.
@@ -111,7 +108,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
             print_json(&wallet)
         }
-        Command::Rotation(command) => wallet_rotation::run(command).await,
         Command::Drain {
             name,
             said,

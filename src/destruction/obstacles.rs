@@ -55,7 +55,7 @@ impl Obstacle {
                 "Look at the CLOB whether the address has an API key. Or accept it and say why."
             }
             ObstacleKind::InUse => {
-                "Rotate the client or the wallet, or close the wallet: chancery rotations open, chancery wallets rotation, chancery wallets close."
+                "Rotate the client or the wallet, or close the wallet: chancery rotations open, chancery wallets close."
             }
             ObstacleKind::Registered => {
                 "Have it removed and proved by a rotation. Or accept it and say why."

@@ -136,7 +136,7 @@ fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
         }
         (_, Some(client), _) => format!("chancery rotations open --client {client}"),
         (_, _, Some(wallet)) => {
-            format!("chancery wallets rotation open {wallet} --key … --target-at … --reason …")
+            format!("chancery rotations open --wallet {wallet} --new-key … --target … --reason …")
         }
         _ => match key.purpose {
             Purpose::Wallet | Purpose::Client | Purpose::Checkpoint => {

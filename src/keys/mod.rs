@@ -40,7 +40,7 @@ pub use cryptoperiod::BadPeriod;
 pub use device_switch::Switch;
 pub use import::{Begun, Import};
 pub use orphans::{InDevice, Orphan};
-pub use reason::Reason;
+pub use reason::{Justification, Reason};
 pub use state::{KeyState, NotAStep};
 
 /// What no key is called.

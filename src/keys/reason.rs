@@ -30,10 +30,28 @@ impl TryFrom<String> for Reason {
     }
 }
 
+impl std::str::FromStr for Reason {
+    type Err = NotAReason;
+
+    fn from_str(text: &str) -> Result<Self, NotAReason> {
+        Self::try_from(text.to_owned())
+    }
+}
+
 impl From<Reason> for String {
     fn from(reason: Reason) -> Self {
         reason.0
     }
+}
+
+/// Why, and nothing else.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Justification {
+    /// Why, for the record: 1 to 500 characters.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub reason: Reason,
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::ledger::Gate;
 impl Rotations {
     /// Has the new key made, or finds it where it was made before. It is recorded with
     /// [`generated`](Self::generated).
-    pub async fn generate(
+    pub(super) async fn generate(
         &self,
         id: RotationId,
         actor: CallerId,
@@ -53,7 +53,7 @@ impl Rotations {
     }
 
     /// Records the new key that [`generate`](Self::generate) brought.
-    pub async fn generated(
+    pub(super) async fn generated(
         &self,
         id: RotationId,
         made: &Generated,

@@ -17,11 +17,12 @@ pub mod client;
 pub mod evidence;
 mod fingerprint;
 mod generate;
+mod opening;
 pub mod probe;
 mod records;
-pub mod removal;
 pub mod state;
 pub mod status;
+pub mod steps;
 pub mod wallet;
 pub mod watch;
 
@@ -43,6 +44,7 @@ use crate::oauth::clients::{ClientError, Clients};
 use crate::policy::Denied;
 use crate::signing::{Signer, SigningError};
 use evidence::Ended;
+pub use opening::{Emergency, NewRotation, Replaced};
 pub use state::{Kind, NoSuchStep, State, Step};
 
 /// `[rotations]`
@@ -194,6 +196,12 @@ pub enum RotationError {
         /// For how long not.
         retry_after_s: u32,
     },
+    /// Nothing is said that could be rotated, or two things are.
+    #[error("client or wallet: say one of them, whose rotation it is")]
+    ClientOrWallet,
+    /// Of a wallet it has no meaning.
+    #[error("{0}: only of a client's key")]
+    NotOfAWallet(&'static str),
     /// The date makes no sense.
     #[error("target_at is in the future, by two years at most")]
     Target,
@@ -275,16 +283,6 @@ impl Rotations {
     async fn key(&self, id: KeyId) -> Result<Key, RotationError> {
         let found = self.0.keys.by_ids(&[id]).await?.pop();
         Ok(found.ok_or(KeyError::NotFound)?)
-    }
-
-    /// The steps of a rotation, in their order.
-    pub async fn steps(&self, id: RotationId) -> Result<Vec<Taken>, RotationError> {
-        Ok(records::steps(&[id], self.ledger()).await?)
-    }
-
-    /// The latest rotation of a client or wallet, whether it is open or not.
-    pub async fn latest_of(&self, subject: Uuid) -> Result<Option<Rotation>, RotationError> {
-        Ok(records::latest_of(subject, self.ledger()).await?)
     }
 
     /// A rotation as it stands; nobody else moves it before this batch has ended.
@@ -435,7 +433,7 @@ impl Rotations {
     }
 
     /// Gives up, before the new key is used.
-    pub async fn abandon(
+    async fn abandon(
         &self,
         id: RotationId,
         reason: Reason,

@@ -29,9 +29,10 @@ impl Rotations {
     pub async fn whole(&self, rotations: Vec<Rotation>) -> Result<Vec<Whole>, RotationError> {
         let ids: Vec<_> = rotations.iter().map(|it| it.id).collect();
         let mut steps = by_rotation(records::steps(&ids, self.ledger()).await?, |it| it.rotation);
-        let mut probes = by_rotation(records::probes(&ids, self.ledger()).await?, |it| {
-            it.rotation
-        });
+        let mut probes = by_rotation(
+            super::probe::records::probes(&ids, self.ledger()).await?,
+            |it| it.rotation,
+        );
         let now = self.0.clock.now();
         let whole = |rotation: Rotation| {
             let steps = steps.remove(&rotation.id).unwrap_or_default();

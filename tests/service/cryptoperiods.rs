@@ -256,7 +256,7 @@ async fn what_is_due_is_listed_by_date_for_those_who_may_see_it() {
     let wallet = all.iter().find(|it| it["name"] == "d-wk").unwrap();
     let next = wallet["next"].as_str().unwrap();
     assert!(
-        next.starts_with("chancery wallets rotation open d-w "),
+        next.starts_with("chancery rotations open --wallet d-w "),
         "{next}"
     );
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::oauth_server::OAuthServer;
-use crate::rotations::{configuration, make_client, order};
+use crate::rotations::{configuration, make_client, order, taking};
 use crate::stand::Stand;
 use crate::support::{Caller, Server};
 
@@ -54,6 +54,7 @@ impl Mortal {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, with one rotation")]
 async fn kill_at(point: &'static str) {
     let Some(authorization) = OAuthServer::start() else {
         return;
@@ -71,44 +72,46 @@ async fn kill_at(point: &'static str) {
     };
     let opened = mortal.ask("/v1/rotations", &order("k2")).await;
     let id = opened["id"].as_str().unwrap().to_owned();
-    let at = |step: &str| format!("/v1/rotations/{id}/{step}");
+    let steps = format!("/v1/rotations/{id}/steps");
     let sent = json!({ "channel": "x", "reference": "y" });
     let because = json!({ "reason": "test" });
     let (new, old) = (json!({ "key": "new" }), json!({ "key": "old" }));
 
-    mortal.ask(&at("generate"), &json!({})).await;
+    mortal.ask(&steps, &taking("generate", &json!({}))).await;
     let key = mortal.stand.operator.get("/v1/keys/k2").await.json;
     let k1 = mortal.stand.operator.get("/v1/keys/k1").await.json;
-    mortal.ask(&at("submit"), &sent).await;
+    mortal.ask(&steps, &taking("submit", &sent)).await;
     let confirm = json!({ "fingerprint": key["fingerprint"], "reference": "y" });
-    mortal.ask(&at("confirm"), &confirm).await;
+    mortal.ask(&steps, &taking("confirm", &confirm)).await;
     let pem = json!({ "pem": key["pem"] });
     mortal
         .admin(reqwest::Method::POST, "clients/cid/keys", &pem)
         .await;
-    let probed = mortal.ask(&at("probes"), &new).await;
+    let probed = mortal.ask(&steps, &taking("probe", &new)).await;
     assert_eq!(probed["probe"]["outcome"], "succeeded");
-    mortal.ask(&at("switch"), &because).await;
+    mortal.ask(&steps, &taking("switch", &because)).await;
     let age = "update intents set created_at = created_at - interval '1 hour'";
     sqlx::query(age)
         .execute(&mortal.stand.database.pool)
         .await
         .unwrap();
-    mortal.ask(&at("ask-removal"), &sent).await;
+    mortal.ask(&steps, &taking("ask-removal", &sent)).await;
     let path = format!("clients/cid/keys/{}", k1["jwk"]["kid"].as_str().unwrap());
     mortal
         .admin(reqwest::Method::DELETE, &path, &json!({}))
         .await;
-    mortal.ask(&at("probes"), &old).await;
-    mortal.ask(&at("probes"), &new).await;
-    mortal.ask(&at("prove-removal"), &json!({})).await;
-    let closed = mortal.ask(&at("close"), &because).await;
+    mortal.ask(&steps, &taking("probe", &old)).await;
+    mortal.ask(&steps, &taking("probe", &new)).await;
+    mortal
+        .ask(&steps, &taking("prove-removal", &json!({})))
+        .await;
+    let closed = mortal.ask(&steps, &taking("close", &because)).await;
     assert_eq!(closed["state"], "closed");
 
     let shown = mortal
         .stand
         .operator
-        .get(&at("")[..at("").len() - 1])
+        .get(steps.trim_end_matches("/steps"))
         .await
         .json;
     let steps = shown["steps"].as_array().unwrap();

@@ -10,22 +10,19 @@ use sqlx::AssertSqlSafe;
 use crate::stand::{Stand, refused};
 use crate::support::Database;
 
-/// The verb of a step in the API, for clients, and a body that it takes.
-fn verb(step: Step) -> Option<(&'static str, Value)> {
+/// A step of a client's rotation as it is asked for.
+fn asked(step: Step) -> Option<Value> {
     let because = json!({ "reason": "test" });
     let sent = json!({ "channel": "x", "reference": "y" });
-    Some(match step {
-        Step::Generate => ("generate", json!({})),
-        Step::Submit => ("submit", sent),
-        Step::Confirm => ("confirm", json!({ "fingerprint": "00", "reference": "y" })),
-        Step::Switch => ("switch", because),
-        Step::AskRemoval => ("ask-removal", sent),
-        Step::ProveRemoval => ("prove-removal", json!({})),
-        Step::Close => ("close", because),
-        Step::Abandon => ("abandon", because),
-        Step::RollBack => ("roll-back", because),
+    let mut body = match step {
+        Step::Generate | Step::ProveRemoval => json!({}),
+        Step::Confirm => json!({ "fingerprint": "00", "reference": "y" }),
+        Step::Submit | Step::AskRemoval => sent,
+        Step::Switch | Step::Close | Step::Abandon | Step::RollBack => because,
         _ => return None,
-    })
+    };
+    body["step"] = step.name().into();
+    Some(body)
 }
 
 async fn run(database: &Database, sql: String) -> Result<(), String> {
@@ -68,8 +65,9 @@ async fn a_step_that_is_not_on_the_list_is_refused_by_code_and_database() {
     assert_eq!(recorded, known);
 
     let id = opened(&stand, "k2", FAR).await;
-    let generate = format!("/v1/rotations/{id}/generate");
-    let made = stand.operator.post(&generate, &json!({})).await;
+    let steps = format!("/v1/rotations/{id}/steps");
+    let generate = json!({ "step": "generate" });
+    let made = stand.operator.post(&steps, &generate).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let (mut by_code, mut by_database) = (0, 0);
     for kind in Kind::ALL {
@@ -112,11 +110,10 @@ async fn a_step_that_is_not_on_the_list_is_refused_by_code_and_database() {
                 let on_the_list = state.takes(kind, step).is_ok();
                 if kind == Kind::Client
                     && !on_the_list
-                    && let Some((path, body)) = verb(step)
+                    && let Some(body) = asked(step)
                 {
-                    let path = format!("/v1/rotations/{id}/{path}");
-                    let answer = stand.operator.post(&path, &body).await;
-                    refused(&path, &answer, 409, "no-such-step", state.name());
+                    let answer = stand.operator.post(&steps, &body).await;
+                    refused(step.name(), &answer, 409, "no-such-step", state.name());
                     by_code += 1;
                 }
             }

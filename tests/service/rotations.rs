@@ -56,6 +56,13 @@ pub(crate) fn ok(answer: Answer) -> Value {
     answer.json
 }
 
+/// A step with what it takes.
+pub(crate) fn taking(step: &str, with: &Value) -> Value {
+    let mut body = with.clone();
+    body["step"] = step.into();
+    body
+}
+
 /// The body of an opening.
 pub(crate) fn order(new_key: &str) -> Value {
     json!({ "client": "c", "new_key": new_key, "target_at": "2027-06-30T00:00:00Z", "reason": "period" })
@@ -75,8 +82,8 @@ impl World {
     }
 
     async fn ask(&self, id: &str, step: &str, body: &Value) -> Answer {
-        let path = format!("/v1/rotations/{id}/{step}");
-        self.stand.operator.post(&path, body).await
+        let path = format!("/v1/rotations/{id}/steps");
+        self.stand.operator.post(&path, &taking(step, body)).await
     }
 
     async fn show(&self, id: &str) -> Value {
@@ -106,7 +113,7 @@ impl World {
 
     /// What a probe showed.
     pub(crate) async fn probe(&self, id: &str, key: &str) -> String {
-        let probed = ok(self.ask(id, "probes", &json!({ "key": key })).await);
+        let probed = ok(self.ask(id, "probe", &json!({ "key": key })).await);
         let outcome = probed["probe"]["outcome"].as_str();
         outcome.unwrap().to_owned()
     }
@@ -320,7 +327,7 @@ async fn a_kid_goes_with_its_key() {
     says(&report, "kid", "unknown", "would name k1 and k2");
     let new = json!({ "key": "new" });
     for _ in 0..2 {
-        let early = world.ask(&id, "probes", &new).await;
+        let early = world.ask(&id, "probe", &new).await;
         refused("no kid", &early, 409, "rotation-not-ready", "confirm --kid");
         assert_eq!(world.step(&id, "confirm").await, "submitted");
     }
@@ -383,9 +390,10 @@ async fn a_step_that_was_answered_is_not_taken_twice() {
     for (step, body) in [
         ("generate", json!({})),
         ("submit", json!({ "channel": "x", "reference": "y" })),
-        ("probes", json!({ "key": "new" })),
+        ("probe", json!({ "key": "new" })),
     ] {
-        let path = format!("/v1/rotations/{id}/{step}");
+        let path = format!("/v1/rotations/{id}/steps");
+        let body = taking(step, &body);
         let first = operator.post_as(step, &path, &body).await.unwrap();
         let again = operator.post_as(step, &path, &body).await.unwrap();
         assert_eq!((first.status, &first.text), (201, &again.text), "{step}");
@@ -408,8 +416,8 @@ async fn a_confirmation_that_was_answered_is_answered_again() {
     world.register("k2").await;
     assert_eq!(world.probe(&id, "new").await, "succeeded");
     let fingerprint = world.show(&id).await["new_key"]["fingerprint"].clone();
-    let body = json!({ "fingerprint": fingerprint, "reference": "MAIL-8" });
-    let path = format!("/v1/rotations/{id}/confirm");
+    let body = json!({ "step": "confirm", "fingerprint": fingerprint, "reference": "MAIL-8" });
+    let path = format!("/v1/rotations/{id}/steps");
     let operator = &world.stand.operator;
     let first = operator.post_as("c", &path, &body).await.unwrap();
     assert_eq!(first.json["state"], "registered", "{}", first.text);
@@ -487,18 +495,21 @@ async fn what_stands_against_a_rotation_is_said() {
     assert_eq!(stranger.get("/v1/rotations").await.json, json!([]));
     assert_eq!(world.stand.trader.get(&path).await.status, 200);
     for step in ["abandon", "switch"] {
-        let path = format!("{path}/{step}");
+        let body = json!({ "step": step, "reason": "x" });
         let denied = world
             .stand
             .trader
-            .post(&path, &json!({ "reason": "x" }))
+            .post(&format!("{path}/steps"), &body)
             .await;
         refused(step, &denied, 403, "denied", "rotate_key");
     }
     let denied = world
         .stand
         .trader
-        .post(&format!("{path}/probes"), &json!({ "key": "old" }))
+        .post(
+            &format!("{path}/steps"),
+            &json!({ "step": "probe", "key": "old" }),
+        )
         .await;
     refused("a probe", &denied, 403, "denied", "probe_key");
     let second = open(&order("k3")).await;
@@ -508,7 +519,7 @@ async fn what_stands_against_a_rotation_is_said() {
         refused(id, &missing, 404, "not-found", "rotation");
     }
 
-    let early = world.ask(&id, "probes", &json!({ "key": "new" })).await;
+    let early = world.ask(&id, "probe", &json!({ "key": "new" })).await;
     refused("no key", &early, 409, "rotation-not-ready", "generate");
     world.step(&id, "generate").await;
     let wrong = json!({ "channel": "x", "reference": "y", "pem_sha256": "00".repeat(32) });
@@ -628,7 +639,7 @@ async fn a_key_is_not_probed_twice_in_a_moment() {
     let id = world.begin(&order("k2")).await;
     world.step(&id, "generate").await;
     assert_eq!(world.probe(&id, "new").await, "refused");
-    let again = world.ask(&id, "probes", &json!({ "key": "new" })).await;
+    let again = world.ask(&id, "probe", &json!({ "key": "new" })).await;
     refused("again", &again, 429, "probed-lately", "a moment ago");
     let wait: u32 = again.headers["retry-after"]
         .to_str()

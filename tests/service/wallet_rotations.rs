@@ -9,12 +9,12 @@ use crate::support::venue::ClobServer;
 use crate::support::{Answer, Caller, Server, order};
 
 const OLD: &str = "/v1/wallets/d-w";
-const STEPS: &str = "/v1/wallets/d-w/rotation/steps";
+const ALL: &str = "/v1/rotations";
 
 fn opening() -> Value {
     let target = time::OffsetDateTime::now_utc() + time::Duration::days(10);
     let format = &time::format_description::well_known::Rfc3339;
-    json!({ "key": "d-wk2", "target_at": target.format(format).unwrap(), "reason": "its time is over" })
+    json!({ "wallet": "d-w", "new_key": "d-wk2", "target_at": target.format(format).unwrap(), "reason": "its time is over" })
 }
 
 fn step(name: &str) -> Value {
@@ -26,13 +26,26 @@ fn step(name: &str) -> Value {
 }
 
 async fn open(operator: &Caller) {
-    let opened = operator.post(&format!("{OLD}/rotation"), &opening()).await;
+    let opened = operator.post(ALL, &opening()).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
     assert_eq!(opened.json["state"], "requested");
 }
 
+/// The latest rotation of `d-w`, where it stands.
+async fn latest(operator: &Caller) -> Value {
+    let all = operator.get(ALL).await.json;
+    let id = all[0]["id"].as_str().unwrap();
+    operator.get(&format!("{ALL}/{id}")).await.json
+}
+
+/// Where its steps are taken.
+async fn steps(operator: &Caller) -> String {
+    let id = &latest(operator).await["id"];
+    format!("{ALL}/{}/steps", id.as_str().unwrap())
+}
+
 async fn take(operator: &Caller, name: &str) -> Answer {
-    operator.post(STEPS, &step(name)).await
+    operator.post(&steps(operator).await, &step(name)).await
 }
 
 #[track_caller]
@@ -117,7 +130,7 @@ async fn a_wallet_is_replaced_without_an_order_that_nobody_knows_of() {
     let unposted = sign(trader, OLD, &api_key).await.json["envelope"].to_string();
 
     open(operator).await;
-    let twice = operator.post(&format!("{OLD}/rotation"), &opening()).await;
+    let twice = operator.post(ALL, &opening()).await;
     refused("a second", &twice, 409, "rotation-open", "another rotation");
     let all = operator.get("/v1/rotations?open=true").await.json;
     assert_eq!(
@@ -125,16 +138,14 @@ async fn a_wallet_is_replaced_without_an_order_that_nobody_knows_of() {
         (&json!("wallet"), &json!("d-w"))
     );
     let id = all[0]["id"].as_str().unwrap();
-    let reason = json!({ "reason": "test" });
-    let elsewhere = operator
-        .post(&format!("/v1/rotations/{id}/abandon"), &reason)
-        .await;
+    let switch = json!({ "step": "switch", "reason": "test" });
+    let elsewhere = operator.post(&format!("{ALL}/{id}/steps"), &switch).await;
     refused(
         "a client's way",
         &elsewhere,
-        409,
-        "no-such-step",
-        "/v1/wallets/d-w/rotation",
+        422,
+        "invalid-field",
+        "unknown variant `switch`, expected one of `generate`, `profile`",
     );
     let early = take(operator, "cut-over").await;
     refused("out of turn", &early, 409, "no-such-step", "cut-over");
@@ -171,14 +182,17 @@ async fn a_wallet_is_replaced_without_an_order_that_nobody_knows_of() {
     let cancelled = send(trader, &venue, OLD, ("DELETE", "/order", &cancel)).await;
     assert_eq!(cancelled.json["canceled"].as_array().unwrap().len(), 1);
 
-    let status = operator.get(&format!("{OLD}/rotation")).await.json;
+    let status = latest(operator).await;
     assert_eq!(status["open_orders"], 3, "{status}");
     assert_eq!(
-        (&status["next"], &status["key_state"]),
+        (
+            &status["status"]["next"][0]["step"],
+            &status["old_key"]["state"]
+        ),
         (&json!("drain"), &json!("retiring"))
     );
     is_at(&take(operator, "drain").await, "drained");
-    let status = operator.get(&format!("{OLD}/rotation")).await.json;
+    let status = latest(operator).await;
     assert_eq!(status["open_orders"], 0, "{status}");
     let evidence = &status["steps"].as_array().unwrap().last().unwrap()["evidence"];
     assert_eq!(
@@ -216,7 +230,7 @@ async fn a_wallet_is_replaced_without_an_order_that_nobody_knows_of() {
     // And nothing depends on the old key any more.
     let left = operator.get("/v1/keys/d-wk/destruction").await.json;
     assert_eq!(left["obstacles"], json!([]), "{left}");
-    let again = operator.post(&format!("{OLD}/rotation"), &opening()).await;
+    let again = operator.post(ALL, &opening()).await;
     refused("it is over", &again, 409, "wallet-replaced", "");
     let leaves = "select count(*) from leaves where position('rotation-'::bytea in leaf) > 0";
     assert_eq!(stand.database.count(leaves).await, 8);
@@ -245,8 +259,8 @@ async fn a_rotation_goes_back_until_it_is_drained() {
 
     // The next one has another key, and is given up before anything is cut over.
     let mut second = opening();
-    second["key"] = json!("d-wk3");
-    let opened = operator.post(&format!("{OLD}/rotation"), &second).await;
+    second["new_key"] = json!("d-wk3");
+    let opened = operator.post(ALL, &second).await;
     is_at(&opened, "requested");
     is_at(&take(operator, "generate").await, "generated");
     is_at(&take(operator, "abandon").await, "abandoned");
@@ -299,18 +313,21 @@ async fn nothing_is_drained_that_the_clob_still_lists_and_people_may_say_why_not
         "venue-answer",
         "orders",
     );
-    let status = operator.get(&format!("{OLD}/rotation")).await.json;
+    let status = latest(operator).await;
     assert_eq!(
         (&status["state"], &status["open_orders"]),
         (&json!("cut-over"), &json!(1))
     );
 
     let said = json!({ "step": "drain", "said": "the market was resolved" });
-    is_at(&operator.post(STEPS, &said).await, "drained");
+    is_at(
+        &operator.post(&steps(operator).await, &said).await,
+        "drained",
+    );
     let approval =
         "select count(*) from drains where how = 'said' and approval = 'none (single operator)'";
     assert_eq!(stand.database.count(approval).await, 1);
-    let status = operator.get(&format!("{OLD}/rotation")).await.json;
+    let status = latest(operator).await;
     assert_eq!(status["open_orders"], 0, "{status}");
 }
 
@@ -387,8 +404,14 @@ async fn other_wallets_of_the_key_are_not_stopped_by_surprise() {
     let key = operator.get("/v1/keys/d-wk").await.json;
     assert_eq!(key["state"], "active");
     let meant = json!({ "step": "cut-over", "reason": "both", "stops": ["d-proxy"] });
-    is_at(&operator.post(STEPS, &meant).await, "cut-over");
-    let rights = stand.trader.post(STEPS, &step("drain")).await;
+    is_at(
+        &operator.post(&steps(operator).await, &meant).await,
+        "cut-over",
+    );
+    let rights = stand
+        .trader
+        .post(&steps(operator).await, &step("drain"))
+        .await;
     refused("a trader", &rights, 403, "denied", "rotate_key");
 }
 
@@ -405,7 +428,7 @@ const DEATHS: [(&str, &str); 7] = [
 
 #[tokio::test]
 async fn what_died_in_the_middle_of_a_step_goes_on() {
-    const ALL: [&str; 7] = [
+    const STEPS: [&str; 7] = [
         "generate",
         "profile",
         "credential",
@@ -430,21 +453,22 @@ async fn what_died_in_the_middle_of_a_step_goes_on() {
         let on = |server: &Server| server.caller(&stand.operator.token);
         let mut operator = on(&server);
         open(&operator).await;
-        for name in ALL {
+        for name in STEPS {
             if name == fatal {
-                let lost = operator.post_as("fatal", STEPS, &step(name)).await;
+                let path = steps(&operator).await;
+                let lost = operator.post_as("fatal", &path, &step(name)).await;
                 assert!(lost.is_err(), "{point}: {lost:?}");
                 assert!(server.wait_killed(), "{point}");
                 server = stand.deployment.serve(&[]).await;
                 operator = on(&server);
-                let again = operator.post_as("fatal", STEPS, &step(name)).await.unwrap();
+                let again = operator.post_as("fatal", &path, &step(name)).await.unwrap();
                 assert_eq!(again.status, 201, "{point}: {}", again.text);
                 continue;
             }
             let taken = take(&operator, name).await;
             assert_eq!(taken.status, 201, "{point}, {name}: {}", taken.text);
         }
-        let rotation = operator.get(&format!("{OLD}/rotation")).await.json;
+        let rotation = latest(&operator).await;
         assert_eq!(rotation["state"], "closed", "{point}");
         assert_eq!(
             rotation["steps"].as_array().unwrap().len(),

@@ -3,6 +3,7 @@
 mod batches;
 mod builders;
 pub(super) mod credentials;
+mod drain;
 mod explain;
 mod headers;
 mod nonces;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
         .routes(routes!(wallets::show_wallet))
         .routes(routes!(wallets::close_wallet))
+        .routes(routes!(drain::drain_wallet))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential

@@ -21,7 +21,9 @@ impl From<RotationError> for Problem {
             RotationError::ProbedLately { retry_after_s } => {
                 Self::new(&catalogue::PROBED_LATELY, error).retry_after(retry_after_s)
             }
-            RotationError::Target => Self::new(&catalogue::INVALID_FIELD, error),
+            RotationError::Target
+            | RotationError::ClientOrWallet
+            | RotationError::NotOfAWallet(_) => Self::new(&catalogue::INVALID_FIELD, error),
             RotationError::Key(error) => error.into(),
             RotationError::Client(error) => error.into(),
             RotationError::Denied(denied) => denied.into(),
@@ -36,7 +38,6 @@ impl From<RotationError> for Problem {
 impl From<WalletRotationError> for Problem {
     fn from(error: WalletRotationError) -> Self {
         match error {
-            WalletRotationError::None => Self::not_found("rotation"),
             WalletRotationError::Over => Self::new(&catalogue::WALLET_REPLACED, error),
             WalletRotationError::Others(_)
             | WalletRotationError::NewKeyNotActive(_)

@@ -52,6 +52,11 @@ impl Client {
 #[serde(try_from = "String", into = "String")]
 pub struct AssignedKid(String);
 
+/// The text is no `kid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a kid has 1 to 64 visible ASCII characters")]
+pub struct NotAKid;
+
 impl AssignedKid {
     /// The text.
     pub fn as_str(&self) -> &str {
@@ -60,14 +65,22 @@ impl AssignedKid {
 }
 
 impl TryFrom<String> for AssignedKid {
-    type Error = &'static str;
+    type Error = NotAKid;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+    fn try_from(text: String) -> Result<Self, NotAKid> {
         if visible(&text) {
             Ok(Self(text))
         } else {
-            Err("a kid has 1 to 64 visible ASCII characters")
+            Err(NotAKid)
         }
+    }
+}
+
+impl std::str::FromStr for AssignedKid {
+    type Err = NotAKid;
+
+    fn from_str(text: &str) -> Result<Self, NotAKid> {
+        Self::try_from(text.to_owned())
     }
 }
 

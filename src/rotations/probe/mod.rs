@@ -4,10 +4,12 @@
 //! recorded afterwards, together with the step that it may prove; a process that dies in between
 //! leaves a probe without an outcome, which proves nothing.
 
+pub(super) mod records;
+
 use time::OffsetDateTime;
 
 use super::evidence::Proved;
-use super::{Rotation, RotationError, Rotations, State, Step, records};
+use super::{Rotation, RotationError, Rotations, State, Step};
 use crate::approvals::Approval;
 use crate::audit::{Batch, Leaf};
 use crate::callers::Caller;
@@ -166,7 +168,7 @@ impl Seen {
 impl Rotations {
     /// Makes an exchange with one of the two keys. What it brought is recorded with
     /// [`probed`](Self::probed).
-    pub async fn probe(
+    pub(super) async fn probe(
         &self,
         id: RotationId,
         role: Role,
@@ -288,7 +290,7 @@ impl Rotations {
     }
 
     /// Records what a probe brought, and takes the step that it proves.
-    pub async fn probed(
+    pub(super) async fn probed(
         &self,
         id: RotationId,
         probe: ProbeId,
@@ -307,7 +309,7 @@ impl Rotations {
         });
         batch.add(&self.leaf(id, "probe-key", actor, &details));
 
-        let steps = records::steps_in(id, batch.tx()).await?;
+        let steps = super::records::steps_in(id, batch.tx()).await?;
         let asked = steps.iter().find(|it| it.step == Step::AskRemoval);
         if asked.is_some() {
             let goes = rotation.goes() == settled.role;
@@ -320,7 +322,7 @@ impl Rotations {
                 tracing::error!(rotation.id = %id, key.id = %settled.key, probe.id = %probe, alarm,
                     "the counterparty takes the key that was to go, or refuses the one that stays");
                 let alarm = format!("{alarm} {probe}");
-                records::raise_alarm(id, rotation.seq, &alarm, batch.tx()).await?;
+                super::records::raise_alarm(id, rotation.seq, &alarm, batch.tx()).await?;
             }
         }
         let confirmed = steps.iter().any(|it| it.step == Step::Confirm);
@@ -340,11 +342,6 @@ impl Rotations {
             rotation
         };
         Ok((settled, moved))
-    }
-
-    /// The probes of a rotation, oldest first.
-    pub async fn probes(&self, id: RotationId) -> Result<Vec<Probe>, RotationError> {
-        Ok(records::probes(&[id], self.ledger()).await?)
     }
 
     pub(super) fn leaf(

@@ -6,85 +6,43 @@
 //! wallet, and that callers are told who takes them; that cancelling and reading go on until the end;
 //! and that no API key is deleted while the venue lists an order.
 
-use serde_json::json;
-use time::OffsetDateTime;
+mod emptying;
 
-use super::{Kind, Order, Rotation, RotationError, Rotations, State, Step, Subject};
+use serde_json::json;
+
+use super::steps::{NewProfile, WalletStep};
+use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
 use crate::audit::Batch;
+use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use crate::clob::drains::{DrainError, Drains, Proven};
 use crate::clob::wallets::{NewWallet, Wallet, WalletError, Wallets};
-use crate::credentials::{self, CredentialNonce, State as CredentialState};
 use crate::custody::Generated;
-use crate::ethereum::Address;
-use crate::fail_point;
 use crate::id::{CallerId, RotationId, WalletId};
+use crate::idempotency::RequestDigest;
 use crate::keys::{KeyError, KeyState, Keys, NewKey, Purpose, Reason};
 use crate::ledger::LedgerError;
 use crate::name::Name;
+use crate::policy::Action;
+use emptying::Credentialed;
 
-/// What it takes to replace a wallet.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewWalletRotation)]
-pub struct Opening {
-    /// The new key's name. Owner and environment are the old one's.
-    #[schema(value_type = String, example = "desk-1-wallet-2029")]
-    pub key: Name,
-    /// The `[custody.NAME]` section of the device that makes it; the old one's unless it is said.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub backend: Option<Name>,
-    /// How many days the new key is in use.
-    #[serde(default)]
-    pub cryptoperiod_days: Option<u16>,
-    /// When all is to be done.
-    #[serde(with = "time::serde::rfc3339")]
-    pub target_at: OffsetDateTime,
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String)]
-    pub reason: Reason,
-}
-
-/// The new wallet. Chain and owner are the old one's.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewProfile {
-    /// A name that no other wallet has.
-    #[schema(value_type = String, example = "desk-1-main-2029")]
-    pub name: Name,
-    /// Who pays, if that does not follow from the key: the old wallet, where it is a contract whose owner
-    /// was changed.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub funder: Option<Address>,
-    /// Take a funder that does not follow from the key.
-    #[serde(default)]
-    pub funder_unverified: bool,
-}
-
-/// How the new wallet came to its API key.
-#[derive(Clone, Debug)]
-pub enum Credentialed {
-    /// Made or derived with a nonce on record.
-    With {
-        /// The API key.
-        api_key: String,
-        /// The nonce.
-        nonce: CredentialNonce,
-        /// Whether it has worked.
-        state: CredentialState,
-    },
-    /// It has none here, and somebody says why.
-    Without(Reason),
+/// What a step took outside, at the device or the CLOB, before it is recorded.
+pub enum Prepared {
+    /// Nothing.
+    Nothing,
+    /// The new key.
+    Key(Generated),
+    /// The new wallet's API key.
+    Credential(Credentialed),
+    /// That no order of the old wallet is open.
+    Drained(Proven),
+    /// That its API keys are deleted; and that no order was open, where there were any.
+    Deleted(Box<KeyRequest>, Option<Proven>),
 }
 
 /// Why a wallet is not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum WalletRotationError {
-    /// No rotation of it.
-    #[error("no rotation of this wallet was opened")]
-    None,
     /// It is over already.
     #[error("the wallet is closed, or has a successor")]
     Over,
@@ -167,12 +125,6 @@ impl WalletRotations {
         }
     }
 
-    /// The latest rotation of a wallet.
-    pub async fn of(&self, wallet: &Wallet) -> Moved {
-        let latest = self.rotations.latest_of(wallet.id.uuid()).await?;
-        latest.ok_or(WalletRotationError::None)
-    }
-
     /// The wallet that takes the other one's place.
     pub async fn successor(
         &self,
@@ -188,7 +140,7 @@ impl WalletRotations {
     pub async fn open(
         &self,
         wallet: &Wallet,
-        opening: &Opening,
+        opening: &NewRotation,
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
@@ -203,7 +155,7 @@ impl WalletRotations {
         };
         let order = Order {
             key: NewKey {
-                name: opening.key.clone(),
+                name: opening.new_key.clone(),
                 purpose: Purpose::Wallet,
                 algorithm: None,
                 backend: opening.backend.as_ref().unwrap_or(&old.backend).clone(),
@@ -221,29 +173,105 @@ impl WalletRotations {
         Ok(opened.await?)
     }
 
-    /// Has the new key made, or finds the one that was made.
-    pub async fn generate(
+    /// Does what a step takes at the device or the CLOB. The step is taken with
+    /// [`advance`](Self::advance).
+    pub async fn prepare(
         &self,
-        id: RotationId,
-        actor: CallerId,
-    ) -> Result<Generated, WalletRotationError> {
-        Ok(self.rotations.generate(id, actor).await?.1)
+        rotation: &Rotation,
+        old: &Wallet,
+        step: &WalletStep,
+        (caller, request): (&Caller, RequestDigest),
+    ) -> Result<Prepared, WalletRotationError> {
+        // Before the CLOB is asked for anything.
+        rotation.takes(step.step()).map_err(RotationError::from)?;
+        // The calls to the CLOB come with the right to rotate.
+        let wish = |wallet: Wallet| KeyRequest {
+            caller: caller.clone(),
+            wallet,
+            right: Action::RotateKey,
+            request,
+        };
+        match step {
+            WalletStep::Generate {} => {
+                let (_, made) = self.rotations.generate(rotation.id, caller.id).await?;
+                Ok(Prepared::Key(made))
+            }
+            WalletStep::Credential {
+                without: Some(reason),
+                ..
+            } => Ok(Prepared::Credential(Credentialed::Without(reason.clone()))),
+            WalletStep::Credential {
+                nonce,
+                without: None,
+            } => {
+                let new = self
+                    .successor(rotation)
+                    .await?
+                    .ok_or(WalletError::NotFound)?;
+                let made = self
+                    .make_credential(&wish(new), nonce.unwrap_or_default())
+                    .await?;
+                Ok(Prepared::Credential(made))
+            }
+            WalletStep::Drain { said } => {
+                let proven = self.prove_drained(&wish(old.clone()), said.clone()).await?;
+                Ok(Prepared::Drained(proven))
+            }
+            WalletStep::DeleteCredential {} => {
+                let wish = wish(old.clone());
+                let proven = self.delete_credentials(&wish).await?;
+                Ok(Prepared::Deleted(Box::new(wish), proven))
+            }
+            _ => Ok(Prepared::Nothing),
+        }
     }
 
-    /// Records the new key.
-    pub async fn generated(
+    /// Takes a step, at the gate that it [names](WalletStep::gate).
+    pub async fn advance(
         &self,
-        id: RotationId,
-        made: &Generated,
+        (id, old): (RotationId, &Wallet),
+        step: &WalletStep,
+        prepared: &Prepared,
         actor: CallerId,
         batch: &mut Batch,
     ) -> Moved {
-        Ok(self.rotations.generated(id, made, actor, batch).await?)
+        match (step, prepared) {
+            (WalletStep::Generate {}, Prepared::Key(made)) => {
+                Ok(self.rotations.generated(id, made, actor, batch).await?)
+            }
+            (WalletStep::Credential { .. }, Prepared::Credential(made)) => {
+                self.credentialed(id, made, actor, batch).await
+            }
+            (WalletStep::Drain { .. }, Prepared::Drained(proven)) => {
+                self.drained((id, old), proven, actor, batch).await
+            }
+            (WalletStep::DeleteCredential {}, Prepared::Deleted(wish, proven)) => {
+                self.credentials_deleted((id, wish), proven.as_ref(), actor, batch)
+                    .await
+            }
+            (WalletStep::Profile { wallet, reason }, _) => {
+                self.profile((id, old), wallet, reason, actor, batch).await
+            }
+            (WalletStep::CutOver { stops, reason }, _) => {
+                self.cut_over((id, old), stops, reason, actor, batch).await
+            }
+            (WalletStep::Close(why), _) => self.close((id, old), &why.reason, actor, batch).await,
+            (WalletStep::Abandon(why), _) => self.abandon(id, &why.reason, actor, batch).await,
+            (WalletStep::RollBack(why), _) => {
+                self.roll_back((id, old), &why.reason, actor, batch).await
+            }
+            (
+                WalletStep::Generate {}
+                | WalletStep::Credential { .. }
+                | WalletStep::Drain { .. }
+                | WalletStep::DeleteCredential {},
+                _,
+            ) => Err(RotationError::Changed.into()),
+        }
     }
 
-    /// Puts the new wallet on record and activates its key: it has to log in to get an API key. Stands at
-    /// the exclusive gate, like all that follows but the API keys' own work.
-    pub async fn profile(
+    /// Puts the new wallet on record and activates its key: it has to log in to get an API key.
+    async fn profile(
         &self,
         (id, old): (RotationId, &Wallet),
         profile: &NewProfile,
@@ -288,46 +316,9 @@ impl WalletRotations {
         .await
     }
 
-    /// Makes the new wallet's API key, or derives the one that was made.
-    pub async fn make_credential(
-        &self,
-        wish: &KeyRequest,
-        nonce: CredentialNonce,
-    ) -> Result<Credentialed, WalletRotationError> {
-        let made = self.api_keys.create_or_derive(wish, nonce, None).await?;
-        fail_point!("wallet-credential-made");
-        Ok(Credentialed::With {
-            api_key: made.credential.api_key,
-            nonce,
-            state: made.credential.state,
-        })
-    }
-
-    /// Records that the new wallet has its API key, or none.
-    pub async fn credentialed(
-        &self,
-        id: RotationId,
-        credential: &Credentialed,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Credential, batch).await?;
-        let evidence = match credential {
-            Credentialed::With {
-                api_key,
-                nonce,
-                state,
-            } => json!({ "apiKey": api_key, "nonce": nonce, "state": state }),
-            Credentialed::Without(reason) => json!({ "without": reason }),
-        };
-        let to = State::Credentialed;
-        self.take(&rotation, Step::Credential, to, &evidence, actor, batch)
-            .await
-    }
-
     /// From here on the new wallet takes the orders. The old one's key retires, which other wallets of
     /// the same key feel too: `stops` names all of them.
-    pub async fn cut_over(
+    async fn cut_over(
         &self,
         (id, old): (RotationId, &Wallet),
         stops: &[Name],
@@ -369,95 +360,8 @@ impl WalletRotations {
         .await
     }
 
-    /// Shows that no order of the old wallet is open: at the venue, or because people say so.
-    pub async fn prove_drained(
-        &self,
-        wish: &KeyRequest,
-        said: Option<Reason>,
-    ) -> Result<Proven, WalletRotationError> {
-        let proven = self.drains.prove(wish, said).await?;
-        fail_point!("wallet-emptied");
-        Ok(proven)
-    }
-
-    /// Records it.
-    pub async fn drained(
-        &self,
-        (id, old): (RotationId, &Wallet),
-        proven: &Proven,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Drain, batch).await?;
-        let evidence = self.drains.record(old, proven, actor, batch).await?;
-        self.take(
-            &rotation,
-            Step::Drain,
-            State::Drained,
-            &evidence,
-            actor,
-            batch,
-        )
-        .await
-    }
-
-    /// Deletes the old wallet's API keys, once it was seen again that nothing is open: who holds a secret
-    /// may have posted since. Again and again, if need be.
-    pub async fn delete_credentials(
-        &self,
-        wish: &KeyRequest,
-    ) -> Result<Option<Proven>, WalletRotationError> {
-        let of_wallet = self.api_keys.on_record(wish).await?;
-        if credentials::in_use(credentials::Kind::Trading, of_wallet.clone()).is_none() {
-            return Ok(None);
-        }
-        let proven = self.drains.prove(wish, None).await?;
-        fail_point!("wallet-emptied-again");
-        for credential in of_wallet.into_iter().filter(may_be_live) {
-            self.api_keys.delete(wish, credential).await?;
-        }
-        fail_point!("wallet-credentials-deleted");
-        Ok(Some(proven))
-    }
-
-    /// Records that the old wallet has no API key any more.
-    pub async fn credentials_deleted(
-        &self,
-        (id, wish): (RotationId, &KeyRequest),
-        proven: Option<&Proven>,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Moved {
-        let rotation = self
-            .rotations
-            .locked(id, Step::DeleteCredential, batch)
-            .await?;
-        let all = self.api_keys.on_record(wish).await?;
-        if let Some(live) = all.iter().find(|it| may_be_live(it)) {
-            return Err(WalletRotationError::CredentialLives(live.api_key.clone()));
-        }
-        let drain = match proven {
-            Some(proven) => Some(
-                self.drains
-                    .record(&wish.wallet, proven, actor, batch)
-                    .await?,
-            ),
-            None => None,
-        };
-        let all = all
-            .iter()
-            .filter(|it| it.kind == credentials::Kind::Trading);
-        let keys: Vec<_> = all
-            .map(|it| json!({ "apiKey": it.api_key, "state": it.state }))
-            .collect();
-        let evidence = json!({ "credentials": keys, "drain": drain });
-        let (step, to) = (Step::DeleteCredential, State::CredentialDeleted);
-        self.take(&rotation, step, to, &evidence, actor, batch)
-            .await
-    }
-
     /// Deactivates the old key and closes the old wallet. `reason` says who saw that nothing is left.
-    pub async fn close(
+    async fn close(
         &self,
         (id, old): (RotationId, &Wallet),
         reason: &Reason,
@@ -485,7 +389,7 @@ impl WalletRotations {
     }
 
     /// Gives up before the cut-over. The new key, if it signs, retires.
-    pub async fn abandon(
+    async fn abandon(
         &self,
         id: RotationId,
         reason: &Reason,
@@ -508,7 +412,7 @@ impl WalletRotations {
 
     /// Goes back to the old wallet, before it was drained. The new key retires: its orders can be
     /// cancelled, and no more are signed.
-    pub async fn roll_back(
+    async fn roll_back(
         &self,
         (id, old): (RotationId, &Wallet),
         reason: &Reason,
@@ -565,12 +469,4 @@ impl WalletRotations {
             .take(rotation, step, to, evidence, actor, batch);
         Ok(taken.await?)
     }
-}
-
-fn may_be_live(credential: &credentials::Credential) -> bool {
-    credential.kind == credentials::Kind::Trading
-        && matches!(
-            credential.state,
-            CredentialState::Live | CredentialState::Unproven
-        )
 }

@@ -6,13 +6,14 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::evidence::{Ended, KeyNamed, RemovalAsked, RemovalProved};
-use super::probe::{Outcome, Probe, Role, latest};
-use super::{Kind, Rotation, RotationError, Rotations, State, Step, Taken, records};
 use crate::audit::Batch;
 use crate::id::{CallerId, RotationId};
 use crate::keys::{Key, KeyState, Reason};
 use crate::oauth::clients::Client;
+use crate::rotations::evidence::{Ended, KeyNamed, RemovalAsked, RemovalProved};
+use crate::rotations::probe::{self, Outcome, Probe, Role, latest};
+use crate::rotations::steps::RemovalRequest;
+use crate::rotations::{Kind, Rotation, RotationError, Rotations, State, Step, Taken, records};
 
 /// How old a probe may be on which the new key begins to sign, or a removal counts as proved.
 pub(super) const PROOF_LASTS: Duration = Duration::hours(24);
@@ -21,18 +22,6 @@ pub(super) const PROOF_LASTS: Duration = Duration::hours(24);
 /// sure, in seconds.
 const TOKEN_S: i64 = 180;
 const MARGIN_S: i64 = 60;
-
-/// That the counterparty was asked to remove a key.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RemovalRequest {
-    /// By which way.
-    #[schema(value_type = String)]
-    pub channel: Reason,
-    /// Their case or ticket.
-    #[schema(value_type = String)]
-    pub reference: Reason,
-}
 
 impl Rotation {
     /// Which of the two keys is to leave the counterparty: the old one, or the new one where the
@@ -46,14 +35,17 @@ impl Rotation {
 }
 
 /// Whether a rotation that was given up may have left its new key at the counterparty.
-pub(super) fn left_behind(rotation: &Rotation, steps: &[Taken]) -> bool {
+pub(in crate::rotations) fn left_behind(rotation: &Rotation, steps: &[Taken]) -> bool {
     let given_up = matches!(rotation.state, State::Abandoned | State::RolledBack);
     let took = |step| steps.iter().any(|it| it.step == step);
     rotation.kind == Kind::Client && given_up && took(Step::Submit) && !took(Step::ProveRemoval)
 }
 
 /// When the removal was asked for of the key that is to go now.
-pub(super) fn asked_at(rotation: &Rotation, steps: &[Taken]) -> Option<OffsetDateTime> {
+pub(in crate::rotations) fn asked_at(
+    rotation: &Rotation,
+    steps: &[Taken],
+) -> Option<OffsetDateTime> {
     let of_this_key = |it: &&Taken| {
         let given_up = matches!(it.to, State::Abandoned | State::RolledBack);
         it.step == Step::AskRemoval && given_up == (rotation.goes() == Role::New)
@@ -96,7 +88,7 @@ pub(super) fn works(
 
 /// The probes that show that a key was removed: a refusal after the removal was asked for, and after
 /// that the other key at work.
-pub(super) fn removal<'a>(
+pub(in crate::rotations) fn removal<'a>(
     rotation: &Rotation,
     steps: &[Taken],
     probes: &'a [Probe],
@@ -132,7 +124,7 @@ pub(super) fn removal<'a>(
 
 impl Rotations {
     /// Records that the counterparty was asked to remove the key that goes.
-    pub async fn ask_removal(
+    pub(super) async fn ask_removal(
         &self,
         id: RotationId,
         request: RemovalRequest,
@@ -170,7 +162,7 @@ impl Rotations {
     }
 
     /// Records that the key that goes was removed: it is refused, and the other one works.
-    pub async fn prove_removal(
+    pub(super) async fn prove_removal(
         &self,
         id: RotationId,
         actor: CallerId,
@@ -183,7 +175,7 @@ impl Rotations {
             return Err(not_ready("the new key never left, or is removed already"));
         }
         let now = records::now(batch.tx()).await?;
-        let probes = records::probes_in(id, batch.tx()).await?;
+        let probes = probe::records::probes_in(id, batch.tx()).await?;
         let (refused, works) = removal(&rotation, &steps, &probes, now)?;
         let evidence = RemovalProved {
             refused: refused.id,
@@ -205,7 +197,7 @@ impl Rotations {
     }
 
     /// Finishes: the old key is deactivated.
-    pub async fn close(
+    pub(super) async fn close(
         &self,
         id: RotationId,
         reason: Reason,
@@ -260,7 +252,7 @@ impl Rotations {
         }
         let client = self.client(rotation).await?;
         let lifetime_s = self.0.clients.environment(&client)?.lifetime_s.seconds();
-        let token_s = records::token_life(rotation.id, batch.tx()).await?;
+        let token_s = probe::records::token_life(rotation.id, batch.tx()).await?;
         let needed_s = lifetime_s + token_s.map_or(TOKEN_S, i64::from) + MARGIN_S;
         let soak_s = needed_s.max(i64::from(self.0.settings.soak_s));
         match records::soaks_for(goes.id, soak_s, batch.tx()).await? {

@@ -1,0 +1,245 @@
+//! The steps of rotations with what each takes: the body of a request, and the arguments of a command.
+
+use time::OffsetDateTime;
+
+use super::Step;
+use super::probe::Role;
+use crate::credentials::CredentialNonce;
+use crate::ethereum::Address;
+use crate::keys::{Justification, Reason};
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::oauth::clients::AssignedKid;
+
+/// A step of the rotation of a client's key.
+#[derive(
+    Clone, Debug, clap::Subcommand, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(tag = "step", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ClientStep {
+    /// Have the device make the new key; goes on where it was cut off
+    Generate {},
+    /// Record that the new key's public half was sent
+    Submit(Submission),
+    /// Record that the counterparty confirmed; the fingerprint that they quote is compared
+    Confirm(Confirmation),
+    /// See whether the counterparty takes a key: once in ten seconds
+    Probe {
+        /// Which of the two.
+        #[arg(index = 2)] // after the rotation
+        key: Role,
+    },
+    /// Let the new key sign, on every replica, from the answer on
+    Switch(Justification),
+    /// Record that the counterparty was asked to remove the key that goes
+    AskRemoval(RemovalRequest),
+    /// Record that probes have shown the removal
+    ProveRemoval {},
+    /// Finish: the old key is deactivated
+    Close(Justification),
+    /// Give up before the switch
+    Abandon(Justification),
+    /// Let the old key sign again, while the counterparty takes it
+    RollBack(Justification),
+}
+
+/// A step of a wallet's rotation.
+#[derive(
+    Clone, Debug, clap::Subcommand, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(tag = "step", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WalletStep {
+    /// Have the device make the new key; goes on where it was cut off
+    Generate {},
+    /// Put the new wallet on record, and activate its key
+    Profile {
+        /// The new wallet.
+        #[command(flatten)]
+        wallet: NewProfile,
+        /// Why the key may be activated: 1 to 500 characters.
+        #[arg(long)]
+        #[schema(value_type = String)]
+        reason: Reason,
+    },
+    /// Make the new wallet's API key
+    Credential {
+        /// The nonce, 0 unless it is said.
+        #[arg(long)]
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        nonce: Option<CredentialNonce>,
+        /// Do without, for this reason.
+        #[arg(long, value_name = "REASON")]
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        without: Option<Reason>,
+    },
+    /// Take new orders with the new wallet only
+    CutOver {
+        /// Another wallet of the old key, which takes no orders for it either.
+        #[arg(long, value_name = "WALLET")]
+        #[serde(default)]
+        #[schema(value_type = Vec<String>)]
+        stops: Vec<Name>,
+        /// Why now: 1 to 500 characters.
+        #[arg(long)]
+        #[schema(value_type = String)]
+        reason: Reason,
+    },
+    /// Cancel what is open at the CLOB, and see that nothing is left
+    Drain {
+        /// Instead: why no order is open. It takes a second person.
+        #[arg(long, value_name = "REASON")]
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        said: Option<Reason>,
+    },
+    /// Delete the old wallet's API key, once nothing is open still
+    DeleteCredential {},
+    /// Finish: the old key is deactivated, the old wallet closed; say who saw that nothing is left
+    Close(Justification),
+    /// Give up before the cut-over
+    Abandon(Justification),
+    /// Go back to the old wallet, before it is drained
+    RollBack(Justification),
+}
+
+/// A step of either kind of rotation.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[schema(as = NewRotationStep)]
+pub enum NewStep {
+    /// Of a client's key.
+    Client(ClientStep),
+    /// Of a wallet.
+    Wallet(WalletStep),
+}
+
+/// That the public half went to the counterparty.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// By which way: an onboarding form, a mail address.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub channel: Reason,
+    /// Their case or ticket.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub reference: Reason,
+    /// SHA-256 of the PEM file that was sent, in hexadecimal; compared with the key's where it is given.
+    #[arg(long, value_name = "HEX")]
+    #[serde(default)]
+    pub pem_sha256: Option<String>,
+}
+
+/// That the counterparty confirmed.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The fingerprint as they quote it: SHA-256 of the SPKI in hexadecimal (with or without colons) or
+    /// base64, or the RFC 7638 thumbprint that Auth0 shows as `kid`.
+    #[arg(long)]
+    pub fingerprint: String,
+    /// Their message.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub reference: Reason,
+    /// The `kid` that they assigned to the key, where they name keys themselves: from now on what it
+    /// signs carries it, whatever the environment's configuration says.
+    #[arg(long)]
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kid: Option<AssignedKid>,
+    /// When they let the key expire, where they said so.
+    #[arg(long = "expires", value_name = "DATE", value_parser = crate::clock::end_of)]
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// That the counterparty was asked to remove a key.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemovalRequest {
+    /// By which way.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub channel: Reason,
+    /// Their case or ticket.
+    #[arg(long)]
+    #[schema(value_type = String)]
+    pub reference: Reason,
+}
+
+/// The new wallet. Chain and owner are the old one's.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProfile {
+    /// A name that no other wallet has.
+    #[arg(long)]
+    #[schema(value_type = String, example = "desk-1-main-2029")]
+    pub name: Name,
+    /// Who pays, if that does not follow from the key: the old wallet, where it is a contract whose owner
+    /// was changed.
+    #[arg(long)]
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub funder: Option<Address>,
+    /// Take a funder that does not follow from the key.
+    #[arg(long)]
+    #[serde(default)]
+    pub funder_unverified: bool,
+}
+
+impl ClientStep {
+    /// What is recorded of it.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Generate {} => Step::Generate,
+            Self::Submit(_) => Step::Submit,
+            Self::Confirm(_) => Step::Confirm,
+            Self::Probe { .. } => Step::Probe,
+            Self::Switch(_) => Step::Switch,
+            Self::AskRemoval(_) => Step::AskRemoval,
+            Self::ProveRemoval {} => Step::ProveRemoval,
+            Self::Close(_) => Step::Close,
+            Self::Abandon(_) => Step::Abandon,
+            Self::RollBack(_) => Step::RollBack,
+        }
+    }
+
+    /// Where it stands: what takes a key from the client, or gives it back, stops releases meanwhile.
+    pub fn gate(&self) -> Gate {
+        match self {
+            Self::Switch(_) | Self::ProveRemoval {} | Self::Close(_) | Self::RollBack(_) => {
+                Gate::Exclusive
+            }
+            _ => Gate::Shared,
+        }
+    }
+}
+
+impl WalletStep {
+    /// What is recorded of it.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Generate {} => Step::Generate,
+            Self::Profile { .. } => Step::Profile,
+            Self::Credential { .. } => Step::Credential,
+            Self::CutOver { .. } => Step::CutOver,
+            Self::Drain { .. } => Step::Drain,
+            Self::DeleteCredential {} => Step::DeleteCredential,
+            Self::Close(_) => Step::Close,
+            Self::Abandon(_) => Step::Abandon,
+            Self::RollBack(_) => Step::RollBack,
+        }
+    }
+
+    /// Where it stands: the API keys' own work stops no release, all else does.
+    pub fn gate(&self) -> Gate {
+        match self {
+            Self::Generate {} | Self::Credential { .. } | Self::DeleteCredential {} => Gate::Shared,
+            _ => Gate::Exclusive,
+        }
+    }
+}

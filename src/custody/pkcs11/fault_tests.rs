@@ -1,11 +1,12 @@
 //! What a token can do wrong that no soft token does: in front of one, a module fails on command.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use super::*;
 use crate::custody::conformance::softhsm::faults::{Faults, code};
 use crate::custody::conformance::{made, payload, permit, softhsm, verifies};
 use crate::custody::{Algorithm, KeyRef};
-use std::time::Duration;
-use std::time::Instant;
 
 /// A test of this module, by its name, with a token behind the module that fails on command.
 fn run(name: &str, body: impl AsyncFnOnce(Settings, Faults)) {

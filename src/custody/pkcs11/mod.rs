@@ -47,6 +47,8 @@ mod public;
 mod recovery;
 mod sealing_keys;
 mod secret;
+#[cfg(test)]
+mod secret_tests;
 mod settings;
 mod shared;
 mod signature;

@@ -1,6 +1,10 @@
 //! What tokens differ in: sessions, flags, forms of points and signatures. A module in front of a
 //! token makes it differ.
 
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
 use super::device::GENERATION;
 use super::module::Module;
 use super::*;
@@ -9,9 +13,6 @@ use crate::custody::aside::aside;
 use crate::custody::conformance::softhsm::{self, faults::Faults};
 use crate::custody::conformance::{made, payload, permit, verifies, wanted};
 use crate::custody::{KeyRef, RawSignature};
-use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
 
 const WRITE_PROTECTED: &str = "C_GetTokenInfo 1 * flags 0x2";
 const FINAL_TRY: &str = "C_GetTokenInfo 1 * flags 0x20000";

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::schema::{Components, Object, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Required};
 use utoipa::{OpenApi, ToSchema};
@@ -57,6 +57,7 @@ pub(super) fn complete(mut document: Document) -> Document {
     components.add_security_scheme("token", scheme);
     let token = SecurityRequirement::new("token", Vec::<String>::new());
     document.security = Some(vec![token]);
+    close_variants(components);
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post, &mut item.delete] {
             let Some(operation) = operation else { continue };
@@ -80,6 +81,32 @@ pub(super) fn complete(mut document: Document) -> Document {
         }
     }
     document
+}
+
+/// A variant with a body of its own is that body with the tag in it: nothing could be both of two closed
+/// objects.
+fn close_variants(components: &mut Components) {
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::OneOf(one_of)) = schema else {
+            continue;
+        };
+        for item in &mut one_of.items {
+            let RefOr::T(Schema::AllOf(all_of)) = &*item else {
+                continue;
+            };
+            if let [RefOr::Ref(body), RefOr::T(Schema::Object(tag))] = all_of.items.as_slice()
+                && let Some(name) = body.ref_location.strip_prefix("#/components/schemas/")
+                && let Some(RefOr::T(Schema::Object(body))) = known.get(name)
+            {
+                let mut whole = body.clone();
+                whole.description.clone_from(&all_of.description);
+                whole.required.extend(tag.required.iter().cloned());
+                whole.properties.extend(tag.properties.clone());
+                *item = RefOr::T(Schema::Object(whole));
+            }
+        }
+    }
 }
 
 fn in_path(path: &str) -> impl Iterator<Item = Parameter> {

@@ -1,5 +1,5 @@
-//! Loosening takes two people (P6). Until votes exist, every loosening passes [`loosen`], the one
-//! place where they will be asked for.
+//! Loosening takes two people (P6). Until votes exist, whoever asks for something that loosens brings
+//! what [`Settings::agreement`] gives: the one place where votes will be asked for.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Settings {
 }
 
 /// Who agreed to a change, as the audit log has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Approval(&'static str);
 
 impl Approval {
@@ -52,12 +52,11 @@ impl fmt::Display for Approval {
 )]
 pub struct ApprovalNeeded;
 
-/// Asks for agreement to something that loosens.
-pub fn loosen(settings: &Settings) -> Result<Approval, ApprovalNeeded> {
-    if settings.single_operator {
-        Ok(Approval("none (single operator)"))
-    } else {
-        Err(ApprovalNeeded)
+impl Settings {
+    /// Who agrees to what one operator asks for alone.
+    pub fn agreement(&self) -> Option<Approval> {
+        self.single_operator
+            .then_some(Approval("none (single operator)"))
     }
 }
 
@@ -67,11 +66,11 @@ mod tests {
 
     #[test]
     fn nobody_loosens_alone_unless_the_configuration_says_so() {
-        assert_eq!(loosen(&Settings::default()), Err(ApprovalNeeded));
-        let approval = loosen(&Settings {
+        assert_eq!(Settings::default().agreement(), None);
+        let settings = Settings {
             single_operator: true,
-        })
-        .unwrap();
+        };
+        let approval = settings.agreement().unwrap();
         assert_eq!(approval.to_string(), "none (single operator)");
     }
 }

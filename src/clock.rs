@@ -129,7 +129,7 @@ impl Clock {
             reason = "this is the one reader of the clock"
         )]
         let now = OffsetDateTime::now_utc();
-        i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+        unix_ms(now)
     }
 
     /// Whole seconds since 1970.
@@ -183,6 +183,11 @@ pub fn end_of(text: &str) -> Result<OffsetDateTime, NotATime> {
     let day = if text.len() == 10 { "T23:59:59Z" } else { "" };
     let format = &time::format_description::well_known::Rfc3339;
     OffsetDateTime::parse(&format!("{text}{day}"), format).map_err(|_| NotATime)
+}
+
+/// Milliseconds since 1970 of a time.
+pub fn unix_ms(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

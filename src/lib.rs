@@ -61,10 +61,12 @@ pub mod policy;
 
 pub mod callers;
 
+// What is remembered, and on whose agreement.
+pub mod audit;
+
 pub mod approvals;
 
-// What is remembered.
-pub mod audit;
+pub mod standing;
 
 pub mod idempotency;
 

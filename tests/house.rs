@@ -510,3 +510,24 @@ fn says(text: &str, words: &str) -> bool {
         !next.is_ascii_alphanumeric() && next != '_'
     })
 }
+
+#[test]
+fn only_the_policy_decides_and_only_a_permit_makes_a_caller_an_author() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for only in [
+            "policy.decide(",
+            "policy\n            .decide(",
+            "Author::caller(",
+        ] {
+            if text.contains(only) && !file.starts_with("policy/") {
+                wrong.push(format!("{file} has {only}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let text = std::fs::read_to_string(root().join("src/policy/cedar.rs")).unwrap();
+    assert!(text.contains("pub(super) fn decide("), "it is seen outside");
+    let text = std::fs::read_to_string(root().join("src/policy/rights.rs")).unwrap();
+    assert!(text.contains("Author::caller("), "a permit has no author");
+}

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
-use crate::callers::Callers;
+use crate::callers::{Caller, Callers};
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
@@ -32,13 +32,13 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{Action, Denied, Permit, Policy, PolicyError, Resource, Rights};
 use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
-use crate::{approvals, clock, idempotency};
+use crate::{clock, idempotency};
 pub use settings::Settings;
 
 /// How often the clock is compared with the database's.
@@ -53,7 +53,7 @@ pub struct Parts {
     /// Who may call.
     pub callers: Callers,
     /// Who may do what.
-    pub policy: Arc<Policy>,
+    pub rights: Rights,
     /// The door.
     pub signer: Signer,
     /// The keys.
@@ -104,8 +104,6 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Seals answers that are credentials.
     pub sealing: Arc<Keyring>,
-    /// Whether one operator may loosen alone.
-    pub approvals: approvals::Settings,
     /// How long idempotency keys are kept.
     pub idempotency: idempotency::Settings,
     /// The time.
@@ -193,20 +191,26 @@ impl App {
         vault: Vault,
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
-        let policy = Arc::new(Policy::load(&settings.policy.file)?);
+        let policy = Policy::load(&settings.policy.file)?;
         let sealing = &settings.sealing;
         let sealing = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
         let sealing = Arc::new(sealing);
         let vault = Arc::new(vault);
-        let log = Log::open(ledger.clone(), &Self::writer(settings)).await?;
+        let log = Log::open(ledger.clone(), &Self::writer(settings), clock.clone()).await?;
         let tasks = TaskTracker::new();
-        let approvals = settings.approvals.clone();
-        let keys = Keys::new(log.clone(), vault.clone(), approvals.clone(), clock.clone());
+        let rights = Rights::new(
+            &settings.policy,
+            policy,
+            settings.approvals.clone(),
+            log.clone(),
+            &tasks,
+        );
+        let keys = Keys::new(log.clone(), vault.clone(), clock.clone());
         let signer = Signer::new(
             &settings.signing,
             &settings.idempotency,
-            signing::Parts {
-                policy: policy.clone(),
+            signing::Equipment {
+                rights: rights.clone(),
                 vault: vault.clone(),
                 keys: keys.clone(),
                 log: log.clone(),
@@ -223,25 +227,14 @@ impl App {
             vault: vault.clone(),
             log: log.clone(),
             clock: clock.clone(),
-            approvals: approvals.clone(),
             stop: stop.clone(),
         });
-        let wallets = Wallets::new(
-            ledger.clone(),
-            keys.clone(),
-            approvals.clone(),
-            clock.clone(),
-        );
-        let clients = Clients::new(
-            &settings.oauth,
-            ledger.clone(),
-            keys.clone(),
-            approvals.clone(),
-            clock.clone(),
-        );
+        let wallets = Wallets::new(ledger.clone(), keys.clone(), clock.clone());
+        let clients = Clients::new(&settings.oauth, ledger.clone(), keys.clone(), clock.clone());
         let tokens = Broker::open(
             &settings.oauth,
             broker::Tools {
+                rights: rights.clone(),
                 signer: signer.clone(),
                 clients: clients.clone(),
                 log: log.clone(),
@@ -251,24 +244,19 @@ impl App {
             },
         )?;
         let rotations = Rotations::new(rotations::Parts {
+            rights: rights.clone(),
             log: log.clone(),
             keys: keys.clone(),
             clients: clients.clone(),
             signer: signer.clone(),
             settings: settings.rotations.clone(),
-            approvals: approvals.clone(),
             clock: clock.clone(),
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
-        let drains = Drains::new(
-            api_keys.clone(),
-            log.clone(),
-            approvals.clone(),
-            clock.clone(),
-        );
+        let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
-            policy,
+            rights,
             attestations: Attestations::new(attestation::Parts {
                 log: log.clone(),
                 keys: keys.clone(),
@@ -284,8 +272,6 @@ impl App {
             builders: Builders {
                 ledger: ledger.clone(),
                 vault: vault.clone(),
-                approvals: approvals.clone(),
-                clock: clock.clone(),
             },
             l2: settings.l2.clone(),
             clients,
@@ -304,17 +290,10 @@ impl App {
                     keys: keys.clone(),
                     vault: vault.clone(),
                     drains: drains.clone(),
-                    approvals: approvals.clone(),
                     clock: clock.clone(),
                 },
             ),
-            resealing: Resealing::new(
-                log.clone(),
-                vault.clone(),
-                sealing.clone(),
-                approvals.clone(),
-                clock.clone(),
-            ),
+            resealing: Resealing::new(log.clone(), vault.clone(), sealing.clone(), clock.clone()),
             wallet_rotations: WalletRotations::new(rotations::wallet::Parts {
                 rotations: rotations.clone(),
                 wallets: wallets.clone(),
@@ -327,7 +306,6 @@ impl App {
             wallets,
             api_keys,
             look_after: settings.cryptoperiods.clone(),
-            approvals,
             keys,
             vault,
             log,
@@ -338,6 +316,21 @@ impl App {
             explaining: Arc::new(Semaphore::new(1)),
             tasks,
         })))
+    }
+
+    /// Whether a caller may do this to that: the one gate of every effect. A no is put on record.
+    pub fn ask(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<Permit, Denied> {
+        self.rights.ask(caller, action, resource)
+    }
+
+    /// The same where a no is no refusal, and nothing but what they may read follows from a yes.
+    pub fn would(&self, caller: &Caller, action: Action, resource: &Resource) -> bool {
+        self.rights.would(caller, action, resource)
     }
 
     /// Opens the devices that the configuration names.

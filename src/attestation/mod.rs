@@ -25,8 +25,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::approvals::Approval;
-use crate::audit::{Batch, Leaf, Log};
+use crate::audit::{Change, Log};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::custody::{Attributes, CustodyError, Evidence, Vault};
@@ -206,41 +205,26 @@ impl Attestations {
         })
     }
 
-    /// Puts a look on record, and suspends the key where it has drifted: then the batch must stand at the
+    /// Puts a look on record, and suspends the key where it has drifted: then the change must stand at the
     /// exclusive gate. Says whether the key was suspended by that.
     pub async fn record(
         &self,
         attestation: &Attestation,
         key: &Key,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<bool, AttestationError> {
-        let Attestation {
-            id, look, actor, ..
-        } = attestation;
-        records::insert(attestation, batch.tx()).await?;
+        let Attestation { id, look, .. } = attestation;
+        records::insert(attestation, change.tx()).await?;
         let details = json!({
             "name": key.name, "attestation": id, "verdict": look.verdict, "evidence": look.evidence,
             "findings": look.findings, "stated": attestation.statement.is_some(),
         });
-        let (by, approval) = match actor {
-            Some(caller) => (*caller, Approval::by_right()),
-            None => (CallerId::SERVICE, Approval::automatic()),
-        };
-        let now_ms = self.clock.unix_ms();
-        let subject = key.id.uuid();
-        batch.add(&Leaf::admin(
-            now_ms,
-            by,
-            "attest-key",
-            subject,
-            &approval,
-            &details,
-        ));
+        change.note("attest-key", key.id, &details);
         if look.verdict != Verdict::Drift {
             return Ok(false);
         }
         let why = format!("its device says otherwise: {}", listed(&look.findings));
-        Ok(self.keys.suspend_by_itself(key.id, &why, batch).await?)
+        Ok(self.keys.suspend_by_itself(key.id, &why, change).await?)
     }
 
     /// Raises the alarm for a drift that is on record.

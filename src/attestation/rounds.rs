@@ -9,6 +9,7 @@ use super::{
     Attestation, AttestationError, Attestations, Finding, FindingKind, Look, Verdict, evidence_of,
     look, records,
 };
+use crate::audit::Author;
 use crate::custody::{CustodyError, Evidence};
 use crate::id::AttestationId;
 use crate::keys::{Key, KeyError, KeyState};
@@ -104,11 +105,11 @@ impl Attestations {
             return Ok(verdict);
         }
         let gate = if stops { Gate::Exclusive } else { Gate::Shared };
-        let mut batch = self.log.begin(gate).await?;
+        let mut change = self.log.begin(gate, &Author::service()).await?;
         // What was compared was the key as it was before the look: a step since may explain it.
-        let now = self.keys.within(key.id, &mut batch).await;
+        let now = self.keys.within(key.id, &mut change).await;
         if !now.is_ok_and(|now| now.epoch == key.epoch) {
-            batch.abandon().await;
+            change.abandon().await;
             return Err(KeyError::Changed.into());
         }
         let attestation = Attestation {
@@ -119,14 +120,14 @@ impl Attestations {
             statement: None,
             actor: None,
         };
-        let suspended = match self.record(&attestation, key, &mut batch).await {
+        let suspended = match self.record(&attestation, key, &mut change).await {
             Ok(suspended) => suspended,
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return Err(error);
             }
         };
-        batch.commit().await?;
+        change.commit().await?;
         if verdict == Verdict::Drift {
             self.alarm(key, &attestation.look, suspended);
         }

@@ -8,8 +8,6 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::id::CallerId;
-
 /// The version of the encoding below.
 const VERSION: u32 = 1;
 
@@ -54,6 +52,9 @@ pub enum Event {
     /// An access token is about to be handed to a caller.
     #[n(6)]
     Token(#[n(0)] Token),
+    /// A caller was refused more often than leaves say one by one.
+    #[n(7)]
+    Denials(#[n(0)] Denials),
 }
 
 /// What is about to be signed, for whom, under what.
@@ -148,6 +149,17 @@ pub struct Denial {
     pub resource: String,
 }
 
+/// Further requests of a caller that the policy denied, counted since the last such leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Denials {
+    /// Who asked.
+    #[cbor(n(0), with = "id")]
+    pub caller: Uuid,
+    /// How many were denied.
+    #[n(1)]
+    pub refusals: u64,
+}
+
 /// A change by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Admin {
@@ -212,25 +224,6 @@ impl Leaf {
         }
     }
 
-    /// An operator's change, now. `details` never holds a secret.
-    pub fn admin(
-        at_ms: i64,
-        actor: CallerId,
-        action: &str,
-        subject: Uuid,
-        approval: &impl std::fmt::Display,
-        details: &serde_json::Value,
-    ) -> Self {
-        let admin = Admin {
-            actor: actor.uuid(),
-            action: action.to_owned(),
-            subject,
-            approval: approval.to_string(),
-            details: details.to_string(),
-        };
-        Self::new(at_ms, Event::Admin(admin))
-    }
-
     /// The canonical bytes.
     ///
     /// # Panics
@@ -255,6 +248,7 @@ impl Leaf {
             Event::Denied(_) => "denied",
             Event::Admin(_) => "admin",
             Event::Token(_) => "token",
+            Event::Denials(_) => "denials",
         }
     }
 
@@ -267,6 +261,7 @@ impl Leaf {
             Event::Denied(denial) => denial.caller,
             Event::Admin(admin) => admin.subject,
             Event::Token(token) => token.client,
+            Event::Denials(denials) => denials.caller,
         }
     }
 }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use uuid::Uuid;
 
 use super::records::{self, Row};
 use super::voucher::Voucher;
-use super::{Committed, Leaf, leaf};
-use crate::id::BootId;
+use super::{Author, Committed, Event, Leaf, leaf};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::clock::{self, Clock};
+use crate::id::{BootId, CallerId};
 use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, Xid, in_time};
+use crate::standing::{Look, Standing};
 
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
 /// with the wait for its answer less than callers wait.
@@ -27,6 +32,7 @@ struct Inner {
     ledger: Ledger,
     writer: String,
     boot: BootId,
+    clock: Clock,
     state: Arc<Mutex<State>>,
     voucher: Voucher,
     /// When it was last tried whether anything can be written, and what came of it.
@@ -53,7 +59,7 @@ struct Lost {
 
 impl Log {
     /// Opens the log and puts this run on record.
-    pub async fn open(ledger: Ledger, writer: &str) -> Result<Self, LedgerError> {
+    pub async fn open(ledger: Ledger, writer: &str, clock: Clock) -> Result<Self, LedgerError> {
         let boot = BootId::new();
         records::insert_boot(boot, writer, &ledger).await?;
         Ok(Self(Arc::new(Inner {
@@ -62,6 +68,7 @@ impl Log {
             ledger,
             writer: writer.to_owned(),
             boot,
+            clock,
             state: Arc::new(Mutex::new(State {
                 session: None,
                 batch: 0,
@@ -70,8 +77,9 @@ impl Log {
         })))
     }
 
-    /// Begins a transaction that leaves evidence, once the one before it has ended.
-    pub async fn begin(&self, gate: Gate) -> Result<Batch, LedgerError> {
+    /// Begins a change, once the one before it has ended, if its author is still who may make it: that
+    /// is looked at behind the gate.
+    pub async fn begin(&self, gate: Gate, author: &Author) -> Result<Change, LedgerError> {
         let mut state = self.0.state.clone().lock_owned().await;
         if let Some(lost) = &mut state.unsettled {
             let durable = self.settle(lost).await;
@@ -80,17 +88,29 @@ impl Log {
             state.unsettled = None;
         }
         let tx = Tx::begin_again(state.session.take(), gate, &self.0.ledger).await?;
-        Ok(Batch {
+        let mut change = Change {
+            now: self.0.clock.now(),
+            author: author.clone(),
             log: self.clone(),
             state,
             tx,
             rows: Vec::new(),
-        })
+        };
+        let Some(credential) = author.credential() else {
+            return Ok(change);
+        };
+        match Box::pin(change.has_live(credential)).await {
+            Ok(()) => Ok(change),
+            Err(error) => {
+                change.abandon().await;
+                Err(error)
+            }
+        }
     }
 
-    /// Makes sure that what was read a moment ago is where it has to be.
-    pub(crate) async fn vouch(&self) -> Result<(), LedgerError> {
-        self.0.voucher.vouch().await
+    /// Makes sure that what was read a moment ago is where it has to be, and says how things stand.
+    pub(crate) async fn vouch(&self, look: Look) -> Result<Arc<Standing>, LedgerError> {
+        self.0.voucher.vouch(look).await
     }
 
     /// Whether something was written within the last second, or can be now. One attempt does for all
@@ -102,7 +122,7 @@ impl Log {
         {
             return outcome.clone();
         }
-        let outcome = in_time(self.vouch()).await;
+        let outcome = in_time(self.vouch(Look::default())).await.map(drop);
         *last = Some((Instant::now(), outcome.clone()));
         outcome
     }
@@ -145,23 +165,87 @@ impl Log {
     }
 }
 
-/// A transaction, and the leaves that will be durable with it. Dropped without a commit, nothing of
-/// it has happened.
-pub struct Batch {
+/// A transaction, who answers for it, and the leaves that will be durable with it. Dropped without a
+/// commit, nothing of it has happened.
+pub struct Change {
+    author: Author,
+    now: OffsetDateTime,
     log: Log,
     state: OwnedMutexGuard<State>,
     tx: Tx,
     rows: Vec<Row>,
 }
 
-impl Batch {
+impl Change {
+    async fn has_live(&mut self, credential: Uuid) -> Result<(), LedgerError> {
+        let look = Look::at(Some(credential), None);
+        let standing = Standing::behind_gate(&look, &mut self.tx).await?;
+        if standing.is_live(credential) {
+            Ok(())
+        } else {
+            Err(LedgerError::CallerRevoked)
+        }
+    }
+
     /// The transaction, for the statements of a `records.rs`.
     pub fn tx(&mut self) -> &mut Tx {
         &mut self.tx
     }
 
+    /// Who makes the change.
+    pub fn author(&self) -> CallerId {
+        self.author.id()
+    }
+
+    /// When it passed the gate.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// The same in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        clock::unix_ms(self.now)
+    }
+
+    /// Who has agreed to something that loosens (P6).
+    pub fn loosen(&self) -> Result<Approval, ApprovalNeeded> {
+        self.author.loosen()
+    }
+
+    /// Adds the leaf of something that needs nobody's agreement: its author's right covers it.
+    /// `details` never hold a secret.
+    pub fn note(&mut self, action: &str, subject: impl Into<Uuid>, details: &serde_json::Value) {
+        let ground = self.author.ground();
+        self.note_as(ground, action, subject, details);
+    }
+
+    /// The same for what stands on an approval of its own. What is automatic the service does,
+    /// whoever the change belongs to.
+    pub fn note_as(
+        &mut self,
+        approval: Approval,
+        action: &str,
+        subject: impl Into<Uuid>,
+        details: &serde_json::Value,
+    ) {
+        let author = if approval == Approval::automatic() {
+            CallerId::SERVICE
+        } else {
+            self.author.id()
+        };
+        let event = Event::Admin(leaf::Admin {
+            actor: author.uuid(),
+            action: action.to_owned(),
+            subject: subject.into(),
+            approval: approval.to_string(),
+            details: details.to_string(),
+        });
+        self.add(event);
+    }
+
     /// Adds a leaf at the next position.
-    pub fn add(&mut self, leaf: &Leaf) {
+    pub fn add(&mut self, event: Event) {
+        let leaf = Leaf::new(self.now_ms(), event);
         let bytes = leaf.to_bytes();
         self.rows.push(Row {
             kind: leaf.kind(),

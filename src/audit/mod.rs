@@ -8,16 +8,18 @@
 //! remove leaves until the Merkle tree over them exists; the trigger on the table stops slips, not
 //! attackers.
 
+mod author;
 pub mod leaf;
 mod log;
 mod records;
 mod voucher;
 
+pub use author::Author;
 pub use leaf::{Event, Leaf};
-pub use log::{Batch, Log};
+pub use log::{Change, Log};
 
 /// Proof that a batch, and everything in its transaction, is durable. Minted only by
-/// [`Batch::commit`].
+/// [`Change::commit`].
 #[derive(Debug)]
 pub struct Committed(());
 

@@ -4,20 +4,27 @@
 //! for comes after it. One commit does for everybody who has come by the time it begins, so however
 //! many wait, it takes one connection.
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::records;
 use crate::id::BootId;
 use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx};
+use crate::standing::{Look, Standing};
 
 /// How many may wait to be told; more wait to wait.
 const WAITING: usize = 1_024;
 
-type Told = oneshot::Sender<Result<(), LedgerError>>;
+/// Who waits, and for what they have to know: it is looked up behind the gate, before the commit.
+struct Waiting {
+    look: Look,
+    told: oneshot::Sender<Result<Arc<Standing>, LedgerError>>,
+}
 
 /// The way to the voucher.
-pub(super) struct Voucher(mpsc::Sender<Told>);
+pub(super) struct Voucher(mpsc::Sender<Waiting>);
 
 impl Voucher {
     /// One for this run of this writer, until the handle is gone.
@@ -37,11 +44,14 @@ impl Voucher {
         Self(send)
     }
 
-    /// Waits for a commit that begins from now on.
-    pub(super) async fn vouch(&self) -> Result<(), LedgerError> {
+    /// Waits for a commit that begins from now on, and says how things stand in it.
+    pub(super) async fn vouch(&self, look: Look) -> Result<Arc<Standing>, LedgerError> {
         let gone = || LedgerError::Unavailable("nobody vouches any more".into());
         let (told, answer) = oneshot::channel();
-        self.0.send(told).await.map_err(|_| gone())?;
+        self.0
+            .send(Waiting { look, told })
+            .await
+            .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -54,28 +64,33 @@ struct Work {
 }
 
 impl Work {
-    async fn run(mut self, mut queue: mpsc::Receiver<Told>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
         let mut waiting = Vec::new();
         while queue.recv_many(&mut waiting, WAITING).await > 0 {
-            waiting.retain(|told| !told.is_closed()); // they have lost patience
+            waiting.retain(|it: &Waiting| !it.told.is_closed()); // they have lost patience
             if waiting.is_empty() {
                 continue;
             }
-            let done = self.commit().await;
-            for told in waiting.drain(..) {
-                drop(told.send(done.clone()));
+            let mut look = Look::default();
+            for it in &mut waiting {
+                look.join(std::mem::take(&mut it.look));
+            }
+            let done = self.commit(&look).await.map(Arc::new);
+            for it in waiting.drain(..) {
+                drop(it.told.send(done.clone()));
             }
         }
     }
 
     /// Commits something, which is that this run was seen.
-    async fn commit(&mut self) -> Result<(), LedgerError> {
+    async fn commit(&mut self, look: &Look) -> Result<Standing, LedgerError> {
         let mut tx = Tx::begin_again(self.session.take(), Gate::Shared, &self.ledger).await?;
         records::confirm(&self.writer, self.boot, 0, &mut tx).await?;
+        let standing = Standing::behind_gate(look, &mut tx).await?;
         match tx.commit().await {
             Ok(session) => {
                 self.session = Some(session);
-                Ok(())
+                Ok(standing)
             }
             Err(NotCommitted::Aborted(error)) => Err(error),
             Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),

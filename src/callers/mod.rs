@@ -15,8 +15,8 @@ use moka::future::Cache;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::approvals::Approval;
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::{Author, Change, Log};
 use crate::clock::Clock;
 use crate::id::CallerId;
 use crate::ledger::{Gate, Ledger, LedgerError};
@@ -120,6 +120,9 @@ pub enum CallerError {
     /// A caller needs a role, or no policy line will ever fit it.
     #[error("roles is empty: a caller has at least one")]
     NoRole,
+    /// A second person is needed.
+    #[error(transparent)]
+    ApprovalNeeded(#[from] ApprovalNeeded),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -194,15 +197,14 @@ impl Callers {
 
     /// Makes the first operator. Works once, and never when there is any caller.
     pub async fn bootstrap(&self, new: &NewCaller, log: &Log) -> Result<Token, CallerError> {
-        let mut batch = log.begin(Gate::Exclusive).await?;
-        if records::any(batch.tx()).await? {
+        let id = CallerId::new();
+        let author = Author::bootstrap(id);
+        let mut change = log.begin(Gate::Exclusive, &author).await?;
+        if records::any(change.tx()).await? {
             return Err(CallerError::AlreadyBootstrapped);
         }
-        let id = CallerId::new();
-        let token = self
-            .insert(id, new, id, &Approval::bootstrap(), &mut batch)
-            .await?;
-        batch.commit().await?;
+        let token = self.insert(id, new, &mut change).await?;
+        change.commit().await?;
         Ok(token)
     }
 
@@ -211,33 +213,25 @@ impl Callers {
         &self,
         id: CallerId,
         new: &NewCaller,
-        actor: CallerId,
-        approval: &Approval,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Token, CallerError> {
         if new.roles.is_empty() {
             return Err(CallerError::NoRole);
         }
         let expires_at = self.token_end(new.token_days)?;
-        records::insert(id, new, batch.tx())
+        let approval = change.loosen()?;
+        records::insert(id, new, change.tx())
             .await
             .map_err(|error| match error.constraint() {
                 Some("callers_name_is_unique") => CallerError::NameTaken,
                 _ => error.into(),
             })?;
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, batch.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
         let details = serde_json::json!({
             "name": new.name, "owner": new.owner, "roles": new.roles, "token_days": new.token_days,
         });
-        batch.add(&Leaf::admin(
-            self.clock.unix_ms(),
-            actor,
-            "create-caller",
-            id.uuid(),
-            approval,
-            &details,
-        ));
+        change.note_as(approval, "create-caller", id, &details);
         Ok(token)
     }
 
@@ -246,50 +240,29 @@ impl Callers {
         &self,
         name: &Name,
         token_days: u16,
-        actor: CallerId,
-        approval: &Approval,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Token, CallerError> {
         let expires_at = self.token_end(token_days)?;
-        let id = records::lock(name, batch.tx())
+        let approval = change.loosen()?;
+        let id = records::lock(name, change.tx())
             .await?
             .ok_or(CallerError::NotFound)?;
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, batch.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
         let details = serde_json::json!({ "name": name, "token_days": token_days });
-        batch.add(&Leaf::admin(
-            self.clock.unix_ms(),
-            actor,
-            "issue-caller-token",
-            id.uuid(),
-            approval,
-            &details,
-        ));
+        change.note_as(approval, "issue-caller-token", id, &details);
         Ok(token)
     }
 
-    /// Revokes a caller with all their tokens. Once the batch is committed, which must stand at the
+    /// Revokes a caller with all their tokens. Once the change is committed, which must stand at the
     /// exclusive gate, nothing more is released to them; [`forget`](Self::forget) then makes them a
     /// stranger here at once.
-    pub(crate) async fn revoke(
-        &self,
-        name: &Name,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<(), CallerError> {
-        let id = records::revoke(name, batch.tx())
+    pub(crate) async fn revoke(&self, name: &Name, change: &mut Change) -> Result<(), CallerError> {
+        let id = records::revoke(name, change.tx())
             .await?
             .ok_or(CallerError::NotFound)?;
         let details = serde_json::json!({ "name": name });
-        let (now_ms, approval) = (self.clock.unix_ms(), Approval::not_needed());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "revoke-caller",
-            id.uuid(),
-            &approval,
-            &details,
-        ));
+        change.note_as(Approval::not_needed(), "revoke-caller", id, &details);
         Ok(())
     }
 

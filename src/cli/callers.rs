@@ -152,7 +152,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 pub(super) async fn bootstrap(config: &Config, new: &NewCaller) -> anyhow::Result<String> {
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let log = Log::open(ledger.clone(), &App::writer(config)).await?;
+    let log = Log::open(ledger.clone(), &App::writer(config), Clock::system()).await?;
     let token = Callers::new(ledger, Clock::system())
         .bootstrap(new, &log)
         .await?;

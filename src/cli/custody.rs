@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::client::{Client, Service};
 use super::{ConfigFile, print_json, print_line, table};
 use crate::app::App;
 use crate::approvals::Approval;
-use crate::audit::{Leaf, Log};
+use crate::audit::{Author, Log};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody;
 use crate::custody::pkcs11::{PinChange, Pkcs11};
-use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::sealing::SealingKey;
@@ -85,18 +85,11 @@ async fn change_pin(device: &Name, new: PathBuf, config: &Config) -> anyhow::Res
     };
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let log = Log::open(ledger, &App::writer(config)).await?;
-    let mut batch = log.begin(Gate::Shared).await?;
+    let log = Log::open(ledger, &App::writer(config), Clock::system()).await?;
+    let mut change = log.begin(Gate::Shared, &Author::service()).await?;
     let details = json!({ "device": device, "writer": App::writer(config) });
-    batch.add(&Leaf::admin(
-        Clock::system().unix_ms(),
-        CallerId::SERVICE,
-        "change-pin",
-        uuid::Uuid::now_v7(),
-        &Approval::by_right(),
-        &details,
-    ));
-    batch.commit().await?;
+    change.note_as(Approval::by_right(), "change-pin", Uuid::now_v7(), &details);
+    change.commit().await?;
     let file = settings.pin_file.display();
     match Pkcs11::change_pin(settings.clone(), new).await? {
         PinChange::Made => print_line(&format!("the token has the new PIN, and so has {file}")),

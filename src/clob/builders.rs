@@ -8,14 +8,13 @@ use uuid::Uuid;
 
 use super::l2;
 use super::wallets::{Wallet, WalletError, Wallets};
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::Change;
 use crate::callers::Caller;
-use crate::clock::Clock;
 use crate::credentials::{self, Account, Credential, Kind, SealedPair, State, records};
 use crate::custody::{CustodyError, Vault};
 use crate::ledger::{Ledger, LedgerError};
-use crate::policy::{Action, Policy};
+use crate::policy::{Action, Permit, Resource, Rights};
 
 /// The longest passphrase and API key.
 const LONGEST: usize = 100;
@@ -81,10 +80,6 @@ pub struct Builders {
     pub ledger: Ledger,
     /// Seals their secrets.
     pub vault: Arc<Vault>,
-    /// Whether one operator may loosen alone.
-    pub approvals: approvals::Settings,
-    /// The time.
-    pub clock: Clock,
 }
 
 /// A given key that is sealed and about to be put on record.
@@ -114,7 +109,12 @@ pub struct Kept {
 
 impl Builders {
     /// Seals what was given, in the device that holds the wallet's key. No transaction is open.
-    pub async fn seal(&self, wallet: &Wallet, given: &GivenKey) -> Result<Sealed, BuilderError> {
+    pub async fn seal(
+        &self,
+        wallet: &Wallet,
+        given: &GivenKey,
+        permit: &Permit,
+    ) -> Result<Sealed, BuilderError> {
         let plain = |text: &str| {
             (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
@@ -131,7 +131,7 @@ impl Builders {
         if !plain(passphrase) {
             return Err(BuilderError::Passphrase);
         }
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = permit.loosen()?;
         let account = wallet.account();
         let mut builders = records::of_account(&account, &self.ledger).await?;
         builders.retain(|it| it.kind == Kind::Builder);
@@ -163,13 +163,12 @@ impl Builders {
     pub(crate) async fn keep(
         &self,
         sealed: &Sealed,
-        caller: &Caller,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Kept, BuilderError> {
-        let account = records::lock(&sealed.account, batch.tx()).await?;
+        let account = records::lock(&sealed.account, change.tx()).await?;
         let id = sealed.known.map_or_else(Uuid::now_v7, |(id, _)| id);
         let kept = if let Some((id, from)) = sealed.known {
-            records::reseal(id, from, &sealed.pair, batch.tx()).await?
+            records::reseal(id, from, &sealed.pair, change.tx()).await?
         } else {
             let new = records::NewCredential {
                 id,
@@ -178,30 +177,23 @@ impl Builders {
                 nonce: None,
                 sealed: &sealed.pair,
                 origin: "given",
-                by: caller.id,
+                by: change.author(),
             };
-            records::insert(account, &new, batch.tx()).await?
+            records::insert(account, &new, change.tx()).await?
         };
         if !kept {
             return Err(BuilderError::Changed);
         }
         for other in &sealed.others {
             let from = [State::Live, State::Unproven];
-            records::step(*other, &from, State::Replaced, batch.tx()).await?;
+            records::step(*other, &from, State::Replaced, change.tx()).await?;
         }
         let version = sealed.pair.version;
         let details = serde_json::json!({
             "apiKey": sealed.api_key, "chainId": sealed.account.chain_id,
             "address": sealed.account.address, "version": version, "sealedIn": sealed.pair.sealed_in,
         });
-        batch.add(&Leaf::admin(
-            self.clock.unix_ms(),
-            caller.id,
-            "give-builder-credential",
-            id,
-            &sealed.approval,
-            &details,
-        ));
+        change.note_as(sealed.approval, "give-builder-credential", id, &details);
         Ok(Kept {
             id,
             api_key: sealed.api_key.clone(),
@@ -224,7 +216,7 @@ impl Builders {
     pub async fn only_wallet(
         &self,
         caller: &Caller,
-        policy: &Policy,
+        rights: &Rights,
         wallets: &Wallets,
     ) -> Result<Wallet, BuilderError> {
         let accounts = records::builders(&self.ledger).await?;
@@ -233,14 +225,17 @@ impl Builders {
             other => LedgerError::Corrupt("wallets", other.to_string()).into(),
         })?;
         let may = |wallet: &Wallet| {
-            let resource = wallet.resource();
-            let decided = policy.decide(caller, Action::IssueBuilderHeaders, &resource);
-            accounts.contains(&wallet.account()) && decided.is_ok()
+            accounts.contains(&wallet.account())
+                && rights.would(caller, Action::IssueBuilderHeaders, &wallet.resource())
         };
         let mut usable: Vec<_> = all.into_iter().filter(may).collect();
         let mut of: Vec<_> = usable.iter().map(Wallet::account).collect();
         of.sort_unstable();
         of.dedup();
+        if of.is_empty() {
+            let action = Action::IssueBuilderHeaders;
+            drop(rights.refuse(caller, action, &Resource::service()));
+        }
         if of.len() != 1 {
             return Err(BuilderError::Which(of.len()));
         }

@@ -13,12 +13,11 @@ use std::sync::Arc;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::approvals::Approval;
-use crate::audit::{Leaf, Log};
+use crate::audit::{Author, Log};
 use crate::clock::Clock;
 use crate::custody::Vault;
 use crate::fail_point;
-use crate::id::{CallerId, KeyId};
+use crate::id::KeyId;
 use crate::keys::{KeyError, KeyState, Keys, Purpose, timestamp};
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
@@ -101,25 +100,18 @@ impl Cryptoperiods {
             let Some(hours) = due.filter(|due| period.reminded.is_none_or(|it| it > *due)) else {
                 continue;
             };
-            let mut batch = self.log.begin(Gate::Shared).await?;
-            if !records::raise(&period, hours, batch.tx()).await? {
-                batch.abandon().await; // another replica was faster
+            let mut change = self.log.begin(Gate::Shared, &Author::service()).await?;
+            if !records::raise(&period, hours, change.tx()).await? {
+                change.abandon().await; // another replica was faster
                 continue;
             }
             let details = json!({
                 "name": period.name, "ends_at": timestamp(period.ends_at), "hours_left": hours,
                 "used_by": period.used_by,
             });
-            batch.add(&Leaf::admin(
-                now.unix_timestamp() * 1000,
-                CallerId::SERVICE,
-                "remind-of-cryptoperiod",
-                period.key.uuid(),
-                &Approval::automatic(),
-                &details,
-            ));
+            change.note("remind-of-cryptoperiod", period.key, &details);
             fail_point!("reminder-before-commit");
-            batch.commit().await?;
+            change.commit().await?;
             say(&period, hours);
         }
         Ok(())
@@ -130,13 +122,13 @@ impl Cryptoperiods {
     pub async fn end(&self) -> Result<(), KeyError> {
         let over = records::at_their_end(self.clock.now(), self.log.ledger()).await?;
         for key in self.keys.by_ids(&over).await? {
-            let mut batch = self.log.begin(Gate::Exclusive).await?;
+            let mut change = self.log.begin(Gate::Exclusive, &Author::service()).await?;
             let why = "its cryptoperiod ended";
             let to = KeyState::Deactivated;
-            match self.keys.step_by_itself(&key, to, why, &mut batch).await {
-                Ok(_) => batch.commit().await?,
+            match self.keys.step_by_itself(&key, to, why, &mut change).await {
+                Ok(_) => change.commit().await?,
                 Err(error) => {
-                    batch.abandon().await;
+                    change.abandon().await;
                     match error {
                         KeyError::Changed => continue, // by somebody, or by another replica
                         error => return Err(error),

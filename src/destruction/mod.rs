@@ -23,13 +23,12 @@ use std::sync::Arc;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::{Author, Change, Log};
 use crate::clob::drains::Drains;
 use crate::clock::Clock;
 use crate::custody::{self, Custody, CustodyError, PublicKey, Vault};
 use crate::fail_point;
-use crate::id::CallerId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Reason, timestamp};
 use crate::ledger::{Gate, Ledger, LedgerError};
 pub use giving_back::GivenBack;
@@ -110,7 +109,6 @@ pub struct Destructions {
     keys: Keys,
     vault: Arc<Vault>,
     drains: Drains,
-    approvals: approvals::Settings,
     clock: Clock,
     wait: Duration,
 }
@@ -126,7 +124,6 @@ pub struct Parts {
     /// What is known of open orders.
     pub drains: Drains,
     /// Whether one operator may loosen alone.
-    pub approvals: approvals::Settings,
     /// The time.
     pub clock: Clock,
 }
@@ -139,7 +136,6 @@ impl Destructions {
             keys,
             vault,
             drains,
-            approvals,
             clock,
         } = parts;
         Self {
@@ -148,7 +144,6 @@ impl Destructions {
             keys,
             vault,
             drains,
-            approvals,
             clock,
             wait: Duration::hours(i64::from(settings.wait_hours.get())),
         }
@@ -180,8 +175,7 @@ impl Destructions {
         key: &Key,
         request: &Request,
         obstacles: Vec<Obstacle>,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Destruction, DestructionError> {
         if let Some(kind) = request.accept.iter().find(|kind| !kind.is_acceptable()) {
             return Err(DestructionError::NotAcceptable(*kind));
@@ -193,27 +187,18 @@ impl Destructions {
         if !left.is_empty() {
             return Err(DestructionError::InTheWay(left));
         }
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = change.loosen()?;
         let to = KeyState::DestroyPending;
-        let moved = self
-            .keys
-            .step(key, to, &request.reason, actor, batch)
-            .await?;
+        let moved = self.keys.step(key, to, &request.reason, change).await?;
         let not_before = self.clock.now() + self.wait;
-        records::insert(&moved, request, not_before, actor, &approval, batch.tx()).await?;
+        let author = change.author();
+        records::insert(&moved, request, not_before, author, approval, change.tx()).await?;
         let details = json!({
             "name": key.name, "not_before": timestamp(not_before), "accepted": request.accept,
             "reason": request.reason,
         });
-        self.leaf(
-            actor,
-            "request-destruction",
-            key,
-            &approval,
-            &details,
-            batch,
-        );
-        Ok(records::of_epoch(key.id, moved.epoch, batch.tx()).await?)
+        change.note_as(approval, "request-destruction", key.id, &details);
+        Ok(records::of_epoch(key.id, moved.epoch, change.tx()).await?)
     }
 
     /// Takes a key back from its way to be destroyed. Nobody has to agree.
@@ -221,15 +206,14 @@ impl Destructions {
         &self,
         key: &Key,
         (to, reason): (KeyState, &Reason),
-        actor: CallerId,
         given_back: &GivenBack,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, DestructionError> {
         if key.state != KeyState::DestroyPending {
             return Err(DestructionError::NotPending(key.state.name()));
         }
         let is_given_back = given_back.is_done();
-        match records::cancel(key, is_given_back, batch.tx()).await? {
+        match records::cancel(key, is_given_back, change.tx()).await? {
             // A compromised key is called that whatever its device is doing.
             Some(false) if to != KeyState::Compromised => return Err(DestructionError::Begun),
             _ => {}
@@ -237,10 +221,9 @@ impl Destructions {
         if is_given_back {
             let details = json!({ "name": key.name, "backend": key.backend });
             let approval = Approval::not_needed();
-            let action = "take-key-back-from-device";
-            self.leaf(actor, action, key, &approval, &details, batch);
+            change.note_as(approval, "take-key-back-from-device", key.id, &details);
         }
-        Ok(self.keys.step(key, to, reason, actor, batch).await?)
+        Ok(self.keys.step(key, to, reason, change).await?)
     }
 
     /// Carries out what has waited long enough, and what was begun and not ended. For every replica:
@@ -280,23 +263,14 @@ impl Destructions {
                 return Err(DestructionError::InTheWay(left));
             }
             let was_disabled = self.look_first(&key, device).await?;
-            let mut batch = self.log.begin(Gate::Shared).await?;
-            if !records::begin(due, was_disabled, batch.tx()).await? {
-                batch.abandon().await;
+            let mut change = self.log.begin(Gate::Shared, &Author::service()).await?;
+            if !records::begin(due, was_disabled, change.tx()).await? {
+                change.abandon().await;
                 return Ok(()); // cancelled meanwhile, or begun by another replica, which goes on
             }
             let details = json!({ "name": key.name, "backend": key.backend });
-            let approval = Approval::automatic();
-            let by = CallerId::SERVICE;
-            self.leaf(
-                by,
-                "begin-destruction",
-                &key,
-                &approval,
-                &details,
-                &mut batch,
-            );
-            batch.commit().await?;
+            change.note("begin-destruction", key.id, &details);
+            change.commit().await?;
             fail_point!("destruction-begun");
         }
         let answer = match device.destroy(&key.place()).await {
@@ -312,16 +286,16 @@ impl Destructions {
         fail_point!("destruction-done");
         let found_afterwards = device.inspect(&key.place()).await.is_ok();
         let certificate = self.certificate(&key, due, answer, found_afterwards);
-        let mut batch = self.log.begin(Gate::Exclusive).await?;
-        let done = self.certify(&key, due, &certificate, &mut batch).await;
+        let mut change = self.log.begin(Gate::Exclusive, &Author::service()).await?;
+        let done = self.certify(&key, due, &certificate, &mut change).await;
         if let Err(error) = done {
-            batch.abandon().await;
+            change.abandon().await;
             return match error {
                 DestructionError::Key(KeyError::Changed) => Ok(()),
                 error => Err(error),
             };
         }
-        batch.commit().await?;
+        change.commit().await?;
         tracing::warn!(key.id = %key.id, key.name = %key.name, "a key was destroyed");
         Ok(())
     }
@@ -365,16 +339,14 @@ impl Destructions {
             return Ok(());
         }
         fail_point!("destruction-scheduled");
-        let mut batch = self.log.begin(Gate::Shared).await?;
-        if !records::set_due(due, at, batch.tx()).await? {
-            batch.abandon().await;
+        let mut change = self.log.begin(Gate::Shared, &Author::service()).await?;
+        if !records::set_due(due, at, change.tx()).await? {
+            change.abandon().await;
             return Ok(());
         }
         let details = json!({ "name": key.name, "backend": key.backend, "due_at": timestamp(at) });
-        let (by, approval) = (CallerId::SERVICE, Approval::automatic());
-        let action = "await-destruction-by-device";
-        self.leaf(by, action, key, &approval, &details, &mut batch);
-        batch.commit().await?;
+        change.note("await-destruction-by-device", key.id, &details);
+        change.commit().await?;
         tracing::warn!(key.id = %key.id, key.name = %key.name, due_at = %timestamp(at),
             "a key is out of use in its device, which destroys it");
         Ok(())
@@ -385,23 +357,15 @@ impl Destructions {
         key: &Key,
         due: &Destruction,
         certificate: &serde_json::Value,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), DestructionError> {
         let why = "its device destroyed it";
         let to = KeyState::Destroyed;
-        self.keys.step_by_itself(key, to, why, batch).await?;
-        if !records::finish(due, certificate, batch.tx()).await? {
+        self.keys.step_by_itself(key, to, why, change).await?;
+        if !records::finish(due, certificate, change.tx()).await? {
             return Err(KeyError::Changed.into());
         }
-        let (by, approval) = (CallerId::SERVICE, Approval::automatic());
-        self.leaf(
-            by,
-            "certify-destruction",
-            key,
-            &approval,
-            certificate,
-            batch,
-        );
+        change.note("certify-destruction", key.id, certificate);
         Ok(())
     }
 
@@ -429,19 +393,6 @@ impl Destructions {
                 "at": timestamp(self.clock.now()),
             },
         })
-    }
-
-    fn leaf(
-        &self,
-        actor: CallerId,
-        action: &str,
-        key: &Key,
-        approval: &Approval,
-        details: &serde_json::Value,
-        batch: &mut Batch,
-    ) {
-        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
-        batch.add(&Leaf::admin(now_ms, actor, action, id, approval, details));
     }
 }
 

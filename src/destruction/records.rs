@@ -151,7 +151,7 @@ pub(super) async fn insert(
     request: &Request,
     not_before: OffsetDateTime,
     by: CallerId,
-    approval: &Approval,
+    approval: Approval,
     tx: &mut Tx,
 ) -> Result<(), LedgerError> {
     let accepted: Vec<_> = request.accept.iter().map(|it| it.name().into()).collect();

@@ -11,7 +11,6 @@ use super::caller::Required;
 use super::problem::Problem;
 use super::write::Write;
 use crate::app::App;
-use crate::approvals;
 use crate::callers::{Caller, Entry, NewCaller};
 use crate::id::CallerId;
 use crate::ledger::Gate;
@@ -63,8 +62,8 @@ pub(super) async fn list_callers(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Json<Vec<Entry>>, Problem> {
-    app.policy
-        .decide(&caller, Action::ViewCallers, &Resource::service())?;
+    app.ask(&caller, Action::ViewCallers, &Resource::service())
+        .map(drop)?;
     Ok(Json(app.callers.list().await?))
 }
 
@@ -77,8 +76,8 @@ pub(super) async fn show_caller(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Json<Entry>, Problem> {
-    app.policy
-        .decide(&caller, Action::ViewCallers, &Resource::service())?;
+    app.ask(&caller, Action::ViewCallers, &Resource::service())
+        .map(drop)?;
     Ok(Json(app.callers.show(&name).await?))
 }
 
@@ -95,17 +94,12 @@ pub(super) async fn create_caller(
     Required(key): Required,
     Body(new, request): Body<NewCaller>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let approval = approvals::loosen(&app.approvals)?;
+        .run(&permit, Gate::Shared, async |change| {
             let id = CallerId::new();
-            let token = app
-                .callers
-                .insert(id, &new, caller.id, &approval, batch)
-                .await?;
+            let token = app.callers.insert(id, &new, change).await?;
             Ok(NewToken {
                 caller: new.name.to_string(),
                 token: token.expose().to_owned(),
@@ -128,16 +122,11 @@ pub(super) async fn issue_token(
     Required(key): Required,
     Body(NewCallerToken { token_days }, request): Body<NewCallerToken>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let approval = approvals::loosen(&app.approvals)?;
-            let issued = app
-                .callers
-                .issue_token(&name, token_days, caller.id, &approval, batch)
-                .await?;
+        .run(&permit, Gate::Shared, async |change| {
+            let issued = app.callers.issue_token(&name, token_days, change).await?;
             Ok(NewToken {
                 caller: name.to_string(),
                 token: issued.expose().to_owned(),
@@ -160,12 +149,11 @@ pub(super) async fn revoke_caller(
     Required(key): Required,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::ManageCallers, &Resource::service())?;
+    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     let answer = write
-        .run(Gate::Exclusive, async |batch| {
-            app.callers.revoke(&name, caller.id, batch).await?;
+        .run(&permit, Gate::Exclusive, async |change| {
+            app.callers.revoke(&name, change).await?;
             Ok(RevokedCaller {
                 revoked: name.to_string(),
             })

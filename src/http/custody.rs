@@ -15,8 +15,10 @@ use crate::callers::Caller;
 use crate::keys::Reason;
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Resource};
-use crate::resealing::{After, AnswersAfter, AnswersHeld, AnswersStep, Holding, Step, What};
+use crate::policy::{Action, Denied, Permit, Resource};
+use crate::resealing::{
+    After, AnswersAfter, AnswersHeld, AnswersStep, Holding, Resealing, Step, What,
+};
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -100,8 +102,8 @@ pub(super) async fn list_devices(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Json<CustodyView>, Problem> {
-    app.policy
-        .decide(&caller, Action::ViewCustody, &Resource::service())?;
+    app.ask(&caller, Action::ViewCustody, &Resource::service())
+        .map(drop)?;
     let mut devices = Vec::new();
     for (name, health) in app.vault.health().await {
         let (trouble, sealing_keys) = match app.resealing.holdings(&name).await {
@@ -133,7 +135,7 @@ pub(super) async fn reseal(
     Required(key): Required,
     Body(stretch, request): Body<NewStretch>,
 ) -> Result<Response, Problem> {
-    may_manage(&app, &caller)?;
+    let permit = may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
@@ -147,8 +149,8 @@ pub(super) async fn reseal(
     let prepared = app.resealing.prepare(&device, after, at_most).await?;
     crate::fail_point!("resealed");
     write
-        .conclude(Gate::Shared, async |batch| {
-            Ok(app.resealing.put(&prepared, caller.id, batch).await?)
+        .conclude(&permit, Gate::Shared, async |change| {
+            Ok(app.resealing.put(&prepared, change).await?)
         })
         .await
 }
@@ -166,12 +168,12 @@ pub(super) async fn reseal_answers(
     Required(key): Required,
     Body(stretch, request): Body<NewAnswersStretch>,
 ) -> Result<Response, Problem> {
-    may_manage(&app, &caller)?;
+    let permit = may_manage(&app, &caller)?;
     let at_most = length(stretch.at_most);
     Write::new(&app, &caller, &key, request)
-        .run(Gate::Shared, async |batch| {
+        .run(&permit, Gate::Shared, async |change| {
             let resealing = &app.resealing;
-            let step = resealing.reseal_answers(stretch.after, at_most, caller.id, batch);
+            let step = resealing.reseal_answers(stretch.after, at_most, change);
             Ok(step.await?)
         })
         .await
@@ -191,7 +193,7 @@ pub(super) async fn make_sealing_key(
     Required(key): Required,
     Body(because, request): Body<SealingKeyReason>,
 ) -> Result<Response, Problem> {
-    may_manage(&app, &caller)?;
+    let permit = may_manage(&app, &caller)?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
@@ -199,10 +201,10 @@ pub(super) async fn make_sealing_key(
             return Ok(earlier);
         }
         let (resealing, reason) = (&app.resealing, because.reason.as_str());
-        let id = resealing.make_key(&device, reason, caller.id).await?;
+        let id = resealing.make_key(&device, reason, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                resealing.done("sealing-key-made", &device, &id, caller.id, batch);
+            .conclude(&permit, Gate::Shared, async |change| {
+                Resealing::done("sealing-key-made", &device, &id, change);
                 Ok(SealingKeyView { id })
             })
             .await
@@ -224,7 +226,7 @@ pub(super) async fn destroy_sealing_key(
     Required(key): Required,
     Body(because, request): Body<SealingKeyReason>,
 ) -> Result<Response, Problem> {
-    may_manage(&app, &caller)?;
+    let permit = may_manage(&app, &caller)?;
     let device: Name = device.parse().map_err(|_| Problem::not_found("device"))?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -233,12 +235,10 @@ pub(super) async fn destroy_sealing_key(
             return Ok(earlier);
         }
         let (resealing, reason) = (&app.resealing, because.reason.as_str());
-        resealing
-            .destroy_key(&device, &id, reason, caller.id)
-            .await?;
+        resealing.destroy_key(&device, &id, reason, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                resealing.done("sealing-key-destroyed", &device, &id, caller.id, batch);
+            .conclude(&permit, Gate::Shared, async |change| {
+                Resealing::done("sealing-key-destroyed", &device, &id, change);
                 Ok(SealingKeyView { id })
             })
             .await
@@ -246,9 +246,8 @@ pub(super) async fn destroy_sealing_key(
     .await
 }
 
-fn may_manage(app: &App, caller: &Caller) -> Result<(), Problem> {
-    let service = Resource::service();
-    Ok(app.policy.decide(caller, Action::ManageCustody, &service)?)
+fn may_manage(app: &App, caller: &Caller) -> Result<Permit, Denied> {
+    app.ask(caller, Action::ManageCustody, &Resource::service())
 }
 
 fn length(at_most: Option<u16>) -> i64 {

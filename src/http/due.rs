@@ -81,7 +81,7 @@ pub(super) async fn list_due(
     }
     let within = Duration::days(i64::from(ahead.within_days));
     let due = app.cryptoperiods.due(within).await?;
-    let may = |action, on: &Resource| app.policy.decide(&caller, action, on).is_ok();
+    let may = |action, on: &Resource| app.would(&caller, action, on);
     let now = app.clock.now();
 
     let keys = app.keys.list().await?;

@@ -14,7 +14,7 @@ use crate::id::IntentId;
 use crate::idempotency::Key;
 use crate::name::Name;
 use crate::policy::Action;
-use crate::signing::signatures::{self, By, Entry};
+use crate::signing::signatures::{By, Entry};
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -51,9 +51,12 @@ pub(super) struct SignatureView {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     ended_at: Option<OffsetDateTime>,
-    /// The answer as it was released; null for a credential.
+    /// The answer as it was released; null for a credential, and where it is withheld.
     #[schema(value_type = Option<Object>)]
     answer: Option<serde_json::Value>,
+    /// Why the answer is not told again: the state of a key that would not sign it now, or `not-permitted`
+    /// where you may not have it signed any more.
+    withheld: Option<&'static str>,
 }
 
 /// One of these.
@@ -141,11 +144,7 @@ pub(super) async fn visible(
     by: &By,
 ) -> Result<Vec<(Entry, Name)>, Problem> {
     let mut seen = Vec::new();
-    let found = signatures::find(by, &app.ledger).await?;
-    if found.iter().any(|entry| entry.answer.is_some()) {
-        app.log.vouch().await?; // an answer is not given before its release is durable
-    }
-    for entry in found {
+    for mut entry in app.signer.look_up(caller, by).await? {
         let on = if entry.operation == "assertion" {
             app.clients
                 .by_id(entry.subject.into())
@@ -163,15 +162,26 @@ pub(super) async fn visible(
                 .map(|w| (w.resource(), w.name))
         };
         let Some((resource, name)) = on else { continue };
-        let may = app
-            .policy
-            .decide(caller, Action::ViewSignatures, &resource)
-            .is_ok();
-        if may || entry.caller == caller.id {
-            seen.push((entry, name));
+        let may = app.would(caller, Action::ViewSignatures, &resource);
+        if !may && entry.caller != caller.id {
+            continue;
         }
+        let again = sign_again(&entry).is_some_and(|action| app.would(caller, action, &resource));
+        if entry.answer.is_some() && !may && !again {
+            entry.withheld = Some("not-permitted");
+        }
+        seen.push((entry, name));
     }
     Ok(seen)
+}
+
+/// By which right it is signed, where its answer is no credential.
+fn sign_again(entry: &Entry) -> Option<Action> {
+    match entry.operation.as_str() {
+        "order" => Some(Action::SignOrder),
+        "possession" | "attestation" => Some(Action::AttestKey),
+        _ => None,
+    }
 }
 
 fn view(entry: Entry, subject: String) -> SignatureView {
@@ -188,8 +198,10 @@ fn view(entry: Entry, subject: String) -> SignatureView {
         reason: entry.reason,
         created_at: entry.created_at,
         ended_at: entry.ended_at,
+        withheld: entry.withheld,
         answer: entry
             .answer
+            .filter(|_| entry.withheld.is_none())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok()),
     }
 }

@@ -8,12 +8,14 @@ use tokio_util::task::TaskTracker;
 
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::audit::Batch;
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::fail_point;
 use crate::idempotency::{Key, RequestDigest, records};
 use crate::ledger::{Gate, LedgerError};
+use crate::policy::Permit;
 use crate::signing::Signed;
+use crate::standing::Look;
 
 /// Marks an answer that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -41,18 +43,22 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The answer that was given to this request before, if it was.
+    /// The answer that was given to this request before, if it was: to a caller who still stands.
     pub(super) async fn earlier(&self) -> Result<Option<Response>, Problem> {
-        let standing = records::standing(self.caller.id, self.key, &self.app.ledger).await?;
-        let Some(standing) = standing else {
+        let held = records::find(self.caller.id, self.key, &self.app.ledger).await?;
+        let Some(held) = held else {
             return Ok(None);
         };
-        if standing.request != self.request {
+        if held.request != self.request {
             let detail = "this Idempotency-Key came with another request before";
             return Err(Problem::new(&problem::IDEMPOTENCY_KEY_REUSED, detail));
         }
-        self.app.log.vouch().await?;
-        let sealed = standing.answer.unwrap_or_default();
+        let credential = self.caller.credential;
+        let standing = self.app.log.vouch(Look::at(Some(credential), None)).await?;
+        if !standing.is_live(credential) {
+            return Err(LedgerError::CallerRevoked.into());
+        }
+        let sealed = held.answer.unwrap_or_default();
         let body = self
             .app
             .sealing
@@ -68,14 +74,15 @@ impl<'a> Write<'a> {
     /// Makes the change and commits it with its answer. Answers are sealed, for some hold a token.
     pub(super) async fn conclude<T: Serialize>(
         &self,
+        permit: &Permit,
         gate: Gate,
-        change: impl AsyncFnOnce(&mut Batch) -> Result<T, Problem>,
+        work: impl AsyncFnOnce(&mut Change) -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
-        let mut batch = self.app.log.begin(gate).await?;
-        let answer = match change(&mut batch).await {
+        let mut change = self.app.log.begin(gate, permit.author()).await?;
+        let answer = match work(&mut change).await {
             Ok(answer) => answer,
             Err(problem) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return Err(problem);
             }
         };
@@ -87,16 +94,16 @@ impl<'a> Write<'a> {
             self.request,
             &sealed,
             &self.app.idempotency,
-            batch.tx(),
+            change.tx(),
         )
         .await?;
         if !claimed {
-            batch.abandon().await; // a twin was faster
+            change.abandon().await; // a twin was faster
             let twin = self.earlier().await?;
             return twin.ok_or_else(|| Problem::new(&problem::IN_FLIGHT, "repeat the request"));
         }
         fail_point!("write-before-commit");
-        batch.commit().await?;
+        change.commit().await?;
         fail_point!("write-after-commit");
         Ok(json(StatusCode::CREATED, body))
     }
@@ -104,12 +111,13 @@ impl<'a> Write<'a> {
     /// [`earlier`](Self::earlier), else [`conclude`](Self::conclude).
     pub(super) async fn run<T: Serialize>(
         &self,
+        permit: &Permit,
         gate: Gate,
-        change: impl AsyncFnOnce(&mut Batch) -> Result<T, Problem>,
+        work: impl AsyncFnOnce(&mut Change) -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
         match self.earlier().await? {
             Some(earlier) => Ok(earlier),
-            None => self.conclude(gate, change).await,
+            None => self.conclude(permit, gate, work).await,
         }
     }
 

@@ -25,7 +25,7 @@ fn until(useful: Useful) -> Option<OffsetDateTime> {
 }
 
 /// What a key stands for already.
-pub(crate) struct Standing {
+pub(crate) struct Held {
     pub(crate) request: RequestDigest,
     /// The signature's id and, once released, its answer.
     pub(crate) intent: Option<IntentId>,
@@ -158,11 +158,11 @@ pub(crate) async fn claim_answer(
 }
 
 /// What a key stands for, to whoever holds it.
-pub(crate) async fn standing(
+pub(crate) async fn find(
     caller: CallerId,
     key: &Key,
     ledger: &Ledger,
-) -> Result<Option<Standing>, LedgerError> {
+) -> Result<Option<Held>, LedgerError> {
     let row = sqlx::query!(
         r#"select k.request_digest, k.intent_id, k.answer,
                 r.answer as "released?", r.answer_is_sealed as "sealed?",
@@ -174,7 +174,7 @@ pub(crate) async fn standing(
     )
     .fetch_optional(ledger.pool())
     .await?;
-    Ok(row.map(|row| Standing {
+    Ok(row.map(|row| Held {
         request: RequestDigest(row.request_digest.try_into().unwrap_or_default()),
         intent: row.intent_id.map(IntentId::from),
         released: row.released.map(|answer| Released {

@@ -9,12 +9,12 @@
 //! raw RSA decryption is a signature. So each such use is accepted by name, and the name is on record.
 
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
-use crate::approvals;
-use crate::audit::{Batch, Leaf};
+use crate::audit::Change;
 use crate::custody::pkcs11::uri::KeyName;
 use crate::custody::{Algorithm, CustodyError, DeviceRef, Generated};
-use crate::id::{CallerId, KeyId};
+use crate::id::KeyId;
 use crate::name::Name;
+use crate::policy::Permit;
 
 /// What a key may do besides signing, by the attribute that allows it.
 #[derive(
@@ -79,8 +79,12 @@ pub struct Adoption {
 
 impl Keys {
     /// Looks at a key that is to be adopted, in its device.
-    pub async fn look_up(&self, adoption: &Adoption) -> Result<Generated, KeyError> {
-        approvals::loosen(&self.approvals)?;
+    pub async fn look_up(
+        &self,
+        adoption: &Adoption,
+        permit: &Permit,
+    ) -> Result<Generated, KeyError> {
+        permit.loosen()?;
         super::free(&adoption.name)?;
         let longest = adoption.purpose.longest_days();
         if !(1..=longest).contains(&days(adoption)) {
@@ -133,10 +137,9 @@ impl Keys {
         &self,
         adoption: &Adoption,
         found: &Generated,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = change.loosen()?;
         let algorithm = found.public_key.algorithm();
         let algorithm = algorithm.ok_or(KeyError::WrongAlgorithm)?;
         let origin = match found.attributes.get("local") {
@@ -144,9 +147,9 @@ impl Keys {
             _ => Origin::Imported, // it existed elsewhere, or the device does not say
         };
         let id = KeyId::new();
-        let ends_at = self.clock.now() + time::Duration::days(i64::from(days(adoption)));
+        let ends_at = change.now() + time::Duration::days(i64::from(days(adoption)));
         let row = (id, algorithm, origin, ends_at);
-        let key = records::insert_adopted(row, adoption, found, batch.tx())
+        let key = records::insert_adopted(row, adoption, found, change.tx())
             .await
             .map_err(on_record)?;
         let details = serde_json::json!({
@@ -156,9 +159,7 @@ impl Keys {
             "device_ref": found.device_ref, "attributes": found.attributes, "accept": adoption.accept,
             "fingerprint": hex::encode(found.public_key.fingerprint()),
         });
-        let now_ms = self.clock.unix_ms();
-        let leaf = Leaf::admin(now_ms, actor, "adopt-key", id.uuid(), &approval, &details);
-        batch.add(&leaf);
+        change.note_as(approval, "adopt-key", id, &details);
         Ok(key)
     }
 }

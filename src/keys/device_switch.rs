@@ -7,21 +7,19 @@
 use serde_json::json;
 
 use super::{Key, KeyError, KeyState, Keys, Reason};
-use crate::approvals::{self, Approval};
-use crate::audit::{Batch, Leaf};
+use crate::approvals::Approval;
+use crate::audit::Change;
 use crate::custody::CustodyError;
-use crate::id::CallerId;
 use crate::ledger::{Gate, Held};
+use crate::policy::Permit;
 
-/// What a device is to be told of a key, by whom and why.
+/// What a device is to be told of a key, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Switch<'a> {
     /// Whether it is to use the key.
     pub enabled: bool,
     /// Why, for the record.
     pub reason: &'a Reason,
-    /// Who asks.
-    pub actor: CallerId,
 }
 
 /// That the device was told. While this is there nobody tells it otherwise.
@@ -57,7 +55,12 @@ impl KeyState {
 impl Keys {
     /// Tells a device to use a key, which loosens and is on record before, or not to use it. It is
     /// recorded with [`switched`](Self::switched); after a failure the same can be asked again.
-    pub async fn switch(&self, key: &Key, switch: Switch<'_>) -> Result<Switched, KeyError> {
+    pub async fn switch(
+        &self,
+        key: &Key,
+        switch: Switch<'_>,
+        permit: &Permit,
+    ) -> Result<Switched, KeyError> {
         let (from, enabled) = (key.state, switch.enabled);
         from.switched(enabled)
             .ok_or(KeyError::NotSwitched { from, enabled })?;
@@ -77,11 +80,11 @@ impl Keys {
             return Err(KeyError::Changed);
         }
         if enabled {
-            let approval = approvals::loosen(&self.approvals)?;
-            let mut batch = self.log.begin(Gate::Shared).await?;
-            let action = "begin-enable-in-device";
-            self.switch_leaf(key, action, switch, &approval, &mut batch);
-            batch.commit().await?;
+            let approval = permit.loosen()?;
+            let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
+            let details = details(key, switch);
+            change.note_as(approval, "begin-enable-in-device", key.id, &details);
+            change.commit().await?;
         }
         device_switch.enable(&key.place(), enabled).await?;
         Ok(Switched(held))
@@ -93,30 +96,20 @@ impl Keys {
         key: &Key,
         switch: Switch<'_>,
         _told: &Switched,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), KeyError> {
         let (action, approval) = if switch.enabled {
-            ("enable-in-device", approvals::loosen(&self.approvals)?)
+            ("enable-in-device", change.loosen()?)
         } else {
             ("disable-in-device", Approval::not_needed())
         };
-        self.switch_leaf(key, action, switch, &approval, batch);
+        change.note_as(approval, action, key.id, &details(key, switch));
         Ok(())
     }
+}
 
-    fn switch_leaf(
-        &self,
-        key: &Key,
-        action: &str,
-        switch: Switch<'_>,
-        approval: &Approval,
-        batch: &mut Batch,
-    ) {
-        let details = json!({ "name": key.name, "backend": key.backend, "reason": switch.reason });
-        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
-        let actor = switch.actor;
-        batch.add(&Leaf::admin(now_ms, actor, action, id, approval, &details));
-    }
+fn details(key: &Key, switch: Switch<'_>) -> serde_json::Value {
+    json!({ "name": key.name, "backend": key.backend, "reason": switch.reason })
 }
 
 #[cfg(test)]

@@ -23,17 +23,17 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::{Change, Log};
 use crate::clock::Clock;
 use crate::custody::{
     Algorithm, Attributes, CustodyError, DeviceRef, Generated, KeyRef, Place, PublicKey, Vault,
     Wanted,
 };
-use crate::id::{CallerId, KeyId};
+use crate::id::KeyId;
 use crate::ledger::{Gate, Ledger, LedgerError};
 use crate::name::Name;
-use crate::policy::Resource;
+use crate::policy::{Permit, Resource};
 pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
@@ -251,18 +251,16 @@ pub struct Keys {
     ledger: Ledger,
     log: Log,
     vault: Arc<Vault>,
-    approvals: approvals::Settings,
     clock: Clock,
 }
 
 impl Keys {
     /// Keys on this ledger, in these devices.
-    pub fn new(log: Log, vault: Arc<Vault>, approvals: approvals::Settings, clock: Clock) -> Self {
+    pub fn new(log: Log, vault: Arc<Vault>, clock: Clock) -> Self {
         Self {
             ledger: log.ledger().clone(),
             log,
             vault,
-            approvals,
             clock,
         }
     }
@@ -290,22 +288,22 @@ impl Keys {
     pub async fn make(
         &self,
         new: &NewKey,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<(KeyId, Generated), KeyError> {
-        let mut batch = self.log.begin(Gate::Shared).await?;
-        let id = match self.plan(new, actor, &mut batch).await {
+        let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
+        let id = match self.plan(new, &mut change).await {
             Ok(id) => id,
             Err(KeyError::NameTaken) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return self.finish(new).await;
             }
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return Err(error);
             }
         };
         let _held = self.held(id).await?; // before anybody can see it
-        batch.commit().await?;
+        change.commit().await?;
         crate::fail_point!("key-on-record");
 
         let device = self.vault.backend(&new.backend)?;
@@ -315,18 +313,13 @@ impl Keys {
     }
 
     /// Puts a key on record that its device has not made yet.
-    pub async fn plan(
-        &self,
-        new: &NewKey,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Result<KeyId, KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
+    pub async fn plan(&self, new: &NewKey, change: &mut Change) -> Result<KeyId, KeyError> {
+        let approval = change.loosen()?;
         let (algorithm, days) = self.fits(new)?;
         let id = KeyId::new();
         let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
         let row = (id, algorithm, Origin::Created, ends_at);
-        records::insert(row, new, batch.tx())
+        records::insert(row, new, change.tx())
             .await
             .map_err(name_taken)?;
         let details = serde_json::json!({
@@ -334,15 +327,7 @@ impl Keys {
             "backend": new.backend, "environment": new.environment, "owner": new.owner,
             "cryptoperiod_days": days,
         });
-        let now_ms = self.clock.unix_ms();
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "create-key",
-            id.uuid(),
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "create-key", id, &details);
         Ok(id)
     }
 
@@ -398,8 +383,8 @@ impl Keys {
     }
 
     /// A key as a transaction sees it.
-    pub(crate) async fn within(&self, id: KeyId, batch: &mut Batch) -> Result<Key, KeyError> {
-        records::find_within(id, batch.tx())
+    pub(crate) async fn within(&self, id: KeyId, change: &mut Change) -> Result<Key, KeyError> {
+        records::find_within(id, change.tx())
             .await?
             .ok_or(KeyError::NotFound)
     }
@@ -414,38 +399,27 @@ impl Keys {
         &self,
         id: KeyId,
         made: &Generated,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
-        let key = records::set_public_key(id, made, batch.tx()).await?;
+        let key = records::set_public_key(id, made, change.tx()).await?;
         let details = serde_json::json!({
             "fingerprint": hex::encode(made.public_key.fingerprint()),
             "attributes": made.attributes,
             "device_ref": made.device_ref,
         });
-        let approval = approvals::loosen(&self.approvals)?;
-        let now_ms = self.clock.unix_ms();
-        let leaf = Leaf::admin(
-            now_ms,
-            actor,
-            "record-public-key",
-            id.uuid(),
-            &approval,
-            &details,
-        );
-        batch.add(&leaf);
+        let approval = change.loosen()?;
+        change.note_as(approval, "record-public-key", id, &details);
         Ok(key)
     }
 
-    /// Moves a key to another state. Once the batch is committed, which must stand at the exclusive
+    /// Moves a key to another state. Once the change is committed, which must stand at the exclusive
     /// gate, a key that was moved out of `active` signs nothing more.
     pub async fn step(
         &self,
         key: &Key,
         to: KeyState,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
         key.state.step(to)?;
         if key.public_key.is_none() && to == KeyState::Active {
@@ -454,10 +428,9 @@ impl Keys {
         let approval = if key.state.tightens(to) {
             Approval::not_needed()
         } else {
-            approvals::loosen(&self.approvals)?
+            change.loosen()?
         };
-        self.walk(key, to, reason.as_str(), Some(actor), &approval, batch)
-            .await
+        self.walk(key, to, reason.as_str(), approval, change).await
     }
 
     /// Moves a key as the service does by itself: at the end of its period, or of its destruction.
@@ -466,11 +439,11 @@ impl Keys {
         key: &Key,
         to: KeyState,
         why: &str,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
         key.state.step(to)?;
         let approval = Approval::automatic();
-        self.walk(key, to, why, None, &approval, batch).await
+        self.walk(key, to, why, approval, change).await
     }
 
     async fn walk(
@@ -478,11 +451,11 @@ impl Keys {
         key: &Key,
         to: KeyState,
         reason: &str,
-        actor: Option<CallerId>,
-        approval: &Approval,
-        batch: &mut Batch,
+        approval: Approval,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
-        if !records::step(key, to, actor, approval, reason, batch.tx()).await? {
+        let author = (approval != Approval::automatic()).then(|| change.author());
+        if !records::step(key, to, author, approval, reason, change.tx()).await? {
             return Err(KeyError::Changed);
         }
         let moved = Key {
@@ -493,48 +466,36 @@ impl Keys {
         let details = serde_json::json!({
             "name": key.name, "from": key.state, "to": to, "epoch": moved.epoch, "reason": reason,
         });
-        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
-        let actor = actor.unwrap_or(CallerId::SERVICE);
-        batch.add(&Leaf::admin(
-            now_ms, actor, "step-key", id, approval, &details,
-        ));
+        change.note_as(approval, "step-key", key.id, &details);
         Ok(moved)
     }
 
-    /// Changes when a key's cryptoperiod ends. Later loosens. Once the batch is committed, which must
+    /// Changes when a key's cryptoperiod ends. Later loosens. Once the change is committed, which must
     /// stand at the exclusive gate, nothing is signed after the new end.
     pub async fn set_cryptoperiod(
         &self,
         key: &Key,
         ends_at: OffsetDateTime,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
         // As Postgres keeps it.
         let ends_at = ends_at.replace_nanosecond(0).unwrap_or(ends_at);
-        let approval = if cryptoperiod::change(key, ends_at, self.clock.now())? {
-            approvals::loosen(&self.approvals)?
+        let approval = if cryptoperiod::change(key, ends_at, change.now())? {
+            change.loosen()?
         } else {
             Approval::not_needed()
         };
         let text = reason.as_str();
-        if !records::set_cryptoperiod(key, ends_at, actor, &approval, text, batch.tx()).await? {
+        let author = change.author();
+        if !records::set_cryptoperiod(key, ends_at, author, approval, text, change.tx()).await? {
             return Err(KeyError::Changed);
         }
         let details = serde_json::json!({
             "name": key.name, "was": timestamp(key.cryptoperiod_ends_at),
             "ends_at": timestamp(ends_at), "reason": reason,
         });
-        let (now_ms, id) = (self.clock.unix_ms(), key.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "set-cryptoperiod",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "set-cryptoperiod", key.id, &details);
         Ok(Key {
             cryptoperiod_ends_at: ends_at,
             ..key.clone()

@@ -6,11 +6,11 @@
 use time::Duration;
 
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, algorithm, records};
-use crate::approvals;
-use crate::audit::{Batch, Leaf};
+use crate::audit::Change;
 use crate::custody::{CustodyError, Generated};
-use crate::id::{CallerId, KeyId};
+use crate::id::KeyId;
 use crate::ledger::Held;
+use crate::policy::Permit;
 
 /// How long a device that was asked for a key may still be at it, whatever became of the asker.
 const STILL_AT_IT: Duration = Duration::minutes(3);
@@ -54,8 +54,8 @@ impl Keys {
 
     /// Reads back what the device made for an orphan. It is recorded with
     /// [`recovered`](Self::recovered).
-    pub async fn recover(&self, key: &Key) -> Result<Generated, KeyError> {
-        approvals::loosen(&self.approvals)?;
+    pub async fn recover(&self, key: &Key, permit: &Permit) -> Result<Generated, KeyError> {
+        permit.loosen()?;
         let _held = self.held(key.id).await?;
         let brought = key.origin == Origin::Imported; // which ends as it was begun
         if brought || key.public_key.is_some() || key.state != KeyState::PreActivation {
@@ -74,15 +74,12 @@ impl Keys {
         id: KeyId,
         found: &Generated,
         reason: &str,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = change.loosen()?;
         let details = serde_json::json!({ "reason": reason });
-        let now_ms = self.clock.unix_ms();
-        let leaf = Leaf::admin(now_ms, actor, "recover-key", id.uuid(), &approval, &details);
-        batch.add(&leaf);
-        self.record(id, found, actor, batch).await
+        change.note_as(approval, "recover-key", id, &details);
+        self.record(id, found, change).await
     }
 
     /// Finishes a key that was asked for before, in the same words, and never came on record whole.

@@ -125,8 +125,8 @@ pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>,
 pub(super) async fn set_cryptoperiod(
     key: &Key,
     ends_at: OffsetDateTime,
-    actor: CallerId,
-    approval: &Approval,
+    author: CallerId,
+    approval: Approval,
     reason: &str,
     tx: &mut Tx,
 ) -> Result<bool, LedgerError> {
@@ -136,7 +136,7 @@ pub(super) async fn set_cryptoperiod(
         key.id.uuid(),
         key.cryptoperiod_ends_at,
         ends_at,
-        actor.uuid(),
+        author.uuid(),
         approval.to_string(),
         reason,
     )
@@ -269,12 +269,12 @@ pub(super) async fn set_brought(
     row.map(Key::try_from).transpose()
 }
 
-/// Takes the step if the key is still where it was seen. Without an actor it is the service's own.
+/// Takes the step if the key is still where it was seen. Without an author it is the service's own.
 pub(super) async fn step(
     key: &Key,
     to: KeyState,
-    actor: Option<CallerId>,
-    approval: &Approval,
+    author: Option<CallerId>,
+    approval: Approval,
     reason: &str,
     tx: &mut Tx,
 ) -> Result<bool, LedgerError> {
@@ -286,7 +286,7 @@ pub(super) async fn step(
         key.epoch + 1,
         key.state.name(),
         to.name(),
-        actor.map(CallerId::uuid),
+        author.map(CallerId::uuid),
         approval.to_string(),
         reason,
     )

@@ -20,6 +20,10 @@ pub enum LedgerError {
     /// The configuration does not say how to reach the server, or says it in a way that is not taken.
     #[error("[ledger] {0}")]
     Settings(String),
+    /// The caller or their credential was revoked, or it expired, before the transaction passed the
+    /// gate. Nothing was committed.
+    #[error("the caller was revoked meanwhile")]
+    CallerRevoked,
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),
@@ -34,6 +38,7 @@ impl LedgerError {
     pub fn again(&self) -> Self {
         match self {
             Self::OutcomeUnknown => Self::OutcomeUnknown,
+            Self::CallerRevoked => Self::CallerRevoked,
             other => Self::Unavailable(other.to_string()),
         }
     }

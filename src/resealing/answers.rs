@@ -4,9 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Resealing, ResealingError};
-use crate::approvals::Approval;
-use crate::audit::Batch;
-use crate::id::CallerId;
+use crate::audit::Change;
 use crate::idempotency::records::{self, Kept};
 use crate::ledger::LedgerError;
 use crate::sealing::{HEAD, named_in};
@@ -75,8 +73,7 @@ impl Resealing {
         &self,
         after: Option<AnswersAfter>,
         at_most: i64,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<AnswersStep, ResealingError> {
         let after = after.map(|after| (after.caller, after.key));
         let head = self.sealing.head();
@@ -86,7 +83,7 @@ impl Resealing {
         for kept in &rows {
             match self.sealed_anew(kept) {
                 Some(sealed) => {
-                    let put = records::put_resealed(kept, &sealed, batch.tx()).await?;
+                    let put = records::put_resealed(kept, &sealed, change.tx()).await?;
                     resealed += u64::from(put);
                 }
                 None => stuck += 1,
@@ -94,8 +91,7 @@ impl Resealing {
         }
         let under = self.sealing.current().to_string();
         let details = json!({ "under": under, "resealed": resealed, "stuck": stuck });
-        let approval = Approval::by_right();
-        self.leaf("reseal-answers", &approval, actor, &details, batch);
+        change.note("reseal-answers", Uuid::now_v7(), &details);
         Ok(AnswersStep {
             resealed,
             stuck,

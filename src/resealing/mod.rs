@@ -21,15 +21,15 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::ApprovalNeeded;
+use crate::audit::{Change, Log};
 use crate::clock::Clock;
 use crate::credentials::SealedPair;
 use crate::credentials::records::{self, Resting};
 use crate::custody::{Custody, CustodyError, DeviceSealingKey, ResealedKey, Vault};
-use crate::id::CallerId;
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
+use crate::policy::Permit;
 use crate::sealing::Keyring;
 pub use answers::{AnswersAfter, AnswersHeld, AnswersStep};
 
@@ -138,24 +138,16 @@ pub struct Resealing {
     log: Log,
     vault: Arc<Vault>,
     sealing: Arc<Keyring>,
-    approvals: approvals::Settings,
     clock: Clock,
 }
 
 impl Resealing {
     /// For these devices, and this service's own key.
-    pub fn new(
-        log: Log,
-        vault: Arc<Vault>,
-        sealing: Arc<Keyring>,
-        approvals: approvals::Settings,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(log: Log, vault: Arc<Vault>, sealing: Arc<Keyring>, clock: Clock) -> Self {
         Self {
             log,
             vault,
             sealing,
-            approvals,
             clock,
         }
     }
@@ -260,24 +252,23 @@ impl Resealing {
     pub(crate) async fn put(
         &self,
         prepared: &Prepared,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Step, ResealingError> {
         let device = self.device(&prepared.device)?;
         let mut resealed = 0;
         if let Some(at_rest) = device.keys_at_rest()
             && !prepared.keys.is_empty()
         {
-            resealed += at_rest.put(&prepared.keys, batch.tx()).await?;
+            resealed += at_rest.put(&prepared.keys, change.tx()).await?;
         }
         for (id, from, pair) in &prepared.secrets {
-            resealed += u64::from(records::put_resealed(*id, *from, pair, batch.tx()).await?);
+            resealed += u64::from(records::put_resealed(*id, *from, pair, change.tx()).await?);
         }
         let details = json!({
             "device": prepared.device, "what": prepared.what, "under": prepared.under,
             "resealed": resealed, "stuck": prepared.stuck.len(),
         });
-        self.leaf("reseal", &Approval::by_right(), actor, &details, batch);
+        change.note("reseal", Uuid::now_v7(), &details);
         Ok(Step {
             resealed,
             stuck: prepared.stuck.clone(),
@@ -291,17 +282,15 @@ impl Resealing {
         &self,
         name: &Name,
         reason: &str,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<String, ResealingError> {
-        let approval = approvals::loosen(&self.approvals)?;
         let maker = self.device(name)?.makes_sealing_keys().ok_or_else(|| {
             let why = "making a sealing key: this device's is named by the configuration; name a new \
                        one there, and the former one beside it";
             CustodyError::Unsupported(why.into())
         })?;
         let details = json!({ "device": name, "reason": reason });
-        self.note("make-sealing-key", &approval, actor, &details)
-            .await?;
+        self.note("make-sealing-key", permit, &details).await?;
         Ok(maker.make_sealing_key().await?)
     }
 
@@ -312,9 +301,9 @@ impl Resealing {
         name: &Name,
         id: &str,
         reason: &str,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<(), ResealingError> {
-        let approval = approvals::loosen(&self.approvals)?;
+        permit.loosen()?;
         let device = self.device(name)?;
         let keys = sealing_keys(device).await?;
         let current = keys.iter().find(|key| key.seals);
@@ -350,22 +339,14 @@ impl Resealing {
             ))
         })?;
         let details = json!({ "device": name, "key": id, "reason": reason });
-        self.note("destroy-sealing-key", &approval, actor, &details)
-            .await?;
+        self.note("destroy-sealing-key", permit, &details).await?;
         Ok(maker.destroy_sealing_key(id).await?)
     }
 
     /// Puts on record what a device did with a sealing key.
-    pub(crate) fn done(
-        &self,
-        what: &str,
-        name: &Name,
-        id: &str,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) {
+    pub(crate) fn done(what: &str, name: &Name, id: &str, change: &mut Change) {
         let details = json!({ "device": name, "key": id });
-        self.leaf(what, &Approval::by_right(), actor, &details, batch);
+        change.note(what, Uuid::now_v7(), &details);
     }
 
     fn is_settled(&self, made: OffsetDateTime) -> bool {
@@ -380,30 +361,18 @@ impl Resealing {
         }
     }
 
+    /// Puts on record what a device is asked, before it is, and who has agreed.
     async fn note(
         &self,
         action: &str,
-        approval: &Approval,
-        actor: CallerId,
+        permit: &Permit,
         details: &serde_json::Value,
-    ) -> Result<(), LedgerError> {
-        let mut batch = self.log.begin(Gate::Shared).await?;
-        self.leaf(action, approval, actor, details, &mut batch);
-        batch.commit().await.map(|_| ())
-    }
-
-    fn leaf(
-        &self,
-        action: &str,
-        approval: &Approval,
-        actor: CallerId,
-        details: &serde_json::Value,
-        batch: &mut Batch,
-    ) {
-        let (now_ms, subject) = (self.clock.unix_ms(), Uuid::now_v7());
-        batch.add(&Leaf::admin(
-            now_ms, actor, action, subject, approval, details,
-        ));
+    ) -> Result<(), ResealingError> {
+        let approval = permit.loosen()?;
+        let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
+        change.note_as(approval, action, Uuid::now_v7(), details);
+        change.commit().await?;
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::custody::{
     Destruction, Evidence, Generated, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Wanted,
     hmac,
 };
-use crate::policy::Permit;
+use crate::policy::{Action, Deed, Permit, Resource};
 use crate::sealing::SealingKey;
 
 /// A device with sealing keys and nothing else.
@@ -97,21 +97,20 @@ fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
         let device: Arc<dyn Custody> = Arc::new(Keys(Mutex::new(keys)));
         let name: Name = "hsm".parse().unwrap();
         let backends = [(name.clone(), device.clone())].into();
-        let log = Log::open(ledger.clone(), "test").await.unwrap();
-        let approvals = approvals::Settings {
-            single_operator: true,
-        };
+        let log = Log::open(ledger.clone(), "test", clock.clone())
+            .await
+            .unwrap();
         let resealing = Resealing::new(
             log,
             Arc::new(Vault::new(backends, &hmac::Settings::default())),
             Arc::new(Keyring::from(SealingKey::from_bytes(&[7; 32]))),
-            approvals,
             clock.clone(),
         );
-        let destroy = async |id| {
-            let actor = CallerId::SERVICE;
-            resealing.destroy_key(&name, id, "test", actor).await
-        };
+        let permit = Permit::for_test(Deed {
+            action: Action::ManageCustody,
+            resource: Resource::service(),
+        });
+        let destroy = async |id| resealing.destroy_key(&name, id, "test", &permit).await;
         for id in ["new", "old"] {
             let refused = destroy(id).await;
             let in_use = matches!(refused, Err(ResealingError::InUse(_)));

@@ -1,12 +1,13 @@
 //! Having the new key made, once, whatever dies in between.
 
 use super::{Rotation, RotationError, Rotations, State, Step, records};
-use crate::audit::Batch;
+use crate::audit::Change;
 use crate::custody::Generated;
 use crate::fail_point;
-use crate::id::{CallerId, KeyId, RotationId};
+use crate::id::{KeyId, RotationId};
 use crate::keys::NewKey;
 use crate::ledger::Gate;
+use crate::policy::Permit;
 
 impl Rotations {
     /// Has the new key made, or finds it where it was made before. It is recorded with
@@ -14,21 +15,21 @@ impl Rotations {
     pub(super) async fn generate(
         &self,
         id: RotationId,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<(KeyId, Generated), RotationError> {
         let Some(_held) = self.ledger().hold(id.uuid()).await? else {
             return Err(RotationError::InFlight);
         };
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let planned = self.plan(id, actor, &mut batch).await;
+        let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
+        let planned = self.plan(id, &mut change).await;
         let (key, ordered) = match planned {
             Ok(planned) => planned,
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return Err(error);
             }
         };
-        batch.commit().await?;
+        change.commit().await?;
         fail_point!("rotation-key-planned");
         let made = self.0.keys.made(key, &ordered).await?;
         fail_point!("rotation-key-made");
@@ -39,16 +40,15 @@ impl Rotations {
     async fn plan(
         &self,
         id: RotationId,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(KeyId, NewKey), RotationError> {
-        let rotation = self.locked(id, Step::Generate, batch).await?;
-        self.approval(Step::Generate)?;
+        let rotation = self.locked(id, Step::Generate, change).await?;
+        super::approval(Step::Generate, change)?;
         if let Some(key) = rotation.new_key {
             return Ok((key, rotation.ordered));
         }
-        let key = self.0.keys.plan(&rotation.ordered, actor, batch).await?;
-        records::set_new_key(id, key, batch.tx()).await?;
+        let key = self.0.keys.plan(&rotation.ordered, change).await?;
+        records::set_new_key(id, key, change.tx()).await?;
         Ok((key, rotation.ordered))
     }
 
@@ -57,12 +57,11 @@ impl Rotations {
         &self,
         id: RotationId,
         made: &Generated,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::Generate, batch).await?;
+        let rotation = self.locked(id, Step::Generate, change).await?;
         let key = rotation.new_key.ok_or(RotationError::Changed)?;
-        let key = self.0.keys.record(key, made, actor, batch).await?;
+        let key = self.0.keys.record(key, made, change).await?;
         let evidence = serde_json::json!({
             "key": key.name, "fingerprint": hex::encode(made.public_key.fingerprint()),
             "attributes": made.attributes,
@@ -72,8 +71,7 @@ impl Rotations {
             Step::Generate,
             State::Generated,
             &evidence,
-            actor,
-            batch,
+            change,
         )
         .await
     }

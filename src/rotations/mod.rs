@@ -32,8 +32,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::{Change, Log};
 use crate::clock::Clock;
 use crate::counterparty::BadCounterparty;
 use crate::id::{CallerId, KeyId, RotationId};
@@ -41,7 +41,7 @@ use crate::keys::{Key, KeyError, Keys, NewKey, Reason};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::oauth::clients::{ClientError, Clients};
-use crate::policy::Denied;
+use crate::policy::{Denied, Rights};
 use crate::signing::{Signer, SigningError};
 use evidence::Ended;
 pub use opening::{Emergency, NewRotation, Replaced};
@@ -240,12 +240,12 @@ pub struct Parts {
     pub keys: Keys,
     /// The clients.
     pub clients: Clients,
+    /// Who may have a key probed.
+    pub rights: Rights,
     /// The door, for probes.
     pub signer: Signer,
     /// How long is waited, and when alarms are raised.
     pub settings: Settings,
-    /// Whether one operator may loosen alone.
-    pub approvals: approvals::Settings,
     /// The time.
     pub clock: Clock,
 }
@@ -285,13 +285,13 @@ impl Rotations {
         Ok(found.ok_or(KeyError::NotFound)?)
     }
 
-    /// A rotation as it stands; nobody else moves it before this batch has ended.
+    /// A rotation as it stands; nobody else moves it before this change has ended.
     pub(crate) async fn lock(
         &self,
         id: RotationId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        records::lock(id, batch.tx())
+        records::lock(id, change.tx())
             .await?
             .ok_or(RotationError::NotFound)
     }
@@ -301,9 +301,9 @@ impl Rotations {
         &self,
         id: RotationId,
         step: Step,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
+        let rotation = self.lock(id, change).await?;
         rotation.takes(step)?;
         Ok(rotation)
     }
@@ -314,8 +314,7 @@ impl Rotations {
         subject: &Subject,
         order: Order,
         evidence: &impl Serialize,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
         let now = self.0.clock.now();
         if order.target_at <= now || order.target_at > now + time::Duration::days(2 * 365) {
@@ -336,7 +335,7 @@ impl Rotations {
             target_at: order.target_at,
             opened_at: now,
         };
-        let inserted = records::insert(&rotation, actor, batch.tx()).await;
+        let inserted = records::insert(&rotation, change.author(), change.tx()).await;
         rotation.opened_at = inserted.map_err(already_open)?;
         self.record(
             &rotation,
@@ -344,22 +343,20 @@ impl Rotations {
             None,
             State::Requested,
             evidence,
-            actor,
-            batch,
+            change,
         )
         .await
     }
 
     /// Takes a step that is on the list, if the rotation is still where it was seen. What else changes
-    /// with it stands in the same batch.
+    /// with it stands in the same change.
     pub(crate) async fn take(
         &self,
         rotation: &Rotation,
         step: Step,
         to: State,
         evidence: &impl Serialize,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
         let mut targets = rotation.state.takes(rotation.kind, step)?;
         if !targets.any(|target| target == to) {
@@ -367,11 +364,10 @@ impl Rotations {
             return Err(NoSuchStep { step, from }.into());
         }
         let from = Some(rotation.state);
-        self.record(rotation, step, from, to, evidence, actor, batch)
+        self.record(rotation, step, from, to, evidence, change)
             .await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a step has so many parts")]
     async fn record(
         &self,
         rotation: &Rotation,
@@ -379,20 +375,19 @@ impl Rotations {
         from: Option<State>,
         to: State,
         evidence: &impl Serialize,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let approval = self.approval(step)?;
+        let approval = approval(step, change)?;
         let evidence = serde_json::to_value(evidence).expect("plain data serializes");
         let new = records::NewStep {
             step,
             from,
             to,
-            actor,
-            approval: approval.to_string(),
+            author: change.author(),
+            approval,
             evidence: &evidence,
         };
-        if !records::take(rotation, &new, batch.tx()).await? {
+        if !records::take(rotation, &new, change.tx()).await? {
             return Err(RotationError::Changed);
         }
         let moved = Rotation {
@@ -405,21 +400,9 @@ impl Rotations {
             "from": from, "to": to, "old_key": rotation.old_key, "new_key": moved.new_key,
             "evidence": evidence,
         });
-        let (now_ms, action) = (self.0.clock.unix_ms(), format!("rotation-{step}"));
-        let id = rotation.id.uuid();
-        batch.add(&Leaf::admin(
-            now_ms, actor, &action, id, &approval, &details,
-        ));
+        let action = format!("rotation-{step}");
+        change.note_as(approval, &action, rotation.id, &details);
         Ok(moved)
-    }
-
-    /// Who has to agree to a step: the one place where rotations ask.
-    fn approval(&self, step: Step) -> Result<Approval, ApprovalNeeded> {
-        if step.loosens() {
-            approvals::loosen(&self.0.approvals)
-        } else {
-            Ok(Approval::by_right())
-        }
     }
 
     /// Notes the wallet that takes the old one's place.
@@ -427,9 +410,9 @@ impl Rotations {
         &self,
         rotation: &Rotation,
         subject: Uuid,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), RotationError> {
-        Ok(records::set_new_subject(rotation.id, subject, batch.tx()).await?)
+        Ok(records::set_new_subject(rotation.id, subject, change.tx()).await?)
     }
 
     /// Gives up, before the new key is used.
@@ -437,13 +420,21 @@ impl Rotations {
         &self,
         id: RotationId,
         reason: Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.lock(id, batch).await?;
+        let rotation = self.lock(id, change).await?;
         let (to, evidence) = (State::Abandoned, Ended { reason });
-        self.take(&rotation, Step::Abandon, to, &evidence, actor, batch)
+        self.take(&rotation, Step::Abandon, to, &evidence, change)
             .await
+    }
+}
+
+/// Who has to agree to a step: the one place where rotations ask.
+fn approval(step: Step, change: &Change) -> Result<Approval, ApprovalNeeded> {
+    if step.loosens() {
+        change.loosen()
+    } else {
+        Ok(Approval::by_right())
     }
 }
 

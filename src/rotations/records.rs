@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Kind, Rotation, State, Step, Taken};
+use crate::approvals::Approval;
 use crate::id::{CallerId, ClientId, KeyId, RotationId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -123,7 +124,7 @@ pub(super) async fn now(tx: &mut Tx) -> Result<OffsetDateTime, LedgerError> {
 /// A rotation that is not opened yet: its first step does that.
 pub(super) async fn insert(
     rotation: &Rotation,
-    actor: CallerId,
+    author: CallerId,
     tx: &mut Tx,
 ) -> Result<OffsetDateTime, LedgerError> {
     let opened_at = sqlx::query_scalar!(
@@ -138,7 +139,7 @@ pub(super) async fn insert(
         serde_json::json!(rotation.ordered),
         rotation.emergency,
         rotation.target_at,
-        actor.uuid(),
+        author.uuid(),
     )
     .fetch_one(tx.connection())
     .await?;
@@ -183,8 +184,8 @@ pub(super) struct NewStep<'a> {
     /// `None`: the rotation is opened.
     pub(super) from: Option<State>,
     pub(super) to: State,
-    pub(super) actor: CallerId,
-    pub(super) approval: String,
+    pub(super) author: CallerId,
+    pub(super) approval: Approval,
     pub(super) evidence: &'a serde_json::Value,
 }
 
@@ -206,8 +207,8 @@ pub(super) async fn take(
         new.step.name(),
         from,
         new.to.name(),
-        new.actor.uuid(),
-        new.approval,
+        new.author.uuid(),
+        new.approval.to_string(),
         new.evidence,
     )
     .execute(tx.connection())

@@ -1,42 +1,16 @@
 //! Many drafts at once: one durable step for all, then each its own way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::group::{BatchKey, Intend, Joining};
-use super::{Asked, Draft, Signed, Signer, SigningError};
+use super::{Asked, AskedTogether, Draft, Right, Signed, Signer, SigningError};
 use crate::callers::Caller;
 use crate::custody::{CustodyError, Turn};
 use crate::fail_point;
-use crate::idempotency::{Key, NotAKey, RequestDigest};
 use crate::policy::{Denied, Permit};
-
-/// The most drafts of one batch.
-pub const LARGEST_BATCH: usize = 100;
-
-/// How a batch came in.
-#[derive(Clone, Debug)]
-pub struct AskedTogether {
-    /// Of the whole request.
-    pub digest: RequestDigest,
-    /// The caller's key for the whole.
-    pub idempotency: Key,
-    /// How long the caller still waits.
-    pub deadline: Option<Duration>,
-}
-
-impl AskedTogether {
-    /// How the request with this number came in.
-    pub fn item(&self, number: usize) -> Result<Asked, NotAKey> {
-        Ok(Asked {
-            digest: self.digest.of_item(number),
-            idempotency: Some(self.idempotency.of_item(number)?),
-            deadline: self.deadline,
-        })
-    }
-}
+use crate::standing::Look;
 
 /// A draft that may be signed, and how it came in.
 type Ready = (Permit<Box<dyn Draft>>, Turn, Asked);
@@ -60,12 +34,14 @@ impl Signer {
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
         let mut ready = Vec::with_capacity(count);
+        let mut rights = Vec::with_capacity(count);
         for (draft, asked) in drafts {
+            rights.push(Right::to(&*draft, caller.credential));
             ready.push(self.ready_for(caller, draft, asked, until).await);
         }
         // From here to the tasks nothing waits: who hangs up stops all of it or none.
         fail_point!("accepted");
-        let tasks = &self.0.parts.tasks;
+        let tasks = &self.0.equipment.tasks;
         let work: Vec<_> = self
             .join(caller, ready, asked)
             .into_iter()
@@ -75,7 +51,7 @@ impl Signer {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
                         Err(Not::Ready(away, asked)) => {
-                            return signer.standing_or(&caller, &asked, away).await;
+                            return signer.released_or(&caller, &asked, away).await;
                         }
                         Err(Not::Permitted(denied)) => return Err(denied.into()),
                     };
@@ -91,7 +67,7 @@ impl Signer {
                 Err(_) => Err(SigningError::DeadlineExceeded),
             });
         }
-        self.vouch_for(&mut results, until).await;
+        self.vouch_for(&mut results, &rights, until).await;
         results
     }
 
@@ -103,7 +79,8 @@ impl Signer {
         asked: Asked,
         until: Instant,
     ) -> Result<Ready, Not> {
-        let permit = self.permit(caller, draft).map_err(Not::Permitted)?;
+        let permit = self.0.equipment.rights.permit(caller, draft);
+        let permit = permit.map_err(Not::Permitted)?;
         match self.ready(caller, &permit, until).await {
             Ok(turn) => Ok((permit, turn, asked)),
             Err(away) => Err(Not::Ready(away, asked)),
@@ -140,19 +117,31 @@ impl Signer {
     }
 
     /// Vouches once for all that was released earlier.
-    async fn vouch_for(&self, results: &mut [Result<Signed, SigningError>], until: Instant) {
+    async fn vouch_for(
+        &self,
+        results: &mut [Result<Signed, SigningError>],
+        rights: &[Right],
+        until: Instant,
+    ) {
+        let mut look = Look::default();
         let replayed = |it: &Result<Signed, _>| it.as_ref().is_ok_and(|done| done.replayed);
-        if !results.iter().any(replayed) {
+        for (_, right) in results.iter().zip(rights).filter(|(it, _)| replayed(it)) {
+            look.join(right.look());
+        }
+        if look.is_empty() {
             return;
         }
-        let vouched = timeout_at(until, self.0.parts.log.vouch()).await;
-        let why = || match &vouched {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(SigningError::Ledger(error.again())),
-            Err(_) => Some(SigningError::DeadlineExceeded),
-        };
-        for result in results.iter_mut().filter(|it| replayed(it)) {
-            if let Some(why) = why() {
+        let vouched = timeout_at(until, self.0.equipment.log.vouch(look)).await;
+        for (result, right) in results.iter_mut().zip(rights) {
+            if !replayed(result) {
+                continue;
+            }
+            let holds = match &vouched {
+                Ok(Ok(standing)) => right.holds(standing),
+                Ok(Err(error)) => Err(SigningError::Ledger(error.again())),
+                Err(_) => Err(SigningError::DeadlineExceeded),
+            };
+            if let Err(why) = holds {
                 *result = Err(why);
             }
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Asked, Draft, Intent, Signed, Signer, SigningError};
+use super::intent::Intent;
+use super::{Draft, Signer};
 use crate::callers::Caller;
 use crate::custody::{CustodyError, Pauses, RawSignature, Turn};
 use crate::policy::Permit;
@@ -31,41 +32,12 @@ impl Signer {
         let draft = permit.action();
         let key = draft.key();
         let place = key.place();
-        let vault = &self.0.parts.vault;
+        let vault = &self.0.equipment.vault;
         let ready = vault.ready(&key.backend, &place, draft.secret(), caller.id);
         let late = || CustodyError::Unavailable("it does not say whether it is ready".into());
         let until = until.checked_sub(TO_ANSWER).unwrap_or(until);
         let turn = timeout_at(until, ready).await;
         Ok(turn.unwrap_or_else(|_| Err(late()))?.until(until))
-    }
-
-    /// What was released for this request before, where its device is not ready now: P3 holds all the
-    /// same. It is vouched for.
-    pub(super) async fn earlier_or(
-        &self,
-        caller: &Caller,
-        asked: &Asked,
-        away: CustodyError,
-    ) -> Result<Signed, SigningError> {
-        let signed = self.standing_or(caller, asked, away).await?;
-        self.0.parts.log.vouch().await?;
-        Ok(signed)
-    }
-
-    /// The same, not yet vouched for.
-    pub(super) async fn standing_or(
-        &self,
-        caller: &Caller,
-        asked: &Asked,
-        away: CustodyError,
-    ) -> Result<Signed, SigningError> {
-        let Some(key) = &asked.idempotency else {
-            return Err(away.into());
-        };
-        match self.standing(caller, key, asked.digest).await {
-            Err(SigningError::InFlight) => Err(away.into()),
-            standing => standing,
-        }
     }
 
     /// Has the device sign what is on record. It is asked again while that makes sense and there is
@@ -79,7 +51,7 @@ impl Signer {
         let until = until.min(Instant::now() + self.0.lease);
         let mut pauses = PAUSES;
         loop {
-            let error = match self.0.parts.vault.sign(backend, &intent.permit).await {
+            let error = match self.0.equipment.vault.sign(backend, &intent.permit).await {
                 Ok(signature) => return Ok(signature),
                 Err(error) => error,
             };

@@ -12,19 +12,19 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::intent::Intent;
 use super::queue::{Reminder, Sender, Who, queue};
 use super::records;
 use super::writer::Writer;
 use super::{
-    Answer, Asked, BadSignature, Business, Checked, Draft, Intent, Parts, Settings, SigningError,
+    Answer, Asked, BadSignature, Checked, Draft, Equipment, Right, Settings, SigningError,
 };
-use crate::audit::{Leaf, Log};
+use crate::audit::{Event, Log};
 use crate::callers::Caller;
 use crate::custody::{Payload, Turn};
 use crate::fail_point;
-use crate::id::{IntentId, KeyId};
+use crate::id::IntentId;
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
-use crate::keys::Key;
 use crate::policy::Permit;
 
 /// How often intents are looked for whose lease has run out.
@@ -64,7 +64,7 @@ pub(super) enum Claim {
     /// Nobody has asked this before, or nothing came of it.
     Fresh(Box<Intent>),
     /// The idempotency key is taken.
-    Standing(IdempotencyKey),
+    Taken(IdempotencyKey),
 }
 
 /// How an intent is to end.
@@ -131,8 +131,6 @@ pub(super) enum Job {
     Intend(Box<Intend>),
     End(Box<End>),
     HandOut(Box<HandOut>),
-    /// A leaf, and who waits for it, if anybody does.
-    Note(Box<Leaf>, Option<Told<()>>),
     Sweep,
 }
 
@@ -140,26 +138,25 @@ impl Job {
     /// On whose behalf, if on anybody's.
     pub(super) fn credential(&self) -> Option<Uuid> {
         match self {
-            Self::Intend(intend) => Some(intend.caller.credential),
-            Self::End(end) => Some(end.credential),
-            Self::HandOut(out) => Some(out.credential),
-            Self::Note(..) | Self::Sweep => None,
+            Self::Intend(intend) => Some(intend.right.credential()),
+            Self::End(end) => Some(end.right.credential()),
+            Self::HandOut(out) => Some(out.right.credential()),
+            Self::Sweep => None,
         }
     }
 }
 
 /// Something that was signed for earlier, on its way to a caller.
 pub(super) struct HandOut {
-    pub(super) key: KeyId,
-    pub(super) key_epoch: i64,
-    pub(super) credential: Uuid,
-    pub(super) leaf: Leaf,
+    pub(super) right: Right,
+    pub(super) event: Event,
     pub(super) told: Told<()>,
 }
 
 pub(super) struct Intend {
     pub(super) id: IntentId,
     pub(super) caller: Caller,
+    pub(super) right: Right,
     pub(super) permit: Permit<Box<dyn Draft>>,
     pub(super) request: RequestDigest,
     pub(super) idempotency: Option<IdempotencyKey>,
@@ -199,6 +196,7 @@ impl Intend {
         let intend = Self {
             id: IntentId::new(),
             caller: caller.clone(),
+            right: Right::to(&**permit.action(), caller.credential),
             permit,
             request: asked.digest,
             idempotency: asked.idempotency.clone(),
@@ -212,10 +210,7 @@ impl Intend {
 
 pub(super) struct End {
     pub(super) intent: IntentId,
-    pub(super) key: KeyId,
-    pub(super) key_epoch: i64,
-    pub(super) credential: Uuid,
-    pub(super) business: Business,
+    pub(super) right: Right,
     pub(super) how: How,
     /// How often the device was asked, where that was more than once.
     pub(super) tries: Option<u32>,
@@ -224,15 +219,17 @@ pub(super) struct End {
 
 impl Group {
     /// Starts the writer, which runs until the last handle is gone.
-    pub(super) fn start(settings: &Settings, keep: &idempotency::Settings, parts: &Parts) -> Self {
+    pub(super) fn start(
+        settings: &Settings,
+        keep: &idempotency::Settings,
+        equipment: &Equipment,
+    ) -> Self {
         let room = usize::try_from(settings.queue.get()).unwrap_or(usize::MAX);
         let (send, receive) = queue(room);
-        parts
-            .tasks
-            .spawn(Writer::new(settings, keep, parts).run(receive));
-        parts
-            .tasks
-            .spawn(sweep(send.downgrade(), parts.log.clone()));
+        let writer = Writer::new(settings, keep, equipment);
+        equipment.tasks.spawn(writer.run(receive));
+        let sweep = sweep(send.downgrade(), equipment.log.clone());
+        equipment.tasks.spawn(sweep);
         Self(send)
     }
 
@@ -273,13 +270,9 @@ impl Group {
     /// Ends an intent, for which there is always room: an intent that got in must get out.
     pub(super) async fn end(&self, intent: &Intent, how: How) -> Result<Ended, SigningError> {
         let (told, answer) = oneshot::channel();
-        let key = intent.draft.key();
         let job = End {
             intent: intent.id,
-            key: key.id,
-            key_epoch: key.epoch,
-            credential: intent.credential,
-            business: intent.draft.business(),
+            right: intent.right,
             how,
             tries: intent.permit.get().action().tries.repeated(),
             told,
@@ -297,38 +290,17 @@ impl Group {
         self.0.is_open()
     }
 
-    /// Adds a leaf with the next group. A full queue drops it.
-    pub(super) fn note(&self, leaf: Leaf) {
-        let note = Entry::One(Job::Note(Box::new(leaf), None));
-        drop(self.0.try_send(NOBODY, note, 1));
-    }
-
-    /// Adds the leaf of something that is handed out, if key and caller still stand.
+    /// Adds the leaf of something that is handed out, if the right to it still holds.
     pub(super) async fn hand_out(
         &self,
         caller: &Caller,
-        key: &Key,
-        leaf: Leaf,
+        right: Right,
+        event: Event,
     ) -> Result<(), SigningError> {
         let (told, answer) = oneshot::channel();
-        let job = HandOut {
-            key: key.id,
-            key_epoch: key.epoch,
-            credential: caller.credential,
-            leaf,
-            told,
-        };
+        let job = HandOut { right, event, told };
         self.0
             .try_send(Some(caller.id), Entry::One(Job::HandOut(Box::new(job))), 1)
-            .map_err(|_| SigningError::Busy)?;
-        answer.await.map_err(|_| SigningError::Busy)?
-    }
-
-    /// Adds a leaf with the next group, and waits for it.
-    pub(super) async fn witness(&self, leaf: Leaf) -> Result<(), SigningError> {
-        let (told, answer) = oneshot::channel();
-        self.0
-            .try_send(NOBODY, Entry::One(Job::Note(Box::new(leaf), Some(told))), 1)
             .map_err(|_| SigningError::Busy)?;
         answer.await.map_err(|_| SigningError::Busy)?
     }

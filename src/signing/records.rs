@@ -1,123 +1,16 @@
-//! `intents`, `releases` and `jtis`, and the look at `keys` and `caller_tokens` behind the gate.
+//! `intents`, `releases` and `jtis`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::batch::LARGEST_BATCH;
-use super::group::{Intend, Release};
+use super::ends::Outcome;
+use super::group::Release;
 use super::signatures::{By, Entry};
-use super::writer::Outcome;
-use super::{Business, Jti, SigningError, signs};
+use super::{Jti, LARGEST_BATCH};
 use crate::audit::leaf;
-use crate::id::{IntentId, KeyId};
-use crate::keys::KeyState;
+use crate::id::IntentId;
 use crate::ledger::{Ledger, LedgerError, Tx};
-
-/// How keys and credentials stand at the moment of a group.
-#[derive(Default)]
-pub(super) struct Standing {
-    keys: HashMap<KeyId, KeyStanding>,
-    live: HashSet<Uuid>,
-}
-
-struct KeyStanding {
-    state: KeyState,
-    epoch: i64,
-    expired: bool,
-}
-
-impl Standing {
-    /// Whether this key, in this epoch, may sign this for this credential.
-    pub(super) fn allows(
-        &self,
-        key: KeyId,
-        epoch: i64,
-        credential: Uuid,
-        business: Business,
-    ) -> Result<(), SigningError> {
-        let key = self
-            .keys
-            .get(&key)
-            .ok_or(SigningError::KeyNotActive("not on record"))?;
-        if !self.live.contains(&credential) {
-            Err(SigningError::CallerRevoked)
-        } else if !signs(key.state, business) {
-            Err(SigningError::KeyNotActive(key.state.name()))
-        } else if key.epoch != epoch {
-            Err(SigningError::KeyEpochChanged)
-        } else if key.expired && business == Business::Ordinary {
-            Err(SigningError::KeyExpired)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Standing {
-    /// Whether an intent may be put on record.
-    pub(super) fn allow(&self, intend: &Intend) -> Result<(), SigningError> {
-        let draft = intend.permit.action();
-        let (key, credential) = (draft.key(), intend.caller.credential);
-        self.allows(key.id, key.epoch, credential, draft.business())
-    }
-}
-
-impl SigningError {
-    /// The word for the audit log, where a release is refused behind the gate.
-    pub(super) fn reason(&self) -> &'static str {
-        match self {
-            Self::CallerRevoked => "caller-revoked",
-            Self::KeyNotActive(_) => "key-not-active",
-            Self::KeyEpochChanged => "key-epoch-changed",
-            Self::KeyExpired => "key-expired",
-            _ => "refused",
-        }
-    }
-}
-
-pub(super) async fn standing(
-    keys: HashSet<KeyId>,
-    credentials: HashSet<Uuid>,
-    tx: &mut Tx,
-) -> Result<Standing, LedgerError> {
-    let keys: Vec<Uuid> = keys.into_iter().map(KeyId::uuid).collect();
-    let credentials: Vec<Uuid> = credentials.into_iter().collect();
-    let rows = sqlx::query!(
-        r#"select id as "id!", state, epoch, cryptoperiod_ends_at <= now() as expired
-         from keys where id = any($1)
-         union all
-         select t.id, null, null, null
-         from caller_tokens t join callers c on c.id = t.caller_id
-         where t.id = any($2)
-           and t.revoked_at is null and t.expires_at > now() and c.revoked_at is null"#,
-        &keys,
-        &credentials,
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    let mut standing = Standing::default();
-    for row in rows {
-        match (row.state, row.epoch, row.expired) {
-            (Some(state), Some(epoch), Some(expired)) => {
-                let state = KeyState::from_name(&state)
-                    .ok_or_else(|| LedgerError::Corrupt("keys", format!("state {state}")))?;
-                standing.keys.insert(
-                    row.id.into(),
-                    KeyStanding {
-                        state,
-                        epoch,
-                        expired,
-                    },
-                );
-            }
-            _ => {
-                standing.live.insert(row.id);
-            }
-        }
-    }
-    Ok(standing)
-}
 
 pub(super) async fn insert_intents(
     rows: Vec<(leaf::Intent, serde_json::Value, Option<Jti>)>,
@@ -317,7 +210,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
              union all select intent_id from jtis where jti = $7
              -- Here, so that few rows are looked up however many the planner expects.
              order by id desc limit 100)
-         select i.id, i.operation, i.caller_id, i.subject_id, i.digest, i.record, i.outcome, i.reason,
+         select i.id, i.operation, i.caller_id, i.subject_id, i.key_id, i.digest, i.record, i.outcome, i.reason,
                 i.created_at, i.ended_at, r.order_hash as "order_hash?",
                 case when r.answer_is_sealed then null else r.answer end as answer
          from intents i left join releases r on r.intent_id = i.id
@@ -340,6 +233,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
             operation: row.operation,
             caller: row.caller_id.into(),
             subject: row.subject_id,
+            key: row.key_id.into(),
             digest: row.digest,
             order_hash: row.order_hash,
             record: row.record,
@@ -348,6 +242,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
             created_at: row.created_at,
             ended_at: row.ended_at,
             answer: row.answer,
+            withheld: None,
         })
         .collect())
 }

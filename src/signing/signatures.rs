@@ -3,11 +3,11 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::id::{CallerId, IntentId};
+use super::{Signer, SigningError, records, right};
+use crate::callers::Caller;
+use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::Key;
-use crate::ledger::{Ledger, LedgerError};
-
-use super::records;
+use crate::standing::Look;
 
 /// One thing that was to be signed, and what became of it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Entry {
     pub caller: CallerId,
     /// The wallet or client.
     pub subject: Uuid,
+    /// The key.
+    pub key: KeyId,
     /// What was signed: 32 bytes.
     pub digest: Vec<u8>,
     /// The order's hash at the venue, once released.
@@ -36,6 +38,8 @@ pub struct Entry {
     pub ended_at: Option<OffsetDateTime>,
     /// The answer, where it is no credential.
     pub answer: Option<Vec<u8>>,
+    /// Why the signature in it is not to be told again, if it is not.
+    pub withheld: Option<&'static str>,
 }
 
 /// How to find a signature.
@@ -57,7 +61,28 @@ pub enum By {
     IdempotencyKey(CallerId, Key),
 }
 
-/// Finds what was signed, newest first; at most 100.
-pub async fn find(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
-    records::find_signatures(by, ledger).await
+impl Signer {
+    /// Finds what was signed, newest first; at most 100. What was released is durable when this returns,
+    /// and of what is told it was looked at behind the gate whether the caller stands, and whether the
+    /// key still signs.
+    pub async fn look_up(&self, caller: &Caller, by: &By) -> Result<Vec<Entry>, SigningError> {
+        let log = &self.0.equipment.log;
+        let mut found = records::find_signatures(by, log.ledger()).await?;
+        let answered = found.iter().filter(|entry| entry.answer.is_some());
+        let mut look = Look::default();
+        for entry in answered {
+            look.join(Look::at(Some(caller.credential), Some(entry.key)));
+        }
+        if look.is_empty() {
+            return Ok(found);
+        }
+        let standing = log.vouch(look).await?;
+        if !standing.is_live(caller.credential) {
+            return Err(SigningError::CallerRevoked);
+        }
+        for entry in found.iter_mut().filter(|entry| entry.answer.is_some()) {
+            entry.withheld = right::silences(entry.key, &standing);
+        }
+        Ok(found)
+    }
 }

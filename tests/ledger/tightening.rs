@@ -119,3 +119,143 @@ async fn a_revoked_caller_is_released_nothing_more() {
     let counts = invariants::check(&stand.database, &stand.deployment, &[]).await;
     println!("{rounds} rounds, {counts:?}");
 }
+
+/// How somebody asks, over and over.
+#[derive(Clone, Copy)]
+enum Asking {
+    /// For an order that was signed before.
+    Replay,
+    /// For its record.
+    LookUp,
+    /// For another token of somebody else.
+    Write,
+}
+
+impl Asking {
+    async fn ask(self, who: &Caller) -> Answer {
+        match self {
+            Self::Replay => who.post_as("once", PATH, &order()).await.unwrap(),
+            Self::LookUp => who.get("/v1/signatures?idempotency_key=once").await,
+            Self::Write => {
+                let days = json!({ "token_days": 1 });
+                who.post("/v1/callers/d-trader/tokens", &days).await
+            }
+        }
+    }
+
+    /// Whether they got what they asked for.
+    fn is_given(self, answer: &Answer) -> bool {
+        match self {
+            Self::Replay => answer.status == 200,
+            Self::LookUp => answer.status == 200 && !answer.json[0]["answer"].is_null(),
+            Self::Write => answer.status == 201,
+        }
+    }
+}
+
+/// Many who ask in a loop until they are not given it; what is given to a request that was begun after
+/// `taken` is a failure. The answers with which the loops ended.
+fn ask_in_loops(asking: &[(Asking, Caller)], taken: &Arc<AtomicBool>) -> JoinSet<Answer> {
+    let mut tasks = JoinSet::new();
+    for n in 0..16 {
+        let ((asking, who), taken) = (asking[n % asking.len()].clone(), taken.clone());
+        tasks.spawn(async move {
+            loop {
+                let late = taken.load(Ordering::SeqCst);
+                let answer = asking.ask(&who).await;
+                if !asking.is_given(&answer) {
+                    return answer;
+                }
+                assert!(!late, "given after it was taken away: {}", answer.text);
+            }
+        });
+    }
+    tasks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_signed_is_told_to_nobody_whose_right_is_taken_away() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(&postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    for round in 0..count(5, 100) {
+        let name = format!("t{round}");
+        let trader = json!({ "name": name, "owner": "d", "roles": ["trader"] });
+        let made = stand.operator.post("/v1/callers", &trader).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let token = made.json["token"].as_str().unwrap();
+        let callers = [stand.server.caller(token), second.caller(token)];
+        let signed = Asking::Replay.ask(&callers[0]).await;
+        assert_eq!(signed.status, 200, "{}", signed.text);
+        let asking: Vec<_> = callers
+            .iter()
+            .flat_map(|who| [(Asking::Replay, who.clone()), (Asking::LookUp, who.clone())])
+            .collect();
+        for (how, who) in &asking {
+            let given = how.ask(who).await;
+            assert!(how.is_given(&given), "{}", given.text);
+        }
+        // By turns, the caller and the key.
+        let (path, body) = if round % 2 == 0 {
+            (format!("/v1/callers/{name}/revoke"), json!({}))
+        } else {
+            let step = json!({ "to": "suspended", "reason": "test" });
+            ("/v1/keys/d-wk/steps".to_owned(), step)
+        };
+        let over = Arc::default();
+        let loops = ask_in_loops(&asking, &over);
+        let done = stand.operator.post(&path, &body).await;
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(done.status, 201, "{}", done.text);
+        for answer in loops.join_all().await {
+            let told = (answer.status, answer.problem());
+            if round % 2 == 0 {
+                assert_eq!(told, (401, "not-authenticated"), "{}", answer.text);
+            } else if answer.status == 200 {
+                assert_eq!(answer.json[0]["withheld"], "suspended", "{}", answer.text);
+            } else {
+                let named = ["key-not-active", "key-epoch-changed"].contains(&answer.problem());
+                assert!(answer.status == 409 && named, "{}", answer.text);
+            }
+        }
+        if round % 2 != 0 {
+            let step = json!({ "to": "active", "reason": "test" });
+            let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
+            assert_eq!(moved.status, 201, "{}", moved.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_operator_changes_nothing_more_on_any_replica() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(&postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    for round in 0..count(5, 100) {
+        let name = format!("o{round}");
+        let operator = json!({ "name": name, "owner": "d", "roles": ["operator"] });
+        let made = stand.operator.post("/v1/callers", &operator).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let token = made.json["token"].as_str().unwrap();
+        let asking = [stand.server.caller(token), second.caller(token)];
+        let asking = asking.map(|who| (Asking::Write, who));
+        for (how, who) in &asking {
+            let given = how.ask(who).await; // and each replica remembers who they are
+            assert!(how.is_given(&given), "{}", given.text);
+        }
+        let over = Arc::default();
+        let loops = ask_in_loops(&asking, &over);
+        let revoke = format!("/v1/callers/{name}/revoke");
+        let revoked = stand.operator.post(&revoke, &json!({})).await;
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(revoked.status, 201, "{}", revoked.text);
+        for answer in loops.join_all().await {
+            let told = (answer.status, answer.problem());
+            assert_eq!(told, (401, "not-authenticated"), "{}", answer.text);
+        }
+    }
+}

@@ -449,6 +449,18 @@ async fn secrets_go_to_those_who_have_the_right_and_nowhere_else() {
     let sql = "select count(*) from leaves where position('reveal-credential'::bytea in leaf) > 0";
     assert_eq!(desk.database.count(sql).await, 1);
 
+    // They stop with the key, as what is signed with it does.
+    for (to, status) in [("suspended", 409), ("active", 200)] {
+        let step = json!({ "to": to, "reason": "test" });
+        let moved = desk.operator.post("/v1/keys/d-wk/steps", &step).await;
+        assert_eq!(moved.status, 201, "{}", moved.text);
+        let answer = holder.post(&path, &json!({})).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let told = answer.json["secret"].is_string();
+        assert_eq!(told, status == 200, "{}", answer.text);
+    }
+    assert_eq!(desk.database.count(sql).await, 2);
+
     let signed = desk.trader.post("/v1/wallets/d-w/orders", &order()).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
     assert_eq!(desk.server.terminate(), Some(0));

@@ -35,8 +35,8 @@ impl Replicas {
 
     async fn remind(&self) {
         let (one, other) = tokio::join!(
-            self.one.cryptoperiods.remind(),
-            self.other.cryptoperiods.remind()
+            Box::pin(self.one.cryptoperiods.remind()),
+            Box::pin(self.other.cryptoperiods.remind()),
         );
         one.unwrap();
         other.unwrap();

@@ -49,6 +49,7 @@ mod pins;
 mod pkcs11_faults;
 mod query_data;
 mod reads;
+mod rights;
 mod rotation_crashes;
 mod rotation_edges;
 mod rotation_load;

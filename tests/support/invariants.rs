@@ -154,7 +154,7 @@ async fn leaves(database: &Database) -> Leaves {
                 let released = matches!(fetch, Some(Event::Released(_)));
                 assert!(released, "a token for an assertion that never left");
             }
-            Event::Denied(_) | Event::Admin(_) => {}
+            Event::Denied(_) | Event::Denials(_) | Event::Admin(_) => {}
         }
     }
     found

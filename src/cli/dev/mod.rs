@@ -19,7 +19,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use crate::app::App;
-use crate::approvals::Approval;
+use crate::audit::Author;
 use crate::callers::{CallerError, MAX_TOKEN_DAYS, NewCaller};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -139,14 +139,13 @@ async fn keep_operator(app: &App, file: &Path) -> anyhow::Result<()> {
     };
     let token = match app.callers.bootstrap(&new, &app.log).await {
         Err(CallerError::AlreadyBootstrapped) => {
-            let operator = app.callers.show(&new.name).await?.id;
-            let approval = Approval::bootstrap();
-            let mut batch = app.log.begin(Gate::Shared).await?;
+            let operator = Author::bootstrap(app.callers.show(&new.name).await?.id);
+            let mut change = app.log.begin(Gate::Shared, &operator).await?;
             let token = app
                 .callers
-                .issue_token(&new.name, MAX_TOKEN_DAYS, operator, &approval, &mut batch)
+                .issue_token(&new.name, MAX_TOKEN_DAYS, &mut change)
                 .await?;
-            batch.commit().await?;
+            change.commit().await?;
             token
         }
         made => made?,

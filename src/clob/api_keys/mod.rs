@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 use super::l1::IssuedLogin;
 use super::venue::{Call, VenueError, Venues};
 use super::wallets::Wallet;
-use crate::approvals::{self, ApprovalNeeded};
+use crate::approvals::ApprovalNeeded;
 use crate::audit::Log;
 use crate::callers::Caller;
 use crate::clock::Clock;
@@ -42,8 +42,8 @@ use crate::custody::{CustodyError, Vault};
 use crate::fail_point;
 use crate::idempotency::RequestDigest;
 use crate::ledger::{Gate, LedgerError};
-use crate::policy::Action;
-use crate::signing::{Signer, SigningError};
+use crate::policy::Permit;
+use crate::signing::{Business, Right, Signer, SigningError};
 pub use answer::{Received, Refusal};
 pub use search::NonceFilter;
 
@@ -81,8 +81,6 @@ pub struct Tools {
     pub log: Log,
     /// The time.
     pub clock: Clock,
-    /// Whether one operator may loosen alone.
-    pub approvals: approvals::Settings,
     /// Ends what waits for a venue, when the service stops.
     pub stop: CancellationToken,
 }
@@ -95,7 +93,7 @@ pub struct KeyRequest {
     /// With which wallet.
     pub wallet: Wallet,
     /// By which right.
-    pub right: Action,
+    pub permit: Permit,
     /// Stands for the request, its idempotency key included: a repeated one finds its own nonce.
     pub request: RequestDigest,
 }
@@ -229,7 +227,7 @@ impl ApiKeys {
         replaces: Option<String>,
     ) -> Result<Held, ApiKeyError> {
         let venue = self.venue(wish)?;
-        approvals::loosen(&self.0.approvals)?;
+        wish.permit.loosen()?;
         self.settle_others(wish, nonce).await?;
         let lost = self.unsettled(wish).await?;
         let ours = lost.iter().any(|(lost, _)| *lost == nonce);
@@ -417,16 +415,17 @@ impl ApiKeys {
         wish: &KeyRequest,
         credential: &Credential,
     ) -> Result<(Zeroizing<String>, Zeroizing<String>), ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        batch.add(&self.leaf(
-            wish,
-            "reveal-credential",
-            credential.id,
-            &serde_json::json!({
-                "apiKey": credential.api_key,
-            }),
-        ));
-        batch.commit().await?;
+        let author = wish.permit.author();
+        let mut change = self.0.log.begin(Gate::Shared, author).await?;
+        // The secrets stop with the key, as the headers made with them do.
+        let right = Right::new(&wish.wallet.key, Business::Reduction, &wish.caller);
+        if let Err(why) = right.within(&mut change).await {
+            change.abandon().await;
+            return Err(why.into());
+        }
+        let details = serde_json::json!({ "apiKey": credential.api_key });
+        change.note("reveal-credential", credential.id, &details);
+        change.commit().await?;
         Ok((
             self.open(credential, Half::Secret).await?,
             self.open(credential, Half::Passphrase).await?,

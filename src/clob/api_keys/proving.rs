@@ -11,7 +11,6 @@ use crate::clob::venue::{Venue, VenueError};
 use crate::credentials::records as ledger;
 use crate::credentials::{Credential, State};
 use crate::fail_point;
-use crate::ledger::Gate;
 use crate::signing::Asked;
 
 /// Within this the venue's clock and ours agree, in seconds.
@@ -101,20 +100,20 @@ impl ApiKeys {
         credential: &Credential,
         siblings: &[Uuid],
     ) -> Result<(), ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let account = ledger::lock(&credential.account, batch.tx()).await?;
-        if ledger::any_unknown(account, siblings, batch.tx()).await? {
-            batch.abandon().await;
+        let mut change = self.begin_afterwards(wish).await?;
+        let account = ledger::lock(&credential.account, change.tx()).await?;
+        if ledger::any_unknown(account, siblings, change.tx()).await? {
+            change.abandon().await;
             return Ok(());
         }
-        let ended = ledger::replace_others(account, credential.id, batch.tx()).await?;
+        let ended = ledger::replace_others(account, credential.id, change.tx()).await?;
         let from = [State::Unproven, State::Replaced, State::Dead];
-        let moved = ledger::step(credential.id, &from, State::Live, batch.tx()).await?;
+        let moved = ledger::step(credential.id, &from, State::Live, change.tx()).await?;
         if moved || !ended.is_empty() {
             let details = json!({ "apiKey": credential.api_key, "replaced": ended });
-            batch.add(&self.leaf(wish, "prove-credential", credential.id, &details));
+            change.note("prove-credential", credential.id, &details);
         }
-        batch.commit().await?;
+        change.commit().await?;
         for id in ended {
             self.0.vault.forget(&id);
         }
@@ -130,12 +129,12 @@ impl ApiKeys {
         to: State,
         action: &str,
     ) -> Result<(), ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        if ledger::step(credential.id, from, to, batch.tx()).await? {
+        let mut change = self.begin_afterwards(wish).await?;
+        if ledger::step(credential.id, from, to, change.tx()).await? {
             let details = json!({ "apiKey": credential.api_key });
-            batch.add(&self.leaf(wish, action, credential.id, &details));
+            change.note(action, credential.id, &details);
         }
-        batch.commit().await?;
+        change.commit().await?;
         Ok(())
     }
 
@@ -157,7 +156,7 @@ impl ApiKeys {
                 .expect("paths of our own are plain"),
             timestamp: None,
             shape: Shape::Bare,
-            right: wish.right,
+            right: wish.permit.action().action,
         };
         let asked = Asked::once(wish.request);
         let signed = self

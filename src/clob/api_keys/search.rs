@@ -13,14 +13,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ApiKeyError, ApiKeys, How, KeyRequest, records};
-use crate::approvals::Approval;
-use crate::audit::{Batch, Leaf};
-use crate::callers::Caller;
+use crate::audit::Change;
 pub use crate::credentials::records::NonceFilter;
 use crate::credentials::{self, CredentialNonce, NonceEntry, Origin};
 use crate::fail_point;
 use crate::id::{CallerId, WalletId};
 use crate::ledger::Gate;
+use crate::policy::Permit;
 
 /// The pause between two nonces, so that the venue's limits are not used up.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,16 +60,16 @@ impl ApiKeys {
         wish: &KeyRequest,
         first: CredentialNonce,
         last: CredentialNonce,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Search, ApiKeyError> {
         if last < first || last.0 - first.0 >= NONCES_AT_MOST {
             return Err(ApiKeyError::Bounds);
         }
         let id = Uuid::now_v7();
         let (wallet, by) = (wish.wallet.id, wish.caller.id);
-        records::insert(id, wallet, first, last, by, batch.tx()).await?;
+        records::insert(id, wallet, first, last, by, change.tx()).await?;
         let details = json!({ "search": id, "first": first, "last": last });
-        batch.add(&self.leaf(wish, "search-nonces", wallet.uuid(), &details));
+        change.note("search-nonces", wallet, &details);
         let now = self.0.clock.now();
         Ok(Search {
             id,
@@ -127,38 +126,30 @@ impl ApiKeys {
         &self,
         wish: &KeyRequest,
         nonces: &[CredentialNonce],
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<usize, ApiKeyError> {
-        let account = credentials::records::lock(&wish.wallet.account(), batch.tx()).await?;
+        let account = credentials::records::lock(&wish.wallet.account(), change.tx()).await?;
         let mut fresh = 0;
         for nonce in nonces {
             let (origin, by) = (Origin::Declared, wish.caller.id);
-            let new = credentials::records::record_nonce(account, *nonce, origin, by, batch.tx());
+            let new = credentials::records::record_nonce(account, *nonce, origin, by, change.tx());
             fresh += usize::from(new.await?);
         }
         let details = json!({ "nonces": nonces, "new": fresh });
-        batch.add(&self.leaf(wish, "declare-nonces", wish.wallet.id.uuid(), &details));
+        change.note("declare-nonces", wish.wallet.id, &details);
         Ok(fresh)
     }
 
     /// Nonces on record. That somebody looked is on record first.
     pub async fn nonces(
         &self,
-        caller: &Caller,
+        permit: &Permit,
         filter: &NonceFilter,
         details: &serde_json::Value,
     ) -> Result<Vec<NonceEntry>, ApiKeyError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let (now_ms, by) = (self.0.clock.unix_ms(), Approval::by_right());
-        batch.add(&Leaf::admin(
-            now_ms,
-            caller.id,
-            "look-up-nonces",
-            caller.id.uuid(),
-            &by,
-            details,
-        ));
-        batch.commit().await?;
+        let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
+        change.note("look-up-nonces", change.author(), details);
+        change.commit().await?;
         Ok(credentials::records::nonces(filter, self.ledger()).await?)
     }
 }

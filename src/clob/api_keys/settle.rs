@@ -10,8 +10,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{ApiKeyError, ApiKeys, How, IssuedLogin, KeyRequest, Received, Refusal, call};
-use crate::approvals::{self, Approval};
-use crate::audit::Leaf;
+use crate::approvals::Approval;
+use crate::audit::Change;
 use crate::clob::l1::LoginDraft;
 use crate::clob::l2;
 use crate::clob::venue::{Venue, VenueError};
@@ -40,6 +40,13 @@ impl ApiKeys {
         self.0.venues.on(wish.wallet.profile.chain())
     }
 
+    /// Begins to put on record what came of something that is done already: that its caller may have
+    /// lost their right since changes nothing about it.
+    pub(super) async fn begin_afterwards(&self, wish: &KeyRequest) -> Result<Change, LedgerError> {
+        let author = wish.permit.author().afterwards();
+        self.0.log.begin(Gate::Shared, &author).await
+    }
+
     /// Signs a login through the door.
     pub(super) async fn log_in(
         &self,
@@ -55,7 +62,7 @@ impl ApiKeys {
             timestamp: None,
             purpose,
             replaces,
-            right: wish.right,
+            right: wish.permit.action().action,
             origin,
         };
         let asked = Asked::once(wish.request);
@@ -141,12 +148,12 @@ impl ApiKeys {
         )
         .await?;
         let approval = match how {
-            How::Created => approvals::loosen(&self.0.approvals)?,
+            How::Created => wish.permit.loosen()?,
             How::Derived => Approval::by_right(),
         };
         fail_point!("credential-sealed");
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let id = ledger::lock(&account, batch.tx()).await?;
+        let mut change = self.begin_afterwards(wish).await?;
+        let id = ledger::lock(&account, change.tx()).await?;
         let new = ledger::NewCredential {
             id: Uuid::now_v7(),
             kind: Kind::Trading,
@@ -159,14 +166,14 @@ impl ApiKeys {
             },
             by: wish.caller.id,
         };
-        let fresh = ledger::insert(id, &new, batch.tx()).await?;
+        let fresh = ledger::insert(id, &new, change.tx()).await?;
         let mut resealed = false;
         if let Some((lost, from)) = lost {
-            resealed = ledger::put_resealed(lost, from, &sealed, batch.tx()).await?;
+            resealed = ledger::put_resealed(lost, from, &sealed, change.tx()).await?;
         }
-        ledger::settle_made(id, nonce, batch.tx()).await?;
+        ledger::settle_made(id, nonce, change.tx()).await?;
         let ended = if how == How::Created && fresh {
-            ledger::replace_others(id, new.id, batch.tx()).await?
+            ledger::replace_others(id, new.id, change.tx()).await?
         } else {
             Vec::new()
         };
@@ -175,17 +182,9 @@ impl ApiKeys {
             "nonce": nonce, "apiKey": received.api_key, "how": how, "known": !fresh, "replaced": ended,
             "resealed": resealed,
         });
-        let (now_ms, actor) = (self.0.clock.unix_ms(), wish.caller.id);
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "record-credential",
-            new.id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "record-credential", new.id, &details);
         fail_point!("credential-before-commit");
-        batch.commit().await?;
+        change.commit().await?;
         fail_point!("credential-recorded");
         for id in ended {
             self.0.vault.forget(&id);
@@ -209,15 +208,10 @@ impl ApiKeys {
         wish: &KeyRequest,
         login: IntentId,
     ) -> Result<(), LedgerError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        ledger::settle_refused(login, batch.tx()).await?;
-        batch.add(&self.leaf(
-            wish,
-            "settle-login",
-            login.uuid(),
-            &json!({ "outcome": "refused" }),
-        ));
-        batch.commit().await?;
+        let mut change = self.begin_afterwards(wish).await?;
+        ledger::settle_refused(login, change.tx()).await?;
+        change.note("settle-login", login, &json!({ "outcome": "refused" }));
+        change.commit().await?;
         Ok(())
     }
 
@@ -287,13 +281,13 @@ impl ApiKeys {
             Err(error) => return Err(error),
         }
         fail_point!("nothing-came");
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let account = ledger::lock(&wish.wallet.account(), batch.tx()).await?;
-        if ledger::settle_nothing(account, nonce, too_old, batch.tx()).await? > 0 {
+        let mut change = self.begin_afterwards(wish).await?;
+        let account = ledger::lock(&wish.wallet.account(), change.tx()).await?;
+        if ledger::settle_nothing(account, nonce, too_old, change.tx()).await? > 0 {
             let details = json!({ "nonce": nonce, "signed_until": too_old });
-            batch.add(&self.leaf(wish, "settle-nonce", wish.wallet.id.uuid(), &details));
+            change.note("settle-nonce", wish.wallet.id, &details);
         }
-        batch.commit().await?;
+        change.commit().await?;
         Ok(of_nonce(self.unsettled(wish).await?).is_none())
     }
 
@@ -358,24 +352,6 @@ impl ApiKeys {
         let text = std::str::from_utf8(&opened)
             .map_err(|_| LedgerError::Corrupt("credentials", "a secret is no text".into()))?;
         Ok(Zeroizing::new(text.to_owned()))
-    }
-
-    pub(super) fn leaf(
-        &self,
-        wish: &KeyRequest,
-        action: &str,
-        subject: Uuid,
-        details: &serde_json::Value,
-    ) -> Leaf {
-        let now_ms = self.0.clock.unix_ms();
-        Leaf::admin(
-            now_ms,
-            wish.caller.id,
-            action,
-            subject,
-            &Approval::by_right(),
-            details,
-        )
     }
 }
 

@@ -18,10 +18,9 @@ use uuid::Uuid;
 
 use super::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use super::wallets::Wallet;
-use crate::approvals::{self, Approval, ApprovalNeeded};
-use crate::audit::{Batch, Leaf, Log};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::{Change, Log};
 use crate::clock::Clock;
-use crate::id::CallerId;
 use crate::keys::{Key, KeyState, Reason, timestamp};
 use crate::ledger::LedgerError;
 pub use records::OpenOrders;
@@ -82,17 +81,15 @@ pub struct Proven {
 pub struct Drains {
     api_keys: ApiKeys,
     log: Log,
-    approvals: approvals::Settings,
     clock: Clock,
 }
 
 impl Drains {
     /// Drains by way of these API keys.
-    pub fn new(api_keys: ApiKeys, log: Log, approvals: approvals::Settings, clock: Clock) -> Self {
+    pub fn new(api_keys: ApiKeys, log: Log, clock: Clock) -> Self {
         Self {
             api_keys,
             log,
-            approvals,
             clock,
         }
     }
@@ -122,17 +119,12 @@ impl Drains {
         &self,
         wallet: &Wallet,
         proven: &Proven,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<serde_json::Value, DrainError> {
         quiet(wallet)?;
         let (how, approval, evidence) = match &proven.proof {
             Proof::Venue(emptied) => ("venue", Approval::by_right(), json!(emptied)),
-            Proof::Said(reason) => (
-                "said",
-                approvals::loosen(&self.approvals)?,
-                json!({ "reason": reason }),
-            ),
+            Proof::Said(reason) => ("said", change.loosen()?, json!({ "reason": reason })),
         };
         let drain = records::NewDrain {
             id: Uuid::now_v7(),
@@ -140,10 +132,10 @@ impl Drains {
             how,
             began_at: proven.began_at,
             evidence: &evidence,
-            actor,
-            approval: &approval,
+            author: change.author(),
+            approval,
         };
-        let recorded = records::insert(&drain, batch.tx()).await;
+        let recorded = records::insert(&drain, change.tx()).await;
         recorded.map_err(|error| match error.constraint() {
             Some("drains_are_of_quiet_keys") => DrainError::Changed,
             _ => error.into(),
@@ -153,15 +145,7 @@ impl Drains {
             "chainId": wallet.profile.chain(), "began_at": timestamp(proven.began_at),
             "evidence": evidence,
         });
-        let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "drain-wallet",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "drain-wallet", wallet.id, &details);
         Ok(details)
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct NewDrain<'a> {
     pub(super) how: &'a str,
     pub(super) began_at: OffsetDateTime,
     pub(super) evidence: &'a serde_json::Value,
-    pub(super) actor: CallerId,
-    pub(super) approval: &'a Approval,
+    pub(super) author: CallerId,
+    pub(super) approval: Approval,
 }
 
 /// The database's clock.
@@ -49,7 +49,7 @@ pub(super) async fn insert(drain: &NewDrain<'_>, tx: &mut Tx) -> Result<(), Ledg
         drain.how,
         drain.began_at,
         drain.evidence,
-        drain.actor.uuid(),
+        drain.author.uuid(),
         drain.approval.to_string(),
     )
     .execute(tx.connection())

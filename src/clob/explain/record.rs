@@ -12,6 +12,7 @@ use super::given::{Given, spelled};
 pub struct Recorded {
     order: BTreeMap<String, String>,
     envelope: Option<BTreeMap<String, String>>,
+    is_silent: bool,
 }
 
 /// A member that is not what was released.
@@ -57,7 +58,17 @@ impl Recorded {
         Some(Self {
             order: members(&answer["order"])?,
             envelope: members(&answer["envelope"]),
+            is_silent: false,
         })
+    }
+
+    /// The same where the signature is not to be told again.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self {
+            is_silent: true,
+            ..self
+        }
     }
 
     pub(super) fn given(&self) -> Given {
@@ -70,6 +81,7 @@ impl Recorded {
     /// Every member of the order, and of the envelope where both have one, that differs.
     pub(super) fn changes(&self, given: &Given) -> Vec<Change> {
         let mut changes = differing(&self.order, &given.members);
+        changes.retain(|it| !self.is_silent || it.field != "signature");
         if let (Some(recorded), Some(given)) = (&self.envelope, &given.envelope) {
             let known = ["owner", "orderType", "postOnly", "deferExec"];
             let of = |all: &BTreeMap<String, String>| {

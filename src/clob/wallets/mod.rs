@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 
 use super::order::Warning;
 use super::{Chain, Derived, Profile, ProfileError, SignatureType};
-use crate::approvals::{self, ApprovalNeeded};
-use crate::audit::{Batch, Leaf};
+use crate::approvals::ApprovalNeeded;
+use crate::audit::Change;
 use crate::clock::Clock;
 use crate::ethereum::Address;
-use crate::id::{CallerId, WalletId};
+use crate::id::WalletId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose, Reason};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -144,17 +144,15 @@ pub enum WalletError {
 pub struct Wallets {
     ledger: Ledger,
     keys: Keys,
-    approvals: approvals::Settings,
     clock: Clock,
 }
 
 impl Wallets {
     /// Wallets on this ledger.
-    pub fn new(ledger: Ledger, keys: Keys, approvals: approvals::Settings, clock: Clock) -> Self {
+    pub fn new(ledger: Ledger, keys: Keys, clock: Clock) -> Self {
         Self {
             ledger,
             keys,
-            approvals,
             clock,
         }
     }
@@ -180,10 +178,9 @@ impl Wallets {
     pub async fn create(
         &self,
         new: &NewWallet,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Wallet, WalletError> {
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = change.loosen()?;
         let key = self.keys.show(&new.key).await?;
         let address = key
             .public_key
@@ -212,7 +209,7 @@ impl Wallets {
             successor: None,
             closed_at: None,
         };
-        records::insert(&wallet, batch.tx())
+        records::insert(&wallet, change.tx())
             .await
             .map_err(|e| match e.constraint() {
                 Some("wallets_name_is_unique") => WalletError::NameTaken,
@@ -224,15 +221,7 @@ impl Wallets {
             "session_key": new.session_key, "funder_unverified": funder_unverified,
             "allow_replace": new.allow_replace,
         });
-        let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "create-wallet",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "create-wallet", wallet.id, &details);
         Ok(wallet)
     }
     /// Names the wallet that takes another one's orders, or none any more. The leaf is the rotation's.
@@ -240,9 +229,9 @@ impl Wallets {
         &self,
         wallet: WalletId,
         successor: Option<WalletId>,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), WalletError> {
-        Ok(records::set_successor(wallet, successor, batch.tx()).await?)
+        Ok(records::set_successor(wallet, successor, change.tx()).await?)
     }
 
     /// The wallets of a key that are not closed.
@@ -258,8 +247,7 @@ impl Wallets {
         &self,
         wallet: &Wallet,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Wallet, WalletError> {
         let state = wallet.key.state;
         if matches!(
@@ -268,20 +256,12 @@ impl Wallets {
         ) {
             return Err(WalletError::NotOver(state.name()));
         }
-        let approval = approvals::loosen(&self.approvals)?;
-        if !records::close(wallet.id, batch.tx()).await? {
+        let approval = change.loosen()?;
+        if !records::close(wallet.id, change.tx()).await? {
             return Err(WalletError::Closed);
         }
         let details = serde_json::json!({ "name": wallet.name, "reason": reason });
-        let (now_ms, id) = (self.clock.unix_ms(), wallet.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "close-wallet",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "close-wallet", wallet.id, &details);
         Ok(Wallet {
             closed_at: Some(self.clock.now()),
             ..wallet.clone()

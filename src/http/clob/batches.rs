@@ -21,7 +21,9 @@ use crate::http::body::{self, Body, Named};
 use crate::http::caller::{Afresh, Deadline, Required};
 use crate::http::problem::{self, Document, Problem, Replaced};
 use crate::http::write;
-use crate::signing::{Asked, AskedTogether, Draft, LARGEST_BATCH, Signed, SigningError};
+use crate::signing::{
+    Asked, AskedTogether, Business, Draft, LARGEST_BATCH, Right, Signed, SigningError,
+};
 
 /// Orders to be signed together.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -150,8 +152,9 @@ pub(super) async fn sign_orders(
                 outcomes.push(None);
             }
             Err(problem) => {
+                let right = Right::new(&wallet.key, Business::Ordinary, &caller);
                 let key = item.idempotency.as_ref().unwrap_or(&asked.idempotency);
-                let earlier = app.signer.earlier(&caller, key, item.digest).await?;
+                let earlier = app.signer.earlier(&caller, right, key, item.digest).await?;
                 outcomes.push(Some(earlier.ok_or(problem)));
             }
         }

@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::headers::{Made, headers, is_near};
-use super::wallets::visible;
+use super::wallets::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::builders::{GivenKey, Kept};
@@ -43,17 +43,16 @@ pub(super) async fn give_builder_credential(
     Required(key): Required,
     Body(given, request): Body<GivenKey>,
 ) -> Result<Response, Problem> {
-    let wallet = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::CreateCredential, &wallet.resource())?;
+    let action = Action::CreateCredential;
+    let (wallet, permit) = permitted(&app, &caller, action, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
-    let sealed = app.builders.seal(&wallet, &given).await?; // before the transaction: the device may be slow
+    let sealed = app.builders.seal(&wallet, &given, &permit).await?; // before the transaction: the device may be slow
     let kept = write
-        .conclude(Gate::Shared, async |batch| {
-            Ok(app.builders.keep(&sealed, &caller, batch).await?)
+        .conclude(&permit, Gate::Shared, async |change| {
+            Ok(app.builders.keep(&sealed, change).await?)
         })
         .await;
     app.vault.forget_all(); // what it takes the place of
@@ -111,7 +110,7 @@ pub(super) async fn sign(
         let Body(request, digest) = request?;
         let wallet = app
             .builders
-            .only_wallet(&caller, &app.policy, &app.wallets)
+            .only_wallet(&caller, &app.rights, &app.wallets)
             .await?;
         answer(&app, &caller, wallet, &request, digest).await
     };
@@ -133,7 +132,8 @@ pub(super) async fn sign_for_wallet(
 ) -> Result<Response, Problem> {
     let signed = async {
         let caller = caller?;
-        let wallet = visible(&app, &caller, &name?.0).await?;
+        let action = Action::IssueBuilderHeaders;
+        let (wallet, _) = permitted(&app, &caller, action, &name?.0).await?;
         let Body(request, digest) = request?;
         answer(&app, &caller, wallet, &request, digest).await
     };

@@ -138,14 +138,11 @@ pub(super) async fn wish(
     request: RequestDigest,
 ) -> Result<KeyRequest, Problem> {
     let wallet = app.wallets.show(wallet).await?;
-    let resource = wallet.resource();
-    let decide = |action| app.policy.decide(caller, action, &resource);
-    decide(Action::View).map_err(|_| Problem::not_found("wallet"))?;
-    decide(right)?;
+    let permit = app.ask(caller, right, &wallet.resource())?;
     Ok(KeyRequest {
         caller: caller.clone(),
         wallet,
-        right,
+        permit,
         request,
     })
 }
@@ -188,6 +185,7 @@ pub(super) async fn create_credential(
         let detail = "replaces: deriving ends no API key; leave it out";
         return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
+    let permit = wish.permit.clone();
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
@@ -214,7 +212,9 @@ pub(super) async fn create_credential(
         )
     })??;
     let view = CredentialView::from(held);
-    write.conclude(Gate::Shared, async |_| Ok(view)).await
+    write
+        .conclude(&permit, Gate::Shared, async |_| Ok(view))
+        .await
 }
 
 /// List a wallet's API keys
@@ -356,7 +356,7 @@ pub(in crate::http) async fn hand_out_login(
         timestamp,
         purpose: Purpose::Header,
         replaces,
-        right: wish.right,
+        right: wish.permit.action().action,
         origin: Origin::Signed,
     };
     let asked = Asked::once(wish.request);
@@ -392,7 +392,5 @@ pub(super) fn named(text: &str) -> Result<Name, Problem> {
 
 /// Whether the caller may see a wallet.
 pub(super) fn sees(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
-    app.policy
-        .decide(caller, action, &wallet.resource())
-        .is_ok()
+    app.would(caller, action, &wallet.resource())
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::wallets::visible;
+use super::wallets::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::KeyRequest;
@@ -49,9 +49,8 @@ pub(super) async fn drain_wallet(
     Required(key): Required,
     Body(wanted, request): Body<DrainRequest>,
 ) -> Result<Response, Problem> {
-    let wallet = visible(&app, &caller, &name).await?;
-    app.signer
-        .may(&caller, Action::DrainWallet, &wallet.resource())?;
+    let action = Action::DrainWallet;
+    let (wallet, permit) = permitted(&app, &caller, action, &name).await?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
@@ -61,13 +60,13 @@ pub(super) async fn drain_wallet(
         let wish = KeyRequest {
             caller: caller.clone(),
             wallet: wallet.clone(),
-            right: Action::DrainWallet,
+            permit: permit.clone(),
             request,
         };
         let proven = app.drains.prove(&wish, wanted.said).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                let recorded = app.drains.record(&wallet, &proven, caller.id, batch);
+            .conclude(&permit, Gate::Shared, async |change| {
+                let recorded = app.drains.record(&wallet, &proven, change);
                 let drain = recorded.await?;
                 Ok(DrainView { drain })
             })

@@ -161,10 +161,10 @@ pub(super) async fn explain_order(
 }
 
 async fn seen(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
-    let missing = || Problem::not_found("wallet");
     let wallet = app.wallets.show(name).await?;
-    let decided = app.policy.decide(caller, Action::View, &wallet.resource());
-    decided.map(|()| wallet).map_err(|_| missing())
+    let seen = app.would(caller, Action::View, &wallet.resource());
+    seen.then_some(wallet)
+        .ok_or_else(|| Problem::not_found("wallet"))
 }
 
 /// The order's record, where it was signed here and the caller may see it: by its id, by the r of
@@ -196,6 +196,10 @@ fn released(entries: Vec<(Entry, Name)>) -> Option<(Entry, Name, Recorded)> {
         .filter(|(entry, _)| entry.operation == "order")
         .find_map(|(entry, wallet)| {
             let recorded = Recorded::of(entry.answer.as_ref()?)?;
+            let recorded = match entry.withheld {
+                Some(_) => recorded.silent(),
+                None => recorded,
+            };
             Some((entry, wallet, recorded))
         })
 }

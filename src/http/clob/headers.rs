@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::wallets::visible;
+use super::wallets::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, VenueRequest};
@@ -57,7 +57,8 @@ pub(super) async fn issue_l2_headers(
         idempotency,
         deadline,
     };
-    let wallet = visible(&app, &caller, &name).await?;
+    let action = Action::IssueL2Headers;
+    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Trading, &request, asked).await
 }
 
@@ -82,7 +83,8 @@ pub(super) async fn issue_builder_headers(
         idempotency,
         deadline,
     };
-    let wallet = visible(&app, &caller, &name).await?;
+    let action = Action::IssueBuilderHeaders;
+    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Builder, &request, asked).await
 }
 
@@ -135,17 +137,17 @@ pub(super) async fn headers(
         Kind::Builder => (Action::IssueBuilderHeaders, "builder's API key"),
     };
     let resource = wallet.resource();
-    app.policy.decide(caller, right, &resource)?;
+    app.ask(caller, right, &resource).map(drop)?;
     // With such headers a caller could go around the rights that these things take here.
     if request.makes_credentials() {
-        app.policy
-            .decide(caller, Action::CreateCredential, &resource)?;
-        app.policy
-            .decide(caller, Action::RevealCredential, &resource)?;
+        app.ask(caller, Action::CreateCredential, &resource)
+            .map(drop)?;
+        app.ask(caller, Action::RevealCredential, &resource)
+            .map(drop)?;
     }
     if request.deletes_credentials() {
-        app.policy
-            .decide(caller, Action::DeleteCredential, &resource)?;
+        app.ask(caller, Action::DeleteCredential, &resource)
+            .map(drop)?;
     }
     let none = || {
         let detail = format!("no {whose} that may be live is on record for the wallet's address");

@@ -210,6 +210,11 @@ pub(super) async fn find_nonces(
         let account = meant.ok_or_else(|| Problem::not_found("wallet"))?.account();
         seen.retain(|it| it.account() == account);
     }
+    // Whoever sees no wallet has looked at nothing.
+    let Some(one) = seen.first() else {
+        return Ok(Json(Vec::new()));
+    };
+    let permit = app.ask(&caller, Action::ViewCredentials, &one.resource())?;
     let mut accounts: Vec<_> = seen.iter().map(Wallet::account).collect();
     accounts.sort_unstable();
     accounts.dedup();
@@ -227,7 +232,7 @@ pub(super) async fn find_nonces(
         "wallet": wanted.wallet, "nonce": filter.nonce, "apiKey": filter.api_key,
         "from": rfc3339(filter.from), "until": rfc3339(filter.until),
     });
-    let found = app.api_keys.nonces(&caller, &filter, &details).await?;
+    let found = app.api_keys.nonces(&permit, &filter, &details).await?;
     Ok(Json(found.into_iter().map(|it| view(it, &seen)).collect()))
 }
 
@@ -313,8 +318,11 @@ pub(super) async fn declare_nonces(
     }
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let new = app.api_keys.declare(&wish, &declared.nonces, batch).await?;
+        .run(&wish.permit, Gate::Shared, async |change| {
+            let new = app
+                .api_keys
+                .declare(&wish, &declared.nonces, change)
+                .await?;
             Ok(NewNonces { new })
         })
         .await
@@ -337,10 +345,10 @@ pub(super) async fn begin_search(
     let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
+        .run(&wish.permit, Gate::Shared, async |change| {
             let search = app
                 .api_keys
-                .begin_search(&wish, new.from, new.to, batch)
+                .begin_search(&wish, new.from, new.to, change)
                 .await?;
             Ok(SearchView::of(&search, &wish.wallet.name))
         })

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tokio::time::timeout_at;
 
-use super::wallets::visible;
+use super::wallets::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
@@ -20,7 +20,7 @@ use crate::http::write::signed;
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
 use crate::policy::Action;
-use crate::signing::Asked;
+use crate::signing::{Asked, Business, Right};
 
 /// Sign an order
 ///
@@ -78,12 +78,10 @@ pub(super) async fn sign_market_order(
     asked.sign(&app, &caller, &name).await
 }
 
-/// The wallet of a path, for a caller who may see it and sign orders with it.
+/// The wallet of a path, for a caller who may sign orders with it.
 pub(super) async fn wallet(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
-    let wallet = visible(app, caller, name).await?;
     // Before anything is looked up for them.
-    app.signer
-        .may(caller, Action::SignOrder, &wallet.resource())?;
+    let (wallet, _) = permitted(app, caller, Action::SignOrder, name).await?;
     Ok(wallet)
 }
 
@@ -119,7 +117,9 @@ impl Wished {
             Ok(order) => order,
             Err(problem) => {
                 // It may have been made before, when it still could be.
-                let earlier = app.signer.earlier(caller, &self.key, self.digest).await?;
+                let right = Right::new(&wallet.key, Business::Ordinary, caller);
+                let earlier = app.signer.earlier(caller, right, &self.key, self.digest);
+                let earlier = earlier.await?;
                 return earlier.map(signed).ok_or(problem);
             }
         };

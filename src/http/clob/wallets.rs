@@ -20,7 +20,7 @@ use crate::id::WalletId;
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Resource};
+use crate::policy::{Action, Permit, Resource};
 
 /// A wallet.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -101,11 +101,7 @@ pub(super) async fn list_wallets(
     caller: Caller,
 ) -> Result<Json<Vec<WalletView>>, Problem> {
     let wallets = app.wallets.list().await?;
-    let seen = |w: &&Wallet| {
-        app.policy
-            .decide(&caller, Action::View, &w.resource())
-            .is_ok()
-    };
+    let seen = |w: &&Wallet| app.would(&caller, Action::View, &w.resource());
     Ok(Json(
         wallets.iter().filter(seen).map(WalletView::from).collect(),
     ))
@@ -131,10 +127,23 @@ pub(in crate::http) async fn visible(
     name: &Name,
 ) -> Result<Wallet, Problem> {
     let wallet = app.wallets.show(name).await?;
-    app.policy
-        .decide(caller, Action::View, &wallet.resource())
-        .map_err(|_| Problem::not_found("wallet"))?;
-    Ok(wallet)
+    if app.would(caller, Action::View, &wallet.resource()) {
+        Ok(wallet)
+    } else {
+        Err(Problem::not_found("wallet"))
+    }
+}
+
+/// The wallet, and that the caller may do this with it.
+pub(in crate::http) async fn permitted(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<(Wallet, Permit), Problem> {
+    let wallet = app.wallets.show(name).await?;
+    let permit = app.ask(caller, action, &wallet.resource())?;
+    Ok((wallet, permit))
 }
 
 /// Create a wallet
@@ -151,12 +160,11 @@ pub(super) async fn create_wallet(
     Required(key): Required,
     Body(new, request): Body<NewWallet>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::CreateWallet, &Resource::service())?;
+    let permit = app.ask(&caller, Action::CreateWallet, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let wallet = app.wallets.create(&new, caller.id, batch).await?;
+        .run(&permit, Gate::Shared, async |change| {
+            let wallet = app.wallets.create(&new, change).await?;
             Ok(WalletView::from(&wallet))
         })
         .await
@@ -186,15 +194,11 @@ pub(super) async fn close_wallet(
     Required(key): Required,
     Body(closing, request): Body<WalletClosing>,
 ) -> Result<Response, Problem> {
-    let wallet = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::CloseWallet, &wallet.resource())?;
+    let (wallet, permit) = permitted(&app, &caller, Action::CloseWallet, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let closed = app
-                .wallets
-                .close(&wallet, &closing.reason, caller.id, batch);
+        .run(&permit, Gate::Shared, async |change| {
+            let closed = app.wallets.close(&wallet, &closing.reason, change);
             Ok(WalletView::from(&closed.await?))
         })
         .await

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::visible;
+use super::{permitted, visible};
 use crate::app::App;
 use crate::attestation::{Attestation, Finding, Verdict};
 use crate::callers::Caller;
@@ -105,9 +105,7 @@ pub(super) async fn attest_key(
     Required(idempotency): Required,
     Body(_wish, request): Body<StatementRequest>,
 ) -> Result<Response, Problem> {
-    let key = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::AttestKey, &key.resource())?;
+    let (key, permit) = permitted(&app, &caller, Action::AttestKey, &name).await?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &idempotency, request);
@@ -123,8 +121,8 @@ pub(super) async fn attest_key(
         };
         let mut suspended = false;
         let answer = write
-            .conclude(gate, async |batch| {
-                suspended = app.attestations.record(&attested, &key, batch).await?;
+            .conclude(&permit, gate, async |change| {
+                suspended = app.attestations.record(&attested, &key, change).await?;
                 Ok(AttestationView::of(&key, attested.clone()))
             })
             .await?;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::{KeyView, may_step, visible};
+use super::{KeyView, may_step, permitted, visible};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::destruction::{Destruction, Obstacle, ObstacleKind, Request};
@@ -118,18 +118,16 @@ pub(super) async fn destroy_key(
     Required(key): Required,
     Body(wish, request): Body<Request>,
 ) -> Result<Response, Problem> {
-    let seen = visible(&app, &caller, &name).await?;
+    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
-    may_step(&app, &caller, &seen, KeyState::DestroyPending)?;
+    let permit = may_step(&app, &caller, &seen, KeyState::DestroyPending)?;
     let obstacles = app.destructions.obstacles(&seen).await?;
     write
-        .conclude(Gate::Exclusive, async |batch| {
-            let asked = app
-                .destructions
-                .request(&seen, &wish, obstacles, caller.id, batch);
+        .conclude(&permit, Gate::Exclusive, async |change| {
+            let asked = app.destructions.request(&seen, &wish, obstacles, change);
             Ok(DestructionView::from(asked.await?))
         })
         .await
@@ -159,19 +157,19 @@ pub(super) async fn cancel_destruction(
     Required(key): Required,
     Body(objection, request): Body<DestructionObjection>,
 ) -> Result<Response, Problem> {
-    let seen = visible(&app, &caller, &name).await?;
+    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
     let to = KeyState::Deactivated;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
-    may_step(&app, &caller, &seen, to)?;
+    let permit = may_step(&app, &caller, &seen, to)?;
     let given_back = app.destructions.give_back(&seen).await?;
     write
-        .conclude(Gate::Exclusive, async |batch| {
+        .conclude(&permit, Gate::Exclusive, async |change| {
             let why = (to, &objection.reason);
             let destructions = &app.destructions;
-            let back = destructions.cancel(&seen, why, caller.id, &given_back, batch);
+            let back = destructions.cancel(&seen, why, &given_back, change);
             Ok(KeyView::from(&back.await?))
         })
         .await
@@ -204,16 +202,13 @@ pub(super) async fn set_cryptoperiod(
     Required(key): Required,
     Body(period, request): Body<CryptoperiodEnd>,
 ) -> Result<Response, Problem> {
-    let seen = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::SetCryptoperiod, &seen.resource())?;
+    let action = Action::SetCryptoperiod;
+    let (seen, permit) = permitted(&app, &caller, action, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Exclusive, async |batch| {
+        .run(&permit, Gate::Exclusive, async |change| {
             let (ends_at, reason) = (period.ends_at, &period.reason);
-            let changed = app
-                .keys
-                .set_cryptoperiod(&seen, ends_at, reason, caller.id, batch);
+            let changed = app.keys.set_cryptoperiod(&seen, ends_at, reason, change);
             Ok(KeyView::from(&changed.await?))
         })
         .await

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{may_step, visible};
+use super::{may_step, permitted};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
@@ -12,6 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::keys::{KeyError, KeyState, Reason, Switch};
 use crate::ledger::Gate;
+use crate::policy::Action;
 
 /// What a device is to be told of a key.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -52,7 +53,7 @@ pub(super) async fn switch_in_device(
     Required(key): Required,
     Body(wish, request): Body<DeviceSwitch>,
 ) -> Result<Response, Problem> {
-    let seen = visible(&app, &caller, &name).await?;
+    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
@@ -62,16 +63,15 @@ pub(super) async fn switch_in_device(
         let (from, enabled) = (seen.state, wish.enabled);
         let like = from.switched(enabled);
         let like = like.ok_or(KeyError::NotSwitched { from, enabled })?;
-        may_step(&app, &caller, &seen, like)?;
+        let permit = may_step(&app, &caller, &seen, like)?;
         let switch = Switch {
             enabled,
             reason: &wish.reason,
-            actor: caller.id,
         };
-        let told = app.keys.switch(&seen, switch).await?;
+        let told = app.keys.switch(&seen, switch, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                app.keys.switched(&seen, switch, &told, batch)?;
+            .conclude(&permit, Gate::Shared, async |change| {
+                app.keys.switched(&seen, switch, &told, change)?;
                 Ok(DeviceSwitchView {
                     name: seen.name.to_string(),
                     backend: seen.backend.to_string(),

@@ -62,8 +62,7 @@ pub(super) async fn begin_import(
     Required(key): Required,
     Body(wish, request): Body<Import>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::ImportKey, &Resource::service())?;
+    let permit = app.ask(&caller, Action::ImportKey, &Resource::service())?;
     // A device may take long to make the wrapping key, and a caller less patience.
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -71,10 +70,10 @@ pub(super) async fn begin_import(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
-        let begun = app.keys.begin_import(&wish, caller.id).await?;
+        let begun = app.keys.begin_import(&wish, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                let ends_at = app.keys.record_offer(&begun, batch).await?;
+            .conclude(&permit, Gate::Shared, async |change| {
+                let ends_at = app.keys.record_offer(&begun, change).await?;
                 let announced = &begun.announced;
                 Ok(OfferView {
                     id: begun.id,
@@ -106,9 +105,8 @@ pub(super) async fn bring_key(
     Required(key): Required,
     Body(material, request): Body<WrappedKey>,
 ) -> Result<Response, Problem> {
+    let permit = app.ask(&caller, Action::ImportKey, &Resource::service())?;
     let seen = visible(&app, &caller, &name).await?;
-    app.policy
-        .decide(&caller, Action::ImportKey, &Resource::service())?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
@@ -118,13 +116,10 @@ pub(super) async fn bring_key(
         let wrapped = STANDARD.decode(&material.wrapped);
         let malformed = |_| Problem::new(&problem::INVALID_FIELD, "wrapped: this is not base64");
         let wrapped = wrapped.map_err(malformed)?;
-        let brought = app.keys.bring(&seen, &wrapped, caller.id).await?;
+        let brought = app.keys.bring(&seen, &wrapped, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                let recorded = app
-                    .keys
-                    .record_import(seen.id, &brought, caller.id, batch)
-                    .await?;
+            .conclude(&permit, Gate::Shared, async |change| {
+                let recorded = app.keys.record_import(seen.id, &brought, change).await?;
                 Ok(KeyView::from(&recorded))
             })
             .await

@@ -24,7 +24,7 @@ use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
 use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
 use crate::ledger::Gate;
-use crate::policy::{Action, Resource};
+use crate::policy::{Action, Denied, Permit, Resource};
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -136,11 +136,7 @@ pub(super) async fn list_keys(
     caller: Caller,
 ) -> Result<Json<Vec<KeyView>>, Problem> {
     let keys = app.keys.list().await?;
-    let seen = |key: &&Key| {
-        app.policy
-            .decide(&caller, Action::View, &key.resource())
-            .is_ok()
-    };
+    let seen = |key: &&Key| app.would(&caller, Action::View, &key.resource());
     Ok(Json(keys.iter().filter(seen).map(KeyView::from).collect()))
 }
 
@@ -179,11 +175,9 @@ pub(super) async fn show_bundle(
     let key = visible(&app, &caller, &name).await?;
     let bundle = Bundle::of(&key).ok_or_else(|| Problem::not_found("public key"))?;
     let clients = app.clients.of_key(key.id).await?;
-    let seen = clients.into_iter().filter(|client| {
-        app.policy
-            .decide(&caller, Action::View, &client.resource())
-            .is_ok()
-    });
+    let seen = clients
+        .into_iter()
+        .filter(|client| app.would(&caller, Action::View, &client.resource()));
     Ok(Json(BundleView {
         bundle,
         client_ids: seen.map(|client| client.client_id).collect(),
@@ -203,8 +197,7 @@ pub(super) async fn create_key(
     Required(key): Required,
     Body(new, request): Body<NewKey>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    let permit = app.ask(&caller, Action::CreateKey, &Resource::service())?;
     // A device may take minutes, and a caller less patience: the key is made and recorded even so.
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -212,10 +205,10 @@ pub(super) async fn create_key(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
-        let (id, made) = app.keys.make(&new, caller.id).await?;
+        let (id, made) = app.keys.make(&new, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
-                let key = app.keys.record(id, &made, caller.id, batch).await?;
+            .conclude(&permit, Gate::Shared, async |change| {
+                let key = app.keys.record(id, &made, change).await?;
                 Ok(KeyView::from(&key))
             })
             .await
@@ -237,16 +230,15 @@ pub(super) async fn adopt_key(
     Required(key): Required,
     Body(adoption, request): Body<Adoption>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::AdoptKey, &Resource::service())?;
+    let permit = app.ask(&caller, Action::AdoptKey, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
-    let found = app.keys.look_up(&adoption).await?;
+    let found = app.keys.look_up(&adoption, &permit).await?;
     write
-        .conclude(Gate::Shared, async |batch| {
-            let key = app.keys.adopt(&adoption, &found, caller.id, batch).await?;
+        .conclude(&permit, Gate::Shared, async |change| {
+            let key = app.keys.adopt(&adoption, &found, change).await?;
             Ok(KeyView::from(&key))
         })
         .await
@@ -264,12 +256,12 @@ pub(super) async fn step_key(
     Required(key): Required,
     Body(step, request): Body<KeyStep>,
 ) -> Result<Response, Problem> {
-    let seen = visible(&app, &caller, &name).await?;
+    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
-    may_step(&app, &caller, &seen, step.to)?;
+    let permit = may_step(&app, &caller, &seen, step.to)?;
     if matches!(step.to, KeyState::DestroyPending | KeyState::Destroyed) {
         seen.state.step(step.to).map_err(KeyError::from)?;
         let detail = format!(
@@ -284,14 +276,14 @@ pub(super) async fn step_key(
         _ => app.destructions.give_back(&seen).await?,
     };
     let moved = write
-        .conclude(Gate::Exclusive, async |batch| {
+        .conclude(&permit, Gate::Exclusive, async |change| {
             let (to, reason) = (step.to, &step.reason);
             let moved = if seen.state == KeyState::DestroyPending {
                 let destructions = &app.destructions;
-                let back = destructions.cancel(&seen, (to, reason), caller.id, &given_back, batch);
+                let back = destructions.cancel(&seen, (to, reason), &given_back, change);
                 back.await?
             } else {
-                app.keys.step(&seen, to, reason, caller.id, batch).await?
+                app.keys.step(&seen, to, reason, change).await?
             };
             Ok(KeyView::from(&moved))
         })
@@ -301,9 +293,14 @@ pub(super) async fn step_key(
 }
 
 /// Whether a caller may take this step of a key.
-pub(super) fn may_step(app: &App, caller: &Caller, key: &Key, to: KeyState) -> Result<(), Problem> {
+pub(super) fn may_step(
+    app: &App,
+    caller: &Caller,
+    key: &Key,
+    to: KeyState,
+) -> Result<Permit, Denied> {
     let step = key.resource().with_step(key.state.name(), to.name());
-    Ok(app.policy.decide(caller, Action::StepKey, &step)?)
+    app.ask(caller, Action::StepKey, &step)
 }
 
 /// The key, if the caller may see it.
@@ -313,8 +310,21 @@ pub(super) async fn visible(
     name: &crate::name::Name,
 ) -> Result<Key, Problem> {
     let key = app.keys.show(name).await?;
-    match app.policy.decide(caller, Action::View, &key.resource()) {
-        Ok(()) => Ok(key),
-        Err(_) => Err(Problem::not_found("key")),
+    if app.would(caller, Action::View, &key.resource()) {
+        Ok(key)
+    } else {
+        Err(Problem::not_found("key"))
     }
+}
+
+/// The key, and that the caller may do this with it.
+pub(in crate::http) async fn permitted(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &crate::name::Name,
+) -> Result<(Key, Permit), Problem> {
+    let key = app.keys.show(name).await?;
+    let permit = app.ask(caller, action, &key.resource())?;
+    Ok((key, permit))
 }

@@ -79,12 +79,12 @@ pub(super) async fn list_orphans(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Json<Vec<OrphanView>>, Problem> {
-    app.policy
-        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    app.ask(&caller, Action::CreateKey, &Resource::service())
+        .map(drop)?;
     let mut orphans = app.keys.orphans().await?;
     orphans.retain(|orphan| {
         let resource = orphan.key.resource();
-        app.policy.decide(&caller, Action::View, &resource).is_ok()
+        app.would(&caller, Action::View, &resource)
     });
     Ok(Json(orphans.into_iter().map(OrphanView::from).collect()))
 }
@@ -104,8 +104,7 @@ pub(super) async fn recover_key(
     Required(key): Required,
     Body(recovery, request): Body<KeyRecovery>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::CreateKey, &Resource::service())?;
+    let permit = app.ask(&caller, Action::CreateKey, &Resource::service())?;
     let orphan = visible(&app, &caller, &name).await?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -113,12 +112,12 @@ pub(super) async fn recover_key(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
-        let found = app.keys.recover(&orphan).await?;
+        let found = app.keys.recover(&orphan, &permit).await?;
         write
-            .conclude(Gate::Shared, async |batch| {
+            .conclude(&permit, Gate::Shared, async |change| {
                 let (id, reason) = (orphan.id, recovery.reason.as_str());
                 let keys = &app.keys;
-                let key = keys.recovered(id, &found, reason, caller.id, batch).await?;
+                let key = keys.recovered(id, &found, reason, change).await?;
                 Ok(KeyView::from(&key))
             })
             .await

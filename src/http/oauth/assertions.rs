@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::clients::visible;
+use super::clients::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
@@ -12,6 +12,7 @@ use crate::http::caller::{Deadline, Optional};
 use crate::http::problem::Problem;
 use crate::http::write::signed;
 use crate::oauth::assertion::{self, IssuedAssertion};
+use crate::policy::Action;
 use crate::signing::Asked;
 
 /// Nothing can be chosen: what an assertion says follows from the client and its environment.
@@ -34,7 +35,8 @@ pub(super) async fn issue_assertion(
     Deadline(deadline): Deadline,
     Body(AssertionRequest {}, digest): Body<AssertionRequest>,
 ) -> Result<Response, Problem> {
-    let client = visible(&app, &caller, &name).await?;
+    let action = Action::IssueAssertion;
+    let (client, _) = permitted(&app, &caller, action, &name).await?;
     let asked = Asked {
         digest,
         idempotency: key,

@@ -17,7 +17,7 @@ use crate::keys::KeyState;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::oauth::clients::{Client, NewClient};
-use crate::policy::{Action, Resource};
+use crate::policy::{Action, Permit, Resource};
 
 /// An OAuth client.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -71,11 +71,7 @@ pub(super) async fn list_clients(
     caller: Caller,
 ) -> Result<Json<Vec<ClientView>>, Problem> {
     let clients = app.clients.list().await?;
-    let seen = |c: &&Client| {
-        app.policy
-            .decide(&caller, Action::View, &c.resource())
-            .is_ok()
-    };
+    let seen = |c: &&Client| app.would(&caller, Action::View, &c.resource());
     Ok(Json(
         clients.iter().filter(seen).map(ClientView::from).collect(),
     ))
@@ -101,10 +97,23 @@ pub(in crate::http) async fn visible(
     name: &Name,
 ) -> Result<Client, Problem> {
     let client = app.clients.show(name).await?;
-    app.policy
-        .decide(caller, Action::View, &client.resource())
-        .map_err(|_| Problem::not_found("client"))?;
-    Ok(client)
+    if app.would(caller, Action::View, &client.resource()) {
+        Ok(client)
+    } else {
+        Err(Problem::not_found("client"))
+    }
+}
+
+/// The client, and that the caller may do this with it.
+pub(in crate::http) async fn permitted(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<(Client, Permit), Problem> {
+    let client = app.clients.show(name).await?;
+    let permit = app.ask(caller, action, &client.resource())?;
+    Ok((client, permit))
 }
 
 /// Create a client
@@ -120,12 +129,11 @@ pub(super) async fn create_client(
     Required(key): Required,
     Body(new, request): Body<NewClient>,
 ) -> Result<Response, Problem> {
-    app.policy
-        .decide(&caller, Action::CreateClient, &Resource::service())?;
+    let permit = app.ask(&caller, Action::CreateClient, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(Gate::Shared, async |batch| {
-            let client = app.clients.create(&new, caller.id, batch).await?;
+        .run(&permit, Gate::Shared, async |change| {
+            let client = app.clients.create(&new, change).await?;
             Ok(ClientView::from(&client))
         })
         .await

@@ -135,7 +135,7 @@ pub(super) async fn explain_refusal(
     Body(asked, _): Body<RefusalQuestion>,
 ) -> Result<Json<RefusalExplained>, Problem> {
     let invalid = |why: String| Problem::new(&problem::INVALID_FIELD, why);
-    let may = |resource| app.policy.decide(&caller, Action::View, &resource).is_ok();
+    let may = |resource| app.would(&caller, Action::View, &resource);
     let mut clients = app.clients.list().await?;
     clients.retain(|it| may(it.resource()));
     let mut keys = app.keys.list().await?;

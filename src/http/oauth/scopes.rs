@@ -300,9 +300,7 @@ pub(super) async fn show_client_scopes(
     let table = Table::exchange();
     let may = |scope: &String| {
         let resource = client.resource().with_scopes(vec![scope.clone()]);
-        app.policy
-            .decide(&caller, Action::IssueToken, &resource)
-            .is_ok()
+        app.would(&caller, Action::IssueToken, &resource)
     };
     let documented = table.scopes.iter().map(|it| it.scope.clone());
     let permitted: Vec<_> = documented.filter(may).collect();

@@ -192,17 +192,18 @@ async fn client(
         let named = asked.environment.as_ref();
         named.is_none_or(|it| it == client.environment.as_str())
             && api.is_none_or(|api| environment.is_some_and(|it| it.token_audience == *api))
-            && app
-                .policy
-                .decide(caller, Action::View, &client.resource())
-                .is_ok()
     };
-    let all = app.clients.list().await?;
-    let mut visible: Vec<_> = all.into_iter().filter(fits).collect();
+    let sees = |client: &Client| app.would(caller, Action::View, &client.resource());
+    let mut all = app.clients.list().await?;
+    all.retain(|it| fits(it) && (it.name.as_str() == id || it.client_id == id));
+    let (mut visible, hidden): (Vec<_>, Vec<_>) = all.into_iter().partition(sees);
+    if let (true, Some(hidden)) = (visible.is_empty(), hidden.first()) {
+        // What there is and they may not know of goes on record.
+        drop(app.ask(caller, Action::View, &hidden.resource()));
+    }
     if let Some(at) = visible.iter().position(|it| it.name.as_str() == id) {
         return Ok(visible.swap_remove(at));
     }
-    visible.retain(|it| it.client_id == id);
     match visible.len() {
         0 => Err(Problem::not_found("client")),
         1 => Ok(visible.swap_remove(0)),

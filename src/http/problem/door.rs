@@ -9,7 +9,10 @@ use crate::signing::SigningError;
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        Self::new(&catalogue::DENIED, denied)
+        match denied.hides {
+            Some(noun) => Self::not_found(noun),
+            None => Self::new(&catalogue::DENIED, denied),
+        }
     }
 }
 
@@ -31,6 +34,7 @@ impl From<CallerError> for Problem {
             CallerError::TokenDays | CallerError::NoRole => {
                 Self::new(&catalogue::INVALID_FIELD, error)
             }
+            CallerError::ApprovalNeeded(error) => error.into(),
             CallerError::Ledger(error) => error.into(),
         }
     }
@@ -74,6 +78,7 @@ impl From<LedgerError> for Problem {
                 tracing::warn!(%error, "the ledger is unavailable");
                 Self::new(&catalogue::LEDGER_UNAVAILABLE, "nothing was committed").retry_after(1)
             }
+            LedgerError::CallerRevoked => Self::new(&catalogue::NOT_AUTHENTICATED, error),
             LedgerError::OutcomeUnknown => {
                 Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
             }

@@ -21,7 +21,7 @@ use crate::http::{clob, oauth};
 use crate::id::{ClientId, RotationId, WalletId};
 use crate::ledger::Gate;
 use crate::oauth::clients::Client;
-use crate::policy::{Action, Resource};
+use crate::policy::{Action, Permit, Resource};
 use crate::rotations::steps::{ClientStep, NewStep, WalletStep};
 use crate::rotations::{Kind, NewRotation, Replaced, Rotation};
 use views::{AlarmView, RotationPosition, RotationView, WholeView, views};
@@ -98,10 +98,28 @@ async fn visible(
     let missing = || Problem::not_found("rotation");
     let rotation = app.rotations.show(id).await?;
     let subject = subject(app, &rotation).await?.ok_or_else(missing)?;
-    app.policy
-        .decide(caller, Action::View, &subject.resource())
-        .map_err(|_| missing())?;
+    if !app.would(caller, Action::View, &subject.resource()) {
+        return Err(missing());
+    }
     Ok((rotation, subject))
+}
+
+/// A rotation, and that the caller may do this with what it is of.
+async fn permitted(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    id: RotationId,
+) -> Result<(Rotation, Subject, Permit), Problem> {
+    let missing = || Problem::not_found("rotation");
+    let rotation = app.rotations.show(id).await?;
+    let subject = subject(app, &rotation).await?.ok_or_else(missing)?;
+    let asked = app.ask(caller, action, &subject.resource());
+    let permit = asked.map_err(|denied| match denied.hides {
+        Some(_) => missing(),
+        None => denied.into(),
+    })?;
+    Ok((rotation, subject, permit))
 }
 
 /// List rotations
@@ -127,10 +145,7 @@ pub(super) async fn list_rotations(
         let Some(subject) = subject(&app, &rotation).await? else {
             continue;
         };
-        let decided = app
-            .policy
-            .decide(&caller, Action::View, &subject.resource());
-        if decided.is_ok() {
+        if app.would(&caller, Action::View, &subject.resource()) {
             seen.push((rotation, subject));
         }
     }
@@ -187,31 +202,32 @@ pub(super) async fn open_rotation(
     Required(key): Required,
     Body(new, request): Body<NewRotation>,
 ) -> Result<Response, Problem> {
-    let subject = match new.replaced()? {
-        Replaced::Client(name) => Subject::Client(Box::new(
-            oauth::clients::visible(&app, &caller, name).await?,
-        )),
+    let action = Action::RotateKey;
+    let (subject, permit) = match new.replaced()? {
+        Replaced::Client(name) => {
+            let (it, permit) = oauth::clients::permitted(&app, &caller, action, name).await?;
+            (Subject::Client(Box::new(it)), permit)
+        }
         Replaced::Wallet(name) => {
-            Subject::Wallet(Box::new(clob::wallets::visible(&app, &caller, name).await?))
+            let (it, permit) = clob::wallets::permitted(&app, &caller, action, name).await?;
+            (Subject::Wallet(Box::new(it)), permit)
         }
     };
-    app.signer
-        .may(&caller, Action::RotateKey, &subject.resource())?;
     let gate = match new.emergency {
         Some(_) => Gate::Exclusive,
         None => Gate::Shared,
     };
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(gate, async |batch| {
+        .run(&permit, gate, async |change| {
             let opened = match &subject {
                 Subject::Client(client) => {
                     let all = &app.rotations;
-                    all.open_client(client, new, caller.id, batch).await?
+                    all.open_client(client, new, change).await?
                 }
                 Subject::Wallet(wallet) => {
                     let all = &app.wallet_rotations;
-                    all.open(wallet, &new, caller.id, batch).await?
+                    all.open(wallet, &new, change).await?
                 }
             };
             Ok(RotationPosition::from(&opened))
@@ -235,16 +251,16 @@ pub(super) async fn step_rotation(
     Required(key): Required,
     Body(step, request): Body<Box<RawValue>>,
 ) -> Result<Response, Problem> {
-    let (rotation, subject) = visible(&app, &caller, id).await?;
+    let (rotation, subject, seen) = permitted(&app, &caller, Action::View, id).await?;
     let step = match subject {
         Subject::Client(_) => NewStep::Client(typed(step.get().as_bytes())?),
         Subject::Wallet(_) => NewStep::Wallet(typed(step.get().as_bytes())?),
     };
     // To probe takes a right of its own, which is looked at where the key is.
-    if !matches!(step, NewStep::Client(ClientStep::Probe { .. })) {
-        app.signer
-            .may(&caller, Action::RotateKey, &subject.resource())?;
-    }
+    let permit = match step {
+        NewStep::Client(ClientStep::Probe { .. }) => seen,
+        _ => app.ask(&caller, Action::RotateKey, &subject.resource())?,
+    };
     // Devices and counterparties may take longer than a caller waits: what was begun is recorded even so.
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -254,9 +270,9 @@ pub(super) async fn step_rotation(
         }
         match (subject, step) {
             (Subject::Wallet(wallet), NewStep::Wallet(step)) => {
-                step_wallet(&write, &rotation, &wallet, step).await
+                step_wallet(&write, &permit, (&rotation, &wallet), step).await
             }
-            (_, NewStep::Client(step)) => step_client(&write, id, step).await,
+            (_, NewStep::Client(step)) => step_client(&write, &permit, id, step).await,
             (Subject::Client(_), NewStep::Wallet(_)) => Err(Problem::not_found("step")),
         }
     })
@@ -265,33 +281,37 @@ pub(super) async fn step_rotation(
 
 async fn step_client(
     write: &Write<'_>,
+    permit: &Permit,
     id: RotationId,
     step: ClientStep,
 ) -> Result<Response, Problem> {
     let (all, caller) = (&write.app.rotations, write.caller);
-    let prepared = all.prepare(id, &step, caller, write.request).await?;
-    let advance = async |batch: &mut _| {
-        let advanced = all.advance(id, step.clone(), &prepared, caller.id, batch);
+    let by = (caller, permit);
+    let prepared = all.prepare(id, &step, by, write.request).await?;
+    let advance = async |change: &mut _| {
+        let advanced = all.advance(id, step.clone(), &prepared, change);
         Ok(RotationPosition::from(advanced.await?))
     };
-    write.conclude(step.gate(), advance).await
+    write.conclude(permit, step.gate(), advance).await
 }
 
 async fn step_wallet(
     write: &Write<'_>,
-    rotation: &Rotation,
-    wallet: &Wallet,
+    permit: &Permit,
+    (rotation, wallet): (&Rotation, &Wallet),
     step: WalletStep,
 ) -> Result<Response, Problem> {
     let (all, caller) = (&write.app.wallet_rotations, write.caller);
-    let asked = (caller, write.request);
-    let prepared = all.prepare(rotation, wallet, &step, asked).await?;
-    let advance = async |batch: &mut _| {
+    let by = (caller, permit);
+    let prepared = all
+        .prepare(rotation, wallet, &step, by, write.request)
+        .await?;
+    let advance = async |change: &mut _| {
         let of = (rotation.id, wallet);
-        let moved = all.advance(of, &step, &prepared, caller.id, batch).await?;
+        let moved = all.advance(of, &step, &prepared, change).await?;
         Ok(RotationPosition::from(&moved))
     };
-    let taken = write.conclude(step.gate(), advance).await;
+    let taken = write.conclude(permit, step.gate(), advance).await;
     write.app.vault.forget_all(); // what is open for a key that was moved stays open nowhere here
     taken
 }

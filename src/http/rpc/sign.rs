@@ -63,9 +63,7 @@ fn login_right(app: &App, caller: &Caller, wallet: &Wallet) -> Option<Action> {
 }
 
 fn may(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
-    app.policy
-        .decide(caller, action, &wallet.resource())
-        .is_ok()
+    app.would(caller, action, &wallet.resource())
 }
 
 /// `eth_signTypedData_v4`.
@@ -135,6 +133,15 @@ fn choose(
         })
         .collect();
     if of_account.is_empty() {
+        // What there is and they may not know of goes on record.
+        let is_hidden = |wallet: &&Wallet| wallet.profile.key_address() == account;
+        if let Some(hidden) = all.iter().find(is_hidden) {
+            let action = match data {
+                TypedData::Order(_) => Action::SignOrder,
+                TypedData::Login(_) => Action::IssueL1Header,
+            };
+            drop(app.ask(caller, action, &hidden.resource()));
+        }
         return Err(Problem::not_found("account"));
     }
     match data {
@@ -229,10 +236,11 @@ async fn log_in(
     };
     // The right to derive is enough for a nonce that made an API key; the door knows which did.
     let right = login_right(app, caller, &wallet).unwrap_or(Action::IssueL1Header);
+    let permit = app.ask(caller, right, &wallet.resource());
     let wish = KeyRequest {
         caller: caller.clone(),
         wallet,
-        right,
+        permit: permit.map_err(Problem::from)?,
         request,
     };
     // Other nonces may have to be settled first, which takes the CLOB's time; the work outlives the wait.

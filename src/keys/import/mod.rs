@@ -19,13 +19,14 @@ mod records;
 use time::OffsetDateTime;
 
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, Purpose};
-use crate::approvals::{self, Approval};
-use crate::audit::{Batch, Leaf};
+use crate::approvals::Approval;
+use crate::audit::Change;
 use crate::custody::{Algorithm, CustodyError, Generated, Importer, KeyRef, Offer, PublicKey};
 use crate::fail_point;
-use crate::id::{CallerId, KeyId};
+use crate::id::KeyId;
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
+use crate::policy::Permit;
 
 /// How long an offer stands.
 const OFFER: time::Duration = time::Duration::minutes(15);
@@ -96,7 +97,7 @@ impl Import {
 
 impl Keys {
     /// Puts a key on record that is going to be brought, and has its device make ready for it.
-    pub async fn begin_import(&self, wish: &Import, actor: CallerId) -> Result<Begun, KeyError> {
+    pub async fn begin_import(&self, wish: &Import, permit: &Permit) -> Result<Begun, KeyError> {
         let announced = PublicKey::from_pem(&wish.public_key).ok();
         let announced = announced.ok_or(KeyError::NotAPublicKey)?;
         let algorithm = announced.algorithm().ok_or(KeyError::WrongAlgorithm)?;
@@ -104,18 +105,18 @@ impl Keys {
         let (_, days) = self.fits(&new)?;
         let importer = self.importer(&wish.backend)?;
 
-        let mut batch = self.log.begin(Gate::Shared).await?;
+        let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
         let opened = self
-            .open_import(wish, &announced, algorithm, days, actor, &mut batch)
+            .open_import(wish, &announced, algorithm, days, &mut change)
             .await;
         let (id, earlier) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 return Err(error);
             }
         };
-        batch.commit().await?;
+        change.commit().await?;
         fail_point!("import-on-record");
 
         let wanted = super::wanted(id, &new, algorithm);
@@ -140,13 +141,12 @@ impl Keys {
         announced: &PublicKey,
         algorithm: Algorithm,
         days: u16,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(KeyId, Option<Key>), KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
-        let earlier = super::records::find_named(&wish.name, batch.tx()).await?;
+        let approval = change.loosen()?;
+        let earlier = super::records::find_named(&wish.name, change.tx()).await?;
         let id = earlier.as_ref().map_or_else(KeyId::new, |key| key.id);
-        if let Some(known) = records::known(announced, id, batch.tx()).await? {
+        if let Some(known) = records::known(announced, id, change.tx()).await? {
             return Err(match known {
                 records::Known::Compromised => KeyError::WasCompromised,
                 records::Known::Here => KeyError::OnRecord,
@@ -157,7 +157,8 @@ impl Keys {
             if !wish.began(key, algorithm) {
                 return Err(KeyError::NameTaken);
             }
-            match records::claim_again(id, announced, ends_at, actor, batch.tx()).await? {
+            match records::claim_again(id, announced, ends_at, change.author(), change.tx()).await?
+            {
                 None => return Err(KeyError::NameTaken),
                 Some(false) => return Err(KeyError::ImportUnderWay),
                 Some(true) => {}
@@ -166,10 +167,10 @@ impl Keys {
             let period = self.clock.now() + time::Duration::days(i64::from(days));
             let new = wish.as_new(algorithm);
             let origin = Origin::Imported;
-            super::records::insert((id, algorithm, origin, period), &new, batch.tx())
+            super::records::insert((id, algorithm, origin, period), &new, change.tx())
                 .await
                 .map_err(super::name_taken)?;
-            records::insert(id, announced, ends_at, actor, batch.tx()).await?;
+            records::insert(id, announced, ends_at, change.author(), change.tx()).await?;
         }
         let details = serde_json::json!({
             "name": wish.name, "purpose": wish.purpose, "algorithm": algorithm,
@@ -177,7 +178,7 @@ impl Keys {
             "cryptoperiod_days": days, "origin": Origin::Imported, "again": earlier.is_some(),
             "announced": hex::encode(announced.fingerprint()),
         });
-        self.import_leaf(actor, "begin-import", id, &approval, &details, batch);
+        change.note_as(approval, "begin-import", id, &details);
         Ok((id, earlier))
     }
 
@@ -185,13 +186,13 @@ impl Keys {
     pub async fn record_offer(
         &self,
         begun: &Begun,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<OffsetDateTime, KeyError> {
         let (id, offer) = (begun.id, &begun.offer);
         if let Some(device_ref) = &offer.device_ref {
-            super::records::set_device_ref(id, device_ref, batch.tx()).await?;
+            super::records::set_device_ref(id, device_ref, change.tx()).await?;
         }
-        let ends_at = records::set_ticket(id, &offer.ticket, batch.tx()).await?;
+        let ends_at = records::set_ticket(id, &offer.ticket, change.tx()).await?;
         ends_at.ok_or(KeyError::Changed)
     }
 
@@ -201,9 +202,9 @@ impl Keys {
         &self,
         key: &Key,
         wrapped: &[u8],
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<Generated, KeyError> {
-        approvals::loosen(&self.approvals)?;
+        permit.loosen()?;
         let waits = key.origin == Origin::Imported
             && key.public_key.is_none()
             && key.state == KeyState::PreActivation;
@@ -232,7 +233,7 @@ impl Keys {
                 Err(CustodyError::Nonsense(why.to_owned()).into())
             }
             Err(error) => {
-                self.refuse_import(key, &error, actor).await?;
+                self.refuse_import(key, &error, permit).await?;
                 Err(error.into())
             }
         }
@@ -243,24 +244,17 @@ impl Keys {
         &self,
         key: &Key,
         error: &CustodyError,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<(), LedgerError> {
         records::release(key.id, &self.ledger).await?;
         if !matches!(error, CustodyError::NotTheKey(_)) {
             return Ok(());
         }
-        let mut batch = self.log.begin(Gate::Shared).await?;
+        let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
         let details = serde_json::json!({ "name": key.name, "why": error.to_string() });
         let approval = Approval::not_needed();
-        self.import_leaf(
-            actor,
-            "refuse-import",
-            key.id,
-            &approval,
-            &details,
-            &mut batch,
-        );
-        batch.commit().await?;
+        change.note_as(approval, "refuse-import", key.id, &details);
+        change.commit().await?;
         Ok(())
     }
 
@@ -269,20 +263,19 @@ impl Keys {
         &self,
         id: KeyId,
         brought: &Generated,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, KeyError> {
-        let approval = approvals::loosen(&self.approvals)?;
-        let key = super::records::set_brought(id, brought, batch.tx()).await;
+        let approval = change.loosen()?;
+        let key = super::records::set_brought(id, brought, change.tx()).await;
         let key = key.map_err(super::adoption::on_record)?;
         let key = key.ok_or(KeyError::Changed)?;
-        records::end(id, batch.tx()).await?;
+        records::end(id, change.tx()).await?;
         let details = serde_json::json!({
             "name": key.name, "origin": key.origin,
             "fingerprint": hex::encode(brought.public_key.fingerprint()),
             "attributes": brought.attributes, "device_ref": brought.device_ref,
         });
-        self.import_leaf(actor, "import-key", id, &approval, &details, batch);
+        change.note_as(approval, "import-key", id, &details);
         Ok(key)
     }
 
@@ -312,19 +305,5 @@ impl Keys {
         let unsupported = || CustodyError::Unsupported(why.to_owned());
         let device = self.vault.backend(backend)?;
         device.imports().ok_or_else(unsupported)
-    }
-
-    fn import_leaf(
-        &self,
-        actor: CallerId,
-        action: &str,
-        id: KeyId,
-        approval: &Approval,
-        details: &serde_json::Value,
-        batch: &mut Batch,
-    ) {
-        let now_ms = self.clock.unix_ms();
-        let leaf = Leaf::admin(now_ms, actor, action, id.uuid(), approval, details);
-        batch.add(&leaf);
     }
 }

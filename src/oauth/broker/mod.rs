@@ -46,18 +46,20 @@ use super::clients::{Client, ClientError, Clients};
 use super::environment::Settings;
 use super::exchange::TokenEndpoint;
 use super::joint::Joint;
-use crate::audit::{Event, Leaf, Log, leaf};
+use crate::audit::{Event, Log, leaf};
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::counterparty::BadCounterparty;
 use crate::id::{ClientId, IntentId, KeyId};
 use crate::idempotency::RequestDigest;
 use crate::name::Name;
-use crate::signing::{Signer, SigningError};
+use crate::policy::Rights;
+use crate::signing::{Business, Right, Signer, SigningError};
 use breaker::Breaker;
 pub use failure::{Diagnosis, FetchError, Rejected, TokenError};
 use life::{Age, Life};
 use place::Place;
+use rights::Permitted;
 pub use scope_set::{NotScopes, ScopeSet};
 use slot::Slot;
 
@@ -76,6 +78,8 @@ pub struct Broker(Arc<Inner>);
 
 /// What it works with.
 pub struct Tools {
+    /// Who may have a token.
+    pub rights: Rights,
     /// The door.
     pub signer: Signer,
     /// The clients.
@@ -244,24 +248,26 @@ impl Broker {
         &self,
         wish: &TokenNeed,
         all: &Place,
-        permitted: &ScopeSet,
+        permitted: &Permitted,
         afresh: bool,
     ) -> Result<Arc<Held>, TokenError> {
-        let row = self.row(all, wish, afresh).await?;
+        let row = self.row(all, &permitted.permit, afresh).await?;
         let granted = match row.granted {
-            Some(granted) if !granted.is_within(permitted) => Some(granted),
+            Some(granted) if !granted.is_within(&permitted.scopes) => Some(granted),
             _ => {
-                let held = self.held(wish, all, row.generation, permitted).await?;
+                let held = self
+                    .held(wish, all, row.generation, &permitted.scopes)
+                    .await?;
                 match &held.granted {
-                    Some(granted) if granted.is_within(permitted) => return Ok(held),
+                    Some(granted) if granted.is_within(&permitted.scopes) => return Ok(held),
                     granted => granted.clone(), // the token goes no further
                 }
             }
         };
         let scopes = match granted {
-            None => permitted.clone(),
+            None => permitted.scopes.clone(),
             Some(granted) => {
-                let both = granted.and(permitted);
+                let both = granted.and(&permitted.scopes);
                 if both.is_empty() {
                     return Err(TokenError::NothingGranted { granted });
                 }
@@ -276,11 +282,12 @@ impl Broker {
         &self,
         wish: &TokenNeed,
         place: &Place,
-        permitted: &ScopeSet,
+        permitted: &Permitted,
         afresh: bool,
     ) -> Result<Arc<Held>, TokenError> {
-        let row = self.row(place, wish, afresh).await?;
-        self.held(wish, place, row.generation, permitted).await
+        let row = self.row(place, &permitted.permit, afresh).await?;
+        self.held(wish, place, row.generation, &permitted.scopes)
+            .await
     }
 
     /// Puts on record that the caller gets the token; then they do, unless it has come to its end.
@@ -305,8 +312,11 @@ impl Broker {
             scopes: scopes.unwrap_or_default(),
             expires_at_ms: now_ms.saturating_add(left(Instant::now())),
         };
-        let leaf = Leaf::new(now_ms, Event::Token(token));
-        inner.signer.hand_out(&wish.caller, key, leaf).await?; // durable, or nobody sees it
+        let right = Right::new(key, Business::Ordinary, &wish.caller);
+        inner
+            .signer
+            .hand_out(&wish.caller, right, Event::Token(token))
+            .await?; // durable, or nobody sees it
         let now = Instant::now();
         if held.life.age(now) == Age::Over {
             return Ok(None);

@@ -5,13 +5,14 @@ use std::time::Instant;
 use super::failure::TokenError;
 use super::place::Place;
 use super::records::{self, Forced};
-use super::{Broker, TokenNeed, lock};
+use super::{Broker, lock};
 use crate::approvals::Approval;
-use crate::audit::{Batch, Leaf};
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::id::{ClientId, IntentId};
 use crate::ledger::{Gate, LedgerError};
 use crate::oauth::clients::Client;
+use crate::policy::Permit;
 
 impl Broker {
     /// Somebody was refused with this token: it counts no more, on any replica. Whether it still did.
@@ -25,47 +26,38 @@ impl Broker {
         let scopes = records::fetched(id, client.id, ledger).await?;
         let scopes = scopes.ok_or(TokenError::UnknownToken)?;
         // Only who might have got it can have been refused with it.
-        self.permitted(caller, client, Some(&scopes))
-            .map_err(|_| TokenError::UnknownToken)?;
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
-        let forced = records::force(id, batch.tx()).await;
+        let permitted = self.permitted(caller, client, Some(&scopes));
+        let permit = permitted.map_err(|_| TokenError::UnknownToken)?.permit;
+        let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
+        let forced = records::force(id, change.tx()).await;
         let details = serde_json::json!({ "token": id });
-        self.emptied(forced, caller, client.id, &details, batch)
-            .await
+        self.emptied(forced, client.id, &details, change).await
     }
 
     /// Ends the transaction in which a place was to be emptied. Whether it was.
     async fn emptied(
         &self,
         forced: Result<Forced, LedgerError>,
-        caller: &Caller,
         client: ClientId,
         details: &serde_json::Value,
-        mut batch: Batch,
+        mut change: Change,
     ) -> Result<bool, TokenError> {
         match forced {
             Ok(Forced::Emptied) => {
-                batch.add(&Leaf::admin(
-                    self.0.clock.unix_ms(),
-                    caller.id,
-                    "invalidate-token",
-                    client.uuid(),
-                    &Approval::not_needed(),
-                    details,
-                ));
-                batch.commit().await?;
+                change.note_as(Approval::not_needed(), "invalidate-token", client, details);
+                change.commit().await?;
                 Ok(true)
             }
             Ok(Forced::Already) => {
-                batch.abandon().await;
+                change.abandon().await;
                 Ok(false)
             }
             Ok(Forced::TooSoon(retry_after_s)) => {
-                batch.abandon().await;
+                change.abandon().await;
                 Err(TokenError::TooSoon { retry_after_s })
             }
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 Err(error.into())
             }
         }
@@ -75,15 +67,15 @@ impl Broker {
     pub(super) async fn row(
         &self,
         place: &Place,
-        wish: &TokenNeed,
+        permit: &Permit,
         afresh: bool,
     ) -> Result<records::Row, TokenError> {
         if afresh {
-            let mut batch = self.0.log.begin(Gate::Shared).await?;
-            let forced = records::force_place(place, batch.tx()).await;
+            let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
+            let forced = records::force_place(place, change.tx()).await;
             let scopes = place.scopes.as_ref().map(ToString::to_string);
             let details = serde_json::json!({ "scope": scopes });
-            let emptied = self.emptied(forced, &wish.caller, place.client.id, &details, batch);
+            let emptied = self.emptied(forced, place.client.id, &details, change);
             if emptied.await? {
                 lock(&self.breaker(place)).let_one(Instant::now());
             }

@@ -6,7 +6,15 @@ use super::scope_set::ScopeSet;
 use crate::callers::Caller;
 use crate::oauth::clients::Client;
 use crate::oauth::scopes::Table;
-use crate::policy::{Action, Denied};
+use crate::policy::{Action, Permit};
+
+/// What a caller may have of a client.
+pub(super) struct Permitted {
+    /// That they may have a token.
+    pub(super) permit: Permit,
+    /// With these scopes.
+    pub(super) scopes: ScopeSet,
+}
 
 impl Broker {
     /// The scopes that a caller may have: those that they ask for, or all that are documented and
@@ -16,16 +24,19 @@ impl Broker {
         caller: &Caller,
         client: &Client,
         asked: Option<&ScopeSet>,
-    ) -> Result<ScopeSet, TokenError> {
-        let signer = &self.0.signer;
+    ) -> Result<Permitted, TokenError> {
+        let rights = &self.0.rights;
         let about = |scopes: &ScopeSet| client.resource().with_scopes(scopes.to_vec());
         let alone = |scope: &str| {
             let one = client.resource().with_scopes(vec![scope.to_owned()]);
-            signer.would(caller, Action::IssueToken, &one)
+            rights.would(caller, Action::IssueToken, &one)
         };
         if let Some(asked) = asked {
-            let denied = match signer.may(caller, Action::IssueToken, &about(asked)) {
-                Ok(()) => return Ok(asked.clone()),
+            let denied = match rights.ask(caller, Action::IssueToken, &about(asked)) {
+                Ok(permit) => {
+                    let scopes = asked.clone();
+                    return Ok(Permitted { permit, scopes });
+                }
                 Err(denied) => denied,
             };
             let not_alone = asked.iter().filter(|it| !alone(it)).map(str::to_owned);
@@ -40,25 +51,17 @@ impl Broker {
         }
         let documented = Table::exchange().scopes.iter().map(|it| it.scope.clone());
         let documented: ScopeSet = documented.collect();
-        if signer.would(caller, Action::IssueToken, &about(&documented)) {
-            return Ok(documented);
-        }
-        let permitted = documented.iter().filter(|it| alone(it)).map(str::to_owned);
-        let permitted: ScopeSet = permitted.collect();
-        let asked = if permitted.is_empty() {
-            &documented
+        let all = about(&documented);
+        let scopes = if rights.would(caller, Action::IssueToken, &all) {
+            documented
         } else {
-            &permitted
+            let permitted = documented.iter().filter(|it| alone(it));
+            permitted.map(str::to_owned).collect()
         };
-        signer.may(caller, Action::IssueToken, &about(asked))?;
-        if permitted.is_empty() {
-            // Alone none, and yet all of them together: such a policy permits nothing in particular.
-            return Err(Denied {
-                action: Action::IssueToken,
-                rules: Vec::new(),
-            }
-            .into());
+        if scopes.is_empty() {
+            return Err(rights.refuse(caller, Action::IssueToken, &all).into());
         }
-        Ok(permitted)
+        let permit = rights.ask(caller, Action::IssueToken, &about(&scopes))?;
+        Ok(Permitted { permit, scopes })
     }
 }

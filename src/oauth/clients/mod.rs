@@ -10,10 +10,10 @@ use time::OffsetDateTime;
 use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Kid, Settings};
 use super::joint::Joint;
-use crate::approvals::{self, ApprovalNeeded};
-use crate::audit::{Batch, Leaf};
+use crate::approvals::ApprovalNeeded;
+use crate::audit::Change;
 use crate::clock::Clock;
-use crate::id::{CallerId, ClientId, KeyId, RotationId};
+use crate::id::{ClientId, KeyId, RotationId};
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -149,26 +149,18 @@ pub struct Clients {
     ledger: Ledger,
     keys: Keys,
     environments: Arc<BTreeMap<Name, Environment>>,
-    approvals: approvals::Settings,
     clock: Clock,
     looks: Joint<Name, Option<Client>>,
 }
 
 impl Clients {
     /// Clients in the configured environments.
-    pub fn new(
-        settings: &Settings,
-        ledger: Ledger,
-        keys: Keys,
-        approvals: approvals::Settings,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(settings: &Settings, ledger: Ledger, keys: Keys, clock: Clock) -> Self {
         let environments = Arc::new(settings.environments.clone());
         Self {
             ledger,
             keys,
             environments,
-            approvals,
             clock,
             looks: Joint::new(),
         }
@@ -237,9 +229,9 @@ impl Clients {
         key: KeyId,
         kid: &AssignedKid,
         rotation: RotationId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), ClientError> {
-        Ok(records::assign_kid(key, kid, rotation, batch.tx()).await?)
+        Ok(records::assign_kid(key, kid, rotation, change.tx()).await?)
     }
 
     /// Where one literal `kid` would have to name several keys, in words.
@@ -261,9 +253,9 @@ impl Clients {
     pub(crate) async fn within(
         &self,
         id: ClientId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Client, ClientError> {
-        records::lock(id, batch.tx())
+        records::lock(id, change.tx())
             .await?
             .ok_or(ClientError::NotFound)
     }
@@ -272,34 +264,25 @@ impl Clients {
     pub(crate) async fn with_key(
         &self,
         key: KeyId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Vec<Name>, ClientError> {
-        Ok(records::with_key(key, batch.tx()).await?)
+        Ok(records::with_key(key, change.tx()).await?)
     }
 
-    /// Gives a client another key. The batch stands at the exclusive gate and holds the step of the
+    /// Gives a client another key. The change stands at the exclusive gate and holds the step of the
     /// rotation that this belongs to; the database asks for one.
     pub(crate) async fn switch_key(
         &self,
         client: &Client,
         to: KeyId,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), ClientError> {
-        let approval = approvals::loosen(&self.approvals)?;
-        if !records::switch_key(client, to, batch.tx()).await? {
+        let approval = change.loosen()?;
+        if !records::switch_key(client, to, change.tx()).await? {
             return Err(KeyError::Changed.into());
         }
         let details = serde_json::json!({ "name": client.name, "from": client.key.id, "to": to });
-        let (now_ms, id) = (self.clock.unix_ms(), client.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "switch-client-key",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "switch-client-key", client.id, &details);
         Ok(())
     }
 
@@ -307,10 +290,9 @@ impl Clients {
     pub async fn create(
         &self,
         new: &NewClient,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Client, ClientError> {
-        let approval = approvals::loosen(&self.approvals)?;
+        let approval = change.loosen()?;
         if !visible(&new.client_id) {
             return Err(ClientError::ClientIdMalformed);
         }
@@ -331,7 +313,7 @@ impl Clients {
             key,
             created_at: self.clock.now(),
         };
-        records::insert(&client, batch.tx())
+        records::insert(&client, change.tx())
             .await
             .map_err(|e| match e.constraint() {
                 Some("clients_name_is_unique") => ClientError::NameTaken,
@@ -342,15 +324,7 @@ impl Clients {
             "name": new.name, "owner": new.owner, "environment": client.environment,
             "client_id": new.client_id, "key": client.key.id,
         });
-        let (now_ms, id) = (self.clock.unix_ms(), client.id.uuid());
-        batch.add(&Leaf::admin(
-            now_ms,
-            actor,
-            "create-client",
-            id,
-            &approval,
-            &details,
-        ));
+        change.note_as(approval, "create-client", client.id, &details);
         Ok(client)
     }
 }

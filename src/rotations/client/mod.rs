@@ -9,15 +9,17 @@ use super::probe::{Outcome, Probe, Role, Seen, latest};
 use super::steps::{ClientStep, Confirmation, Submission};
 use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
 use super::{probe, records};
-use crate::audit::Batch;
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::counterparty::QUOTE_LIMIT;
 use crate::custody::Generated;
-use crate::id::{CallerId, ClientId, ProbeId, RotationId};
+use crate::id::{ClientId, ProbeId, RotationId};
 use crate::idempotency::RequestDigest;
 use crate::keys::{Key, KeyState, NewKey, Purpose};
+use crate::ledger::Gate;
 use crate::name::Name;
 use crate::oauth::clients::Client;
+use crate::policy::Permit;
 use removal::not_ready;
 pub(super) use removal::{asked_at, left_behind, removal};
 
@@ -46,13 +48,13 @@ impl Rotations {
         &self,
         id: RotationId,
         step: &ClientStep,
-        caller: &Caller,
+        (caller, permit): (&Caller, &Permit),
         request: RequestDigest,
     ) -> Result<Prepared, RotationError> {
         match step {
-            ClientStep::Generate {} => Ok(Prepared::Key(self.generate(id, caller.id).await?.1)),
+            ClientStep::Generate {} => Ok(Prepared::Key(self.generate(id, permit).await?.1)),
             ClientStep::Confirm(said) => {
-                self.compare(id, &said.fingerprint, caller.id).await?;
+                self.compare(id, &said.fingerprint, permit).await?;
                 Ok(Prepared::Nothing)
             }
             ClientStep::Probe { key } => {
@@ -69,27 +71,26 @@ impl Rotations {
         id: RotationId,
         step: ClientStep,
         prepared: &Prepared,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Advanced, RotationError> {
         let moved = match (step, prepared) {
             (ClientStep::Probe { .. }, Prepared::Probe(probe, seen)) => {
-                let (probe, rotation) = self.probed(id, *probe, seen, actor, batch).await?;
+                let (probe, rotation) = self.probed(id, *probe, seen, change).await?;
                 let probe = Some(probe);
                 return Ok(Advanced { rotation, probe });
             }
             (ClientStep::Generate {}, Prepared::Key(made)) => {
-                self.generated(id, made, actor, batch).await
+                self.generated(id, made, change).await
             }
             (ClientStep::Probe { .. } | ClientStep::Generate {}, _) => Err(RotationError::Changed),
-            (ClientStep::Submit(said), _) => self.submit(id, said, actor, batch).await,
-            (ClientStep::Confirm(said), _) => self.confirm(id, said, actor, batch).await,
-            (ClientStep::Switch(why), _) => self.switch(id, why.reason, actor, batch).await,
-            (ClientStep::AskRemoval(said), _) => self.ask_removal(id, said, actor, batch).await,
-            (ClientStep::ProveRemoval {}, _) => self.prove_removal(id, actor, batch).await,
-            (ClientStep::Close(why), _) => self.close(id, why.reason, actor, batch).await,
-            (ClientStep::Abandon(why), _) => self.abandon(id, why.reason, actor, batch).await,
-            (ClientStep::RollBack(why), _) => self.roll_back(id, why.reason, actor, batch).await,
+            (ClientStep::Submit(said), _) => self.submit(id, said, change).await,
+            (ClientStep::Confirm(said), _) => self.confirm(id, said, change).await,
+            (ClientStep::Switch(why), _) => self.switch(id, why.reason, change).await,
+            (ClientStep::AskRemoval(said), _) => self.ask_removal(id, said, change).await,
+            (ClientStep::ProveRemoval {}, _) => self.prove_removal(id, change).await,
+            (ClientStep::Close(why), _) => self.close(id, why.reason, change).await,
+            (ClientStep::Abandon(why), _) => self.abandon(id, why.reason, change).await,
+            (ClientStep::RollBack(why), _) => self.roll_back(id, why.reason, change).await,
         };
         Ok(Advanced {
             rotation: moved?,
@@ -103,18 +104,17 @@ impl Rotations {
         client.await?.ok_or(RotationError::NotFound)
     }
 
-    /// Opens the rotation of a client's key. In an emergency the batch stands at the exclusive gate,
+    /// Opens the rotation of a client's key. In an emergency the change stands at the exclusive gate,
     /// and from its commit on nothing is released under the old key.
     pub async fn open_client(
         &self,
         client: &Client,
         new: NewRotation,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let client = self.0.clients.within(client.id, batch).await?;
+        let client = self.0.clients.within(client.id, change).await?;
         let old = &client.key;
-        let others = self.0.clients.with_key(old.id, batch).await?;
+        let others = self.0.clients.with_key(old.id, change).await?;
         if others.len() > 1 && new.emergency.is_none() {
             let names: Vec<_> = others.iter().map(Name::as_str).collect();
             let why = format!(
@@ -137,7 +137,7 @@ impl Rotations {
             emergency: new.emergency.is_some(),
         };
         self.0.keys.check(&order.key).await?;
-        let left = self.left_at_counterparty(client.id, batch).await?;
+        let left = self.left_at_counterparty(client.id, change).await?;
         if let (Some(left), None) = (left, new.emergency) {
             return Err(RotationError::LeftBehind(left));
         }
@@ -148,7 +148,7 @@ impl Rotations {
             stopped = Some(if is_there || old.state.step(to).is_err() {
                 old.state
             } else {
-                let moved = self.0.keys.step(old, to, &new.reason, actor, batch).await?;
+                let moved = self.0.keys.step(old, to, &new.reason, change).await?;
                 moved.state
             });
         }
@@ -163,17 +163,17 @@ impl Rotations {
             id: client.id.uuid(),
             key: client.key.clone(),
         };
-        self.begin(&subject, order, &evidence, actor, batch).await
+        self.begin(&subject, order, &evidence, change).await
     }
 
     /// A former rotation of a client that may have left a key at the counterparty, which takes two.
     async fn left_at_counterparty(
         &self,
         client: ClientId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Option<RotationId>, RotationError> {
-        for rotation in records::of_subject(client.uuid(), batch.tx()).await? {
-            let steps = records::steps_in(rotation.id, batch.tx()).await?;
+        for rotation in records::of_subject(client.uuid(), change.tx()).await? {
+            let steps = records::steps_in(rotation.id, change.tx()).await?;
             if left_behind(&rotation, &steps) {
                 return Ok(Some(rotation.id));
             }
@@ -186,11 +186,10 @@ impl Rotations {
         &self,
         id: RotationId,
         submission: Submission,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::Submit, batch).await?;
-        let key = self.new_key(&rotation, batch).await?;
+        let rotation = self.locked(id, Step::Submit, change).await?;
+        let key = self.new_key(&rotation, change).await?;
         let pem_sha256 = pem_sha256(&key)?;
         if let Some(sent) = &submission.pem_sha256
             && plain_hex(sent) != pem_sha256
@@ -206,7 +205,7 @@ impl Rotations {
             reference: submission.reference,
         };
         let to = State::Submitted;
-        self.take(&rotation, Step::Submit, to, &evidence, actor, batch)
+        self.take(&rotation, Step::Submit, to, &evidence, change)
             .await
     }
 
@@ -216,7 +215,7 @@ impl Rotations {
         &self,
         id: RotationId,
         quoted: &str,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<(), RotationError> {
         let rotation = self.show(id).await?;
         rotation.takes(Step::Confirm)?;
@@ -231,8 +230,9 @@ impl Rotations {
             "the counterparty quotes the fingerprint of another key");
         let quoted: String = quoted.chars().take(QUOTE_LIMIT).collect();
         let details = serde_json::json!({ "quoted": quoted, "key": KeyNamed::from(&key) });
-        let leaf = self.leaf(id, "rotation-fingerprint-differs", actor, &details);
-        self.0.signer.witness(leaf).await?;
+        let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
+        change.note("rotation-fingerprint-differs", id, &details);
+        change.commit().await?;
         Err(RotationError::NotTheKey("fingerprint"))
     }
 
@@ -241,16 +241,15 @@ impl Rotations {
         &self,
         id: RotationId,
         confirmation: Confirmation,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::Confirm, batch).await?;
-        let key = self.new_key(&rotation, batch).await?;
+        let rotation = self.locked(id, Step::Confirm, change).await?;
+        let key = self.new_key(&rotation, change).await?;
         let public = key.public_key.as_ref().ok_or(RotationError::Changed)?;
         if !is_of(&confirmation.fingerprint, public) {
             return Err(RotationError::NotTheKey("fingerprint"));
         }
-        let probes = probe::records::probes_in(id, batch.tx()).await?;
+        let probes = probe::records::probes_in(id, change.tx()).await?;
         let shown = latest(&probes, Role::New);
         let shown = shown.filter(|it| it.outcome == Some(Outcome::Succeeded));
         let to = if shown.is_some() {
@@ -259,7 +258,7 @@ impl Rotations {
             State::Submitted
         };
         if let Some(kid) = &confirmation.kid {
-            self.0.clients.assign_kid(key.id, kid, id, batch).await?;
+            self.0.clients.assign_kid(key.id, kid, id, change).await?;
         }
         let evidence = Confirmed {
             kid: confirmation.kid,
@@ -268,27 +267,27 @@ impl Rotations {
             expires_at: confirmation.expires_at,
             probe: shown.map(|it| it.id),
         };
-        self.take(&rotation, Step::Confirm, to, &evidence, actor, batch)
+        self.take(&rotation, Step::Confirm, to, &evidence, change)
             .await
     }
 
     pub(super) async fn new_key(
         &self,
         rotation: &Rotation,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Key, RotationError> {
         let id = rotation.new_key.ok_or(RotationError::Changed)?;
-        Ok(self.0.keys.within(id, batch).await?)
+        Ok(self.0.keys.within(id, change).await?)
     }
 
     /// The old and the new key.
     pub(super) async fn both(
         &self,
         rotation: &Rotation,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(Key, Key), RotationError> {
-        let old = self.0.keys.within(rotation.old_key, batch).await?;
-        Ok((old, self.new_key(rotation, batch).await?))
+        let old = self.0.keys.within(rotation.old_key, change).await?;
+        Ok((old, self.new_key(rotation, change).await?))
     }
 }
 

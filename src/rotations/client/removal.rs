@@ -6,8 +6,8 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::audit::Batch;
-use crate::id::{CallerId, RotationId};
+use crate::audit::Change;
+use crate::id::RotationId;
 use crate::keys::{Key, KeyState, Reason};
 use crate::oauth::clients::Client;
 use crate::rotations::evidence::{Ended, KeyNamed, RemovalAsked, RemovalProved};
@@ -128,12 +128,11 @@ impl Rotations {
         &self,
         id: RotationId,
         request: RemovalRequest,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::AskRemoval, batch).await?;
-        let steps = records::steps_in(id, batch.tx()).await?;
-        let (goes, stays) = self.going(&rotation, batch).await?;
+        let rotation = self.locked(id, Step::AskRemoval, change).await?;
+        let steps = records::steps_in(id, change.tx()).await?;
+        let (goes, stays) = self.going(&rotation, change).await?;
         let to = match rotation.state {
             State::Switched | State::RemovalAsked => State::RemovalAsked,
             State::Abandoned | State::RolledBack => {
@@ -150,14 +149,14 @@ impl Rotations {
                 early
             }
         };
-        self.soaked(&rotation, &goes, batch).await?;
+        self.soaked(&rotation, &goes, change).await?;
         let evidence = RemovalAsked {
             goes: KeyNamed::from(&goes),
             stays: stays.as_ref().map(KeyNamed::from),
             channel: request.channel,
             reference: request.reference,
         };
-        self.take(&rotation, Step::AskRemoval, to, &evidence, actor, batch)
+        self.take(&rotation, Step::AskRemoval, to, &evidence, change)
             .await
     }
 
@@ -165,17 +164,16 @@ impl Rotations {
     pub(super) async fn prove_removal(
         &self,
         id: RotationId,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::ProveRemoval, batch).await?;
-        let steps = records::steps_in(id, batch.tx()).await?;
+        let rotation = self.locked(id, Step::ProveRemoval, change).await?;
+        let steps = records::steps_in(id, change.tx()).await?;
         let given_up = rotation.goes() == Role::New;
         if given_up && !left_behind(&rotation, &steps) {
             return Err(not_ready("the new key never left, or is removed already"));
         }
-        let now = records::now(batch.tx()).await?;
-        let probes = probe::records::probes_in(id, batch.tx()).await?;
+        let now = records::now(change.tx()).await?;
+        let probes = probe::records::probes_in(id, change.tx()).await?;
         let (refused, works) = removal(&rotation, &steps, &probes, now)?;
         let evidence = RemovalProved {
             refused: refused.id,
@@ -187,11 +185,11 @@ impl Rotations {
             State::RemovalProved
         };
         let moved = self
-            .take(&rotation, Step::ProveRemoval, to, &evidence, actor, batch)
+            .take(&rotation, Step::ProveRemoval, to, &evidence, change)
             .await?;
         if rotation.state == State::RolledBack {
-            let (goes, _) = self.going(&rotation, batch).await?;
-            self.retire(&goes, &rotation, actor, batch).await?;
+            let (goes, _) = self.going(&rotation, change).await?;
+            self.retire(&goes, &rotation, change).await?;
         }
         Ok(moved)
     }
@@ -201,24 +199,16 @@ impl Rotations {
         &self,
         id: RotationId,
         reason: Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::Close, batch).await?;
-        let (old, _) = self.both(&rotation, batch).await?;
-        self.soaked(&rotation, &old, batch).await?;
+        let rotation = self.locked(id, Step::Close, change).await?;
+        let (old, _) = self.both(&rotation, change).await?;
+        self.soaked(&rotation, &old, change).await?;
         let evidence = Ended { reason };
         let moved = self
-            .take(
-                &rotation,
-                Step::Close,
-                State::Closed,
-                &evidence,
-                actor,
-                batch,
-            )
+            .take(&rotation, Step::Close, State::Closed, &evidence, change)
             .await?;
-        self.retire(&old, &rotation, actor, batch).await?;
+        self.retire(&old, &rotation, change).await?;
         Ok(moved)
     }
 
@@ -227,14 +217,13 @@ impl Rotations {
         &self,
         key: &Key,
         rotation: &Rotation,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), RotationError> {
         if key.state.step(KeyState::Deactivated).is_ok() {
             let reason = format!("rotation {}", rotation.id);
             let reason = Reason::try_from(reason).expect("an id is plain text");
             let to = KeyState::Deactivated;
-            self.0.keys.step(key, to, &reason, actor, batch).await?;
+            self.0.keys.step(key, to, &reason, change).await?;
         }
         Ok(())
     }
@@ -245,17 +234,17 @@ impl Rotations {
         &self,
         rotation: &Rotation,
         goes: &Key,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), RotationError> {
         if out_of_service(goes) {
             return Ok(());
         }
         let client = self.client(rotation).await?;
         let lifetime_s = self.0.clients.environment(&client)?.lifetime_s.seconds();
-        let token_s = probe::records::token_life(rotation.id, batch.tx()).await?;
+        let token_s = probe::records::token_life(rotation.id, change.tx()).await?;
         let needed_s = lifetime_s + token_s.map_or(TOKEN_S, i64::from) + MARGIN_S;
         let soak_s = needed_s.max(i64::from(self.0.settings.soak_s));
-        match records::soaks_for(goes.id, soak_s, batch.tx()).await? {
+        match records::soaks_for(goes.id, soak_s, change.tx()).await? {
             None => Ok(()),
             Some(retry_after_s) => Err(RotationError::Soaking { retry_after_s }),
         }
@@ -265,11 +254,11 @@ impl Rotations {
     async fn going(
         &self,
         rotation: &Rotation,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(Key, Option<Key>), RotationError> {
-        let old = self.0.keys.within(rotation.old_key, batch).await?;
+        let old = self.0.keys.within(rotation.old_key, change).await?;
         let new = match rotation.new_key {
-            Some(_) => Some(self.new_key(rotation, batch).await?),
+            Some(_) => Some(self.new_key(rotation, change).await?),
             None => None,
         };
         let new = new.filter(|key| key.public_key.is_some());

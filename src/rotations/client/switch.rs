@@ -3,8 +3,8 @@
 use time::Duration;
 
 use super::removal::{PROOF_LASTS, asked_at, not_ready, works};
-use crate::audit::Batch;
-use crate::id::{CallerId, RotationId};
+use crate::audit::Change;
+use crate::id::RotationId;
 use crate::keys::{Key, KeyState, Reason};
 use crate::name::Name;
 use crate::oauth::clients::Client;
@@ -22,26 +22,25 @@ impl Rotations {
         &self,
         id: RotationId,
         reason: Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::Switch, batch).await?;
-        let now = records::now(batch.tx()).await?;
-        let probes = probe::records::probes_in(id, batch.tx()).await?;
+        let rotation = self.locked(id, Step::Switch, change).await?;
+        let now = records::now(change.tx()).await?;
+        let probes = probe::records::probes_in(id, change.tx()).await?;
         let proof = works(&probes, Role::New, PROOF_LASTS, now)?.id;
-        let (old, new) = self.both(&rotation, batch).await?;
+        let (old, new) = self.both(&rotation, change).await?;
         let client = self
             .0
             .clients
-            .within(rotation.subject.into(), batch)
+            .within(rotation.subject.into(), change)
             .await?;
         if client.key.id != old.id {
             return Err(not_ready(
                 "the client has another key than the one that goes",
             ));
         }
-        let mut others = self.0.clients.with_key(old.id, batch).await?;
-        others.extend(self.0.clients.with_key(new.id, batch).await?);
+        let mut others = self.0.clients.with_key(old.id, change).await?;
+        others.extend(self.0.clients.with_key(new.id, change).await?);
         others.retain(|name| *name != client.name);
         if !others.is_empty() && old.state == KeyState::Active {
             let names: Vec<_> = others.iter().map(Name::as_str).collect();
@@ -53,7 +52,7 @@ impl Rotations {
         if !matches!(new.state, KeyState::PreActivation | KeyState::Active) {
             return Err(not_ready(format!("the new key is {}", new.state.name())));
         }
-        let steps = records::steps_in(id, batch.tx()).await?;
+        let steps = records::steps_in(id, change.tx()).await?;
         let to = if asked_at(&rotation, &steps).is_some() {
             State::RemovalAsked
         } else {
@@ -64,17 +63,10 @@ impl Rotations {
             reason: Some(reason.clone()),
         };
         let moved = self
-            .take(&rotation, Step::Switch, to, &evidence, actor, batch)
+            .take(&rotation, Step::Switch, to, &evidence, change)
             .await?;
-        self.change(
-            &client,
-            (&old, KeyState::Retiring),
-            &new,
-            &reason,
-            actor,
-            batch,
-        )
-        .await?;
+        self.change(&client, (&old, KeyState::Retiring), &new, &reason, change)
+            .await?;
         Ok(moved)
     }
 
@@ -85,19 +77,17 @@ impl Rotations {
         (from, becomes): (&Key, KeyState),
         to: &Key,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), RotationError> {
         let keys = &self.0.keys;
         if from.state == KeyState::Active {
-            keys.step(from, becomes, reason, actor, batch).await?;
+            keys.step(from, becomes, reason, change).await?;
         }
         if to.state != KeyState::Active {
-            keys.step(to, KeyState::Active, reason, actor, batch)
-                .await?;
+            keys.step(to, KeyState::Active, reason, change).await?;
         }
         let clients = &self.0.clients;
-        clients.switch_key(client, to.id, actor, batch).await?;
+        clients.switch_key(client, to.id, change).await?;
         Ok(())
     }
 
@@ -106,14 +96,13 @@ impl Rotations {
         &self,
         id: RotationId,
         reason: Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<Rotation, RotationError> {
-        let rotation = self.locked(id, Step::RollBack, batch).await?;
-        let now = records::now(batch.tx()).await?;
-        let probes = probe::records::probes_in(id, batch.tx()).await?;
+        let rotation = self.locked(id, Step::RollBack, change).await?;
+        let now = records::now(change.tx()).await?;
+        let probes = probe::records::probes_in(id, change.tx()).await?;
         let proof = works(&probes, Role::Old, WAY_BACK_LASTS, now)?.id;
-        let (old, new) = self.both(&rotation, batch).await?;
+        let (old, new) = self.both(&rotation, change).await?;
         if !matches!(old.state, KeyState::Retiring | KeyState::Active) {
             let why = format!("the old key is {}; there is no way back", old.state.name());
             return Err(not_ready(why));
@@ -126,7 +115,7 @@ impl Rotations {
         let client = self
             .0
             .clients
-            .within(rotation.subject.into(), batch)
+            .within(rotation.subject.into(), change)
             .await?;
         let evidence = Proved {
             probe: proof,
@@ -134,17 +123,10 @@ impl Rotations {
         };
         let to = State::RolledBack;
         let moved = self
-            .take(&rotation, Step::RollBack, to, &evidence, actor, batch)
+            .take(&rotation, Step::RollBack, to, &evidence, change)
             .await?;
-        self.change(
-            &client,
-            (&new, KeyState::Retiring),
-            &old,
-            &reason,
-            actor,
-            batch,
-        )
-        .await?;
+        self.change(&client, (&new, KeyState::Retiring), &old, &reason, change)
+            .await?;
         Ok(moved)
     }
 }

@@ -10,11 +10,10 @@ use time::OffsetDateTime;
 
 use super::evidence::Proved;
 use super::{Rotation, RotationError, Rotations, State, Step};
-use crate::approvals::Approval;
-use crate::audit::{Batch, Leaf};
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::fail_point;
-use crate::id::{CallerId, IntentId, KeyId, ProbeId, RotationId};
+use crate::id::{IntentId, KeyId, ProbeId, RotationId};
 use crate::idempotency::RequestDigest;
 use crate::keys::Key;
 use crate::ledger::Gate;
@@ -22,7 +21,7 @@ use crate::oauth::assertion::{self, AssertionDraft, Errand};
 use crate::oauth::clients::Client;
 use crate::oauth::environment::Kid;
 use crate::oauth::exchange::{ExchangeError, TokenEndpoint};
-use crate::policy::Action;
+use crate::policy::{Action, Permit};
 use crate::signing::Asked;
 
 words! {
@@ -179,7 +178,7 @@ impl Rotations {
         let client = self.client(&rotation).await?;
         let key = self.probed_key(&rotation, role).await?;
         let resource = key.resource();
-        self.0.signer.may(caller, Action::ProbeKey, &resource)?;
+        let permit = self.0.rights.ask(caller, Action::ProbeKey, &resource)?;
         let clients = &self.0.clients;
         let client_id = client.client_id.clone();
         let environment = clients.environment(&client)?;
@@ -197,7 +196,7 @@ impl Rotations {
             ..client
         };
         let draft = clients.draft(as_client, Errand::Probe)?;
-        let probe = self.begin_probe(&rotation, role, &key, caller.id).await?;
+        let probe = self.begin_probe(&rotation, role, &key, &permit).await?;
         fail_point!("rotation-probe-begun");
         let seen = self
             .exchange(&endpoint, &client_id, draft, caller, request)
@@ -230,29 +229,38 @@ impl Rotations {
         rotation: &Rotation,
         role: Role,
         key: &Key,
-        actor: CallerId,
+        permit: &Permit,
     ) -> Result<ProbeId, RotationError> {
-        let mut batch = self.0.log.begin(Gate::Shared).await?;
+        let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
         let probe = async {
-            self.lock(rotation.id, &mut batch).await?; // one at a time
+            self.lock(rotation.id, &mut change).await?; // one at a time
             let every_s = self.0.settings.probe_every_s;
-            if let Some(retry_after_s) = records::probed_lately(key.id, every_s, batch.tx()).await?
+            if let Some(retry_after_s) =
+                records::probed_lately(key.id, every_s, change.tx()).await?
             {
                 return Err(RotationError::ProbedLately { retry_after_s });
             }
             let probe = ProbeId::new();
-            records::insert_probe(probe, rotation.id, key.id, role, actor, batch.tx()).await?;
+            records::insert_probe(
+                probe,
+                rotation.id,
+                key.id,
+                role,
+                permit.author().id(),
+                change.tx(),
+            )
+            .await?;
             let details = serde_json::json!({ "probe": probe, "key": key.id, "role": role });
-            batch.add(&self.leaf(rotation.id, "begin-probe", actor, &details));
+            change.note("begin-probe", rotation.id, &details);
             Ok(probe)
         };
         match probe.await {
             Ok(probe) => {
-                batch.commit().await?;
+                change.commit().await?;
                 Ok(probe)
             }
             Err(error) => {
-                batch.abandon().await;
+                change.abandon().await;
                 Err(error)
             }
         }
@@ -295,21 +303,20 @@ impl Rotations {
         id: RotationId,
         probe: ProbeId,
         seen: &Seen,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(Probe, Rotation), RotationError> {
-        let rotation = self.lock(id, batch).await?;
-        records::settle_probe(probe, seen, batch.tx()).await?;
-        let probes = records::probes_in(id, batch.tx()).await?;
+        let rotation = self.lock(id, change).await?;
+        records::settle_probe(probe, seen, change.tx()).await?;
+        let probes = records::probes_in(id, change.tx()).await?;
         let settled = probes.iter().find(|it| it.id == probe);
         let settled = settled.ok_or(RotationError::NotFound)?.clone();
         let details = serde_json::json!({
             "probe": probe, "key": settled.key, "role": settled.role, "outcome": seen.outcome,
             "error": seen.error, "status": seen.http_status, "intent": seen.intent,
         });
-        batch.add(&self.leaf(id, "probe-key", actor, &details));
+        change.note("probe-key", id, &details);
 
-        let steps = super::records::steps_in(id, batch.tx()).await?;
+        let steps = super::records::steps_in(id, change.tx()).await?;
         let asked = steps.iter().find(|it| it.step == Step::AskRemoval);
         if asked.is_some() {
             let goes = rotation.goes() == settled.role;
@@ -322,7 +329,7 @@ impl Rotations {
                 tracing::error!(rotation.id = %id, key.id = %settled.key, probe.id = %probe, alarm,
                     "the counterparty takes the key that was to go, or refuses the one that stays");
                 let alarm = format!("{alarm} {probe}");
-                super::records::raise_alarm(id, rotation.seq, &alarm, batch.tx()).await?;
+                super::records::raise_alarm(id, rotation.seq, &alarm, change.tx()).await?;
             }
         }
         let confirmed = steps.iter().any(|it| it.step == Step::Confirm);
@@ -336,23 +343,12 @@ impl Rotations {
                 reason: None,
             };
             let to = State::Registered;
-            self.take(&rotation, Step::Probe, to, &evidence, actor, batch)
+            self.take(&rotation, Step::Probe, to, &evidence, change)
                 .await?
         } else {
             rotation
         };
         Ok((settled, moved))
-    }
-
-    pub(super) fn leaf(
-        &self,
-        rotation: RotationId,
-        action: &str,
-        actor: CallerId,
-        details: &serde_json::Value,
-    ) -> Leaf {
-        let (now_ms, id) = (self.0.clock.unix_ms(), rotation.uuid());
-        Leaf::admin(now_ms, actor, action, id, &Approval::by_right(), details)
     }
 }
 

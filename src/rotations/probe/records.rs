@@ -106,7 +106,7 @@ pub(in crate::rotations) async fn insert_probe(
     rotation: RotationId,
     key: KeyId,
     role: Role,
-    actor: CallerId,
+    author: CallerId,
     tx: &mut Tx,
 ) -> Result<(), LedgerError> {
     sqlx::query!(
@@ -116,7 +116,7 @@ pub(in crate::rotations) async fn insert_probe(
         rotation.uuid(),
         key.uuid(),
         role.name(),
-        actor.uuid(),
+        author.uuid(),
     )
     .execute(tx.connection())
     .await?;

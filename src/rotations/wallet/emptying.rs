@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{Moved, WalletRotationError, WalletRotations};
-use crate::audit::Batch;
+use crate::audit::Change;
 use crate::clob::api_keys::KeyRequest;
 use crate::clob::drains::Proven;
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, CredentialNonce, State as CredentialState};
 use crate::fail_point;
-use crate::id::{CallerId, RotationId};
+use crate::id::RotationId;
 use crate::keys::Reason;
 use crate::rotations::{State, Step};
 
@@ -50,10 +50,9 @@ impl WalletRotations {
         &self,
         id: RotationId,
         credential: &Credentialed,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Credential, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Credential, change).await?;
         let evidence = match credential {
             Credentialed::With {
                 api_key,
@@ -63,7 +62,7 @@ impl WalletRotations {
             Credentialed::Without(reason) => json!({ "without": reason }),
         };
         let to = State::Credentialed;
-        self.take(&rotation, Step::Credential, to, &evidence, actor, batch)
+        self.take(&rotation, Step::Credential, to, &evidence, change)
             .await
     }
 
@@ -83,20 +82,12 @@ impl WalletRotations {
         &self,
         (id, old): (RotationId, &Wallet),
         proven: &Proven,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Drain, batch).await?;
-        let evidence = self.drains.record(old, proven, actor, batch).await?;
-        self.take(
-            &rotation,
-            Step::Drain,
-            State::Drained,
-            &evidence,
-            actor,
-            batch,
-        )
-        .await
+        let rotation = self.rotations.locked(id, Step::Drain, change).await?;
+        let evidence = self.drains.record(old, proven, change).await?;
+        self.take(&rotation, Step::Drain, State::Drained, &evidence, change)
+            .await
     }
 
     /// Deletes the old wallet's API keys, once it was seen again that nothing is open: who holds a secret
@@ -123,23 +114,18 @@ impl WalletRotations {
         &self,
         (id, wish): (RotationId, &KeyRequest),
         proven: Option<&Proven>,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
         let rotation = self
             .rotations
-            .locked(id, Step::DeleteCredential, batch)
+            .locked(id, Step::DeleteCredential, change)
             .await?;
         let all = self.api_keys.on_record(wish).await?;
         if let Some(live) = all.iter().find(|it| may_be_live(it)) {
             return Err(WalletRotationError::CredentialLives(live.api_key.clone()));
         }
         let drain = match proven {
-            Some(proven) => Some(
-                self.drains
-                    .record(&wish.wallet, proven, actor, batch)
-                    .await?,
-            ),
+            Some(proven) => Some(self.drains.record(&wish.wallet, proven, change).await?),
             None => None,
         };
         let all = all
@@ -150,8 +136,7 @@ impl WalletRotations {
             .collect();
         let evidence = json!({ "credentials": keys, "drain": drain });
         let (step, to) = (Step::DeleteCredential, State::CredentialDeleted);
-        self.take(&rotation, step, to, &evidence, actor, batch)
-            .await
+        self.take(&rotation, step, to, &evidence, change).await
     }
 }
 

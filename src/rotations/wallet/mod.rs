@@ -12,18 +12,18 @@ use serde_json::json;
 
 use super::steps::{NewProfile, WalletStep};
 use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
-use crate::audit::Batch;
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use crate::clob::drains::{DrainError, Drains, Proven};
 use crate::clob::wallets::{NewWallet, Wallet, WalletError, Wallets};
 use crate::custody::Generated;
-use crate::id::{CallerId, RotationId, WalletId};
+use crate::id::{RotationId, WalletId};
 use crate::idempotency::RequestDigest;
 use crate::keys::{KeyError, KeyState, Keys, NewKey, Purpose, Reason};
 use crate::ledger::LedgerError;
 use crate::name::Name;
-use crate::policy::Action;
+use crate::policy::Permit;
 use emptying::Credentialed;
 
 /// What a step took outside, at the device or the CLOB, before it is recorded.
@@ -137,13 +137,7 @@ impl WalletRotations {
     }
 
     /// Opens a rotation.
-    pub async fn open(
-        &self,
-        wallet: &Wallet,
-        opening: &NewRotation,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Moved {
+    pub async fn open(&self, wallet: &Wallet, opening: &NewRotation, change: &mut Change) -> Moved {
         if wallet.closed_at.is_some() || wallet.successor.is_some() {
             return Err(WalletRotationError::Over);
         }
@@ -167,9 +161,7 @@ impl WalletRotations {
             emergency: false,
         };
         let evidence = json!({ "wallet": wallet.name, "key": old.name, "reason": opening.reason });
-        let opened = self
-            .rotations
-            .begin(&subject, order, &evidence, actor, batch);
+        let opened = self.rotations.begin(&subject, order, &evidence, change);
         Ok(opened.await?)
     }
 
@@ -180,7 +172,8 @@ impl WalletRotations {
         rotation: &Rotation,
         old: &Wallet,
         step: &WalletStep,
-        (caller, request): (&Caller, RequestDigest),
+        (caller, permit): (&Caller, &Permit),
+        request: RequestDigest,
     ) -> Result<Prepared, WalletRotationError> {
         // Before the CLOB is asked for anything.
         rotation.takes(step.step()).map_err(RotationError::from)?;
@@ -188,12 +181,12 @@ impl WalletRotations {
         let wish = |wallet: Wallet| KeyRequest {
             caller: caller.clone(),
             wallet,
-            right: Action::RotateKey,
+            permit: permit.clone(),
             request,
         };
         match step {
             WalletStep::Generate {} => {
-                let (_, made) = self.rotations.generate(rotation.id, caller.id).await?;
+                let (_, made) = self.rotations.generate(rotation.id, permit).await?;
                 Ok(Prepared::Key(made))
             }
             WalletStep::Credential {
@@ -232,34 +225,31 @@ impl WalletRotations {
         (id, old): (RotationId, &Wallet),
         step: &WalletStep,
         prepared: &Prepared,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
         match (step, prepared) {
             (WalletStep::Generate {}, Prepared::Key(made)) => {
-                Ok(self.rotations.generated(id, made, actor, batch).await?)
+                Ok(self.rotations.generated(id, made, change).await?)
             }
             (WalletStep::Credential { .. }, Prepared::Credential(made)) => {
-                self.credentialed(id, made, actor, batch).await
+                self.credentialed(id, made, change).await
             }
             (WalletStep::Drain { .. }, Prepared::Drained(proven)) => {
-                self.drained((id, old), proven, actor, batch).await
+                self.drained((id, old), proven, change).await
             }
             (WalletStep::DeleteCredential {}, Prepared::Deleted(wish, proven)) => {
-                self.credentials_deleted((id, wish), proven.as_ref(), actor, batch)
+                self.credentials_deleted((id, wish), proven.as_ref(), change)
                     .await
             }
             (WalletStep::Profile { wallet, reason }, _) => {
-                self.profile((id, old), wallet, reason, actor, batch).await
+                self.profile((id, old), wallet, reason, change).await
             }
             (WalletStep::CutOver { stops, reason }, _) => {
-                self.cut_over((id, old), stops, reason, actor, batch).await
+                self.cut_over((id, old), stops, reason, change).await
             }
-            (WalletStep::Close(why), _) => self.close((id, old), &why.reason, actor, batch).await,
-            (WalletStep::Abandon(why), _) => self.abandon(id, &why.reason, actor, batch).await,
-            (WalletStep::RollBack(why), _) => {
-                self.roll_back((id, old), &why.reason, actor, batch).await
-            }
+            (WalletStep::Close(why), _) => self.close((id, old), &why.reason, change).await,
+            (WalletStep::Abandon(why), _) => self.abandon(id, &why.reason, change).await,
+            (WalletStep::RollBack(why), _) => self.roll_back((id, old), &why.reason, change).await,
             (
                 WalletStep::Generate {}
                 | WalletStep::Credential { .. }
@@ -276,11 +266,10 @@ impl WalletRotations {
         (id, old): (RotationId, &Wallet),
         profile: &NewProfile,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Profile, batch).await?;
-        let key = self.rotations.new_key(&rotation, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Profile, change).await?;
+        let key = self.rotations.new_key(&rotation, change).await?;
         let new = NewWallet {
             name: profile.name.clone(),
             owner: old.owner.clone(),
@@ -292,28 +281,21 @@ impl WalletRotations {
             funder_unverified: profile.funder_unverified,
             allow_replace: false,
         };
-        let wallet = self.wallets.create(&new, actor, batch).await?;
+        let wallet = self.wallets.create(&new, change).await?;
         if key.state == KeyState::PreActivation {
             let to = KeyState::Active;
-            self.keys.step(&key, to, reason, actor, batch).await?;
+            self.keys.step(&key, to, reason, change).await?;
         }
         let subject = wallet.id.uuid();
         self.rotations
-            .set_new_subject(&rotation, subject, batch)
+            .set_new_subject(&rotation, subject, change)
             .await?;
         let evidence = json!({
             "wallet": wallet.name, "address": wallet.profile.key_address(),
             "maker": wallet.profile.maker(), "key": key.name,
         });
-        self.take(
-            &rotation,
-            Step::Profile,
-            State::Profiled,
-            &evidence,
-            actor,
-            batch,
-        )
-        .await
+        self.take(&rotation, Step::Profile, State::Profiled, &evidence, change)
+            .await
     }
 
     /// From here on the new wallet takes the orders. The old one's key retires, which other wallets of
@@ -323,41 +305,35 @@ impl WalletRotations {
         (id, old): (RotationId, &Wallet),
         stops: &[Name],
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::CutOver, batch).await?;
+        let rotation = self.rotations.locked(id, Step::CutOver, change).await?;
         let mut others = self.wallets.of_key(&old.key).await?;
         others.retain(|it| it.id != old.id && it.successor.is_none());
         if others.iter().any(|it| !stops.contains(&it.name)) {
             let others = others.into_iter().map(|it| it.name);
             return Err(WalletRotationError::Others(others.collect()));
         }
-        let new = self.rotations.new_key(&rotation, batch).await?;
+        let new = self.rotations.new_key(&rotation, change).await?;
         if new.state != KeyState::Active {
             return Err(WalletRotationError::NewKeyNotActive(new.state.name()));
         }
-        let old_key = self.keys.within(rotation.old_key, batch).await?;
+        let old_key = self.keys.within(rotation.old_key, change).await?;
         // One that is suspended or worse signs nothing anyway, and stays what it is.
         if old_key.state == KeyState::Active {
             let to = KeyState::Retiring;
-            self.keys.step(&old_key, to, reason, actor, batch).await?;
+            self.keys.step(&old_key, to, reason, change).await?;
         }
         let successor = rotation.new_subject.map(WalletId::from);
-        self.wallets.set_successor(old.id, successor, batch).await?;
+        self.wallets
+            .set_successor(old.id, successor, change)
+            .await?;
         let evidence = json!({
             "from": old.name, "to": successor, "stops": stops, "reason": reason,
             "old_key_was": old_key.state,
         });
-        self.take(
-            &rotation,
-            Step::CutOver,
-            State::CutOver,
-            &evidence,
-            actor,
-            batch,
-        )
-        .await
+        self.take(&rotation, Step::CutOver, State::CutOver, &evidence, change)
+            .await
     }
 
     /// Deactivates the old key and closes the old wallet. `reason` says who saw that nothing is left.
@@ -365,47 +341,32 @@ impl WalletRotations {
         &self,
         (id, old): (RotationId, &Wallet),
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Close, batch).await?;
-        let mut key = self.keys.within(rotation.old_key, batch).await?;
+        let rotation = self.rotations.locked(id, Step::Close, change).await?;
+        let mut key = self.keys.within(rotation.old_key, change).await?;
         if matches!(key.state, KeyState::Retiring | KeyState::Suspended) {
             let to = KeyState::Deactivated;
-            key = self.keys.step(&key, to, reason, actor, batch).await?;
+            key = self.keys.step(&key, to, reason, change).await?;
         }
         let evidence = json!({ "wallet": old.name, "old_key": key.state, "reason": reason });
         let wallet = Wallet { key, ..old.clone() };
-        self.wallets.close(&wallet, reason, actor, batch).await?;
-        self.take(
-            &rotation,
-            Step::Close,
-            State::Closed,
-            &evidence,
-            actor,
-            batch,
-        )
-        .await
+        self.wallets.close(&wallet, reason, change).await?;
+        self.take(&rotation, Step::Close, State::Closed, &evidence, change)
+            .await
     }
 
     /// Gives up before the cut-over. The new key, if it signs, retires.
-    async fn abandon(
-        &self,
-        id: RotationId,
-        reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
-    ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::Abandon, batch).await?;
-        self.retire_new(&rotation, reason, actor, batch).await?;
+    async fn abandon(&self, id: RotationId, reason: &Reason, change: &mut Change) -> Moved {
+        let rotation = self.rotations.locked(id, Step::Abandon, change).await?;
+        self.retire_new(&rotation, reason, change).await?;
         let evidence = json!({ "reason": reason });
         self.take(
             &rotation,
             Step::Abandon,
             State::Abandoned,
             &evidence,
-            actor,
-            batch,
+            change,
         )
         .await
     }
@@ -416,23 +377,21 @@ impl WalletRotations {
         &self,
         (id, old): (RotationId, &Wallet),
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let rotation = self.rotations.locked(id, Step::RollBack, batch).await?;
-        let key = self.keys.within(rotation.old_key, batch).await?;
+        let rotation = self.rotations.locked(id, Step::RollBack, change).await?;
+        let key = self.keys.within(rotation.old_key, change).await?;
         let to = KeyState::Active;
-        self.keys.step(&key, to, reason, actor, batch).await?;
-        self.wallets.set_successor(old.id, None, batch).await?;
-        self.retire_new(&rotation, reason, actor, batch).await?;
+        self.keys.step(&key, to, reason, change).await?;
+        self.wallets.set_successor(old.id, None, change).await?;
+        self.retire_new(&rotation, reason, change).await?;
         let evidence = json!({ "reason": reason });
         self.take(
             &rotation,
             Step::RollBack,
             State::RolledBack,
             &evidence,
-            actor,
-            batch,
+            change,
         )
         .await
     }
@@ -441,16 +400,15 @@ impl WalletRotations {
         &self,
         rotation: &Rotation,
         reason: &Reason,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Result<(), WalletRotationError> {
         if rotation.new_key.is_none() {
             return Ok(());
         }
-        let key = self.rotations.new_key(rotation, batch).await?;
+        let key = self.rotations.new_key(rotation, change).await?;
         if key.state == KeyState::Active {
             let to = KeyState::Retiring;
-            self.keys.step(&key, to, reason, actor, batch).await?;
+            self.keys.step(&key, to, reason, change).await?;
         }
         Ok(())
     }
@@ -461,12 +419,9 @@ impl WalletRotations {
         step: Step,
         to: State,
         evidence: &serde_json::Value,
-        actor: CallerId,
-        batch: &mut Batch,
+        change: &mut Change,
     ) -> Moved {
-        let taken = self
-            .rotations
-            .take(rotation, step, to, evidence, actor, batch);
+        let taken = self.rotations.take(rotation, step, to, evidence, change);
         Ok(taken.await?)
     }
 }

@@ -1,0 +1,81 @@
+//! Who answers for a change, and on whose agreement.
+
+use uuid::Uuid;
+
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::id::CallerId;
+
+/// Whoever makes a change: a caller by their right, or the service by itself.
+#[derive(Clone, Debug)]
+pub struct Author {
+    id: CallerId,
+    /// What they came with. Every change of theirs looks whether it is still good.
+    credential: Option<Uuid>,
+    /// On what they do what loosens nothing.
+    ground: Approval,
+    /// Who has agreed to what loosens, if anybody has.
+    agreed: Option<Approval>,
+}
+
+impl Author {
+    /// A caller, for whom the policy has decided, and who agreed to what they ask for. Called only by
+    /// `policy`, for a permit.
+    pub(crate) fn caller(id: CallerId, credential: Uuid, agreed: Option<Approval>) -> Self {
+        Self {
+            id,
+            credential: Some(credential),
+            ground: Approval::by_right(),
+            agreed,
+        }
+    }
+
+    /// The service, which does something by itself.
+    pub fn service() -> Self {
+        Self {
+            id: CallerId::SERVICE,
+            credential: None,
+            ground: Approval::automatic(),
+            agreed: None,
+        }
+    }
+
+    /// The first operator, whom nobody could approve.
+    pub fn bootstrap(id: CallerId) -> Self {
+        Self {
+            id,
+            credential: None,
+            ground: Approval::bootstrap(),
+            agreed: Some(Approval::bootstrap()),
+        }
+    }
+
+    /// The same, for what they have already brought about elsewhere: that is put on record although
+    /// they may have lost their right since.
+    #[must_use]
+    pub fn afterwards(&self) -> Self {
+        Self {
+            credential: None,
+            ..self.clone()
+        }
+    }
+
+    /// What they came with.
+    pub fn credential(&self) -> Option<Uuid> {
+        self.credential
+    }
+
+    /// Who it is.
+    pub fn id(&self) -> CallerId {
+        self.id
+    }
+
+    /// On what they do what loosens nothing.
+    pub fn ground(&self) -> Approval {
+        self.ground
+    }
+
+    /// Who has agreed to something that loosens (P6).
+    pub fn loosen(&self) -> Result<Approval, ApprovalNeeded> {
+        self.agreed.ok_or(ApprovalNeeded)
+    }
+}

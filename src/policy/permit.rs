@@ -1,0 +1,85 @@
+//! What a yes and a no of the policy are.
+
+use super::{Action, Resource};
+use crate::approvals::{Approval, ApprovalNeeded};
+use crate::audit::Author;
+
+/// Proof that the policy allowed exactly this `A`. Minted only in `policy`; a change is begun with
+/// it, and a signature is taken to its record with it.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Permit<A = Deed> {
+    action: A,
+    author: Author,
+}
+
+/// Something that a caller may do to something.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub resource: Resource,
+}
+
+/// Something that the policy decides on before it is done.
+pub trait Ask {
+    /// What is wanted.
+    fn action(&self) -> Action;
+    /// On what.
+    fn resource(&self) -> Resource;
+}
+
+impl<A> Permit<A> {
+    pub(super) fn new(action: A, author: Author) -> Self {
+        Self { action, author }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(action: A) -> Self {
+        Self::new(action, Author::bootstrap(crate::id::CallerId::SERVICE))
+    }
+
+    /// What is permitted.
+    pub fn action(&self) -> &A {
+        &self.action
+    }
+
+    /// Who answers for it.
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// Who has agreed to it, if it loosens (P6).
+    pub fn loosen(&self) -> Result<Approval, ApprovalNeeded> {
+        self.author.loosen()
+    }
+
+    /// Takes the permit apart into the permitted thing and a permit for what follows from it: an
+    /// order, and the digest that stands for it. Called only by `signing`, once both are on record.
+    pub(crate) fn split<B>(self, follows: impl FnOnce(&A) -> B) -> (A, Permit<B>) {
+        let follows = Permit::new(follows(&self.action), self.author);
+        (self.action, follows)
+    }
+}
+
+/// The policy said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not permitted{}", .action.name(), by(.rules))]
+pub struct Denied {
+    /// What was wanted.
+    pub action: Action,
+    /// The `@id` of the policies that forbid it; none when nothing permits it.
+    pub rules: Vec<String>,
+    /// What the caller may not know to be there, as people call it: they are told what they would be
+    /// told if it were not.
+    pub hides: Option<&'static str>,
+}
+
+fn by(rules: &[String]) -> String {
+    if rules.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", rules.join(", "))
+    }
+}

@@ -1,0 +1,96 @@
+//! What can be signed: an order, a login, an assertion.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Business, Checked};
+use crate::credentials::Login;
+use crate::custody::{Payload, SealedSecret};
+use crate::id::{ClientId, IntentId};
+use crate::idempotency::Useful;
+use crate::keys::Key;
+use crate::policy::{Action, Ask, Resource};
+
+/// Something that can be signed: an order, an assertion.
+pub trait Draft: Ask + Send + Sync + 'static {
+    /// `order` or `assertion`: the word in the ledger.
+    fn operation(&self) -> &'static str;
+    /// The wallet or client.
+    fn subject(&self) -> Uuid;
+    /// The key, as it was when the draft was made.
+    fn key(&self) -> &Key;
+    /// The secret that it is made with, where the key only stands for that.
+    fn secret(&self) -> Option<&SealedSecret> {
+        None
+    }
+    /// What it is signed for.
+    fn business(&self) -> Business {
+        Business::Ordinary
+    }
+    /// How long what is signed can be used. Its idempotency key is kept at least as long.
+    fn useful(&self) -> Useful {
+        Useful::Briefly
+    }
+    /// Whether the time goes into what is signed.
+    fn tells_the_time(&self) -> bool {
+        false
+    }
+    /// Works out what is signed. Called when the intent joins its group, so that times are fresh;
+    /// pure apart from random identifiers.
+    fn prepare(&self, now_ms: i64) -> Prepared;
+    /// The body of the answer.
+    fn answer(&self, id: IntentId, prepared: &Prepared, signature: &Checked) -> Answer;
+}
+
+impl Ask for Box<dyn Draft> {
+    fn action(&self) -> Action {
+        (**self).action()
+    }
+
+    fn resource(&self) -> Resource {
+        (**self).resource()
+    }
+}
+
+/// What is signed, worked out.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// For the device.
+    pub payload: Payload,
+    /// What stands for it in the ledger: the EIP-712 digest, or SHA-256 of the message.
+    pub digest: [u8; 32],
+    /// The same for people.
+    pub record: serde_json::Value,
+    /// The order's hash at the venue.
+    pub order_hash: Option<[u8; 32]>,
+    /// The assertion's identifier.
+    pub jti: Option<Jti>,
+    /// The login that it is, whose nonce is claimed with the intent.
+    pub login: Option<Login>,
+    /// A signature that is not on its way by then is abandoned, and made once more.
+    pub release_before_ms: Option<i64>,
+    /// When what is signed stops being of use.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// An assertion's identifier, which is issued once (P4).
+#[derive(Clone, Copy, Debug)]
+pub struct Jti {
+    /// The identifier.
+    pub jti: Uuid,
+    /// Of which client.
+    pub client: ClientId,
+    /// `iat`.
+    pub issued_at: OffsetDateTime,
+    /// `exp`.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A body to be answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// Whether it is a credential, which the ledger keeps sealed.
+    pub is_secret: bool,
+}

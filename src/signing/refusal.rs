@@ -1,0 +1,82 @@
+//! Why nothing is signed, or answered.
+
+use super::BadSignature;
+use crate::credentials::LoginRefused;
+use crate::custody::CustodyError;
+use crate::ledger::LedgerError;
+use crate::policy::Denied;
+
+/// Why nothing was signed, or nothing is answered.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SigningError {
+    /// The policy.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The queue in front of the groups is full.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// The key does not sign in its state.
+    #[error("the key is {0}")]
+    KeyNotActive(&'static str),
+    /// The key's cryptoperiod is over.
+    #[error("the key's cryptoperiod has ended")]
+    KeyExpired,
+    /// The key changed between the first look and the commit.
+    #[error("the key changed meanwhile")]
+    KeyEpochChanged,
+    /// The caller or their token was revoked, or the token expired, meanwhile.
+    #[error("the caller was revoked meanwhile")]
+    CallerRevoked,
+    /// The nonce is not to be signed now.
+    #[error(transparent)]
+    Login(#[from] LoginRefused),
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The same request is being worked on.
+    #[error("the same request is being worked on")]
+    InFlight,
+    /// What was released under the key has expired.
+    #[error("what was signed under this key has expired")]
+    AnswerExpired,
+    /// The device.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The device signed something else. An alarm.
+    #[error("the device's signature does not verify")]
+    BadSignature(#[from] BadSignature),
+    /// The signature came too late to be of use, twice.
+    #[error("the signature came too late to be of use")]
+    Late,
+    /// Another replica ended the intent after its lease.
+    #[error("the request took longer than its lease")]
+    LeaseLost,
+    /// The caller's patience ended first. The work goes on.
+    #[error("no answer within the deadline")]
+    DeadlineExceeded,
+    /// Nobody knows what the time is, which goes into what would be signed.
+    #[error("this service's clock is {0} ms ahead of the database's")]
+    ClockOff(i64),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl SigningError {
+    /// The word for the audit log, where a release is refused behind the gate.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::CallerRevoked => "caller-revoked",
+            Self::KeyNotActive(_) => "key-not-active",
+            Self::KeyEpochChanged => "key-epoch-changed",
+            Self::KeyExpired => "key-expired",
+            _ => "refused",
+        }
+    }
+
+    /// Whether the key that was meant does not sign any more: its wallet or client may have another
+    /// one by now.
+    pub fn is_about_the_key(&self) -> bool {
+        matches!(self, Self::KeyNotActive(_) | Self::KeyEpochChanged)
+    }
+}

@@ -1,0 +1,96 @@
+//! What was answered before is answered again, to whoever may still have it.
+
+use super::right::Right;
+use super::{Asked, Signed, Signer, SigningError};
+use crate::audit::Event;
+use crate::callers::Caller;
+use crate::custody::CustodyError;
+use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
+use crate::ledger::LedgerError;
+
+impl Signer {
+    /// What was released for this request before, if anything was. For a request that could not be
+    /// made any more, its expiration having passed meanwhile: it still has its one answer (P3).
+    pub async fn earlier(
+        &self,
+        caller: &Caller,
+        right: Right,
+        key: &IdempotencyKey,
+        request: RequestDigest,
+    ) -> Result<Option<Signed>, SigningError> {
+        match self.released(caller, key, request).await {
+            Ok(signed) => {
+                self.vouch(right).await?;
+                Ok(Some(signed))
+            }
+            Err(SigningError::InFlight | SigningError::KeyReused) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What was released for this request before, where its device is not ready now: P3 holds all the
+    /// same. Not yet vouched for.
+    pub(super) async fn released_or(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        away: CustodyError,
+    ) -> Result<Signed, SigningError> {
+        let Some(key) = &asked.idempotency else {
+            return Err(away.into());
+        };
+        match self.released(caller, key, asked.digest).await {
+            Err(SigningError::InFlight) => Err(away.into()),
+            released => released,
+        }
+    }
+
+    /// The answer that an idempotency key stands for. Not yet vouched for.
+    pub(super) async fn released(
+        &self,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: RequestDigest,
+    ) -> Result<Signed, SigningError> {
+        let ledger = self.0.equipment.log.ledger();
+        let held = idempotency::records::find(caller.id, key, ledger).await?;
+        let held = held.ok_or(SigningError::InFlight)?;
+        if held.request != request {
+            return Err(SigningError::KeyReused);
+        }
+        let (Some(id), Some(released)) = (held.intent, held.released) else {
+            return Err(SigningError::InFlight);
+        };
+        let mut body = released.answer;
+        if released.sealed {
+            if released.is_over {
+                return Err(SigningError::AnswerExpired);
+            }
+            let opened = self.0.equipment.sealing.open(id.uuid().as_bytes(), &body);
+            let opened = opened.map_err(|e| LedgerError::Corrupt("releases", e.to_string()))?;
+            body = opened.to_vec();
+        }
+        Ok(Signed {
+            body,
+            replayed: true,
+        })
+    }
+
+    /// Sees to it that what was read a moment ago is durable, and that it is still right to tell it:
+    /// both behind the gate. Nothing that was signed is told again before.
+    pub async fn vouch(&self, right: Right) -> Result<(), SigningError> {
+        let standing = self.0.equipment.log.vouch(right.look()).await?;
+        right.holds(&standing)
+    }
+
+    /// Puts on record that a caller gets what was signed for earlier, unless the right to it is lost
+    /// meanwhile: asked behind the gate, as for a release.
+    pub async fn hand_out(
+        &self,
+        caller: &Caller,
+        right: Right,
+        event: Event,
+    ) -> Result<(), SigningError> {
+        self.0.group.hand_out(caller, right, event).await
+    }
+}

@@ -1,0 +1,129 @@
+//! What a signature needs to be put on record, to leave, and to be told again: a credential that is
+//! good, and a key that signs for this.
+
+use uuid::Uuid;
+
+use super::{Draft, SigningError};
+use crate::audit::Change;
+use crate::callers::Caller;
+use crate::id::KeyId;
+use crate::keys::{Key, KeyState};
+use crate::ledger::LedgerError;
+use crate::standing::{Look, Standing};
+
+/// What is signed for, as far as the key's state is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Business {
+    /// What the key is there for: only an active key does it.
+    Ordinary,
+    /// A caller's header that reads or cancels: also while the wallet is being replaced, and after its
+    /// period. The key itself signs nothing for it.
+    Reduction,
+    /// The service's own calls that read, cancel and delete for an operator who winds a wallet down:
+    /// the more urgent, the worse the key's state is.
+    Unwinding,
+    /// To see whether the counterparty knows the key. It goes with states in which nothing else is
+    /// signed (SP 800-57 part 1, 7.1), and with a key whose period is over: that it was removed has
+    /// to be proved of any key.
+    Probe,
+}
+
+/// The right to one signature, as it was when it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Right {
+    credential: Uuid,
+    key: KeyId,
+    epoch: i64,
+    business: Business,
+}
+
+impl Right {
+    /// To what a draft says, with this credential.
+    pub(super) fn to(draft: &dyn Draft, credential: Uuid) -> Self {
+        Self::with(draft.key(), draft.business(), credential)
+    }
+
+    /// To what a key signs for this business.
+    pub fn new(key: &Key, business: Business, caller: &Caller) -> Self {
+        Self::with(key, business, caller.credential)
+    }
+
+    fn with(key: &Key, business: Business, credential: Uuid) -> Self {
+        Self {
+            credential,
+            key: key.id,
+            epoch: key.epoch,
+            business,
+        }
+    }
+
+    /// With what its holder came.
+    pub(super) fn credential(&self) -> Uuid {
+        self.credential
+    }
+
+    /// With which key.
+    pub(super) fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// What has to be looked at behind the gate.
+    pub(super) fn look(&self) -> Look {
+        Look::at(Some(self.credential), Some(self.key))
+    }
+
+    /// Whether it still holds, behind the gate that a change has passed.
+    pub async fn within(&self, change: &mut Change) -> Result<(), SigningError> {
+        let standing = Standing::behind_gate(&self.look(), change.tx()).await?;
+        self.holds(&standing)
+    }
+
+    /// Whether it holds where things stand so.
+    pub(super) fn holds(&self, standing: &Standing) -> Result<(), SigningError> {
+        let key = standing.key(self.key);
+        let key = key.ok_or(SigningError::KeyNotActive("not on record"))?;
+        let state = KeyState::from_name(&key.state);
+        let state = state.ok_or_else(|| LedgerError::Corrupt("keys", key.state.clone()))?;
+        if !standing.is_live(self.credential) {
+            Err(SigningError::CallerRevoked)
+        } else if !signs(state, self.business) {
+            Err(SigningError::KeyNotActive(state.name()))
+        } else if key.epoch != self.epoch {
+            Err(SigningError::KeyEpochChanged)
+        } else if key.is_over && self.business == Business::Ordinary {
+            Err(SigningError::KeyExpired)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why what a key has signed is not to be told again, where it would not sign it now.
+pub(super) fn silences(key: KeyId, standing: &Standing) -> Option<&'static str> {
+    let state = standing.key(key).map(|it| KeyState::from_name(&it.state));
+    let state = state
+        .flatten()
+        .map(|it| (it, signs(it, Business::Ordinary)));
+    match state {
+        Some((_, true)) => None,
+        Some((state, false)) => Some(state.name()),
+        None => Some("not on record"),
+    }
+}
+
+/// Whether a key with this state signs for this.
+fn signs(state: KeyState, business: Business) -> bool {
+    use KeyState::{Active, Compromised, Deactivated, PreActivation, Retiring, Suspended};
+    match business {
+        Business::Ordinary => state == Active,
+        Business::Reduction => matches!(state, Active | Retiring),
+        Business::Unwinding => matches!(
+            state,
+            Active | Retiring | Suspended | Deactivated | Compromised
+        ),
+        Business::Probe => matches!(
+            state,
+            PreActivation | Retiring | Suspended | Compromised | Deactivated
+        ),
+    }
+}

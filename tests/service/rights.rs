@@ -1,0 +1,292 @@
+//! Deny by default (P5): every operation of the document refuses a caller without rights, and the
+//! refusal is on record.
+
+use std::collections::BTreeMap;
+
+use chancery::audit::{Event, Leaf};
+use serde_json::{Map, Value, json};
+
+use crate::stand::Stand;
+use crate::support::{Answer, Caller};
+
+/// Operations that anybody who is recognised may use: they answer what is no secret, or what of it the
+/// caller may see, which is nothing here. Each with what a caller without rights gets.
+const READS: [(&str, u16); 22] = [
+    ("explain_order", 422),
+    ("explain_refusal", 200),
+    ("find_endpoints", 200),
+    ("find_nonces", 200),
+    ("find_signatures", 200),
+    ("list_clients", 200),
+    ("list_due", 200),
+    ("list_environments", 200),
+    ("list_keys", 200),
+    ("list_rotations", 200),
+    ("list_scopes", 200),
+    ("list_wallets", 200),
+    ("read_token_scopes", 422),
+    ("show_attestation", 404),
+    ("show_bundle", 404),
+    ("show_client", 404),
+    ("show_client_scopes", 404),
+    ("show_destruction", 404),
+    ("show_jwks", 404),
+    ("show_key", 404),
+    ("show_rotation", 404),
+    ("show_wallet", 404),
+];
+
+/// The same, of things that there are none of on this stand.
+const READS_OF_NOTHING: [&str; 3] = ["show_search", "show_signature", "step_search"];
+
+#[tokio::test]
+async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let rotation = json!({
+        "client": "d-c", "new_key": "d-ck-2", "target_at": in_a_month(), "reason": "test",
+    });
+    let rotation = stand.operator.post("/v1/rotations", &rotation).await;
+    assert_eq!(rotation.status, 201, "{}", rotation.text);
+    let wallet = stand.operator.get("/v1/wallets/d-w").await;
+    let address = wallet.json["address"].as_str().unwrap();
+    let parameters: BTreeMap<&str, &str> = [
+        ("wallet", "d-w"),
+        ("client", "d-c"),
+        ("key", "d-wk"),
+        ("caller", "d-trader"),
+        ("device", "soft"),
+        ("rotation", rotation.json["id"].as_str().unwrap()),
+        ("apiKey", "x"),
+        ("id", "01890000-0000-7000-8000-000000000000"),
+    ]
+    .into();
+
+    let document = serde_json::to_value(chancery::http::openapi()).unwrap();
+    let mut nobody = stand.another("nobody", "x", "unheard-of").await;
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            if ["healthz", "readyz"].contains(&id) {
+                continue; // without a token
+            }
+            asked += 1;
+            if asked % 10 == 0 {
+                // Each caller has so many leaves before they are counted.
+                nobody = stand
+                    .another(&format!("nobody-{asked}"), "x", "unheard-of")
+                    .await;
+            }
+            let mut url = path.clone();
+            for (name, value) in &parameters {
+                url = url.replace(&format!("{{{name}}}"), value);
+            }
+            assert!(!url.contains('{'), "{id}: {url}");
+            let body = body(id, address, &document, operation);
+            let denied = denied(&stand).await;
+            let answer = ask(&nobody, method, &url, body.as_ref()).await;
+            if READS_OF_NOTHING.contains(&id) {
+                assert_eq!(answer.status, 404, "{id}: {}", answer.text);
+            } else if let Some((_, status)) = READS.iter().find(|(read, _)| *read == id) {
+                assert_eq!(answer.status, *status, "{id}: {}", answer.text);
+            } else {
+                assert!(
+                    is_refusal(id, &answer),
+                    "{id}: {} {}",
+                    answer.status,
+                    answer.text
+                );
+                let sql = "select count(*) from leaves where kind = 'denied'";
+                stand.database.becomes(sql, denied + 1).await;
+            }
+        }
+    }
+    assert!(asked > 70, "{asked}");
+    assert_eq!(stand.signed().await, (0, 0));
+}
+
+#[tokio::test]
+async fn leaves_and_counts_are_the_refusals_of_each_caller() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    let (loud, quiet) = (
+        stand.another("loud", "x", "unheard-of").await,
+        stand.another("quiet", "x", "unheard-of").await,
+    );
+    for _ in 0..120 {
+        let refused = loud.get("/v1/callers").await;
+        assert_eq!(refused.problem(), "denied", "{}", refused.text);
+    }
+    let refused = quiet.get("/v1/callers").await;
+    assert_eq!(refused.problem(), "denied", "{}", refused.text);
+    let each = |who: &str, kind: &str| {
+        format!(
+            "select count(*) from leaves where kind = '{kind}'
+             and subject_id = (select id from callers where name = '{who}')"
+        )
+    };
+    let (loud, quiet) = (each("loud", "denied"), each("quiet", "denied"));
+    stand.database.becomes(&quiet, 1).await; // nobody hides what another tries
+    stand.database.becomes(&loud, 20).await;
+    assert_eq!(stand.server.terminate(), Some(0)); // the rest is counted each minute, and at the end
+    let database = &stand.database;
+    database.becomes(&loud, 20).await;
+    database.becomes(&each("loud", "denials"), 1).await;
+    database.becomes(&each("quiet", "denials"), 0).await;
+    let leaf: Vec<u8> = sqlx::query_scalar("select leaf from leaves where kind = 'denials'")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    let Event::Denials(rest) = Leaf::from_bytes(&leaf).unwrap().event else {
+        panic!("{leaf:?}");
+    };
+    assert_eq!(rest.refusals, 100);
+}
+
+async fn denied(stand: &Stand) -> i64 {
+    let sql = "select count(*) from leaves where kind = 'denied'";
+    stand.database.count(sql).await
+}
+
+fn is_refusal(id: &str, answer: &Answer) -> bool {
+    match id {
+        // In the protocols of others.
+        "call_rpc" => answer.json["error"]["code"].is_i64(),
+        "exchange_token" => answer.json["error"] == "unauthorized_client",
+        "sign" => answer.status == 409,
+        _ => matches!(
+            (answer.status, answer.problem()),
+            (403, "denied") | (404, "not-found")
+        ),
+    }
+}
+
+async fn ask(who: &Caller, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let url = format!("{}{path}", who.base);
+    let request = match method {
+        "get" => who.http.get(url),
+        "delete" => who.http.delete(url),
+        "post" => who.http.post(url),
+        other => panic!("{other}"),
+    };
+    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    who.send(request).await.unwrap()
+}
+
+/// A body that is well formed, so that it is the policy that refuses.
+fn body(id: &str, address: &str, document: &Value, operation: &Value) -> Option<Value> {
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    match id {
+        "call_rpc" => return Some(login(address)),
+        "exchange_token" => {
+            return Some(json!({ "grant_type": "client_credentials", "client_id": "d-c" }));
+        }
+        _ if schema.is_null() => return None,
+        _ => {}
+    }
+    let mut body = sample(document, schema);
+    let more = match id {
+        "declare_nonces" => json!({ "nonces": ["1"] }),
+        "get_token" => return Some(json!({})),
+        "issue_token" => return Some(json!({ "token_days": 1 })),
+        "open_rotation" => json!({ "client": "d-c" }),
+        "step_rotation" => return Some(json!({ "step": "generate" })),
+        "step_key" => return Some(json!({ "to": "suspended", "reason": "test" })),
+        _ => json!({}),
+    };
+    let members = more.as_object().unwrap().clone();
+    body.as_object_mut().unwrap().extend(members);
+    Some(body)
+}
+
+/// What a client of the CLOB signs to log in.
+fn login(address: &str) -> Value {
+    let field = |name: &str, kind: &str| json!({ "name": name, "type": kind });
+    let data = json!({
+        "types": {
+            "EIP712Domain": [field("name", "string"), field("version", "string"), field("chainId", "uint256")],
+            "ClobAuth": [
+                field("address", "address"), field("timestamp", "string"),
+                field("nonce", "uint256"), field("message", "string"),
+            ],
+        },
+        "primaryType": "ClobAuth",
+        "domain": { "name": "ClobAuthDomain", "version": "1", "chainId": 137 },
+        "message": {
+            "address": address, "timestamp": now_s().to_string(), "nonce": 0,
+            "message": "This message attests that I control the given wallet",
+        },
+    });
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_signTypedData_v4", "params": [address, data] })
+}
+
+/// The least that a schema of the document takes: its examples, and what is required.
+fn sample(document: &Value, schema: &Value) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return sample(document, &document["components"]["schemas"][name]);
+    }
+    if let Some(given) = ["example", "default", "const"]
+        .iter()
+        .find_map(|it| schema.get(*it))
+    {
+        return given.clone();
+    }
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    for choice in ["oneOf", "anyOf"] {
+        let of = schema[choice].as_array().into_iter().flatten();
+        if let Some(first) = of.into_iter().find(|it| it["type"] != "null") {
+            return sample(document, first);
+        }
+    }
+    if let Some(all) = schema["allOf"].as_array() {
+        let parts = all.iter().map(|it| sample(document, it));
+        let members = parts.filter_map(|it| it.as_object().cloned()).flatten();
+        return Value::Object(members.collect());
+    }
+    let kinds = match &schema["type"] {
+        Value::Array(kinds) => kinds.clone(),
+        kind => vec![kind.clone()],
+    };
+    let kind = kinds
+        .iter()
+        .find(|it| **it != "null")
+        .and_then(Value::as_str);
+    match kind.unwrap_or("object") {
+        "array" => json!([sample(document, &schema["items"])]),
+        "integer" => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        "boolean" => json!(true),
+        "string" if schema["format"] == "date-time" => json!(in_a_month()),
+        "string" => json!("x"),
+        _ => {
+            let mut members = Map::new();
+            for name in schema["required"].as_array().into_iter().flatten() {
+                let name = name.as_str().unwrap();
+                members.insert(
+                    name.to_owned(),
+                    sample(document, &schema["properties"][name]),
+                );
+            }
+            Value::Object(members)
+        }
+    }
+}
+
+fn now_s() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn in_a_month() -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp(now_s() + 30 * 24 * 3600).unwrap();
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap()
+}

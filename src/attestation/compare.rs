@@ -1,6 +1,6 @@
 //! What a device says of a key, beside what is on record.
 
-use crate::custody::{CustodyError, Generated};
+use crate::custody::{CustodyError, DeviceKey};
 use crate::keys::{Key, KeyState};
 
 words! {
@@ -65,7 +65,7 @@ impl Finding {
 /// Compares. An error is no verdict: the device did not say anything about the key.
 pub(super) fn compare(
     key: &Key,
-    seen: &Result<Generated, CustodyError>,
+    seen: &Result<DeviceKey, CustodyError>,
 ) -> Result<(Verdict, Vec<Finding>), CustodyError> {
     let findings = match seen {
         Ok(found) => differences(key, found),
@@ -93,7 +93,7 @@ fn may_be_disabled(state: KeyState) -> bool {
     }
 }
 
-fn differences(key: &Key, found: &Generated) -> Vec<Finding> {
+fn differences(key: &Key, found: &DeviceKey) -> Vec<Finding> {
     let mut all = Vec::new();
     if key.public_key.as_ref() != Some(&found.public_key) {
         let theirs = hex::encode(found.public_key.fingerprint());
@@ -159,7 +159,7 @@ pub(super) mod tests {
     use crate::keys::{Origin, Purpose};
 
     /// A key in use, and how its device shows it.
-    pub(in crate::attestation) fn key() -> (Key, Generated) {
+    pub(in crate::attestation) fn key() -> (Key, DeviceKey) {
         let secret = k256::SecretKey::from_slice(&[7; 32]).unwrap();
         let public_key = PublicKey::Secp256k1(secret.public_key());
         let attributes = [
@@ -188,7 +188,7 @@ pub(super) mod tests {
             created_at: time::OffsetDateTime::UNIX_EPOCH,
             cryptoperiod_ends_at: time::OffsetDateTime::UNIX_EPOCH,
         };
-        let found = Generated {
+        let found = DeviceKey {
             public_key,
             attributes,
             device_ref: None,
@@ -196,7 +196,7 @@ pub(super) mod tests {
         (key, found)
     }
 
-    fn kinds(key: &Key, seen: &Result<Generated, CustodyError>) -> (Verdict, Vec<FindingKind>) {
+    fn kinds(key: &Key, seen: &Result<DeviceKey, CustodyError>) -> (Verdict, Vec<FindingKind>) {
         let (verdict, findings) = compare(key, seen).unwrap();
         (verdict, findings.iter().map(|it| it.kind).collect())
     }
@@ -208,7 +208,7 @@ pub(super) mod tests {
             kinds(&key, &Ok(found.clone())),
             (Verdict::AsRecorded, vec![])
         );
-        let changed = |change: &dyn Fn(&mut Generated)| {
+        let changed = |change: &dyn Fn(&mut DeviceKey)| {
             let mut found = found.clone();
             change(&mut found);
             kinds(&key, &Ok(found))

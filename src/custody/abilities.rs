@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use super::{
-    CustodyError, Description, DeviceRef, DeviceSealingKey, Generated, KeyRef, Offer, Place, Turn,
-    Wanted,
+    CustodyError, Description, DeviceKey, DeviceRef, DeviceSealingKey, KeyRef, KeyTemplate, Offer,
+    Place, Turn,
 };
 use crate::id::CallerId;
 
@@ -23,7 +23,7 @@ pub trait Line: Send + Sync {
 #[async_trait]
 pub trait Adopter: Send + Sync {
     /// Reads a key that is not ours yet, by what the device calls it.
-    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError>;
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<DeviceKey, CustodyError>;
 }
 
 /// A device that takes private keys from outside.
@@ -33,7 +33,7 @@ pub trait Importer: Send + Sync {
     /// `earlier` is where an earlier call had it go, whose ticket is worth nothing any more.
     async fn prepare_import(
         &self,
-        wanted: &Wanted,
+        template: &KeyTemplate,
         earlier: Option<&Place>,
     ) -> Result<Offer, CustodyError>;
 
@@ -45,7 +45,7 @@ pub trait Importer: Send + Sync {
         announced: &KeyRef,
         ticket: &[u8],
         wrapped: &[u8],
-    ) -> Result<Generated, CustodyError>;
+    ) -> Result<DeviceKey, CustodyError>;
 
     /// Forgets an offer that nobody took.
     async fn forget_import(&self, key: &Place) -> Result<(), CustodyError> {

@@ -44,7 +44,7 @@ pub struct KeyRef {
 
 /// A key pair that a device is to make.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct KeyTemplate {
     /// The key's id, which is on record already.
     pub id: KeyId,
     /// What kind of key.
@@ -56,7 +56,7 @@ pub struct Wanted {
 
 /// A key as its device shows it: just made, or looked at again.
 #[derive(Clone, Debug)]
-pub struct Generated {
+pub struct DeviceKey {
     /// Read back from the device.
     pub public_key: PublicKey,
     /// The private key's attributes, read back: `sensitive`, `never-extractable`, ….

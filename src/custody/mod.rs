@@ -52,7 +52,8 @@ pub use device_ref::{DeviceRef, NotADeviceRef};
 pub use error::CustodyError;
 pub use hmac::{Passphrase, Sealed, SealedSecret};
 pub use key::{
-    Algorithm, Attributes, Description, Destruction, Evidence, Generated, KeyRef, Place, Wanted,
+    Algorithm, Attributes, Description, Destruction, DeviceKey, Evidence, KeyRef, KeyTemplate,
+    Place,
 };
 pub use material::{BadMaterial, Material};
 pub use offer::Offer;
@@ -137,15 +138,15 @@ pub trait Custody: Send + Sync {
 
     /// Makes a key pair in the device, sensitive, never extractable, for signing only. The id is on
     /// record before this is called, so that a key made by a process that then died can be found.
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError>;
+    async fn generate(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError>;
 
     /// Reads a key's public half and private attributes back from the device. A device with names of its
     /// own looks for the key's id where no name is known, which may take long.
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError>;
+    async fn inspect(&self, key: &Place) -> Result<DeviceKey, CustodyError>;
 
     /// Reads a key back that the device made for us and nobody recorded, because the process died. A key
     /// that is not as it was ordered is refused, and stays in the device.
-    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn recover(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         self.inspect(key).await
     }
 

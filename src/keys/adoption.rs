@@ -11,7 +11,7 @@
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::audit::Change;
 use crate::custody::pkcs11::uri::KeyName;
-use crate::custody::{Algorithm, CustodyError, DeviceRef, Generated};
+use crate::custody::{Algorithm, CustodyError, DeviceKey, DeviceRef};
 use crate::id::KeyId;
 use crate::name::Name;
 use crate::policy::Permit;
@@ -83,7 +83,7 @@ impl Keys {
         &self,
         adoption: &Adoption,
         permit: &Permit,
-    ) -> Result<Generated, KeyError> {
+    ) -> Result<DeviceKey, KeyError> {
         permit.loosen()?;
         super::free(&adoption.name)?;
         let longest = adoption.purpose.longest_days();
@@ -136,7 +136,7 @@ impl Keys {
     pub async fn adopt(
         &self,
         adoption: &Adoption,
-        found: &Generated,
+        found: &DeviceKey,
         change: &mut Change,
     ) -> Result<Key, KeyError> {
         let approval = change.loosen()?;
@@ -165,7 +165,7 @@ impl Keys {
 }
 
 /// What a key may do that its adopter does not accept.
-fn more_than(adoption: &Adoption, found: &Generated) -> Vec<&'static str> {
+fn more_than(adoption: &Adoption, found: &DeviceKey) -> Vec<&'static str> {
     let unaccepted = |(used, name): &(Use, &str)| {
         found.attributes.get(*name) == Some(&true) && !adoption.accept.contains(used)
     };
@@ -174,7 +174,7 @@ fn more_than(adoption: &Adoption, found: &Generated) -> Vec<&'static str> {
 }
 
 /// Which key of ours a token says that it is.
-fn made_for(found: &Generated) -> Option<KeyId> {
+fn made_for(found: &DeviceKey) -> Option<KeyId> {
     let (name, _) = KeyName::parse(found.device_ref.as_ref()?.as_str()).ok()?;
     name.made_for()
 }

@@ -27,8 +27,8 @@ use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::{Change, Log};
 use crate::clock::Clock;
 use crate::custody::{
-    Algorithm, Attributes, CustodyError, DeviceRef, Generated, KeyRef, Place, PublicKey, Vault,
-    Wanted,
+    Algorithm, Attributes, CustodyError, DeviceKey, DeviceRef, KeyRef, KeyTemplate, Place,
+    PublicKey, Vault,
 };
 use crate::id::KeyId;
 use crate::ledger::{Gate, Ledger, LedgerError};
@@ -289,7 +289,7 @@ impl Keys {
         &self,
         new: &NewKey,
         permit: &Permit,
-    ) -> Result<(KeyId, Generated), KeyError> {
+    ) -> Result<(KeyId, DeviceKey), KeyError> {
         let mut change = self.log.begin(Gate::Shared, permit.author()).await?;
         let id = match self.plan(new, &mut change).await {
             Ok(id) => id,
@@ -307,7 +307,7 @@ impl Keys {
         crate::fail_point!("key-on-record");
 
         let device = self.vault.backend(&new.backend)?;
-        let made = device.generate(&wanted(id, new, algorithm(new)?)).await?;
+        let made = device.generate(&template(id, new, algorithm(new)?)).await?;
         crate::fail_point!("key-made");
         Ok((id, made))
     }
@@ -365,7 +365,7 @@ impl Keys {
 
     /// Has a planned key made by its device, unless the device has it already: whoever planned it may
     /// have died since.
-    pub async fn made(&self, id: KeyId, planned: &NewKey) -> Result<Generated, KeyError> {
+    pub async fn made(&self, id: KeyId, planned: &NewKey) -> Result<DeviceKey, KeyError> {
         let _held = self.held(id).await?;
         let device = self.vault.backend(&planned.backend)?;
         let algorithm = algorithm(planned)?;
@@ -376,7 +376,7 @@ impl Keys {
         };
         match device.recover(&place).await {
             Err(CustodyError::NotFound { found: 0, .. }) => {
-                Ok(device.generate(&wanted(id, planned, algorithm)).await?)
+                Ok(device.generate(&template(id, planned, algorithm)).await?)
             }
             found => Ok(found?),
         }
@@ -398,7 +398,7 @@ impl Keys {
     pub async fn record(
         &self,
         id: KeyId,
-        made: &Generated,
+        made: &DeviceKey,
         change: &mut Change,
     ) -> Result<Key, KeyError> {
         let key = records::set_public_key(id, made, change.tx()).await?;
@@ -523,14 +523,14 @@ fn algorithm(new: &NewKey) -> Result<Algorithm, KeyError> {
 }
 
 /// What a device is told of a new key.
-fn wanted(id: KeyId, new: &NewKey, algorithm: Algorithm) -> Wanted {
+fn template(id: KeyId, new: &NewKey, algorithm: Algorithm) -> KeyTemplate {
     let labels = [
         ("name", new.name.to_string()),
         ("owner", new.owner.to_string()),
         ("purpose", new.purpose.name().to_owned()),
         ("environment", new.environment.to_string()),
     ];
-    Wanted {
+    KeyTemplate {
         id,
         algorithm,
         labels: labels.into(),

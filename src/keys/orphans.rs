@@ -7,7 +7,7 @@ use time::Duration;
 
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, algorithm, records};
 use crate::audit::Change;
-use crate::custody::{CustodyError, Generated};
+use crate::custody::{CustodyError, DeviceKey};
 use crate::id::KeyId;
 use crate::ledger::Held;
 use crate::policy::Permit;
@@ -26,7 +26,7 @@ pub struct Orphan {
 /// What a device holds of an orphan.
 pub enum InDevice {
     /// The key, whole and safe: it can be recovered.
-    Made(Box<Generated>),
+    Made(Box<DeviceKey>),
     /// Nothing.
     Nothing,
     /// It does not say, or holds what is not to be used.
@@ -54,7 +54,7 @@ impl Keys {
 
     /// Reads back what the device made for an orphan. It is recorded with
     /// [`recovered`](Self::recovered).
-    pub async fn recover(&self, key: &Key, permit: &Permit) -> Result<Generated, KeyError> {
+    pub async fn recover(&self, key: &Key, permit: &Permit) -> Result<DeviceKey, KeyError> {
         permit.loosen()?;
         let _held = self.held(key.id).await?;
         let brought = key.origin == Origin::Imported; // which ends as it was begun
@@ -72,7 +72,7 @@ impl Keys {
     pub async fn recovered(
         &self,
         id: KeyId,
-        found: &Generated,
+        found: &DeviceKey,
         reason: &str,
         change: &mut Change,
     ) -> Result<Key, KeyError> {
@@ -83,7 +83,7 @@ impl Keys {
     }
 
     /// Finishes a key that was asked for before, in the same words, and never came on record whole.
-    pub(super) async fn finish(&self, new: &NewKey) -> Result<(KeyId, Generated), KeyError> {
+    pub(super) async fn finish(&self, new: &NewKey) -> Result<(KeyId, DeviceKey), KeyError> {
         let begun = self.show(&new.name).await?;
         if !is_the_same(&begun, new)? {
             return Err(KeyError::NameTaken);
@@ -100,8 +100,8 @@ impl Keys {
             let retry_after_s = u32::try_from(left.whole_seconds()).unwrap_or(0).max(1);
             return Err(KeyError::BeingMade { retry_after_s });
         }
-        let wanted = super::wanted(begun.id, new, begun.algorithm);
-        Ok((begun.id, device.generate(&wanted).await?))
+        let template = super::template(begun.id, new, begun.algorithm);
+        Ok((begun.id, device.generate(&template).await?))
     }
 
     /// Held while a device makes a key, or is told what to do with it, by whoever is at it in any replica.

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{Adoption, Key, KeyState, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
-use crate::custody::{Algorithm, DeviceRef, Generated, PublicKey};
+use crate::custody::{Algorithm, DeviceKey, DeviceRef, PublicKey};
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -184,7 +184,7 @@ pub(super) async fn insert(
 pub(super) async fn insert_adopted(
     (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
     adoption: &Adoption,
-    found: &Generated,
+    found: &DeviceKey,
     tx: &mut Tx,
 ) -> Result<Key, LedgerError> {
     let row = sqlx::query_as!(
@@ -214,7 +214,7 @@ pub(super) async fn insert_adopted(
 
 pub(super) async fn set_public_key(
     id: KeyId,
-    made: &Generated,
+    made: &DeviceKey,
     tx: &mut Tx,
 ) -> Result<Key, LedgerError> {
     let row = sqlx::query_as!(
@@ -251,7 +251,7 @@ pub(super) async fn set_device_ref(
 /// The public half of a key that was brought. `None`: the key is not waiting for one any more.
 pub(super) async fn set_brought(
     id: KeyId,
-    brought: &Generated,
+    brought: &DeviceKey,
     tx: &mut Tx,
 ) -> Result<Option<Key>, LedgerError> {
     let row = sqlx::query_as!(

@@ -9,8 +9,8 @@ use super::*;
 use crate::audit::Logged;
 use crate::custody::conformance::postgres;
 use crate::custody::{
-    Destruction, Evidence, Generated, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Wanted,
-    hmac,
+    Destruction, DeviceKey, Evidence, KeyTemplate, Place, RawSignature, Sealer, SealingKeyMaker,
+    Sign, hmac,
 };
 use crate::policy::{Action, Deed, Permit, Resource};
 use crate::sealing::SealingKey;
@@ -24,11 +24,11 @@ impl Custody for Keys {
         Err(CustodyError::Busy)
     }
 
-    async fn generate(&self, _: &Wanted) -> Result<Generated, CustodyError> {
+    async fn generate(&self, _: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
         Err(CustodyError::Busy)
     }
 
-    async fn inspect(&self, _: &Place) -> Result<Generated, CustodyError> {
+    async fn inspect(&self, _: &Place) -> Result<DeviceKey, CustodyError> {
         Err(CustodyError::Busy)
     }
 

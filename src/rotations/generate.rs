@@ -2,7 +2,7 @@
 
 use super::{Rotation, RotationError, Rotations, State, Step, records};
 use crate::audit::Change;
-use crate::custody::Generated;
+use crate::custody::DeviceKey;
 use crate::fail_point;
 use crate::id::{KeyId, RotationId};
 use crate::keys::NewKey;
@@ -16,7 +16,7 @@ impl Rotations {
         &self,
         id: RotationId,
         permit: &Permit,
-    ) -> Result<(KeyId, Generated), RotationError> {
+    ) -> Result<(KeyId, DeviceKey), RotationError> {
         let Some(_held) = self.ledger().hold(id.uuid()).await? else {
             return Err(RotationError::InFlight);
         };
@@ -56,7 +56,7 @@ impl Rotations {
     pub(super) async fn generated(
         &self,
         id: RotationId,
-        made: &Generated,
+        made: &DeviceKey,
         change: &mut Change,
     ) -> Result<Rotation, RotationError> {
         let rotation = self.locked(id, Step::Generate, change).await?;

@@ -12,8 +12,8 @@ use chancery::audit::Logged;
 use chancery::clock::{Clock, Settings};
 use chancery::config::Config;
 use chancery::custody::{
-    self, Custody, CustodyError, Destruction, Evidence, Generated, Place, RawSignature, Sealer,
-    Sign, Vault, Wanted,
+    self, Custody, CustodyError, Destruction, DeviceKey, Evidence, KeyTemplate, Place,
+    RawSignature, Sealer, Sign, Vault,
 };
 use chancery::policy::Permit;
 use jsonwebtoken::{DecodingKey, Validation};
@@ -452,11 +452,11 @@ impl Custody for Slow {
         self.device.sign(permit).await
     }
 
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        self.device.generate(wanted).await
+    async fn generate(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
+        self.device.generate(template).await
     }
 
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn inspect(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         self.device.inspect(key).await
     }
 

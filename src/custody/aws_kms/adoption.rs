@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use super::AwsKms;
 use super::arn::check_arn;
 use super::attributes::unsafe_because;
-use crate::custody::{Adopter, CustodyError, DeviceRef, Generated};
+use crate::custody::{Adopter, CustodyError, DeviceKey, DeviceRef};
 use crate::id::KeyId;
 
 #[async_trait]
 impl Adopter for AwsKms {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
-    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<DeviceKey, CustodyError> {
         check_arn(device_ref, &self.settings.region)?;
         let found = self.read(KeyId::new(), device_ref).await.map_err(|error| {
             let why = match error {

@@ -2,7 +2,7 @@
 
 use aws_sdk_kms::types::{KeyManagerType, KeyMetadata, KeyState, KeyUsageType, OriginType};
 
-use crate::custody::{Algorithm, Attributes, Generated};
+use crate::custody::{Algorithm, Attributes, DeviceKey};
 
 /// What `DescribeKey` says, in the words for all devices. KMS signs none of it.
 pub(super) fn attributes(key: &KeyMetadata) -> Attributes {
@@ -45,7 +45,7 @@ pub(super) fn unsafe_because(attributes: &Attributes) -> Option<String> {
 }
 
 /// Why a key that KMS made is not what was ordered.
-pub(super) fn not_as_ordered(made: &Generated, algorithm: Algorithm) -> Option<String> {
+pub(super) fn not_as_ordered(made: &DeviceKey, algorithm: Algorithm) -> Option<String> {
     if made.public_key.algorithm() != Some(algorithm) {
         Some(format!("its public key is not of {algorithm:?}"))
     } else if made.attributes.get("local") != Some(&true) {

@@ -18,7 +18,8 @@ use super::attributes::unsafe_because;
 use super::deletion::SHORTEST_WINDOW;
 use super::key::{APPEARANCE, LOOK_AGAIN};
 use crate::custody::{
-    CustodyError, DeviceRef, Generated, Importer, KeyRef, Offer, Place, PublicKey, Scheme, Wanted,
+    CustodyError, DeviceKey, DeviceRef, Importer, KeyRef, KeyTemplate, Offer, Place, PublicKey,
+    Scheme,
 };
 use crate::id::KeyId;
 
@@ -47,10 +48,10 @@ impl AwsKms {
 
 #[async_trait]
 impl Importer for AwsKms {
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %template.id))]
     async fn prepare_import(
         &self,
-        wanted: &Wanted,
+        template: &KeyTemplate,
         earlier: Option<&Place>,
     ) -> Result<Offer, CustodyError> {
         let known = match earlier {
@@ -68,12 +69,12 @@ impl Importer for AwsKms {
         };
         let arn = match known {
             Some(arn) => arn,
-            None => self.create(wanted, OriginType::External).await?,
+            None => self.create(template, OriginType::External).await?,
         };
-        self.wait_for_shell(wanted.id, &arn).await?;
+        self.wait_for_shell(template.id, &arn).await?;
         let client = self.client().await;
         let answer = self
-            .again(wanted.id, None, || {
+            .again(template.id, None, || {
                 client
                     .get_parameters_for_import()
                     .key_id(arn.as_str())
@@ -106,7 +107,7 @@ impl Importer for AwsKms {
         announced: &KeyRef,
         ticket: &[u8],
         wrapped: &[u8],
-    ) -> Result<Generated, CustodyError> {
+    ) -> Result<DeviceKey, CustodyError> {
         let (id, arn) = (announced.place.id, arn(&announced.place)?);
         let client = self.client().await;
         let passed = self

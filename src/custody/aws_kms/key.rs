@@ -11,7 +11,7 @@ use super::arn::device_ref;
 use super::attributes::{attributes, not_as_ordered};
 use super::deletion::SHORTEST_WINDOW;
 use super::trouble::Trouble;
-use crate::custody::{Algorithm, CustodyError, DeviceRef, Generated, PublicKey, Wanted};
+use crate::custody::{Algorithm, CustodyError, DeviceKey, DeviceRef, KeyTemplate, PublicKey};
 use crate::id::KeyId;
 
 /// The tag that holds a key's id.
@@ -33,13 +33,13 @@ fn spec(algorithm: Algorithm) -> KeySpec {
 
 impl AwsKms {
     /// Makes a key, waits until KMS knows it, and schedules its deletion if it is not as it was ordered.
-    pub(super) async fn make(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        let arn = self.create(wanted, OriginType::AwsKms).await?;
-        let made = self.wait_for(wanted.id, &arn).await?;
-        let Some(why) = not_as_ordered(&made, wanted.algorithm) else {
+    pub(super) async fn make(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
+        let arn = self.create(template, OriginType::AwsKms).await?;
+        let made = self.wait_for(template.id, &arn).await?;
+        let Some(why) = not_as_ordered(&made, template.algorithm) else {
             return Ok(made);
         };
-        self.schedule(wanted.id, &arn, SHORTEST_WINDOW).await?;
+        self.schedule(template.id, &arn, SHORTEST_WINDOW).await?;
         let why = format!("the new key is scheduled for deletion: {why}");
         Err(CustodyError::Refused(why))
     }
@@ -47,28 +47,28 @@ impl AwsKms {
     /// Orders a key. After a time-out the key may exist: it is found by its tag, and not ordered again.
     pub(super) async fn create(
         &self,
-        wanted: &Wanted,
+        template: &KeyTemplate,
         origin: OriginType,
     ) -> Result<DeviceRef, CustodyError> {
         let tag = |name: String, value: &str| {
             let tag = Tag::builder().tag_key(name).tag_value(value).build();
             tag.map_err(|error| CustodyError::Refused(error.to_string()))
         };
-        let mut tags = vec![tag(KEY_ID.to_owned(), &wanted.id.to_string())?];
-        for (name, value) in &wanted.labels {
+        let mut tags = vec![tag(KEY_ID.to_owned(), &template.id.to_string())?];
+        for (name, value) in &template.labels {
             tags.push(tag(format!("chancery-{name}"), value)?);
         }
         let client = self.client().await;
         let mut attempt = 0;
         let made = loop {
             attempt += 1;
-            let made = self.once(wanted.id, || {
+            let made = self.once(template.id, || {
                 client
                     .create_key()
-                    .key_spec(spec(wanted.algorithm))
+                    .key_spec(spec(template.algorithm))
                     .key_usage(KeyUsageType::SignVerify)
                     .origin(origin.clone())
-                    .description(format!("chancery {}", wanted.id))
+                    .description(format!("chancery {}", template.id))
                     .set_tags(Some(tags.clone()))
                     .send()
             });
@@ -93,7 +93,7 @@ impl AwsKms {
         &self,
         id: KeyId,
         arn: &DeviceRef,
-    ) -> Result<Generated, CustodyError> {
+    ) -> Result<DeviceKey, CustodyError> {
         let until = Instant::now() + APPEARANCE;
         loop {
             match self.read(id, arn).await {
@@ -106,7 +106,7 @@ impl AwsKms {
     }
 
     /// Reads a key by its ARN.
-    pub(super) async fn read(&self, id: KeyId, arn: &DeviceRef) -> Result<Generated, CustodyError> {
+    pub(super) async fn read(&self, id: KeyId, arn: &DeviceRef) -> Result<DeviceKey, CustodyError> {
         let key = self.metadata(id, arn).await?;
         match key.key_state() {
             Some(KeyState::PendingDeletion) => return Err(CustodyError::PendingDeletion(id)),
@@ -123,7 +123,7 @@ impl AwsKms {
         let public_key = answer.public_key().map(Blob::as_ref).unwrap_or_default();
         let public_key = PublicKey::from_spki_der(public_key)
             .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
-        Ok(Generated {
+        Ok(DeviceKey {
             public_key,
             attributes: attributes(&key),
             device_ref: Some(device_ref(key.arn())?),

@@ -27,9 +27,9 @@ use self::data_keys::DataKeys;
 use self::pace::Pace;
 use self::tries::Breaker;
 use super::{
-    Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, Evidence,
-    Generated, Importer, KeyRef, KeySwitch, Line, Payload, Place, RawSignature, Sealer, Sign, Turn,
-    Wanted,
+    Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, DeviceKey,
+    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, Payload, Place, RawSignature, Sealer,
+    Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -181,13 +181,13 @@ impl Custody for AwsKms {
         Ok(())
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        self.make(wanted).await
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %template.id))]
+    async fn generate(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
+        self.make(template).await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn inspect(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         let arn = match &key.device_ref {
             Some(arn) => arn.clone(),
             None => self.find(key.id).await?,
@@ -203,7 +203,7 @@ impl Custody for AwsKms {
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn recover(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         let found = self.inspect(key).await?;
         match attributes::not_as_ordered(&found, key.algorithm) {
             None => Ok(found),

@@ -127,18 +127,18 @@ fn the_real_kms_conforms() {
 fn a_key_carries_its_tags_from_the_start() {
     run(async |server, proxy| {
         let kms = device(settings(&proxy.url));
-        let wanted = crate::custody::conformance::wanted(Algorithm::Secp256k1);
+        let template = crate::custody::conformance::template(Algorithm::Secp256k1);
         // It is made, and nobody hears of it.
         proxy.fail("CreateKey", 1, Fault::Lost);
-        let lost = kms.generate(&wanted).await;
+        let lost = kms.generate(&template).await;
         assert!(
             matches!(lost, Err(CustodyError::Unavailable(_))),
             "{lost:?}"
         );
         assert_eq!(proxy.calls("CreateKey"), 1, "not ordered twice");
         let place = Place {
-            id: wanted.id,
-            algorithm: wanted.algorithm,
+            id: template.id,
+            algorithm: template.algorithm,
             device_ref: None,
         };
         let found = kms.inspect(&place).await.unwrap();
@@ -153,7 +153,7 @@ fn a_key_carries_its_tags_from_the_start() {
         ] {
             assert!(tags.contains(tag), "{tag}: {tags}");
         }
-        assert!(tags.contains(&wanted.id.to_string()), "{tags}");
+        assert!(tags.contains(&template.id.to_string()), "{tags}");
         // KMS is slow to know what it made.
         proxy.fail("DescribeKey", 3, Fault::Error(400, "NotFoundException"));
         made(&kms, Algorithm::Secp256k1).await;

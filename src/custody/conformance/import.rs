@@ -42,14 +42,14 @@ fn importer(custody: &dyn Custody) -> &dyn Importer {
 
 /// A key that is going to be brought.
 async fn announce(custody: &dyn Custody, material: &Material) -> (KeyRef, Offer) {
-    let wanted = wanted(material.algorithm());
+    let template = template(material.algorithm());
     let offer = importer(custody)
-        .prepare_import(&wanted, None)
+        .prepare_import(&template, None)
         .await
         .unwrap();
     let place = Place {
-        id: wanted.id,
-        algorithm: wanted.algorithm,
+        id: template.id,
+        algorithm: template.algorithm,
         device_ref: offer.device_ref.clone(),
     };
     absent(&custody.inspect(&place).await, place.id);
@@ -67,18 +67,18 @@ async fn brought_by_another_replica(
     material: &Material,
 ) {
     // Begun twice: the first may have died. What was wrapped for the first is worth nothing.
-    let wanted = wanted(material.algorithm());
+    let template = template(material.algorithm());
     let first = importer(custody)
-        .prepare_import(&wanted, None)
+        .prepare_import(&template, None)
         .await
         .unwrap();
     let mut place = Place {
-        id: wanted.id,
-        algorithm: wanted.algorithm,
+        id: template.id,
+        algorithm: template.algorithm,
         device_ref: None, // it was not written down
     };
     let offer = importer(custody)
-        .prepare_import(&wanted, Some(&place))
+        .prepare_import(&template, Some(&place))
         .await
         .unwrap();
     assert_eq!(offer.device_ref, first.device_ref, "one object, not two");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::sealed::Keystore;
 use super::{
-    Algorithm, Custody, CustodyError, Destruction, DeviceSealingKey, Generated, KeyRef, Payload,
-    Place, PublicKey, RawSignature, Sealer, Sign, Tries, Turn, Wanted,
+    Algorithm, Custody, CustodyError, Destruction, DeviceKey, DeviceSealingKey, KeyRef,
+    KeyTemplate, Payload, Place, PublicKey, RawSignature, Sealer, Sign, Tries, Turn,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
@@ -165,18 +165,18 @@ async fn does_not_open(device: &dyn Sealer, aad: &[u8], sealed: &[u8]) {
 }
 
 async fn a_pair_reads_back_and_signs(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {
-    let wanted = wanted(algorithm);
+    let template = template(algorithm);
     let mut place = Place {
-        id: wanted.id,
+        id: template.id,
         algorithm,
         device_ref: None,
     };
     absent(&custody.inspect(&place).await, place.id);
-    let Generated {
+    let DeviceKey {
         public_key,
         attributes,
         device_ref,
-    } = custody.generate(&wanted).await.unwrap();
+    } = custody.generate(&template).await.unwrap();
     assert_eq!(public_key.algorithm(), Some(algorithm));
     // With the device's own name for it, and as one that died before it was written down.
     for known in [device_ref.clone(), None] {
@@ -227,9 +227,9 @@ async fn the_wrong_kind_of_payload_is_refused(
 }
 
 async fn an_id_is_used_once(custody: &dyn Custody, key: &KeyRef) {
-    let mut wanted = wanted(key.place.algorithm);
-    wanted.id = key.place.id;
-    let again = custody.generate(&wanted).await;
+    let mut template = template(key.place.algorithm);
+    template.id = key.place.id;
+    let again = custody.generate(&template).await;
     assert!(matches!(again, Err(CustodyError::Refused(_))), "{again:?}");
     let still = custody.inspect(&key.place).await.unwrap();
     assert_eq!(still.public_key, key.public_key);
@@ -259,12 +259,12 @@ pub(crate) fn permit_for(caller: CallerId, key: &KeyRef, payload: Payload) -> Lo
 }
 
 /// A key pair that nobody has asked for yet.
-pub(crate) fn wanted(algorithm: Algorithm) -> Wanted {
+pub(crate) fn template(algorithm: Algorithm) -> KeyTemplate {
     let labels = [
         ("owner", "desk 1".to_owned()),
         ("purpose", "test".to_owned()),
     ];
-    Wanted {
+    KeyTemplate {
         id: KeyId::new(),
         algorithm,
         labels: labels.into(),
@@ -273,11 +273,11 @@ pub(crate) fn wanted(algorithm: Algorithm) -> Wanted {
 
 /// A key pair that the device has just made.
 pub(crate) async fn made(custody: &dyn Custody, algorithm: Algorithm) -> KeyRef {
-    let wanted = wanted(algorithm);
-    let made = custody.generate(&wanted).await.unwrap();
+    let template = template(algorithm);
+    let made = custody.generate(&template).await.unwrap();
     KeyRef {
         place: Place {
-            id: wanted.id,
+            id: template.id,
             algorithm,
             device_ref: made.device_ref,
         },

@@ -9,13 +9,13 @@ use super::fault::Fault;
 use super::find::{find, only};
 use super::uri::{KeyName, TokenName};
 use super::{attributes, object, public};
-use crate::custody::{Adopter, CustodyError, DeviceRef, Generated, PublicKey};
+use crate::custody::{Adopter, CustodyError, DeviceKey, DeviceRef, PublicKey};
 use crate::id::KeyId;
 
 #[async_trait]
 impl Adopter for Pkcs11 {
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
-    async fn look_up(&self, device_ref: &DeviceRef) -> Result<Generated, CustodyError> {
+    async fn look_up(&self, device_ref: &DeviceRef) -> Result<DeviceKey, CustodyError> {
         let (name, token) = KeyName::parse(device_ref.as_str())
             .map_err(|error| CustodyError::NotAdoptable(error.to_string()))?;
         self.run(move |desk| look_up(desk, &name, token.as_ref()))
@@ -29,7 +29,7 @@ fn look_up(
     desk: &mut Desk<'_>,
     name: &KeyName,
     token: Option<&TokenName>,
-) -> Result<Generated, Fault> {
+) -> Result<DeviceKey, Fault> {
     if let Some(token) = token
         && !desk.token.is_called(desk.call, token)?
     {

@@ -83,7 +83,7 @@ impl Foreign {
     }
 }
 
-async fn look_up(token: &Pkcs11, uri: &str) -> Result<Generated, CustodyError> {
+async fn look_up(token: &Pkcs11, uri: &str) -> Result<DeviceKey, CustodyError> {
     token.look_up(&uri.to_owned().try_into().unwrap()).await
 }
 
@@ -95,7 +95,7 @@ async fn refusal(token: &Pkcs11, uri: &str) -> String {
 }
 
 /// The key as it is on record after its adoption.
-fn on_record(found: Generated) -> KeyRef {
+fn on_record(found: DeviceKey) -> KeyRef {
     KeyRef {
         place: Place {
             id: KeyId::new(),
@@ -309,9 +309,9 @@ fn a_read_only_token_signs_and_is_not_written_to() {
             Ok(info.read_write())
         });
         assert!(!read_write.await.unwrap());
-        let wanted = crate::custody::conformance::wanted(Algorithm::Secp256k1);
+        let template = crate::custody::conformance::template(Algorithm::Secp256k1);
         for refused in [
-            reader.generate(&wanted).await.map(|_| ()),
+            reader.generate(&template).await.map(|_| ()),
             reader.destroy(&key.place).await.map(|_| ()),
             reader.seal(b"row", b"secret").await.map(|_| ()),
         ] {

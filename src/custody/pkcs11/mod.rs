@@ -17,8 +17,8 @@ use async_trait::async_trait;
 
 use self::find::healthy;
 use super::{
-    Adopter, Custody, CustodyError, Describer, Destruction, Evidence, Generated, Importer, Place,
-    RawSignature, Sealer, SealingKeyMaker, Sign, Wanted,
+    Adopter, Custody, CustodyError, Describer, Destruction, DeviceKey, Evidence, Importer,
+    KeyTemplate, Place, RawSignature, Sealer, SealingKeyMaker, Sign,
 };
 use crate::audit::Logged;
 use crate::policy::Permit;
@@ -88,21 +88,21 @@ impl Custody for Pkcs11 {
         self.workers_at_once().await?.ready()
     }
 
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        let (id, algorithm) = (wanted.id, wanted.algorithm);
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %template.id))]
+    async fn generate(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
+        let (id, algorithm) = (template.id, template.algorithm);
         self.run_alone(move |desk| object::generate(desk, id, algorithm))
             .await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn inspect(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         let key = key.clone();
         self.run(move |desk| object::inspect(desk, &key)).await
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %key.id))]
-    async fn recover(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn recover(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         let found = self.inspect(key).await?;
         match attributes::unsafe_because(&found.attributes) {
             None => Ok(found),

@@ -11,7 +11,7 @@ use super::find::{find, healthy, only};
 use super::uri::KeyName;
 use super::{attributes, public, signature};
 use crate::custody::{
-    Algorithm, CustodyError, Generated, KeyRef, Payload, Place, PublicKey, RawSignature,
+    Algorithm, CustodyError, DeviceKey, KeyRef, Payload, Place, PublicKey, RawSignature,
 };
 use crate::id::KeyId;
 
@@ -58,7 +58,7 @@ pub(super) fn generate(
     desk: &mut Desk<'_>,
     id: KeyId,
     algorithm: Algorithm,
-) -> Result<Generated, Fault> {
+) -> Result<DeviceKey, Fault> {
     desk.writes()?;
     healthy(desk)?; // else the finds below prove nothing
     let name = KeyName {
@@ -120,7 +120,7 @@ pub(super) fn signs_by(desk: &Desk<'_>, algorithm: Algorithm) -> &'static [Mecha
 }
 
 /// Reads a key pair back.
-pub(super) fn inspect(desk: &mut Desk<'_>, key: &Place) -> Result<Generated, Fault> {
+pub(super) fn inspect(desk: &mut Desk<'_>, key: &Place) -> Result<DeviceKey, Fault> {
     let name = KeyName::of(key)?;
     let private = only(desk, key.id, &name, ObjectClass::PRIVATE_KEY)?;
     desk.token.seen(key.id, &name);
@@ -178,12 +178,12 @@ pub(super) fn read(
     private: ObjectHandle,
     public_key: Option<PublicKey>,
     algorithm: Algorithm,
-) -> Result<Generated, Fault> {
+) -> Result<DeviceKey, Fault> {
     let session = &desk.seat.session;
     let told = session.get_attributes(private, attributes::ASKED)?;
     let attributes = told.iter().filter_map(attributes::named).collect();
     match public_key {
-        Some(public_key) if public_key.algorithm() == Some(algorithm) => Ok(Generated {
+        Some(public_key) if public_key.algorithm() == Some(algorithm) => Ok(DeviceKey {
             public_key,
             attributes,
             device_ref: None,

@@ -11,7 +11,7 @@ use super::*;
 use crate::custody::Algorithm;
 use crate::custody::aside::aside;
 use crate::custody::conformance::softhsm::{self, faults::Faults};
-use crate::custody::conformance::{made, payload, permit, verifies, wanted};
+use crate::custody::conformance::{made, payload, permit, template, verifies};
 use crate::custody::{KeyRef, RawSignature};
 
 const WRITE_PROTECTED: &str = "C_GetTokenInfo 1 * flags 0x2";
@@ -124,7 +124,7 @@ fn a_write_protected_token_signs_and_makes_nothing() {
         let token = Pkcs11::open("hsm", settings).await.unwrap();
         signs(&token, &key, 1).await.unwrap();
         token.health().await.unwrap();
-        let refused = token.generate(&wanted(Algorithm::Secp256k1)).await;
+        let refused = token.generate(&template(Algorithm::Secp256k1)).await;
         assert!(
             matches!(refused, Err(CustodyError::Unsupported(_))),
             "{refused:?}"

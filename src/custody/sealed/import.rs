@@ -8,8 +8,8 @@ use crate::custody::aside::aside;
 use crate::custody::material::Material;
 use crate::custody::wrapping::{Scheme, WrappingPair};
 use crate::custody::{
-    Algorithm, BadMaterial, Custody, CustodyError, Generated, Importer, KeyRef, Offer, Place,
-    Wanted,
+    Algorithm, BadMaterial, Custody, CustodyError, DeviceKey, Importer, KeyRef, KeyTemplate, Offer,
+    Place,
 };
 use crate::id::KeyId;
 
@@ -17,15 +17,15 @@ use crate::id::KeyId;
 impl Importer for Keystore {
     /// Each offer has a wrapping pair of its own, whose private half is the ticket: sealed under the master
     /// key, so that every replica opens it.
-    #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
+    #[tracing::instrument(skip_all, fields(key.id = %template.id))]
     async fn prepare_import(
         &self,
-        wanted: &Wanted,
+        template: &KeyTemplate,
         _: Option<&Place>,
     ) -> Result<Offer, CustodyError> {
         self.fits().await?;
         let pair = aside(WrappingPair::generate).await?;
-        let aad = ticket_aad(wanted.id, wanted.algorithm);
+        let aad = ticket_aad(template.id, template.algorithm);
         Ok(Offer {
             scheme: Scheme::Sha256,
             wrapping_key: pair.public()?,
@@ -40,7 +40,7 @@ impl Importer for Keystore {
         announced: &KeyRef,
         ticket: &[u8],
         wrapped: &[u8],
-    ) -> Result<Generated, CustodyError> {
+    ) -> Result<DeviceKey, CustodyError> {
         let Place { id, algorithm, .. } = announced.place;
         let pair = self.masters.open(&ticket_aad(id, algorithm), ticket);
         let pair = WrappingPair::from_pkcs8(&pair.map_err(|_| CustodyError::DoesNotUnwrap)?)?;

@@ -20,8 +20,8 @@ use self::private_key::PrivateKey;
 use self::records::SealedKey;
 use super::aside::aside;
 use super::{
-    Algorithm, Attributes, Custody, CustodyError, Destruction, Evidence, Generated, Importer,
-    KeysAtRest, Payload, Place, PublicKey, RawSignature, Sealer, Sign, Wanted,
+    Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceKey, Evidence, Importer,
+    KeyTemplate, KeysAtRest, Payload, Place, PublicKey, RawSignature, Sealer, Sign,
 };
 use crate::audit::Logged;
 use crate::id::KeyId;
@@ -136,9 +136,9 @@ impl Custody for Keystore {
         }
     }
 
-    #[tracing::instrument(skip_all, fields(key.id = %wanted.id))]
-    async fn generate(&self, wanted: &Wanted) -> Result<Generated, CustodyError> {
-        let (id, algorithm) = (wanted.id, wanted.algorithm);
+    #[tracing::instrument(skip_all, fields(key.id = %template.id))]
+    async fn generate(&self, template: &KeyTemplate) -> Result<DeviceKey, CustodyError> {
+        let (id, algorithm) = (template.id, template.algorithm);
         self.fits().await?;
         let (der, public_key) = aside(move || make(algorithm)).await?;
         let key = SealedKey {
@@ -152,7 +152,7 @@ impl Custody for Keystore {
             return Err(CustodyError::Refused(why.into()));
         }
         let attributes = attributes(true);
-        Ok(Generated {
+        Ok(DeviceKey {
             public_key,
             attributes,
             device_ref: None,
@@ -160,12 +160,12 @@ impl Custody for Keystore {
     }
 
     #[tracing::instrument(skip_all, fields(key.id = %key.id))]
-    async fn inspect(&self, key: &Place) -> Result<Generated, CustodyError> {
+    async fn inspect(&self, key: &Place) -> Result<DeviceKey, CustodyError> {
         let found = self.found(key.id, key.algorithm).await?;
         let public_key = PublicKey::from_spki_der(&found.public_key)
             .map_err(|error| CustodyError::Nonsense(error.to_string()))?;
         let attributes = attributes(!found.imported);
-        Ok(Generated {
+        Ok(DeviceKey {
             public_key,
             attributes,
             device_ref: None,

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
 use crate::audit::Change;
-use crate::custody::{Algorithm, CustodyError, Generated, Importer, KeyRef, Offer, PublicKey};
+use crate::custody::{Algorithm, CustodyError, DeviceKey, Importer, KeyRef, Offer, PublicKey};
 use crate::fail_point;
 use crate::id::KeyId;
 use crate::ledger::{Gate, LedgerError};
@@ -119,9 +119,9 @@ impl Keys {
         change.commit().await?;
         fail_point!("import-on-record");
 
-        let wanted = super::wanted(id, &new, algorithm);
+        let template = super::template(id, &new, algorithm);
         let earlier = earlier.map(|key| key.place());
-        match importer.prepare_import(&wanted, earlier.as_ref()).await {
+        match importer.prepare_import(&template, earlier.as_ref()).await {
             Ok(offer) => Ok(Begun {
                 id,
                 announced,
@@ -203,7 +203,7 @@ impl Keys {
         key: &Key,
         wrapped: &[u8],
         permit: &Permit,
-    ) -> Result<Generated, KeyError> {
+    ) -> Result<DeviceKey, KeyError> {
         permit.loosen()?;
         let waits = key.origin == Origin::Imported
             && key.public_key.is_none()
@@ -262,7 +262,7 @@ impl Keys {
     pub async fn record_import(
         &self,
         id: KeyId,
-        brought: &Generated,
+        brought: &DeviceKey,
         change: &mut Change,
     ) -> Result<Key, KeyError> {
         let approval = change.loosen()?;

@@ -12,7 +12,7 @@ use super::{probe, records};
 use crate::audit::Change;
 use crate::callers::Caller;
 use crate::counterparty::QUOTE_LIMIT;
-use crate::custody::Generated;
+use crate::custody::DeviceKey;
 use crate::id::{ClientId, ProbeId, RotationId};
 use crate::idempotency::RequestDigest;
 use crate::keys::{Key, KeyState, NewKey, Purpose};
@@ -28,7 +28,7 @@ pub enum Prepared {
     /// Nothing.
     Nothing,
     /// The new key.
-    Key(Generated),
+    Key(DeviceKey),
     /// A probe, and what it showed.
     Probe(ProbeId, Seen),
 }

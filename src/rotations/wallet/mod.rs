@@ -17,7 +17,7 @@ use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
 use crate::clob::drains::{DrainError, Drains, Proven};
 use crate::clob::wallets::{NewWallet, Wallet, WalletError, Wallets};
-use crate::custody::Generated;
+use crate::custody::DeviceKey;
 use crate::id::{RotationId, WalletId};
 use crate::idempotency::RequestDigest;
 use crate::keys::{KeyError, KeyState, Keys, NewKey, Purpose, Reason};
@@ -31,7 +31,7 @@ pub enum Prepared {
     /// Nothing.
     Nothing,
     /// The new key.
-    Key(Generated),
+    Key(DeviceKey),
     /// The new wallet's API key.
     Credential(Credentialed),
     /// That no order of the old wallet is open.

@@ -20,7 +20,7 @@ use super::super::{attributes, public};
 use super::pair::{WRAPPING_BYTES, forget, unwrap, wrapping_objects};
 use crate::custody::wrapping::{Scheme, halves};
 use crate::custody::{
-    Algorithm, CustodyError, Generated, KeyRef, Material, Payload, PublicKey, RawSignature,
+    Algorithm, CustodyError, DeviceKey, KeyRef, Material, Payload, PublicKey, RawSignature,
 };
 use crate::ethereum::Signature;
 use crate::id::KeyId;
@@ -31,7 +31,7 @@ pub(super) fn unwrap_key(
     announced: &KeyRef,
     scheme: Scheme,
     wrapped: &[u8],
-) -> Result<Generated, Fault> {
+) -> Result<DeviceKey, Fault> {
     let (id, algorithm) = (announced.place.id, announced.place.algorithm);
     desk.writes()?;
     let wrapping = wrapping_objects(desk, id, ObjectClass::PRIVATE_KEY)?;
@@ -63,7 +63,7 @@ pub(super) fn create_key(
     desk: &mut Desk<'_>,
     announced: &KeyRef,
     material: &Material,
-) -> Result<Generated, Fault> {
+) -> Result<DeviceKey, Fault> {
     let (id, algorithm) = (announced.place.id, announced.place.algorithm);
     if *material.public_key() != announced.public_key {
         let why = "its public half is another".to_owned();
@@ -83,7 +83,7 @@ pub(super) fn create_key(
 }
 
 /// Keeps the key that was just put into the token if it is the announced one and safe; else destroys it.
-fn keep(desk: &mut Desk<'_>, announced: &KeyRef) -> Result<Generated, Fault> {
+fn keep(desk: &mut Desk<'_>, announced: &KeyRef) -> Result<DeviceKey, Fault> {
     let kept = prove(desk, announced);
     if kept.is_ok() {
         forget(desk, announced.place.id)?;
@@ -93,7 +93,7 @@ fn keep(desk: &mut Desk<'_>, announced: &KeyRef) -> Result<Generated, Fault> {
     kept
 }
 
-fn prove(desk: &mut Desk<'_>, announced: &KeyRef) -> Result<Generated, Fault> {
+fn prove(desk: &mut Desk<'_>, announced: &KeyRef) -> Result<DeviceKey, Fault> {
     let (id, algorithm) = (announced.place.id, announced.place.algorithm);
     let public = attributes::brought_public(id, &announced.public_key);
     desk.seat.session.create_object(&public)?;

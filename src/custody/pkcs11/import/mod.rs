@@ -11,8 +11,8 @@ use super::device::Pkcs11;
 use crate::custody::aside::aside;
 use crate::custody::wrapping::WrappingPair;
 use crate::custody::{
-    BadMaterial, CustodyError, Generated, Importer, KeyRef, Material, Offer, Place, Scheme,
-    Sealer as _, Wanted,
+    BadMaterial, CustodyError, DeviceKey, Importer, KeyRef, KeyTemplate, Material, Offer, Place,
+    Scheme, Sealer as _,
 };
 use crate::id::KeyId;
 
@@ -50,13 +50,13 @@ fn ticket_aad(id: KeyId) -> Vec<u8> {
 
 #[async_trait]
 impl Importer for Pkcs11 {
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %wanted.id))]
+    #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %template.id))]
     async fn prepare_import(
         &self,
-        wanted: &Wanted,
+        template: &KeyTemplate,
         _: Option<&Place>,
     ) -> Result<Offer, CustodyError> {
-        let (id, algorithm) = (wanted.id, wanted.algorithm);
+        let (id, algorithm) = (template.id, template.algorithm);
         let prepared = self.run_alone(move |desk| pair::prepare(desk, id, algorithm));
         match prepared.await? {
             Some((scheme, wrapping_key)) => Ok(Offer {
@@ -65,7 +65,7 @@ impl Importer for Pkcs11 {
                 ticket: ticket(scheme),
                 device_ref: None,
             }),
-            None => self.offer_to_create(wanted.id).await,
+            None => self.offer_to_create(template.id).await,
         }
     }
 
@@ -75,7 +75,7 @@ impl Importer for Pkcs11 {
         announced: &KeyRef,
         ticket: &[u8],
         wrapped: &[u8],
-    ) -> Result<Generated, CustodyError> {
+    ) -> Result<DeviceKey, CustodyError> {
         let announced = announced.clone();
         match ticket.split_first() {
             Some((&UNWRAPS, scheme)) => {

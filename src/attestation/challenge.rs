@@ -1,9 +1,10 @@
 //! A challenge that proves that a private key was there: a text that is nothing else (P7).
 //!
 //! # Why
-//! It begins with the byte 0x19 and `Chancery`. A transaction's first byte is its type, or of an RLP list;
-//! EIP-712 wants 0x19 0x01 and `personal_sign` 0x19 `E`. The input of a JWS has base64url and one
-//! dot, never this byte nor a line break. So neither kind of key signs anything that others take.
+//! A challenge begins with the byte 0x19 and `Chancery`. A transaction begins with its type or with an RLP
+//! list, EIP-712 data with 0x19 0x01, a personal message with 0x19 `E`. A JWS's input is base64url with one
+//! dot, and has neither the byte 0x19 nor a line break. So a key that signs a challenge signs nothing that
+//! anybody else takes for something.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +20,7 @@ use crate::keys::{Key, KeyState, timestamp};
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{Answer, Business, Checked, Draft, Prepared};
 
-/// How every challenge begins.
+/// The beginning of every challenge.
 const PREFIX: &str = "\x19Chancery possession challenge 1\n";
 
 /// A challenge, to be signed by the key itself.
@@ -112,7 +113,7 @@ impl Draft for ChallengeDraft {
     }
 }
 
-/// Whether somebody who has this key signed this challenge, which is for this attestation.
+/// Whether this key signed this challenge, and the challenge is for this attestation.
 pub(super) fn proves(possession: &Value, attestation: &str, key: &str, public: &PublicKey) -> bool {
     let member = |name: &str| possession[name].as_str().unwrap_or_default();
     let (text, signature) = (member("challenge"), member("signature"));

@@ -1,4 +1,4 @@
-//! What a device says of a key, beside what is on record.
+//! A device's word about a key, compared with the record.
 
 use crate::custody::{CustodyError, DeviceKey};
 use crate::keys::{Key, KeyState};
@@ -8,11 +8,11 @@ words! {
     #[derive(utoipa::ToSchema)]
     #[schema(as = AttestationVerdict)]
     pub enum Verdict {
-        /// They do.
+        /// The device says what the record says.
         AsRecorded = "as-recorded",
-        /// They do not.
+        /// The device contradicts the record.
         Drift = "drift",
-        /// The device did not say.
+        /// The device does not say.
         Unknown = "unknown",
     }
 }
@@ -62,7 +62,7 @@ impl Finding {
     }
 }
 
-/// Compares. An error is no verdict: the device did not say anything about the key.
+/// Compares the two. An error is no verdict: the device said nothing about the key.
 pub(super) fn compare(
     key: &Key,
     seen: &Result<DeviceKey, CustodyError>,
@@ -100,12 +100,12 @@ fn differences(key: &Key, found: &DeviceKey) -> Vec<Finding> {
         let what = format!("its public key is another one, with fingerprint {theirs}");
         all.push(Finding::new(FindingKind::OtherPublicKey, what));
     }
-    // A token does not repeat the name by which it was asked.
+    // A token does not repeat the name by which the key was looked up.
     if found.device_ref.is_some() && key.device_ref != found.device_ref {
         let what = "its device calls it something else than on record";
         all.push(Finding::new(FindingKind::OtherReference, what));
     }
-    // One that is new is none that the record could contradict: a newer device tells more.
+    // The record cannot contradict an attribute that it does not have: a newer device tells more.
     for (name, recorded) in &key.attributes {
         let what = match found.attributes.get(name) {
             Some(now) if now == recorded => continue,
@@ -121,7 +121,7 @@ fn differences(key: &Key, found: &DeviceKey) -> Vec<Finding> {
     all
 }
 
-/// What an error says of the key; `None`: nothing, it is the device's own.
+/// What an error says of the key. `None`: it is the device's trouble and says nothing of the key.
 fn refused(key: &Key, error: &CustodyError) -> Option<Finding> {
     let kind = match error {
         CustodyError::NotFound { found: 0, .. } => FindingKind::Missing,
@@ -129,7 +129,7 @@ fn refused(key: &Key, error: &CustodyError) -> Option<Finding> {
         CustodyError::Disabled(_) => FindingKind::Disabled,
         CustodyError::PendingDeletion(_) => FindingKind::PendingDeletion,
         CustodyError::WrongUsage(_) => FindingKind::OtherUse,
-        // It was a key when it was recorded.
+        // It was a sound key when it was recorded.
         CustodyError::Nonsense(_) if key.public_key.is_some() => FindingKind::NotAKey,
         CustodyError::Nonsense(_)
         | CustodyError::Busy

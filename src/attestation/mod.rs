@@ -1,18 +1,17 @@
-//! What devices say of keys: read back at start and every few minutes, compared with the record, and
-//! stated for others when somebody asks.
+//! Devices' word about keys: read back at start and every few minutes, compared with the record, and
+//! stated to others on demand.
 //!
-//! A key in use whose device says something else than the record, or that a healthy device does not
-//! hold, is suspended at the exclusive gate, on all replicas, with an alarm. A device that is away says
-//! nothing, and nothing follows from it. A statement is signed by a key for checkpoints, through the
-//! door, and can be checked offline.
+//! A key in use is suspended at the exclusive gate, on all replicas, with an alarm, if its device
+//! contradicts the record, or is healthy and does not hold the key. Nothing follows from a device that is
+//! away. A statement is signed by a key for checkpoints, through the door, and can be checked offline.
 //!
 //! It **trusts** the device's word: a token or a provider that lies about attributes is not found out
-//! here. The [`Evidence`] of a statement says whose word it is; a statement proves that this service
-//! was told so, and by its challenge that the private key was there.
+//! here. The [`Evidence`] of a statement says whose word it is. The statement proves that this service was
+//! told so; its challenge proves that the private key was there.
 //!
 //! # Why
-//! The challenge is signed when somebody asks, not at each look: it costs a device as much as an order,
-//! and says no more than the check of each signature under the key on record (P8) already does.
+//! The challenge is signed for a statement, not at each look: a signature costs a device as much as an
+//! order does, and proves no more than the check of each signature under the key on record (P8).
 
 mod challenge;
 mod compare;
@@ -58,15 +57,15 @@ impl Default for Settings {
 /// A look at a key in its device.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// When the device had answered.
+    /// The time of the device's answer.
     pub at: OffsetDateTime,
-    /// What its word is worth.
+    /// What the device's word is worth.
     pub evidence: Evidence,
-    /// Whether it fits the record.
+    /// Whether device and record agree.
     pub verdict: Verdict,
-    /// What does not fit, or why nothing is known.
+    /// The contradictions, or why nothing is known.
     pub findings: Vec<Finding>,
-    /// As the device stated them now.
+    /// The key's attributes as the device states them now.
     pub attributes: Option<Attributes>,
 }
 
@@ -75,11 +74,11 @@ pub struct Look {
 pub struct Attestation {
     /// Its id.
     pub id: AttestationId,
-    /// At which key.
+    /// The key.
     pub key: KeyId,
-    /// What was seen.
+    /// The look.
     pub look: Look,
-    /// A challenge and the key's signature of it.
+    /// A challenge, and the key's signature under it.
     pub possession: Option<Value>,
     /// The statement: a flattened JWS.
     pub statement: Option<Value>,
@@ -90,15 +89,15 @@ pub struct Attestation {
 /// Why there is no statement.
 #[derive(Debug, thiserror::Error)]
 pub enum AttestationError {
-    /// There is no key to sign it with.
+    /// No key signs statements in this environment.
     #[error(
         "no active key for checkpoints is on record in environment {0}: chancery keys create NAME --purpose checkpoint --environment {0} --backend … --owner …, then keys step NAME active"
     )]
     NoStatementKey(Name),
-    /// There is nothing to look at.
+    /// The key is destroyed.
     #[error("the key is {0}, and nothing is stated of it any more")]
     Gone(&'static str),
-    /// Its device never made it.
+    /// The device never made the key.
     #[error("the device has not made this key")]
     NeverMade,
     /// The device.
@@ -115,7 +114,7 @@ pub enum AttestationError {
     Ledger(#[from] LedgerError),
 }
 
-/// Looks at keys, and states what it saw.
+/// Looks at keys, and states what their devices say.
 #[derive(Clone)]
 pub struct Attestations {
     log: Log,
@@ -163,9 +162,9 @@ impl Attestations {
         records::latest(key.id, self.log.ledger()).await
     }
 
-    /// Looks at a key, has it sign a challenge where its state allows that, and has the statement of both
-    /// signed. It is recorded with [`record`](Self::record). Where the device does not say, there is
-    /// nothing to state.
+    /// Looks at a key, has it sign a challenge where its state allows that, and has a statement of the look
+    /// and the challenge signed. The attestation is put on record by [`record`](Self::record). A device that
+    /// says nothing leaves nothing to state.
     pub async fn attest(
         &self,
         key: &Key,
@@ -248,8 +247,8 @@ impl Attestations {
     }
 }
 
-/// Looks at a key in its device. What does not fit is looked at once more before it is believed. An
-/// error: the device does not say, which is no verdict about the key.
+/// Looks at a key in its device, and looks again before a contradiction is believed. An error means that
+/// the device says nothing, which is no verdict about the key.
 pub async fn look(vault: &Vault, key: &Key, clock: &Clock) -> Result<Look, CustodyError> {
     let device = vault.backend(&key.backend)?;
     let mut seen = device.inspect(&key.place()).await;
@@ -266,7 +265,7 @@ pub async fn look(vault: &Vault, key: &Key, clock: &Clock) -> Result<Look, Custo
     })
 }
 
-/// What the word of a key's device is worth, the weakest honest word.
+/// What the device's word about a key is worth: the weakest honest answer.
 fn evidence_of(vault: &Vault, key: &Key) -> Result<Evidence, CustodyError> {
     let device = vault.backend(&key.backend)?.evidence();
     Ok(match key.origin {

@@ -85,7 +85,7 @@ pub(super) async fn insert_round(
     Ok(())
 }
 
-/// Whether a round ended lately, by the database's clock.
+/// Whether a round ended within this time, by the database's clock.
 pub(super) async fn was_round_within(time: Duration, ledger: &Ledger) -> Result<bool, LedgerError> {
     let was = sqlx::query_scalar!(
         r#"select exists (select from attestation_rounds

@@ -16,9 +16,9 @@ use crate::keys::{Key, KeyError, KeyState};
 use crate::ledger::Gate;
 use crate::name::Name;
 
-/// Held by the replica that looks.
+/// The lock that the looking replica holds.
 const ROUND: Uuid = uuid!("019ab1f0-6d1e-7c55-9d0a-3f6e2b1c8a47");
-/// A look that found nothing new is put on record when the last one is so old.
+/// The age of the last look on record after which a look that found nothing new is put on record too.
 const DAILY: time::Duration = time::Duration::hours(24);
 
 /// A round, and what it found.
@@ -26,14 +26,14 @@ const DAILY: time::Duration = time::Duration::hours(24);
 pub struct Round {
     /// How many keys were looked at.
     pub looked_at: i32,
-    /// Of how many the device says something else than the record.
+    /// How many keys' devices contradict the record.
     pub drifted: i32,
-    /// Of how many it does not say.
+    /// How many keys' devices say nothing.
     pub unknown: i32,
 }
 
 impl Attestations {
-    /// Looks at all keys, unless another replica is at it, or has been within `recent`.
+    /// Looks at all keys, unless another replica is doing so, or did within `recent`.
     pub async fn round(&self, recent: Option<Duration>) -> Result<Option<Round>, AttestationError> {
         let ledger = self.log.ledger();
         let Some(_held) = ledger.hold(ROUND).await? else {
@@ -50,7 +50,7 @@ impl Attestations {
             drifted: 0,
             unknown: 0,
         };
-        // A device that does not answer is not asked for each of its keys.
+        // A device that does not answer is not called again for each of its keys.
         let mut silent = BTreeSet::new();
         for key in self.keys.list().await? {
             if key.public_key.is_none() || !is_looked_at(key.state) {
@@ -61,7 +61,7 @@ impl Attestations {
                 Ok(Verdict::AsRecorded) => {}
                 Ok(Verdict::Drift) => round.drifted += 1,
                 Ok(Verdict::Unknown) => round.unknown += 1,
-                // Moved or destroyed while it was looked at: the next round has it as it is then.
+                // The key was moved or destroyed during the look: the next round sees it as it is then.
                 Err(AttestationError::Key(KeyError::Changed)) => round.looked_at -= 1,
                 Err(error) => return Err(error),
             }
@@ -106,7 +106,7 @@ impl Attestations {
         }
         let gate = if stops { Gate::Exclusive } else { Gate::Shared };
         let mut change = self.log.begin(gate, &Author::service()).await?;
-        // What was compared was the key as it was before the look: a step since may explain it.
+        // The key was compared as it was before the look: a step since then may explain the difference.
         let now = self.keys.within(key.id, &mut change).await;
         if !now.is_ok_and(|now| now.epoch == key.epoch) {
             change.abandon().await;
@@ -135,7 +135,7 @@ impl Attestations {
     }
 }
 
-/// Of a key that is being destroyed, or is, nothing is expected.
+/// Whether a device is expected to hold a key in this state: not one that is being destroyed, or is.
 fn is_looked_at(state: KeyState) -> bool {
     !matches!(state, KeyState::DestroyPending | KeyState::Destroyed)
 }

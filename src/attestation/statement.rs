@@ -1,7 +1,7 @@
 //! The statement: a JWS (RS256, flattened JSON) that says what a key's device said.
 //!
-//! Its `typ` is its own, and it has none of the claims of an assertion, so no authorization server takes
-//! one for the other; nor is the key that signs it registered anywhere.
+//! A statement has a `typ` of its own and none of an assertion's claims, so that no authorization server
+//! takes it for an assertion; nor is the key that signs it registered anywhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,7 +22,7 @@ const TYP: &str = "chancery-key-attestation+jws";
 /// The version of the claims.
 const VERSION: u64 = 1;
 
-/// What is stated of a key.
+/// What a statement says of a key.
 pub(super) fn claims(
     id: AttestationId,
     key: &Key,
@@ -63,9 +63,9 @@ pub(super) fn claims(
 /// A statement, to be signed by a key for checkpoints.
 pub(super) struct StatementDraft {
     pub(super) claims: Value,
-    /// The key that it is about: the policy decides on that one.
+    /// The key that the statement is about, on which the policy decides.
     pub(super) about: Key,
-    /// The key that signs it.
+    /// The key that signs the statement.
     pub(super) key: Key,
 }
 
@@ -140,38 +140,38 @@ fn segment(part: &Value) -> String {
 /// A statement whose signature holds.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// What it states.
+    /// What the statement says.
     pub claims: Value,
     /// Whether the device and the record agreed.
     pub verdict: Verdict,
-    /// Whether it holds a challenge, signed by the key that it is about.
+    /// Whether the statement holds a challenge that the key signed.
     pub possession: bool,
 }
 
 /// Why something is no statement of this service, signed by this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadStatement {
-    /// It is not a flattened JWS.
+    /// The text is not a flattened JWS.
     #[error("this is not a flattened JWS: protected, payload and signature")]
     NotAJws,
-    /// It is one of something else.
+    /// The JWS is something else.
     #[error("its header is not that of an attestation: alg RS256, typ {TYP}")]
     OtherType,
-    /// Its signature is another key's, or it was changed.
+    /// The signature is another key's, or the text was changed.
     #[error("its signature does not verify under this key")]
     Signature,
-    /// It is of a version that this program does not read, or does not fit together.
+    /// The claims are of a version that this program does not read, or contradict each other.
     #[error("its claims are not those of an attestation of version 1")]
     Claims,
-    /// It names another key as its signer.
+    /// The statement names another key as its signer.
     #[error("it names another key as the one that signed it")]
     OtherSigner,
-    /// The challenge in it proves nothing.
+    /// The statement's challenge proves nothing.
     #[error("the challenge in it was not signed by the key that it is about")]
     Possession,
 }
 
-/// Checks a statement offline, under the public key of whoever is to have signed it.
+/// Checks a statement offline, under the public key that should have signed it.
 pub fn check(jws: &Value, signer: &PublicKey) -> Result<Checked, BadStatement> {
     let member = |name: &str| jws[name].as_str().ok_or(BadStatement::NotAJws);
     let read = |text: &str| {

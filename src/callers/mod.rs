@@ -24,7 +24,7 @@ use crate::name::Name;
 use strangers::Strangers;
 pub use token::Token;
 
-/// How long a token that was found valid is taken without asking again. A revoked caller's
+/// How long a token that was found valid is taken without another look at the table. A revoked caller's
 /// signatures stop at once all the same: each release reads the table.
 const REMEMBER: Duration = Duration::from_secs(1);
 
@@ -34,12 +34,12 @@ const KNOWN: Duration = Duration::from_hours(24);
 /// The longest life of a token.
 pub const MAX_TOKEN_DAYS: u16 = 90;
 
-/// Somebody who was recognised.
+/// A caller who was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Who.
     pub id: CallerId,
-    /// With which credential.
+    /// The credential by which the caller was recognised.
     pub credential: Uuid,
     /// Their name.
     pub name: Name,
@@ -159,7 +159,7 @@ impl Callers {
         }
     }
 
-    /// Whose token this is.
+    /// The caller whose token this is.
     pub async fn recognise(&self, presented: &str) -> Result<Caller, CallerError> {
         let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
         let hash = token.hash();
@@ -173,7 +173,7 @@ impl Callers {
             self.known.insert(hash, ()).await;
             Ok(caller)
         };
-        // One look for all who come at the same time.
+        // One look at the table for all who come at the same time.
         let found = self.recognised.try_get_with(hash, look).await;
         found.map_err(|error| match &*error {
             CallerError::Ledger(error) => error.clone().into(),
@@ -266,7 +266,7 @@ impl Callers {
         Ok(())
     }
 
-    /// Forgets who was recognised a moment ago.
+    /// Forgets a caller who was recognised a moment ago.
     pub fn forget(&self) {
         self.recognised.invalidate_all();
     }

@@ -1,16 +1,16 @@
 //! The CLOB's API keys: which nonce was signed for which address, what came of it, and the secrets.
 //!
-//! It promises that a nonce is on record before anything signed with it leaves, and that nothing is
-//! signed that could end a live API key unless somebody meant it (P4). Both are decided in the
-//! transaction of the INTENT, with the account's row locked, so that no two replicas decide at once.
+//! It promises that a nonce is on record before anything signed with it leaves, and that nothing is signed
+//! that could end a live API key unless somebody meant it (P4). The transaction of the INTENT decides, with
+//! the account's row locked, so that no two replicas decide at once.
 //!
-//! It **trusts** the venue for what a nonce made, and nobody for what did not come of one: that is
+//! It **trusts** the venue's word that a nonce made an API key, and nobody's word that it made none: that is
 //! settled only when the signed timestamp has left the venue's window.
 //!
 //! # Why
-//! An API key belongs to an address, and several wallets may share one; so an account is a chain and
-//! an address. A signed login is one message for create and derive alike. Who holds it can create
-//! with it, and a new key ends the old one: a header that leaves the service is taken for a create.
+//! An API key belongs to an address, which several wallets may share; so an account is a chain and an
+//! address. One signed message serves to create and to derive. Whoever holds it can create with it, and a
+//! new key ends the old one: so a header that leaves the service counts as a create.
 
 mod nonce;
 pub(crate) mod records;
@@ -167,7 +167,7 @@ pub struct Credential {
     pub nonce: Option<CredentialNonce>,
     /// Whether it works.
     pub state: State,
-    /// Since when it is so.
+    /// Since when it has this state.
     pub state_at: OffsetDateTime,
     /// When it was put on record.
     pub created_at: OffsetDateTime,

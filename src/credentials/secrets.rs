@@ -59,7 +59,7 @@ impl Credential {
 }
 
 impl Credential {
-    /// Whether what rests opens, and is this secret and passphrase.
+    /// Whether the sealed halves open, to this secret and passphrase.
     pub(crate) async fn opens_to(&self, vault: &Vault, secret: &str, passphrase: &str) -> bool {
         let Ok(device) = self.sealed.sealed_in.parse() else {
             return false;
@@ -81,8 +81,8 @@ impl Credential {
 }
 
 impl Resting {
-    /// Opens both halves and seals them anew in the same device, as the next version. What came of it
-    /// is opened once more and compared, for the row is the only copy.
+    /// Opens both halves and seals them anew in the same device, as the next version. The result is opened
+    /// again and compared, for the row is the only copy.
     pub(crate) async fn resealed(
         &self,
         vault: &Vault,
@@ -112,8 +112,8 @@ impl Resting {
     }
 }
 
-/// The API key of this kind that headers are made with: the live one, else the newest that nobody
-/// has tried. `all` are an account's, newest first.
+/// The API key of this kind with which headers are made: the live one, else the newest untried one. `all`
+/// are an account's, newest first.
 pub fn in_use(kind: Kind, all: Vec<Credential>) -> Option<Credential> {
     let mut usable: Vec<_> = all
         .into_iter()

@@ -1,10 +1,10 @@
-//! The end of a key's time: reminders on record before it, an alarm every hour after it, and the step
-//! to `deactivated` that nobody has to take. What else ends, API keys and callers' tokens, is in the
-//! same list of what is due.
+//! The end of a key's cryptoperiod: reminders on record before the end, an alarm every hour after it, and
+//! the step to `deactivated`, which the service takes by itself. API keys and callers' tokens end too, and
+//! stand in the same list of what is due.
 //!
-//! It promises that each reminder is raised once, whatever is restarted and however many replicas
-//! there are, and that a key's time is never taken for over by one wrong clock. That nothing is signed
-//! after the end does not depend on this: `signing` looks at the database's clock for each signature.
+//! It promises that each reminder is raised once, whatever is restarted and however many replicas there
+//! are, and that no period is ended by one wrong clock. Signatures stop at the end without this module:
+//! `signing` compares the database's clock for each of them.
 
 mod records;
 
@@ -42,10 +42,10 @@ impl Default for Settings {
 /// After so long an API key of the CLOB is due to be replaced.
 const CREDENTIAL_PERIOD: Duration = Duration::days(90);
 
-/// A key's time, and what was said of it.
+/// A key's period, and the reminders raised for it.
 #[derive(Clone, Debug)]
 pub struct Period {
-    /// Of which key.
+    /// The key.
     pub key: KeyId,
     /// Its name.
     pub name: Name,
@@ -61,7 +61,7 @@ pub struct Period {
     pub used_by: Vec<String>,
 }
 
-/// What ends when.
+/// What ends, and when.
 pub struct Due {
     /// Keys.
     pub keys: Vec<Period>,
@@ -71,7 +71,7 @@ pub struct Due {
     pub tokens: Vec<TokenEnd>,
 }
 
-/// Looks after the ends of periods.
+/// Raises reminders and ends periods.
 #[derive(Clone)]
 pub struct Cryptoperiods {
     log: Log,
@@ -91,12 +91,12 @@ impl Cryptoperiods {
         }
     }
 
-    /// Raises the reminders that are due. Each is on record before it is heard.
+    /// Raises the reminders that are due. Each is on record before it is logged.
     pub async fn remind(&self) -> Result<(), LedgerError> {
         let now = self.clock.now();
         for period in records::periods(self.log.ledger()).await? {
             let due = period.purpose.reminder_due(period.ends_at, now);
-            // A threshold that was passed stays passed, also by a clock that was set back.
+            // A passed threshold stays passed, even if the clock is set back.
             let Some(hours) = due.filter(|due| period.reminded.is_none_or(|it| it > *due)) else {
                 continue;
             };
@@ -117,8 +117,8 @@ impl Cryptoperiods {
         Ok(())
     }
 
-    /// Deactivates the keys whose time is over. That cannot be undone, so it takes both clocks, ours and
-    /// the database's. A key that a rotation still has to prove something of is left to that.
+    /// Deactivates the keys whose period is over. That cannot be undone, so it takes both our clock and the
+    /// database's. A key of which a rotation still has to prove something is left to the rotation.
     pub async fn end(&self) -> Result<(), KeyError> {
         let over = records::at_their_end(self.clock.now(), self.log.ledger()).await?;
         for key in self.keys.by_ids(&over).await? {
@@ -142,7 +142,7 @@ impl Cryptoperiods {
         Ok(())
     }
 
-    /// What ends until then: keys, API keys, tokens.
+    /// What ends before `until`: keys, API keys, tokens.
     pub async fn due(&self, within: Duration) -> Result<Due, LedgerError> {
         let until = self.clock.now() + within;
         let ledger = self.log.ledger();

@@ -1,4 +1,4 @@
-//! `key_alarms`, and what of other tables has an end.
+//! `key_alarms`, and rows of other tables that have an end.
 
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -13,9 +13,9 @@ use crate::name::Name;
 /// An API key that may be live.
 #[derive(Clone, Debug)]
 pub struct CredentialAge {
-    /// Of whom: chain and address.
+    /// The account's chain.
     pub chain_id: u64,
-    /// The address.
+    /// The account's address.
     pub address: Address,
     /// The id that the venue gave it.
     pub api_key: String,
@@ -26,16 +26,16 @@ pub struct CredentialAge {
 /// A token that works.
 #[derive(Clone, Debug)]
 pub struct TokenEnd {
-    /// Whose.
+    /// The caller's name.
     pub caller: String,
-    /// Their desk or team.
+    /// The caller's desk or team.
     pub owner: String,
-    /// When it stops working.
+    /// When the token stops working.
     pub ends_at: OffsetDateTime,
 }
 
-/// The periods that somebody has to know of: those of keys that may sign, or could, and of keys that
-/// the service deactivated itself while something still depends on them.
+/// The periods that operators have to know: of keys that sign or may sign again, and of keys that the
+/// service deactivated while something still depends on them.
 pub(super) async fn periods(ledger: &Ledger) -> Result<Vec<Period>, LedgerError> {
     let rows = sqlx::query!(
         r#"select k.id, k.name, k.purpose, k.state, k.cryptoperiod_ends_at,
@@ -97,7 +97,7 @@ pub(super) async fn at_their_end(
     Ok(ids.into_iter().map(KeyId::from).collect())
 }
 
-/// Puts a reminder on record. `false`: it was there.
+/// Puts a reminder on record. `false`: it was there already.
 pub(super) async fn raise(period: &Period, hours: i32, tx: &mut Tx) -> Result<bool, LedgerError> {
     let raised = sqlx::query!(
         "insert into key_alarms (key_id, ends_at, hours_left) values ($1, $2, $3)
@@ -143,7 +143,7 @@ pub(super) async fn tokens(
     until: OffsetDateTime,
     ledger: &Ledger,
 ) -> Result<Vec<TokenEnd>, LedgerError> {
-    // Only the last of each caller's: those before it may well run out.
+    // Only each caller's last token: earlier ones may well run out.
     let rows = sqlx::query!(
         r#"select c.name, c.owner, max(t.expires_at) as "ends_at!"
            from caller_tokens t join callers c on c.id = t.caller_id

@@ -1,4 +1,4 @@
-//! A key that was given to a device which waits by itself before it destroys it, taken back from there.
+//! Taking a key back from a device that waits by itself before it destroys the key.
 
 use super::{DestructionError, Destructions, records};
 use crate::custody::CustodyError;
@@ -6,12 +6,12 @@ use crate::fail_point;
 use crate::keys::{Key, KeyState};
 use crate::ledger::Held;
 
-/// Whether the device gave a key back. While this is there, nobody gives it to the device again: it is
-/// kept until the record says so too.
+/// Whether the device gave a key back. While this is held, nobody orders the destruction again; it is kept
+/// until the record shows the key as given back.
 pub struct GivenBack(Option<Held>);
 
 impl GivenBack {
-    /// For a key that is not taken back from its device.
+    /// A key that was not taken back from its device.
     pub fn not() -> Self {
         Self(None)
     }
@@ -22,9 +22,9 @@ impl GivenBack {
 }
 
 impl Destructions {
-    /// Takes a key back from a device that only waits to destroy it, as it was before. The destruction is
-    /// to be [cancelled](Self::cancel) next. If that fails, or the process dies, the record stands: the
-    /// next look gives the key to the device again, and whoever objects does it once more.
+    /// Takes a key back, as it was before, from a device that is waiting to destroy it. The destruction is to
+    /// be [cancelled](Self::cancel) next. If that fails, or the process dies, the record still orders the
+    /// destruction: the next round orders it again, and whoever objects does so once more.
     pub async fn give_back(&self, key: &Key) -> Result<GivenBack, DestructionError> {
         if key.state != KeyState::DestroyPending {
             return Ok(GivenBack::not());
@@ -34,7 +34,7 @@ impl Destructions {
             return Ok(GivenBack::not());
         }
         let held = self.keys.held(key.id).await?;
-        // As it is now that nobody else is at it.
+        // Read again, now that this replica holds the lock.
         let Some(due) = records::latest(key.id, &self.ledger)
             .await?
             .filter(|it| it.epoch == key.epoch && it.ended_at.is_none() && it.due_at.is_some())
@@ -53,7 +53,7 @@ impl Destructions {
             restored => restored?,
         }
         fail_point!("destruction-taken-back");
-        // A compromised key is kept, and not for use.
+        // A compromised key is kept and not enabled.
         if key.public_key.is_some() && !due.was_disabled && !due.was_compromised {
             device.enable(&place, true).await?;
         }

@@ -1,18 +1,18 @@
-//! How a key is destroyed: asked for, waited for, looked at once more, and then done in its device.
+//! How a key is destroyed: a request, a waiting period, another look for obstacles, and the device's work.
 //!
-//! It promises that no key is destroyed that something still depends on, unless it was accepted in so
-//! many words; that until the waiting period is over anybody who may can stop it, and after it as long
-//! as the device waits by itself; and that of every key that was destroyed there is a certificate in the
-//! audit log, no sooner than its device has done it. That it is going to be done is on record before the
-//! device is asked: after a crash, at whatever line, it is done to its end.
+//! It promises that no key is destroyed on which something still depends, unless somebody accepted that in
+//! so many words; that anybody who may can stop a destruction until the waiting period is over, and after
+//! it while the device waits by itself; and that every destroyed key has a certificate in the audit log, no
+//! sooner than its device has destroyed it. The order is on record before the device gets it: after a
+//! crash, at whatever line, the destruction is carried to its end.
 //!
-//! It **trusts** the device for having destroyed what it says it has. It cannot see balances,
-//! positions and allowances on chain: who closes a wallet says that there are none.
+//! It **trusts** the device's word that a key is destroyed. It cannot see balances, positions and
+//! allowances on chain: whoever closes a wallet says that there are none.
 //!
 //! # Why
-//! A wallet's key is the wallet: an order that rests at the CLOB is cancelled, and what it holds is
-//! moved, with nothing else. So what NIST does at once, destroying at the end of the period, waits
-//! here until nothing is left (a `deactivated` key signs nothing either).
+//! A wallet's key is the wallet: without it no resting order is cancelled, and nothing that the wallet
+//! holds is moved. So destruction, which NIST wants at the end of the period, waits here until nothing is
+//! left. A `deactivated` key signs nothing either.
 
 mod giving_back;
 mod obstacles;
@@ -51,19 +51,19 @@ impl Default for Settings {
     }
 }
 
-/// So long after its own date a device may take to destroy a key.
+/// How long after the date that it named a device may take to destroy a key.
 const LATE: Duration = Duration::days(1);
 
-/// Why a key is not destroyed, or not left alone.
+/// Why a destruction is not ordered, or not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum DestructionError {
     /// Something depends on the key.
     #[error("the key cannot be destroyed yet: {}", listed(.0))]
     InTheWay(Vec<Obstacle>),
-    /// What was to be accepted cannot be.
+    /// The request accepts what cannot be accepted.
     #[error("accept: {} has to be dealt with and cannot be accepted", .0.name())]
     NotAcceptable(ObstacleKind),
-    /// The device has been asked already.
+    /// The device has the order already.
     #[error("the destruction has begun, and there is no way back")]
     Begun,
     /// The key is not about to be destroyed.
@@ -149,7 +149,7 @@ impl Destructions {
         }
     }
 
-    /// What depends on a key. Empty: it can be destroyed, if its state allows that.
+    /// What depends on a key. With an empty list the key can be destroyed, if its state allows that.
     pub async fn obstacles(&self, key: &Key) -> Result<Vec<Obstacle>, LedgerError> {
         let address = key.public_key.as_ref().and_then(PublicKey::address);
         let open = self.drains.open_orders(key).await?.into_iter().map(|it| {
@@ -163,13 +163,13 @@ impl Destructions {
         Ok(all)
     }
 
-    /// The latest destruction of a key that was asked for.
+    /// The latest destruction that somebody requested of a key.
     pub async fn of(&self, key: &Key) -> Result<Option<Destruction>, LedgerError> {
         records::latest(key.id, &self.ledger).await
     }
 
-    /// Puts a key on its way to be destroyed. `obstacles` were looked for a moment ago: in the states
-    /// that such a key is in it signs nothing, so there are no more of them now.
+    /// Puts a key on its way to be destroyed. `obstacles` were collected a moment ago: in its state the key
+    /// signs nothing, so that no new ones have come since.
     pub async fn request(
         &self,
         key: &Key,
@@ -214,7 +214,7 @@ impl Destructions {
         }
         let is_given_back = given_back.is_done();
         match records::cancel(key, is_given_back, change.tx()).await? {
-            // A compromised key is called that whatever its device is doing.
+            // A key is declared compromised whatever its device is doing.
             Some(false) if to != KeyState::Compromised => return Err(DestructionError::Begun),
             _ => {}
         }
@@ -226,8 +226,8 @@ impl Destructions {
         Ok(self.keys.step(key, to, reason, change).await?)
     }
 
-    /// Carries out what has waited long enough, and what was begun and not ended. For every replica:
-    /// who comes second finds it done.
+    /// Carries out destructions that have waited long enough, and those that were begun and not ended. Every
+    /// replica may do this: the second finds the work done.
     pub async fn carry_out(&self) -> Result<(), DestructionError> {
         for due in records::due(self.clock.now(), &self.ledger).await? {
             if let Err(error) = self.destroy(&due).await {
@@ -244,14 +244,14 @@ impl Destructions {
     async fn destroy(&self, due: &Destruction) -> Result<(), DestructionError> {
         // Nobody takes the key back from its device while it is given to it.
         let Some(_held) = self.ledger.hold(due.key.uuid()).await? else {
-            return Ok(()); // somebody is at it
+            return Ok(()); // another replica has the lock
         };
         let Some(key) = self.keys.by_id(due.key).await? else {
             return Err(KeyError::NotFound.into());
         };
         let latest = records::latest(key.id, &self.ledger).await?;
         let Some(due) = &latest.filter(|it| it.epoch == due.epoch && it.ended_at.is_none()) else {
-            return Ok(()); // somebody was faster
+            return Ok(()); // another replica was faster
         };
         if key.state != KeyState::DestroyPending || key.epoch != due.epoch {
             return Ok(());
@@ -279,7 +279,7 @@ impl Destructions {
                 return self.wait_for_device(&key, due, at).await;
             }
             Ok(custody::Destruction::Due(_)) => "out of use, and the device's own wait is over",
-            // It was there when this began, so an earlier attempt, or the device's wait, came to its end.
+            // The key was there when this began: so an earlier attempt, or the device's wait, came to its end.
             Err(CustodyError::NotFound { .. }) => "not there any more",
             Err(error) => return Err(error.into()),
         };
@@ -300,8 +300,8 @@ impl Destructions {
         Ok(())
     }
 
-    /// Sees that it is this key that the device would destroy, and that it is there to be destroyed. Says
-    /// whether it is disabled there.
+    /// Makes sure that the device holds this key and would destroy no other. Returns whether the key is
+    /// disabled in the device.
     async fn look_first(&self, key: &Key, device: &dyn Custody) -> Result<bool, DestructionError> {
         match (device.inspect(&key.place()).await, &key.public_key) {
             (Ok(found), Some(known)) if found.public_key == *known => {
@@ -311,11 +311,11 @@ impl Destructions {
                 let why = "the device has another key under this id".to_owned();
                 Err(CustodyError::Nonsense(why).into())
             }
-            // One that nobody recorded may have been made all the same, or not.
+            // A key without a public half on record may have been made or not.
             (Ok(_) | Err(CustodyError::NotFound { .. }), None) => Ok(false),
-            // It does not show a key that it was told not to use. What it calls it names no other.
+            // The device does not show a disabled key, and its name for the key names no other.
             (Err(CustodyError::Disabled(_)), Some(_)) if key.device_ref.is_some() => Ok(true),
-            // An earlier destruction got as far as the device, before somebody declared a compromise.
+            // An earlier destruction reached the device before somebody declared a compromise.
             (Err(CustodyError::NotFound { .. } | CustodyError::PendingDeletion(_)), Some(_))
                 if records::was_begun(key.id, &self.ledger).await? =>
             {

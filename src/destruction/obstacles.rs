@@ -4,14 +4,14 @@ words! {
     /// What kind of thing.
     #[derive(utoipa::ToSchema)]
     pub enum ObstacleKind {
-        /// Something is being signed, or was and nobody ended it.
+        /// A signature that is under way, or that nobody ended.
         UnderWay = "under-way",
         /// Orders that may rest at the venue. A version 1 order with an expiration ends there; every other
         /// counts until the venue was seen to have none.
         OpenOrders = "open-orders",
         /// An API key of the address that may be live.
         LiveCredentials = "live-credentials",
-        /// A login of which it is not known whether it made an API key.
+        /// A login that may have made an API key: nobody knows yet.
         UnsettledLogins = "unsettled-logins",
         /// A wallet or a client that is not closed.
         InUse = "in-use",
@@ -21,7 +21,8 @@ words! {
 }
 
 impl ObstacleKind {
-    /// Whether people may say that it is nothing, and why. The rest the service knows for itself.
+    /// Whether people may accept an obstacle of this kind, with a reason. The service itself knows about the
+    /// others.
     pub fn is_acceptable(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! `destructions`, and what of other tables depends on a key.
+//! `destructions`, and rows of other tables that depend on a key.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 /// A destruction on record.
 #[derive(Clone, Debug)]
 pub struct Destruction {
-    /// Of which key.
+    /// The key.
     pub key: KeyId,
     /// The key's epoch while it waits.
     pub epoch: i64,
@@ -25,23 +25,23 @@ pub struct Destruction {
     pub reason: String,
     /// Who agreed.
     pub approval: String,
-    /// What stood in the way and was accepted.
+    /// The obstacles that were accepted.
     pub accepted: Vec<ObstacleKind>,
-    /// Until then it can be cancelled.
+    /// Until when it can be cancelled.
     pub not_before: OffsetDateTime,
-    /// Since when there is no way back, unless the device waits too.
+    /// When the device was about to get the order: since then there is no way back, unless the device waits.
     pub begun_at: Option<OffsetDateTime>,
-    /// When the device destroys it, where that waits by itself. Until it has, it gives the key back.
+    /// When the device destroys the key, where the device waits by itself. Until then it gives the key back.
     pub due_at: Option<OffsetDateTime>,
-    /// Whether the device was told before not to use the key.
+    /// Whether the key was disabled in the device before.
     pub was_disabled: bool,
     /// When it was over.
     pub ended_at: Option<OffsetDateTime>,
     /// `destroyed` or `cancelled`.
     pub outcome: Option<String>,
-    /// Why the last attempt did not come to its end.
+    /// Why the last attempt failed.
     pub trouble: Option<String>,
-    /// What was certified.
+    /// The certificate.
     pub certificate: Option<serde_json::Value>,
     /// Whether the key was compromised before.
     pub was_compromised: bool,
@@ -108,7 +108,7 @@ impl TryFrom<Row> for Destruction {
     }
 }
 
-/// The latest of a key.
+/// A key's latest destruction.
 pub(super) async fn latest(
     key: KeyId,
     ledger: &Ledger,
@@ -119,7 +119,7 @@ pub(super) async fn latest(
     row.map(Destruction::try_from).transpose()
 }
 
-/// The one that the transaction has just put on record.
+/// The destruction that the transaction has just put on record.
 pub(super) async fn of_epoch(
     key: KeyId,
     epoch: i64,
@@ -131,7 +131,7 @@ pub(super) async fn of_epoch(
         .try_into()
 }
 
-/// Those that have waited long enough by this clock and by the database's, and those that were begun.
+/// Destructions that have waited long enough by our clock and the database's, and those that were begun.
 pub(super) async fn due(
     now: OffsetDateTime,
     ledger: &Ledger,
@@ -171,7 +171,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Ends the one that a key waits for. `Some(false)`: it has begun and goes on. `None`: there is none.
+/// Cancels the destruction that a key waits for. `Some(false)`: it has begun and goes on. `None`: there is
+/// none.
 pub(super) async fn cancel(
     key: &Key,
     given_back: bool,
@@ -199,7 +200,7 @@ pub(super) async fn cancel(
     Ok(begun.map(|begun| !begun))
 }
 
-/// Puts on record that the device is going to be asked. `false`: it is not to be, or no more by us.
+/// Puts on record that the device gets the order next. `false`: it was cancelled, or another replica began.
 pub(super) async fn begin(
     due: &Destruction,
     was_disabled: bool,
@@ -218,7 +219,7 @@ pub(super) async fn begin(
     Ok(begun.rows_affected() == 1)
 }
 
-/// Puts on record when the device destroys the key. `false`: it is over, or that is known.
+/// Puts on record when the device destroys the key. `false`: the destruction is over, or the date is known.
 pub(super) async fn set_due(
     due: &Destruction,
     at: OffsetDateTime,
@@ -237,7 +238,7 @@ pub(super) async fn set_due(
     Ok(set.rows_affected() == 1)
 }
 
-/// Takes back why an attempt failed: a later one did not.
+/// Clears the trouble of an earlier attempt.
 pub(super) async fn clear_trouble(due: &Destruction, ledger: &Ledger) -> Result<(), LedgerError> {
     sqlx::query!(
         "update destructions set trouble = null
@@ -250,7 +251,7 @@ pub(super) async fn clear_trouble(due: &Destruction, ledger: &Ledger) -> Result<
     Ok(())
 }
 
-/// Whether the device was asked before to destroy this key, in this destruction or another.
+/// Whether the device ever got an order to destroy this key.
 pub(super) async fn was_begun(key: KeyId, ledger: &Ledger) -> Result<bool, LedgerError> {
     let begun = sqlx::query_scalar!(
         r#"select exists (select from destructions where key_id = $1 and begun_at is not null) as "begun!""#,
@@ -261,7 +262,7 @@ pub(super) async fn was_begun(key: KeyId, ledger: &Ledger) -> Result<bool, Ledge
     Ok(begun)
 }
 
-/// Puts the end on record. `false`: somebody else did.
+/// Puts the end on record. `false`: another replica did.
 pub(super) async fn finish(
     due: &Destruction,
     certificate: &serde_json::Value,
@@ -279,7 +280,7 @@ pub(super) async fn finish(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Puts on record why it did not come to its end; says whether that is news.
+/// Puts on record why an attempt failed. Returns whether that is news.
 pub(super) async fn set_trouble(
     due: &Destruction,
     trouble: &str,
@@ -370,8 +371,8 @@ async fn users(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError>
     Ok(rows.collect())
 }
 
-/// A client key that was in use, or handed in, is registered with the counterparty until a rotation has
-/// proved that it is not any more.
+/// Whether the counterparty has a client key registered: one that was in use or handed in counts as
+/// registered until a rotation has proved that it is removed.
 async fn registration(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
     let registered = sqlx::query_scalar!(
         r#"with steps as (

@@ -1,12 +1,12 @@
 //! Taking over a key that its device made before we knew it.
 //!
-//! Only its device's word says how it was kept until now: what a device says that it did not make is on
-//! record as imported, for ever. Who else may use it there is the operator's to look at.
+//! Only its device can say how the key was kept until now: a key that the device did not make is on record
+//! as imported, for ever. Who else may use the key in the device is for the operator to check.
 //!
 //! # Why
-//! Keys that are made here do nothing but sign. Tools make keys that decrypt, unwrap or derive as
-//! well, and not every token lets its owner turn that off; whoever does it leaves no trace here, and a
-//! raw RSA decryption is a signature. So each such use is accepted by name, and the name is on record.
+//! Keys that are made here do nothing but sign. Tools make keys that decrypt, unwrap or derive as well, and
+//! not every token lets its owner turn that off. Such a use leaves no trace here, and a raw RSA decryption
+//! is a signature. So each such use has to be accepted by name, and the name is on record.
 
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::audit::Change;
@@ -102,8 +102,8 @@ impl Keys {
         if let Some(id) = made_for(&found)
             && self.by_id(id).await?.is_some()
         {
-            // Also where the maker died before it wrote the public key down: that record is to be
-            // finished. With two of them, the end of one would be the end of the other's key.
+            // Also where the maker died before it wrote the public key down: that record is to be finished. If
+            // two records meant one key, the end of one would be the end of the other's key.
             return Err(KeyError::OnRecord);
         }
         let algorithm = found.public_key.algorithm();
@@ -144,7 +144,7 @@ impl Keys {
         let algorithm = algorithm.ok_or(KeyError::WrongAlgorithm)?;
         let origin = match found.attributes.get("local") {
             Some(true) => Origin::Adopted,
-            _ => Origin::Imported, // it existed elsewhere, or the device does not say
+            _ => Origin::Imported, // the key existed elsewhere, or the device does not say
         };
         let id = KeyId::new();
         let ends_at = change.now() + time::Duration::days(i64::from(days(adoption)));
@@ -173,7 +173,7 @@ fn more_than(adoption: &Adoption, found: &DeviceKey) -> Vec<&'static str> {
     more.map(|(_, name)| name).collect()
 }
 
-/// Which key of ours a token says that it is.
+/// The id of the key of ours that a token says this is.
 fn made_for(found: &DeviceKey) -> Option<KeyId> {
     let (name, _) = KeyName::parse(found.device_ref.as_ref()?.as_str()).ok()?;
     name.made_for()

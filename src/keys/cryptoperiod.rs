@@ -50,19 +50,19 @@ impl Purpose {
 /// Why a cryptoperiod stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPeriod {
-    /// The state has no period any more.
+    /// A key in this state has no period any more.
     #[error("the key is {0}, and its period is over for good")]
     State(&'static str),
-    /// It has ended already.
+    /// The period has ended already.
     #[error("the period is over; a key is replaced then, not brought back")]
     Over,
-    /// The new end has passed. To stop a key at once there are states.
+    /// The new end has passed. A key is stopped at once by a step, not by its period.
     #[error("ends_at lies in the past; to stop a key now, suspend it")]
     Past,
     /// Nothing would change.
     #[error("the period ends at that time already")]
     Same,
-    /// Longer than such a key may live.
+    /// The period would be longer than such a key may live.
     #[error("ends_at is later than {0} days after the key's creation")]
     TooLong(u16),
 }

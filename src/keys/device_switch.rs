@@ -1,8 +1,8 @@
-//! Whether a device itself uses a key, besides what our record says of it. A device that has this switch
-//! signs for nobody with a key that is off, also not for others who have rights there.
+//! A key's switch in its device, besides our record of the key. A device that has this switch signs for
+//! nobody with a key that is off, not even for others who have rights in the device.
 //!
-//! Only a key that is out of use here is switched off: one in use that its device has disabled has
-//! drifted from its record, and is suspended.
+//! Only a key that is out of use here is switched off: a key in use that its device has disabled contradicts
+//! the record, and is suspended.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub struct Switch<'a> {
     pub reason: &'a Reason,
 }
 
-/// That the device was told. While this is there nobody tells it otherwise.
+/// Proof that the device was told. While it is held, nobody tells the device otherwise.
 pub struct Switched(#[expect(dead_code, reason = "it holds by being there")] Held);
 
 impl KeyState {

@@ -1,5 +1,5 @@
-//! Keys that were begun and never finished: on record by their id, without a public half, because the
-//! process that had them made died, or the device did not answer.
+//! Orphans: keys on record without a public half, because the process that had them made died, or the
+//! device did not answer.
 //!
 //! The device may hold such a key. It is found by its id, and finished or destroyed, never forgotten.
 
@@ -12,7 +12,7 @@ use crate::id::KeyId;
 use crate::ledger::Held;
 use crate::policy::Permit;
 
-/// How long a device that was asked for a key may still be at it, whatever became of the asker.
+/// How long a device may still be making a key after the process that ordered it died.
 const STILL_AT_IT: Duration = Duration::minutes(3);
 
 /// A key without a public half on record.
@@ -27,9 +27,9 @@ pub struct Orphan {
 pub enum InDevice {
     /// The key, whole and safe: it can be recovered.
     Made(Box<DeviceKey>),
-    /// Nothing.
+    /// The device holds no such key.
     Nothing,
-    /// It does not say, or holds what is not to be used.
+    /// The device does not say, or holds a key that must not be used.
     Unknown(CustodyError),
 }
 
@@ -52,12 +52,11 @@ impl Keys {
         Ok(orphans)
     }
 
-    /// Reads back what the device made for an orphan. It is recorded with
-    /// [`recovered`](Self::recovered).
+    /// Reads back the key that the device made for an orphan. [`recovered`](Self::recovered) records it.
     pub async fn recover(&self, key: &Key, permit: &Permit) -> Result<DeviceKey, KeyError> {
         permit.loosen()?;
         let _held = self.held(key.id).await?;
-        let brought = key.origin == Origin::Imported; // which ends as it was begun
+        let brought = key.origin == Origin::Imported; // an import is begun again instead
         if brought || key.public_key.is_some() || key.state != KeyState::PreActivation {
             return Err(KeyError::NoOrphan);
         }
@@ -68,7 +67,7 @@ impl Keys {
         }
     }
 
-    /// Records what was read back. The key is then in `pre-activation`, as one that was just made.
+    /// Records a key that was read back. It is then in `pre-activation`, as if it had just been made.
     pub async fn recovered(
         &self,
         id: KeyId,
@@ -82,7 +81,7 @@ impl Keys {
         self.record(id, found, change).await
     }
 
-    /// Finishes a key that was asked for before, in the same words, and never came on record whole.
+    /// Finishes a key that an earlier, equal request began and nobody finished.
     pub(super) async fn finish(&self, new: &NewKey) -> Result<(KeyId, DeviceKey), KeyError> {
         let begun = self.show(&new.name).await?;
         if !is_the_same(&begun, new)? {
@@ -94,7 +93,7 @@ impl Keys {
             Err(CustodyError::NotFound { found: 0, .. }) => {}
             found => return Ok((begun.id, found?)),
         }
-        // A device that was asked and did not answer would make a second pair under the same id.
+        // A device that is still making the key would make a second pair under the same id.
         let left = begun.created_at + STILL_AT_IT - self.clock.now();
         if left.is_positive() {
             let retry_after_s = u32::try_from(left.whole_seconds()).unwrap_or(0).max(1);
@@ -104,18 +103,18 @@ impl Keys {
         Ok((begun.id, device.generate(&template).await?))
     }
 
-    /// Held while a device makes a key, or is told what to do with it, by whoever is at it in any replica.
+    /// The lock on a key, across replicas, while its device makes it or is told what to do with it.
     pub(crate) async fn held(&self, id: KeyId) -> Result<Held, KeyError> {
         let held = self.ledger.hold(id.uuid()).await?;
         held.ok_or(KeyError::BeingMade { retry_after_s: 2 })
     }
 }
 
-/// Whether this is the very key that is asked for, and nothing of it is on record yet.
+/// Whether a request asks for exactly this key, of which only the row exists.
 fn is_the_same(begun: &Key, new: &NewKey) -> Result<bool, KeyError> {
     let days = new.cryptoperiod_days.unwrap_or(new.purpose.default_days());
     let period = begun.cryptoperiod_ends_at - begun.created_at;
-    // Two clocks told the time.
+    // Two clocks were read.
     let same_period = (period - Duration::days(days.into())).abs() < Duration::hours(1);
     Ok(same_period
         && begun.public_key.is_none()

@@ -1,4 +1,4 @@
-//! Why somebody did something to a key, in their words.
+//! A person's reason for what they do to a key, in their words.
 
 /// 1 to 500 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -9,7 +9,7 @@ use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
-/// A row of `keys`, before it is understood. Others that join the table read it through this too.
+/// A row of `keys` as Postgres gives it, also for others that join the table.
 pub(crate) struct Row {
     pub(crate) id: uuid::Uuid,
     pub(crate) name: String,
@@ -121,7 +121,7 @@ pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>,
     rows.into_iter().map(Key::try_from).collect()
 }
 
-/// Changes a key's cryptoperiod if it is still what was seen.
+/// Changes a key's cryptoperiod if it is still the one that the caller saw.
 pub(super) async fn set_cryptoperiod(
     key: &Key,
     ends_at: OffsetDateTime,
@@ -155,7 +155,7 @@ pub(super) async fn set_cryptoperiod(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The row of a key that its device does not have yet.
+/// Inserts the row of a key that its device does not hold yet.
 pub(super) async fn insert(
     (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
     new: &NewKey,
@@ -180,7 +180,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The row of a key that its device has already.
+/// Inserts the row of a key that its device holds already.
 pub(super) async fn insert_adopted(
     (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
     adoption: &Adoption,
@@ -232,7 +232,7 @@ pub(super) async fn set_public_key(
     row.try_into()
 }
 
-/// What the device calls a key that is going to be brought to it.
+/// Records the device's name for a key that is going to be brought.
 pub(super) async fn set_device_ref(
     id: KeyId,
     device_ref: &DeviceRef,
@@ -248,7 +248,7 @@ pub(super) async fn set_device_ref(
     Ok(())
 }
 
-/// The public half of a key that was brought. `None`: the key is not waiting for one any more.
+/// Records the public half of a key that was brought. `None`: the key no longer waits for one.
 pub(super) async fn set_brought(
     id: KeyId,
     brought: &DeviceKey,

@@ -5,7 +5,7 @@ words! {
     /// What a key may be used for.
     #[derive(utoipa::ToSchema)]
     pub enum KeyState {
-        /// Made, not yet in use.
+        /// The key is made, and not yet in use.
         PreActivation = "pre-activation",
         /// Signs.
         Active = "active",
@@ -28,9 +28,9 @@ words! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key does not go from {} to {}", .from.name(), .to.name())]
 pub struct NotAStep {
-    /// Where the key is.
+    /// The key's state.
     pub from: KeyState,
-    /// Where it was to go.
+    /// The state it was to move to.
     pub to: KeyState,
 }
 
@@ -56,7 +56,7 @@ impl KeyState {
         }
     }
 
-    /// Whether the step takes nobody but the one who asks (P6): it only takes rights away.
+    /// Whether one person may take the step alone (P6), because it only takes rights away.
     pub fn tightens(self, to: Self) -> bool {
         matches!(to, Self::Suspended | Self::Compromised)
             || matches!((self, to), (Self::DestroyPending, Self::Deactivated))

@@ -1,4 +1,4 @@
-//! Suspending a key by itself: what the service does when a device gives it away.
+//! A key that the service suspends by itself, because of what its device did or said.
 
 use super::{KeyError, KeyState, Keys};
 use crate::audit::Change;

@@ -1,4 +1,4 @@
-//! Answers of administrative writes, which are kept under the service's own key.
+//! Answers of administrative writes, which rest sealed under the service's own key.
 
 use serde_json::json;
 use uuid::Uuid;

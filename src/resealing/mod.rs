@@ -1,14 +1,14 @@
-//! How sealing keys are replaced: what rests under a former one comes under the current one, stretch
-//! by stretch, while the service goes on.
+//! How sealing keys are replaced: what rests under a former key is sealed anew under the current one,
+//! stretch by stretch, while the service goes on.
 //!
-//! It promises that nothing is written that was not opened again, so that whoever is killed on any
-//! line loses nothing; that a stretch taken twice changes nothing the second time; and that a device's
-//! former key is destroyed only when nothing rests under it. It **trusts** the operator for having told
-//! every replica of the new key first: one that does not know it cannot open what comes under it.
+//! It promises that nothing is written that was not opened again, so that a process that dies on any line
+//! loses nothing; that a repeated stretch changes nothing; and that a device's former key is destroyed only
+//! when nothing rests under it. It **trusts** the operator to have told every replica of the new key first:
+//! a replica that does not know the key cannot open what is sealed under it.
 //!
 //! # Why
-//! Asked for in stretches, so that no request is long, each is on record with its leaf, and progress is
-//! seen. Devices are asked before the transaction; a row that changed meanwhile is left to the next run.
+//! The work comes in stretches, so that no request is long, each is on record with its leaf, and progress
+//! shows. Devices are called before the transaction; a row that changed meanwhile is left to the next run.
 
 mod answers;
 #[cfg(test)]
@@ -33,8 +33,8 @@ use crate::policy::Permit;
 use crate::sealing::Keyring;
 pub use answers::{AnswersAfter, AnswersHeld, AnswersStep};
 
-/// How long a new sealing key has to have sealed before the one before it is destroyed: what was
-/// sealed under that one just before is in its row by then.
+/// How long a new sealing key has to have sealed before its predecessor is destroyed: what was sealed under
+/// the predecessor until then is in its row by that time.
 const SETTLED: Duration = Duration::from_mins(15);
 
 /// What rests in a device.
@@ -133,7 +133,7 @@ pub enum ResealingError {
     Ledger(#[from] LedgerError),
 }
 
-/// The sealing keys of this service and of its devices.
+/// The sealing keys of the service and of its devices.
 pub struct Resealing {
     log: Log,
     vault: Arc<Vault>,
@@ -142,7 +142,7 @@ pub struct Resealing {
 }
 
 impl Resealing {
-    /// For these devices, and this service's own key.
+    /// Resealing for these devices, and for the service's own key.
     pub fn new(log: Log, vault: Arc<Vault>, sealing: Arc<Keyring>, clock: Clock) -> Self {
         Self {
             log,
@@ -178,7 +178,7 @@ impl Resealing {
             after = Some(last.id);
             for row in &rows {
                 let [secret, passphrase] = halves_under(device, row);
-                // Both have to be under a key before the row counts as its.
+                // Both halves have to rest under a key before the row counts as the key's.
                 let id = secret.filter(|id| passphrase.as_ref() == Some(id));
                 of(&mut holdings, id.as_deref()).secrets += 1;
             }
@@ -227,7 +227,7 @@ impl Resealing {
             }
             match row.resealed(&self.vault, name).await {
                 Ok(pair) => prepared.secrets.push((row.id, row.sealed.version, pair)),
-                // What does not open is the row's trouble, and what the device cannot do now is everybody's.
+                // A secret that does not open is the row's trouble. A device that is away is everybody's.
                 Err(
                     error @ (CustodyError::DoesNotOpen
                     | CustodyError::SealingKeyMissing(_)
@@ -248,7 +248,7 @@ impl Resealing {
         Ok(prepared)
     }
 
-    /// Writes a stretch. What changed since it was read stays as it is.
+    /// Writes a stretch. A row that changed since it was read stays as it is.
     pub(crate) async fn put(
         &self,
         prepared: &Prepared,
@@ -276,8 +276,8 @@ impl Resealing {
         })
     }
 
-    /// Has the device make a new sealing key; the former ones still open. That it was asked is on
-    /// record before.
+    /// Has the device make a new sealing key; the former ones still open. The order is on record before the
+    /// device gets it.
     pub async fn make_key(
         &self,
         name: &Name,
@@ -294,8 +294,8 @@ impl Resealing {
         Ok(maker.make_sealing_key().await?)
     }
 
-    /// Has the device destroy a former sealing key under which nothing rests. One that is not there any
-    /// more is destroyed.
+    /// Has the device destroy a former sealing key under which nothing rests. A key that is already gone
+    /// counts as destroyed.
     pub async fn destroy_key(
         &self,
         name: &Name,
@@ -389,7 +389,7 @@ fn halves_under(device: &dyn Custody, row: &Resting) -> [Option<String>; 2] {
     [&row.sealed.secret, &row.sealed.passphrase].map(under)
 }
 
-/// The holding of a key, which is added where it is none of the device's: as that of no key.
+/// The holding of a key of the device. All other keys share one holding without an id.
 fn of<'a>(holdings: &'a mut Vec<Holding>, id: Option<&str>) -> &'a mut Holding {
     let known = holdings
         .iter()

@@ -1,18 +1,19 @@
 //! Bringing a private key that exists outside a device: a wallet that holds funds, a key that is
 //! registered already.
 //!
-//! Two steps. It is begun with the public half: the key goes on record without it, and its device offers
-//! an RSA key to wrap under. It ends with the wrapped key, which the device takes, and shows to be the
-//! announced one; only then has the key a public half. Nothing here sees the private key, but for a device
-//! that is software or cannot unwrap, and then only while it is handed over.
+//! An import has two steps. The first announces the public half: the key goes on record without it, and
+//! the device offers an RSA key to wrap under. The second brings the wrapped key: the device takes it and
+//! shows that it is the announced one, and only then has the key a public half on record. The private key
+//! is open in this process only for a device that is software or cannot unwrap, while it is handed over.
 //!
-//! It **trusts** whoever brings a key for what became of its other copies: the origin says so for ever.
+//! It **trusts** whoever brings a key to have destroyed the other copies: the origin on record says so for
+//! ever.
 //!
 //! # Why
-//! What the device waits for is on record, so any replica takes the second step, and a process that dies
-//! anywhere leaves a row without a public key: begun again by the same request, or destroyed like any
-//! other key. An offer ends after minutes, and with it the wrapping key, where that is ours to destroy:
-//! who recorded the wire and later gets hold of the device has nothing to unwrap with.
+//! The offer is on record, so that any replica takes the second step. A process that dies anywhere leaves a
+//! row without a public key, which the same request begins again, or which is destroyed like any other
+//! key. An offer ends after minutes, and the wrapping key with it, where that is ours to destroy: whoever
+//! recorded the traffic and later gets hold of the device has nothing to unwrap with.
 
 mod records;
 
@@ -69,7 +70,7 @@ pub struct Begun {
 }
 
 impl Import {
-    /// The same as a key that is made.
+    /// The key's row, as for a key that is made.
     fn as_new(&self, algorithm: Algorithm) -> NewKey {
         NewKey {
             name: self.name.clone(),
@@ -134,7 +135,7 @@ impl Keys {
         }
     }
 
-    /// The row of a new key, or the one that the same request has left, and who may go to the device now.
+    /// Opens a row for the key, or claims the row that an earlier, equal request has left.
     async fn open_import(
         &self,
         wish: &Import,
@@ -182,7 +183,7 @@ impl Keys {
         Ok((id, earlier))
     }
 
-    /// Puts an offer on record; until when it stands.
+    /// Puts an offer on record. Returns until when it stands.
     pub async fn record_offer(
         &self,
         begun: &Begun,
@@ -239,7 +240,7 @@ impl Keys {
         }
     }
 
-    /// Lets the next one try. That another key was brought than the announced is worth a leaf.
+    /// Lets the next request try. A key that is not the announced one is worth a leaf.
     async fn refuse_import(
         &self,
         key: &Key,
@@ -279,7 +280,7 @@ impl Keys {
         Ok(key)
     }
 
-    /// Has devices forget offers that nobody took. For every replica; any may be first.
+    /// Has devices forget offers that nobody took. Every replica may do this at any time.
     pub async fn forget_offers(&self) -> Result<(), KeyError> {
         for id in records::stale(self.clock.now(), &self.ledger).await? {
             let Some(key) = self.by_id(id).await? else {

@@ -6,25 +6,25 @@ use crate::custody::PublicKey;
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 
-/// What is known of a key that is to be brought.
+/// Why a key is not to be brought.
 pub(super) enum Known {
-    /// It is on record, or being brought under another name.
+    /// The key is on record, or is being brought under another name.
     Here,
-    /// It was declared compromised, and may be gone since.
+    /// The key was declared compromised, even if it has been destroyed since.
     Compromised,
 }
 
-/// What became of a claim to go to the device.
+/// The answer to a request that wants to call the device.
 pub(super) enum Claim {
-    /// With what was announced, and the ticket.
+    /// The request may, with the announced public key and the ticket.
     Granted(PublicKey, Vec<u8>),
-    /// Somebody else is there.
+    /// Another request is calling the device.
     Busy,
     /// No offer stands.
     Over,
 }
 
-/// Whether a public key is one that is not to be brought as this key.
+/// Why a public key is not to be brought as this key, if there is a reason.
 pub(super) async fn known(
     public_key: &PublicKey,
     id: KeyId,
@@ -50,7 +50,7 @@ pub(super) async fn known(
     })
 }
 
-/// Begins an import, claimed.
+/// Begins an import, and claims the device for it.
 pub(super) async fn insert(
     id: KeyId,
     announced: &PublicKey,
@@ -71,7 +71,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Begins it again. `None`: it was begun for another public key. `Some(false)`: somebody is at the device.
+/// Begins an import again. `None`: it was begun for another public key. `Some(false)`: another request is
+/// calling the device.
 pub(super) async fn claim_again(
     id: KeyId,
     announced: &PublicKey,
@@ -102,7 +103,8 @@ pub(super) async fn claim_again(
     Ok(free)
 }
 
-/// Puts the ticket on record and lets others in; until when the offer stands. `None`: it is over.
+/// Puts the ticket on record and gives the claim up. Returns until when the offer stands. `None`: it is
+/// over.
 pub(super) async fn set_ticket(
     id: KeyId,
     ticket: &[u8],
@@ -119,7 +121,7 @@ pub(super) async fn set_ticket(
     Ok(ends_at)
 }
 
-/// Claims the device for one who brings the key. One who died there holds it for some minutes.
+/// Claims the device for a request that brings the key. The claim of a process that died lasts some minutes.
 pub(super) async fn claim(
     id: KeyId,
     now: OffsetDateTime,
@@ -150,7 +152,7 @@ pub(super) async fn claim(
     Ok(if busy { Claim::Busy } else { Claim::Over })
 }
 
-/// Lets others in.
+/// Gives the claim up.
 pub(super) async fn release(id: KeyId, ledger: &Ledger) -> Result<(), LedgerError> {
     sqlx::query!(
         "update key_imports set busy_until = null where key_id = $1 and ended_at is null",
@@ -161,7 +163,7 @@ pub(super) async fn release(id: KeyId, ledger: &Ledger) -> Result<(), LedgerErro
     Ok(())
 }
 
-/// The key is there.
+/// Ends an import whose key is in the device.
 pub(super) async fn end(id: KeyId, tx: &mut Tx) -> Result<(), LedgerError> {
     sqlx::query!(
         "update key_imports set ended_at = now(), ticket = null, busy_until = null where key_id = $1",
@@ -172,7 +174,7 @@ pub(super) async fn end(id: KeyId, tx: &mut Tx) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Offers that ended and were not taken.
+/// Offers that ended without a key.
 pub(super) async fn stale(now: OffsetDateTime, ledger: &Ledger) -> Result<Vec<KeyId>, LedgerError> {
     let ids = sqlx::query_scalar!(
         "select key_id from key_imports
@@ -186,7 +188,7 @@ pub(super) async fn stale(now: OffsetDateTime, ledger: &Ledger) -> Result<Vec<Ke
     Ok(ids.into_iter().map(KeyId::from).collect())
 }
 
-/// The device has forgotten the offer. One that was made meanwhile stands.
+/// Deletes an offer that the device has forgotten. An offer made meanwhile stands.
 pub(super) async fn forget(id: KeyId, ledger: &Ledger) -> Result<(), LedgerError> {
     sqlx::query!(
         "update key_imports set ticket = null

@@ -85,7 +85,7 @@ impl Keys {
         permit: &Permit,
     ) -> Result<DeviceKey, KeyError> {
         permit.loosen()?;
-        super::free(&adoption.name)?;
+        super::making::free(&adoption.name)?;
         let longest = adoption.purpose.longest_days();
         if !(1..=longest).contains(&days(adoption)) {
             return Err(KeyError::Cryptoperiod(longest));

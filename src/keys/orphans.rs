@@ -5,7 +5,8 @@
 
 use time::Duration;
 
-use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, algorithm, records};
+use super::making::{algorithm, template};
+use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, records};
 use crate::audit::Change;
 use crate::custody::{CustodyError, DeviceKey};
 use crate::id::KeyId;
@@ -99,7 +100,7 @@ impl Keys {
             let retry_after_s = u32::try_from(left.whole_seconds()).unwrap_or(0).max(1);
             return Err(KeyError::BeingMade { retry_after_s });
         }
-        let template = super::template(begun.id, new, begun.algorithm);
+        let template = template(begun.id, new, begun.algorithm);
         Ok((begun.id, device.generate(&template).await?))
     }
 

@@ -120,7 +120,7 @@ impl Keys {
         change.commit().await?;
         fail_point!("import-on-record");
 
-        let template = super::template(id, &new, algorithm);
+        let template = super::making::template(id, &new, algorithm);
         let earlier = earlier.map(|key| key.place());
         match importer.prepare_import(&template, earlier.as_ref()).await {
             Ok(offer) => Ok(Begun {
@@ -170,7 +170,7 @@ impl Keys {
             let origin = Origin::Imported;
             super::records::insert((id, algorithm, origin, period), &new, change.tx())
                 .await
-                .map_err(super::name_taken)?;
+                .map_err(super::making::name_taken)?;
             records::insert(id, announced, ends_at, change.author(), change.tx()).await?;
         }
         let details = serde_json::json!({

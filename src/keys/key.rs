@@ -1,0 +1,95 @@
+//! A key on record.
+
+use time::OffsetDateTime;
+
+use super::KeyState;
+use crate::custody::{Algorithm, Attributes, DeviceRef, KeyRef, Place, PublicKey};
+use crate::id::KeyId;
+use crate::name::Name;
+use crate::policy::Resource;
+
+words! {
+    /// What a key is for. Never two things.
+    #[derive(utoipa::ToSchema)]
+    pub enum Purpose {
+        /// Signs orders.
+        Wallet = "wallet",
+        /// Signs client assertions.
+        Client = "client",
+        /// Signs what the service states itself, such as attestations of other keys.
+        Checkpoint = "checkpoint",
+    }
+}
+
+words! {
+    /// Where a key comes from. It never changes.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = KeyOrigin)]
+    pub enum Origin {
+        /// Its device made it for us.
+        Created = "created",
+        /// Its device made it before we knew it.
+        Adopted = "adopted",
+        /// It existed outside a device.
+        Imported = "imported",
+    }
+}
+
+/// A key on record.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: Name,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What kind of key.
+    pub algorithm: Algorithm,
+    /// Which device holds it: the name of a `[custody.NAME]` section.
+    pub backend: Name,
+    /// What its device calls it, where it does not go by our id.
+    pub device_ref: Option<DeviceRef>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Where it is used: `prod`, `preprod`, …. Never in two places.
+    pub environment: Name,
+    /// The desk or team.
+    pub owner: Name,
+    /// Its state.
+    pub state: KeyState,
+    /// How often its state has changed.
+    pub epoch: i64,
+    /// Its public half; absent while the device has not made it.
+    pub public_key: Option<PublicKey>,
+    /// The private half's attributes as the device stated them.
+    pub attributes: Attributes,
+    /// When it was put on record.
+    pub created_at: OffsetDateTime,
+    /// After this it signs nothing.
+    pub cryptoperiod_ends_at: OffsetDateTime,
+}
+
+impl Key {
+    /// The key as policies see it.
+    pub fn resource(&self) -> Resource {
+        Resource::owned("Key", &self.name, &self.owner, &self.environment)
+            .with("purpose", &self.purpose.name())
+    }
+
+    /// Where to find it in its device.
+    pub fn place(&self) -> Place {
+        Place {
+            id: self.id,
+            algorithm: self.algorithm,
+            device_ref: self.device_ref.clone(),
+        }
+    }
+
+    /// The same, to sign with it.
+    pub fn reference(&self) -> Option<KeyRef> {
+        let public_key = self.public_key.clone()?;
+        let place = self.place();
+        Some(KeyRef { place, public_key })
+    }
+}

@@ -1,0 +1,99 @@
+//! What becomes of a key on record: the steps between its states, and the end of its period.
+
+use time::OffsetDateTime;
+
+use super::{Key, KeyError, KeyState, Keys, Reason, cryptoperiod, records, timestamp};
+use crate::approvals::Approval;
+use crate::audit::Change;
+
+impl Keys {
+    /// Moves a key to another state. Once the change is committed, which must stand at the exclusive
+    /// gate, a key that was moved out of `active` signs nothing more.
+    pub async fn step(
+        &self,
+        key: &Key,
+        to: KeyState,
+        reason: &Reason,
+        change: &mut Change,
+    ) -> Result<Key, KeyError> {
+        key.state.step(to)?;
+        if key.public_key.is_none() && to == KeyState::Active {
+            return Err(KeyError::NeverMade);
+        }
+        let approval = if key.state.tightens(to) {
+            Approval::not_needed()
+        } else {
+            change.loosen()?
+        };
+        self.walk(key, to, reason.as_str(), approval, change).await
+    }
+
+    /// Moves a key as the service does by itself: at the end of its period, or of its destruction.
+    pub async fn step_by_itself(
+        &self,
+        key: &Key,
+        to: KeyState,
+        why: &str,
+        change: &mut Change,
+    ) -> Result<Key, KeyError> {
+        key.state.step(to)?;
+        let approval = Approval::automatic();
+        self.walk(key, to, why, approval, change).await
+    }
+
+    async fn walk(
+        &self,
+        key: &Key,
+        to: KeyState,
+        reason: &str,
+        approval: Approval,
+        change: &mut Change,
+    ) -> Result<Key, KeyError> {
+        let author = (approval != Approval::automatic()).then(|| change.author());
+        if !records::step(key, to, author, approval, reason, change.tx()).await? {
+            return Err(KeyError::Changed);
+        }
+        let moved = Key {
+            state: to,
+            epoch: key.epoch + 1,
+            ..key.clone()
+        };
+        let details = serde_json::json!({
+            "name": key.name, "from": key.state, "to": to, "epoch": moved.epoch, "reason": reason,
+        });
+        change.note_as(approval, "step-key", key.id, &details);
+        Ok(moved)
+    }
+
+    /// Changes when a key's cryptoperiod ends. Later loosens. Once the change is committed, which must
+    /// stand at the exclusive gate, nothing is signed after the new end.
+    pub async fn set_cryptoperiod(
+        &self,
+        key: &Key,
+        ends_at: OffsetDateTime,
+        reason: &Reason,
+        change: &mut Change,
+    ) -> Result<Key, KeyError> {
+        // As Postgres keeps it.
+        let ends_at = ends_at.replace_nanosecond(0).unwrap_or(ends_at);
+        let approval = if cryptoperiod::change(key, ends_at, change.now())? {
+            change.loosen()?
+        } else {
+            Approval::not_needed()
+        };
+        let text = reason.as_str();
+        let author = change.author();
+        if !records::set_cryptoperiod(key, ends_at, author, approval, text, change.tx()).await? {
+            return Err(KeyError::Changed);
+        }
+        let details = serde_json::json!({
+            "name": key.name, "was": timestamp(key.cryptoperiod_ends_at),
+            "ends_at": timestamp(ends_at), "reason": reason,
+        });
+        change.note_as(approval, "set-cryptoperiod", key.id, &details);
+        Ok(Key {
+            cryptoperiod_ends_at: ends_at,
+            ..key.clone()
+        })
+    }
+}

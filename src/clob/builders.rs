@@ -165,7 +165,7 @@ impl Builders {
         sealed: &Sealed,
         change: &mut Change,
     ) -> Result<Kept, BuilderError> {
-        let account = records::lock(&sealed.account, change.tx()).await?;
+        let account = credentials::logins::records::lock(&sealed.account, change.tx()).await?;
         let id = sealed.known.map_or_else(Uuid::now_v7, |(id, _)| id);
         let kept = if let Some((id, from)) = sealed.known {
             records::reseal(id, from, &sealed.pair, change.tx()).await?

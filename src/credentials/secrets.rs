@@ -5,10 +5,53 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::records::Resting;
-use super::{Account, Credential, Half, Kind, SealedPair, State, associated_data};
+use super::{Account, Credential, Kind, State};
 use crate::custody::{CustodyError, Sealed, SealedSecret, Vault};
 use crate::ledger::LedgerError;
 use crate::name::Name;
+
+/// The secret and the passphrase of an API key, sealed.
+#[derive(Clone)]
+pub struct SealedPair {
+    /// The device that opens them: the name of a `[custody.NAME]` section.
+    pub sealed_in: String,
+    /// Part of the associated data; raised when they are sealed anew.
+    pub version: i32,
+    /// The HMAC secret, as text.
+    pub secret: Vec<u8>,
+    /// The passphrase, as text.
+    pub passphrase: Vec<u8>,
+}
+
+/// Which half of a [`SealedPair`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The HMAC secret.
+    Secret,
+    /// The passphrase.
+    Passphrase,
+}
+
+/// The associated data that a half is sealed with: moved to another account, API key, kind, version
+/// or half, it does not open.
+pub fn associated_data(
+    account: &Account,
+    kind: Kind,
+    api_key: &str,
+    version: i32,
+    half: Half,
+) -> Vec<u8> {
+    let half = match half {
+        Half::Secret => "secret",
+        Half::Passphrase => "passphrase",
+    };
+    let (chain, kind) = (account.chain_id, kind.name());
+    format!(
+        "chancery credential\n{half}\n{kind}\n{chain}\n{}\n{version}\n{api_key}",
+        account.address
+    )
+    .into_bytes()
+}
 
 impl SealedPair {
     /// Seals both halves in a device.

@@ -76,8 +76,12 @@ impl Writer {
         let mut rows = Vec::with_capacity(fresh.len());
         for (at, intend, prepared) in fresh {
             if let Some(login) = &prepared.login {
-                let claim =
-                    credentials::records::claim(intend.id, intend.caller.id, login, change.tx());
+                let claim = credentials::logins::records::claim(
+                    intend.id,
+                    intend.caller.id,
+                    login,
+                    change.tx(),
+                );
                 if let Err(refused) = claim.await? {
                     verdicts[at] = Verdict::Refused(refused.into());
                     continue;

@@ -33,6 +33,7 @@ use crate::approvals::ApprovalNeeded;
 use crate::audit::Log;
 use crate::callers::Caller;
 use crate::clock::Clock;
+use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
 use crate::credentials::{
     self, Account, Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose,
@@ -239,7 +240,7 @@ impl ApiKeys {
                 api_key,
             }))) => {
                 let account = wish.wallet.account();
-                let own = ledger::was_asked_for_by(&account, nonce, &wish.request, self.ledger());
+                let own = logins::was_asked_for_by(&account, nonce, &wish.request, self.ledger());
                 return if own.await? {
                     let credential = self.find(wish, &api_key).await?;
                     self.proven(wish, credential, How::Created).await

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{ApiKeyError, ApiKeys, GRACE, Held, How, KeyRequest, call};
 use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
 use crate::clob::venue::{Venue, VenueError};
+use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
 use crate::credentials::{Credential, State};
 use crate::fail_point;
@@ -101,7 +102,7 @@ impl ApiKeys {
         siblings: &[Uuid],
     ) -> Result<(), ApiKeyError> {
         let mut change = self.begin_afterwards(wish).await?;
-        let account = ledger::lock(&credential.account, change.tx()).await?;
+        let account = logins::lock(&credential.account, change.tx()).await?;
         if ledger::any_unknown(account, siblings, change.tx()).await? {
             change.abandon().await;
             return Ok(());

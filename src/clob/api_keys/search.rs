@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{ApiKeyError, ApiKeys, How, KeyRequest, records};
 use crate::audit::Change;
-pub use crate::credentials::records::NonceFilter;
+pub use crate::credentials::NonceFilter;
 use crate::credentials::{self, CredentialNonce, NonceEntry, Origin};
 use crate::fail_point;
 use crate::id::{CallerId, WalletId};
@@ -128,11 +128,18 @@ impl ApiKeys {
         nonces: &[CredentialNonce],
         change: &mut Change,
     ) -> Result<usize, ApiKeyError> {
-        let account = credentials::records::lock(&wish.wallet.account(), change.tx()).await?;
+        let account =
+            credentials::logins::records::lock(&wish.wallet.account(), change.tx()).await?;
         let mut fresh = 0;
         for nonce in nonces {
             let (origin, by) = (Origin::Declared, wish.caller.id);
-            let new = credentials::records::record_nonce(account, *nonce, origin, by, change.tx());
+            let new = credentials::logins::records::record_nonce(
+                account,
+                *nonce,
+                origin,
+                by,
+                change.tx(),
+            );
             fresh += usize::from(new.await?);
         }
         let details = json!({ "nonces": nonces, "new": fresh });
@@ -150,6 +157,6 @@ impl ApiKeys {
         let mut change = self.0.log.begin(Gate::Shared, permit.author()).await?;
         change.note("look-up-nonces", change.author(), details);
         change.commit().await?;
-        Ok(credentials::records::nonces(filter, self.ledger()).await?)
+        Ok(credentials::logins::records::nonces(filter, self.ledger()).await?)
     }
 }

@@ -15,6 +15,7 @@ use crate::audit::Change;
 use crate::clob::l1::LoginDraft;
 use crate::clob::l2;
 use crate::clob::venue::{Venue, VenueError};
+use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
 use crate::credentials::{
     Credential, CredentialNonce, Half, Kind, LoginRefused, Origin, Purpose, Replaces, SealedPair,
@@ -153,7 +154,7 @@ impl ApiKeys {
         };
         fail_point!("credential-sealed");
         let mut change = self.begin_afterwards(wish).await?;
-        let id = ledger::lock(&account, change.tx()).await?;
+        let id = logins::lock(&account, change.tx()).await?;
         let new = ledger::NewCredential {
             id: Uuid::now_v7(),
             kind: Kind::Trading,
@@ -171,7 +172,7 @@ impl ApiKeys {
         if let Some((lost, from)) = lost {
             resealed = ledger::put_resealed(lost, from, &sealed, change.tx()).await?;
         }
-        ledger::settle_made(id, nonce, change.tx()).await?;
+        logins::settle_made(id, nonce, change.tx()).await?;
         let ended = if how == How::Created && fresh {
             ledger::replace_others(id, new.id, change.tx()).await?
         } else {
@@ -209,7 +210,7 @@ impl ApiKeys {
         login: IntentId,
     ) -> Result<(), LedgerError> {
         let mut change = self.begin_afterwards(wish).await?;
-        ledger::settle_refused(login, change.tx()).await?;
+        logins::settle_refused(login, change.tx()).await?;
         change.note("settle-login", login, &json!({ "outcome": "refused" }));
         change.commit().await?;
         Ok(())
@@ -220,7 +221,7 @@ impl ApiKeys {
         &self,
         wish: &KeyRequest,
     ) -> Result<Vec<(CredentialNonce, i64)>, LedgerError> {
-        ledger::unsettled(&wish.wallet.account(), self.ledger()).await
+        logins::unsettled(&wish.wallet.account(), self.ledger()).await
     }
 
     /// Finds out what became of the logins of other nonces, before one more nonce is used.
@@ -282,8 +283,8 @@ impl ApiKeys {
         }
         fail_point!("nothing-came");
         let mut change = self.begin_afterwards(wish).await?;
-        let account = ledger::lock(&wish.wallet.account(), change.tx()).await?;
-        if ledger::settle_nothing(account, nonce, too_old, change.tx()).await? > 0 {
+        let account = logins::lock(&wish.wallet.account(), change.tx()).await?;
+        if logins::settle_nothing(account, nonce, too_old, change.tx()).await? > 0 {
             let details = json!({ "nonce": nonce, "signed_until": too_old });
             change.note("settle-nonce", wish.wallet.id, &details);
         }

@@ -285,13 +285,11 @@ impl App {
             attestation: settings.attestation.clone(),
             destructions: Destructions::new(
                 &settings.destruction,
-                destruction::Parts {
-                    log: log.clone(),
-                    keys: keys.clone(),
-                    vault: vault.clone(),
-                    drains: drains.clone(),
-                    clock: clock.clone(),
-                },
+                log.clone(),
+                keys.clone(),
+                vault.clone(),
+                drains.clone(),
+                clock.clone(),
             ),
             resealing: Resealing::new(log.clone(), vault.clone(), sealing.clone(), clock.clone()),
             wallet_rotations: WalletRotations::new(rotations::wallet::Parts {

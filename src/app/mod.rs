@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
-use crate::destruction::{self, Destructions};
+use crate::destruction::Destructions;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -257,13 +257,13 @@ impl App {
         Ok(Self(Arc::new(Parts {
             callers: Callers::new(ledger.clone(), clock.clone()),
             rights,
-            attestations: Attestations::new(attestation::Parts {
-                log: log.clone(),
-                keys: keys.clone(),
-                vault: vault.clone(),
-                signer: signer.clone(),
-                clock: clock.clone(),
-            }),
+            attestations: Attestations::new(
+                log.clone(),
+                keys.clone(),
+                vault.clone(),
+                signer.clone(),
+                clock.clone(),
+            ),
             signer,
             accounts: Accounts::new(wallets.clone()),
             markets: Markets::new(&venues),

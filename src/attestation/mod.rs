@@ -36,7 +36,7 @@ use crate::name::Name;
 use crate::signing::{Asked, Signed, Signer, SigningError};
 use challenge::ChallengeDraft;
 pub use compare::{Finding, FindingKind, Verdict};
-pub use rounds::Round;
+pub use records::Round;
 pub use statement::{BadStatement, Checked, check};
 use statement::{StatementDraft, claims};
 
@@ -124,30 +124,9 @@ pub struct Attestations {
     clock: Clock,
 }
 
-/// What [`Attestations`] works with.
-pub struct Parts {
-    /// Where evidence goes.
-    pub log: Log,
-    /// The keys.
-    pub keys: Keys,
-    /// Their devices.
-    pub vault: Arc<Vault>,
-    /// The door.
-    pub signer: Signer,
-    /// The time.
-    pub clock: Clock,
-}
-
 impl Attestations {
-    /// Attestations with these parts.
-    pub fn new(parts: Parts) -> Self {
-        let Parts {
-            log,
-            keys,
-            vault,
-            signer,
-            clock,
-        } = parts;
+    /// Attestations of these keys, in these devices.
+    pub fn new(log: Log, keys: Keys, vault: Arc<Vault>, signer: Signer, clock: Clock) -> Self {
         Self {
             log,
             keys,

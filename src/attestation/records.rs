@@ -5,11 +5,21 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::rounds::Round;
 use super::{Attestation, Look, Verdict};
 use crate::custody::Evidence;
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// A round, and what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// How many keys were looked at.
+    pub looked_at: i32,
+    /// How many keys' devices contradict the record.
+    pub drifted: i32,
+    /// How many keys' devices say nothing.
+    pub unknown: i32,
+}
 
 pub(super) async fn insert(attestation: &Attestation, tx: &mut Tx) -> Result<(), LedgerError> {
     let Attestation { look, .. } = attestation;

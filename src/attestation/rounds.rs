@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use uuid::{Uuid, uuid};
 
+use super::records::{self, Round};
 use super::{
     Attestation, AttestationError, Attestations, Finding, FindingKind, Look, Verdict, evidence_of,
-    look, records,
+    look,
 };
 use crate::audit::Author;
 use crate::custody::{CustodyError, Evidence};
@@ -20,17 +21,6 @@ use crate::name::Name;
 const ROUND: Uuid = uuid!("019ab1f0-6d1e-7c55-9d0a-3f6e2b1c8a47");
 /// The age of the last look on record after which a look that found nothing new is put on record too.
 const DAILY: time::Duration = time::Duration::hours(24);
-
-/// A round, and what it found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Round {
-    /// How many keys were looked at.
-    pub looked_at: i32,
-    /// How many keys' devices contradict the record.
-    pub drifted: i32,
-    /// How many keys' devices say nothing.
-    pub unknown: i32,
-}
 
 impl Attestations {
     /// Looks at all keys, unless another replica is doing so, or did within `recent`.

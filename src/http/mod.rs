@@ -10,6 +10,7 @@ mod caller;
 mod connections;
 mod documents;
 mod health;
+mod hidden;
 mod observe;
 pub mod problem;
 mod serve;

@@ -52,6 +52,16 @@ impl Resource {
         }
     }
 
+    /// A stand-in for a wallet, client or key (`kind` as the schema has it) that is not there: nobody's, with
+    /// as many attributes as the real ones have.
+    pub fn nothing(kind: &'static str, name: &(impl ToString + ?Sized)) -> Self {
+        let nothing = Self::owned(kind, name, "", "");
+        match kind {
+            "Key" => nothing.with("purpose", ""),
+            _ => nothing,
+        }
+    }
+
     /// With the scopes that an access token is to have: `context.scopes`.
     #[must_use]
     pub fn with_scopes(mut self, scopes: Vec<String>) -> Self {

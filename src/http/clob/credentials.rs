@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::wallets;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, Held, How, KeyRequest};
@@ -137,8 +138,7 @@ pub(super) async fn wish(
     right: Action,
     request: RequestDigest,
 ) -> Result<KeyRequest, Problem> {
-    let wallet = app.wallets.show(wallet).await?;
-    let permit = app.ask(caller, right, &wallet.resource())?;
+    let (wallet, permit) = wallets::permitted(app, caller, right, wallet).await?;
     Ok(KeyRequest {
         caller: caller.clone(),
         wallet,

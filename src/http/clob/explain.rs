@@ -8,11 +8,11 @@ use axum::extract::State;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::wallets;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::explain::{Change, Expected, Explanation, Recorded, Refusal, Subject};
 use crate::clob::request::OrderType;
-use crate::clob::wallets::Wallet;
 use crate::clob::{Chain, Profile, Version};
 use crate::ethereum::Address;
 use crate::http::body::Body;
@@ -20,7 +20,6 @@ use crate::http::problem::{self, Problem};
 use crate::http::signatures::visible;
 use crate::id::IntentId;
 use crate::name::Name;
-use crate::policy::Action;
 use crate::signing::signatures::{By, Entry};
 
 /// How long a question waits for the one before it.
@@ -105,7 +104,7 @@ pub(super) async fn explain_order(
     let subject = Subject::read(&question.order).map_err(|error| invalid(error.to_string()))?;
     let tick = question.tick_size.as_deref().map(str::parse).transpose();
     let wallet = match &question.wallet {
-        Some(name) => Some(seen(&app, &caller, name).await?),
+        Some(name) => Some(wallets::visible(&app, &caller, name).await?),
         None => None,
     };
     let of_wallet = wallet.as_ref().map(|it| &it.profile);
@@ -158,13 +157,6 @@ pub(super) async fn explain_order(
         tracing::error!(%error, "an explanation broke off");
         Problem::new(&problem::INTERNAL, "the explanation broke off")
     })
-}
-
-async fn seen(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
-    let wallet = app.wallets.show(name).await?;
-    let seen = app.would(caller, Action::View, &wallet.resource());
-    seen.then_some(wallet)
-        .ok_or_else(|| Problem::not_found("wallet"))
 }
 
 /// The order's record, where it was signed here and the caller may see it: by its id, by the r of

@@ -14,6 +14,7 @@ use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
+use crate::http::hidden::found;
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::WalletId;
@@ -126,7 +127,9 @@ pub(in crate::http) async fn visible(
     caller: &Caller,
     name: &Name,
 ) -> Result<Wallet, Problem> {
-    let wallet = app.wallets.show(name).await?;
+    let nothing = Resource::nothing("Wallet", name);
+    let looked = app.wallets.show(name).await;
+    let wallet = found(app, caller, &[Action::View], &nothing, looked)?;
     if app.would(caller, Action::View, &wallet.resource()) {
         Ok(wallet)
     } else {
@@ -141,7 +144,9 @@ pub(in crate::http) async fn permitted(
     action: Action,
     name: &Name,
 ) -> Result<(Wallet, Permit), Problem> {
-    let wallet = app.wallets.show(name).await?;
+    let nothing = Resource::nothing("Wallet", name);
+    let looked = app.wallets.show(name).await;
+    let wallet = found(app, caller, &[action, Action::View], &nothing, looked)?;
     let permit = app.ask(caller, action, &wallet.resource())?;
     Ok((wallet, permit))
 }

@@ -19,6 +19,7 @@ use crate::custody::{Algorithm, PublicKey};
 use crate::destruction::GivenBack;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
+use crate::http::hidden::found;
 use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
@@ -309,7 +310,9 @@ pub(super) async fn visible(
     caller: &Caller,
     name: &crate::name::Name,
 ) -> Result<Key, Problem> {
-    let key = app.keys.show(name).await?;
+    let nothing = Resource::nothing("Key", name);
+    let looked = app.keys.show(name).await;
+    let key = found(app, caller, &[Action::View], &nothing, looked)?;
     if app.would(caller, Action::View, &key.resource()) {
         Ok(key)
     } else {
@@ -324,7 +327,9 @@ pub(in crate::http) async fn permitted(
     action: Action,
     name: &crate::name::Name,
 ) -> Result<(Key, Permit), Problem> {
-    let key = app.keys.show(name).await?;
+    let nothing = Resource::nothing("Key", name);
+    let looked = app.keys.show(name).await;
+    let key = found(app, caller, &[action, Action::View], &nothing, looked)?;
     let permit = app.ask(caller, action, &key.resource())?;
     Ok((key, permit))
 }

@@ -10,6 +10,7 @@ use crate::callers::Caller;
 use crate::custody::PublicKey;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
+use crate::http::hidden::found;
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::ClientId;
@@ -96,7 +97,9 @@ pub(in crate::http) async fn visible(
     caller: &Caller,
     name: &Name,
 ) -> Result<Client, Problem> {
-    let client = app.clients.show(name).await?;
+    let nothing = Resource::nothing("Client", name);
+    let looked = app.clients.show(name).await;
+    let client = found(app, caller, &[Action::View], &nothing, looked)?;
     if app.would(caller, Action::View, &client.resource()) {
         Ok(client)
     } else {
@@ -111,7 +114,9 @@ pub(in crate::http) async fn permitted(
     action: Action,
     name: &Name,
 ) -> Result<(Client, Permit), Problem> {
-    let client = app.clients.show(name).await?;
+    let nothing = Resource::nothing("Client", name);
+    let looked = app.clients.show(name).await;
+    let client = found(app, caller, &[action, Action::View], &nothing, looked)?;
     let permit = app.ask(caller, action, &client.resource())?;
     Ok((client, permit))
 }

@@ -9,8 +9,9 @@ use crate::app::App;
 use crate::custody::PublicKey;
 use crate::http::body::Named;
 use crate::http::caller::{Perhaps, missing};
+use crate::http::hidden::found;
 use crate::http::problem::Problem;
-use crate::policy::Action;
+use crate::policy::{Action, Resource};
 
 /// `[http] public_jwks`
 #[derive(Clone, Copy)]
@@ -38,7 +39,14 @@ pub(super) async fn show_jwks(
     if caller.is_none() && !public {
         return Err(missing());
     }
-    let client = app.clients.show(&name).await?;
+    let looked = app.clients.show(&name).await;
+    let client = match &caller {
+        Some(caller) => {
+            let nothing = Resource::nothing("Client", &name);
+            found(&app, caller, &[Action::View], &nothing, looked)?
+        }
+        None => looked?,
+    };
     let seen = |caller| app.would(caller, Action::View, &client.resource());
     if !caller.as_ref().is_none_or(seen) {
         return Err(Problem::not_found("client"));

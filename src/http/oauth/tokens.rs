@@ -10,13 +10,14 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Deadline;
+use crate::http::hidden::found;
 use crate::http::problem::Problem;
 use crate::http::write::{json, uncached};
 use crate::id::IntentId;
 use crate::name::Name;
 use crate::oauth::broker::{HandedOut, ScopeSet, TokenError, TokenNeed};
 use crate::oauth::clients::Client;
-use crate::policy::Action;
+use crate::policy::{Action, Resource};
 
 /// What a token is wanted for.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -124,7 +125,9 @@ pub(super) async fn invalidate_token(
 
 /// The client, for a caller who may at least see it: what they may have of it is asked later.
 async fn permitted(app: &App, caller: &Caller, name: &Name) -> Result<Client, Problem> {
-    let client = app.clients.shown_to_many(name).await?;
+    let nothing = Resource::nothing("Client", name);
+    let looked = app.clients.shown_to_many(name).await;
+    let client = found(app, caller, &[Action::View; 2], &nothing, looked)?;
     app.ask(caller, Action::View, &client.resource())
         .map(drop)?;
     Ok(client)

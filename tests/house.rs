@@ -333,6 +333,31 @@ fn a_migration_never_changes() {
     std::fs::write(list, text.clone() + &missing).unwrap();
 }
 
+/// `rust-version` is what users are told to install. Clippy's `incompatible_msrv` looks at our own
+/// code; this looks at what we build on.
+#[test]
+fn the_stated_rust_is_new_enough_for_every_dependency() {
+    let metadata = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--format-version=1"])
+        .arg("--filter-platform=x86_64-unknown-linux-gnu")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{metadata:?}");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let version = |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap()).collect() };
+    let ours = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100, "{}", packages.len());
+    for package in packages {
+        let Some(theirs) = package["rust_version"].as_str() else {
+            continue;
+        };
+        let theirs = version(theirs)[..2].to_vec();
+        assert!(theirs <= ours, "{} wants Rust {theirs:?}", package["name"]);
+    }
+}
+
 #[test]
 fn no_client_of_the_venue_is_among_the_dependencies() {
     for lock in ["Cargo.lock", "clients/rust/Cargo.lock"] {

@@ -63,7 +63,7 @@ async fn kill_at(point: &'static str) {
         desk(&server.caller(&operator), "d", "soft").await
     };
 
-    let runs = count(20, 200);
+    let runs = count(8, 200);
     let mut clients: Vec<(usize, Option<Request>)> = (0..CLIENTS).map(|n| (n, None)).collect();
     let given = Arc::new(Mutex::new(Vec::new()));
     let mut after = 0;

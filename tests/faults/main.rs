@@ -409,7 +409,7 @@ async fn kill_at(point: &'static str) {
     let Some(mut world) = World::open(Some(point), seed).await else {
         return;
     };
-    let kills = count(20, 260);
+    let kills = count(8, 260);
     let (mut wishes, mut granted) = (0, 0);
     while world.kills < kills {
         wishes += 1;
@@ -437,7 +437,7 @@ async fn lose(name: &'static str) {
         return;
     };
     let fault = &venue_faults()[name];
-    let runs = count(20, 150);
+    let runs = count(8, 150);
     let mut granted = 0;
     for _ in 0..runs {
         let mut fault = fault.clone();

@@ -36,7 +36,7 @@ async fn one_key_is_one_order_whoever_races() {
     let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let replicas = [stand.trader.clone(), second.caller(&stand.trader.token)];
-    let rounds = count(20, 500);
+    let rounds = count(10, 500);
     let mut given = Vec::new();
     for round in 0..rounds {
         let key = format!("same-{round}");
@@ -71,7 +71,7 @@ async fn one_key_is_one_request_whoever_races() {
     let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let replicas = [stand.trader.clone(), second.caller(&stand.trader.token)];
-    let rounds = count(20, 500);
+    let rounds = count(10, 500);
     let bodies = (0..TASKS).map(|n| {
         let mut body = order();
         body["size"] = json!(format!("{}", 20 + n));

@@ -104,6 +104,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
             )
         })
         .layer(middleware::from_fn(body::readable))
+        .layer(middleware::from_fn(clob::builders::translate))
         .layer(middleware::from_fn(rpc::translate))
         .layer(middleware::from_fn(oauth::token_endpoint::translate))
         .layer(middleware::from_fn(observe))

@@ -7,8 +7,12 @@
 //! is far from now is not refused, for most clients drop the builder's headers then and post without;
 //! the answer has its own, and clients send what is answered.
 
-use axum::extract::State;
-use axum::response::Response;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::headers::{Made, headers, is_near};
@@ -102,19 +106,14 @@ pub(super) struct RemoteHeaders {
 )]
 pub(super) async fn sign(
     State(app): State<App>,
-    caller: Result<Caller, Problem>,
-    request: Result<Body<RemoteRequest>, Problem>,
+    caller: Caller,
+    Body(request, digest): Body<RemoteRequest>,
 ) -> Result<Response, Problem> {
-    let signed = async {
-        let caller = caller?;
-        let Body(request, digest) = request?;
-        let wallet = app
-            .builders
-            .only_wallet(&caller, &app.rights, &app.wallets)
-            .await?;
-        answer(&app, &caller, wallet, &request, digest).await
-    };
-    signed.await.map_err(Problem::with_error)
+    let wallet = app
+        .builders
+        .only_wallet(&caller, &app.rights, &app.wallets)
+        .await?;
+    answer(&app, &caller, wallet, &request, digest).await
 }
 
 /// Sign for a remote builder, with a wallet
@@ -126,18 +125,23 @@ pub(super) async fn sign(
 )]
 pub(super) async fn sign_for_wallet(
     State(app): State<App>,
-    caller: Result<Caller, Problem>,
-    name: Result<Named, Problem>,
-    request: Result<Body<RemoteRequest>, Problem>,
+    caller: Caller,
+    Named(name): Named,
+    Body(request, digest): Body<RemoteRequest>,
 ) -> Result<Response, Problem> {
-    let signed = async {
-        let caller = caller?;
-        let action = Action::IssueBuilderHeaders;
-        let (wallet, _) = permitted(&app, &caller, action, &name?.0).await?;
-        let Body(request, digest) = request?;
-        answer(&app, &caller, wallet, &request, digest).await
-    };
-    signed.await.map_err(Problem::with_error)
+    let action = Action::IssueBuilderHeaders;
+    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
+    answer(&app, &caller, wallet, &request, digest).await
+}
+
+/// Says what was refused in the member `error` too, where the venue's builder SDKs look for it.
+pub(in crate::http) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let problem = response.extensions().get::<Arc<Problem>>();
+    match problem.filter(|_| uri.path().ends_with("/sign")) {
+        Some(problem) => Problem::clone(problem).with_error().into_response(),
+        None => response,
+    }
 }
 
 async fn answer(

@@ -1,7 +1,7 @@
 //! What is signed for the CLOB, and the wallets that it is signed for.
 
 mod batches;
-mod builders;
+pub(super) mod builders;
 pub(super) mod credentials;
 mod drain;
 mod explain;

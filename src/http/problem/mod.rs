@@ -25,7 +25,7 @@ pub(super) use catalogue::*;
 pub use catalogue::{CATALOGUE, ProblemKind};
 
 /// A problem with this request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     kind: &'static ProblemKind,
     detail: String,

@@ -45,7 +45,7 @@ impl Default for Settings {
             concurrent_requests: 1_024,
             requests_per_caller: 512,
             body_bytes_per_caller: 16 * 1024 * 1024,
-            calls_per_core: 8,
+            calls_per_core: 32,
             connections: 4_096,
             idle_timeout_ms: 30_000,
             head_timeout_ms: 5_000,

@@ -345,7 +345,8 @@ fn the_stated_rust_is_new_enough_for_every_dependency() {
         .unwrap();
     assert!(metadata.status.success(), "{metadata:?}");
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let version = |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap()).collect() };
+    let version =
+        |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap()).collect() };
     let ours = version(env!("CARGO_PKG_RUST_VERSION"));
     let packages = metadata["packages"].as_array().unwrap();
     assert!(packages.len() > 100, "{}", packages.len());

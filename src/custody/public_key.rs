@@ -4,9 +4,9 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k256::elliptic_curve::sec1::ToEncodedPoint;
+use rsa::BigUint;
 use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
 use rsa::traits::PublicKeyParts;
-use rsa::BigUint;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -20,7 +20,7 @@ const CIRCLES: [(&str, &[&str]); 6] = [
     ("oauth/broker", &["granted", "records"]),
     (
         "signing",
-        &["batch", "group", "records", "signatures", "writer"],
+        &["ends", "group", "intent", "records", "signatures", "writer"],
     ),
 ];
 

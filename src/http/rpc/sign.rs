@@ -86,7 +86,8 @@ pub(super) async fn typed_data(app: &App, caller: &Caller, call: &Call) -> Resul
         all = app.accounts.fresh().await.map_err(Problem::from)?;
         found = choose(app, caller, account, &data, &all);
     }
-    let wallet = app.wallets.by_id(found?.id).await.map_err(Problem::from)?;
+    let found = found.inspect_err(|_| note_hidden(app, caller, account, &data, &all))?;
+    let wallet = app.wallets.by_id(found.id).await.map_err(Problem::from)?;
     let wallet = wallet.ok_or_else(|| Problem::not_found("account"))?;
     let digest = RequestDigest::of("POST", super::PATH, &json!(call.params));
     match data {
@@ -125,28 +126,36 @@ fn choose(
     data: &TypedData,
     all: &[Wallet],
 ) -> Result<Wallet, Problem> {
-    let of_account: Vec<&Wallet> = all
-        .iter()
-        .filter(|wallet| wallet.profile.key_address() == account)
-        .filter(|wallet| {
-            may(app, caller, Action::View, wallet) || is_account_of(app, caller, wallet)
-        })
-        .collect();
+    let of_account = visible(app, caller, account, all);
     if of_account.is_empty() {
-        // What there is and they may not know of goes on record.
-        let is_hidden = |wallet: &&Wallet| wallet.profile.key_address() == account;
-        if let Some(hidden) = all.iter().find(is_hidden) {
-            let action = match data {
-                TypedData::Order(_) => Action::SignOrder,
-                TypedData::Login(_) => Action::IssueL1Header,
-            };
-            drop(app.ask(caller, action, &hidden.resource()));
-        }
         return Err(Problem::not_found("account"));
     }
     match data {
         TypedData::Order(order) => choose_for_order(app, caller, order, &of_account),
         TypedData::Login(login) => choose_for_login(app, caller, account, login, &of_account),
+    }
+}
+
+/// The wallets of an account that the caller may know of.
+fn visible<'a>(app: &App, caller: &Caller, account: Address, all: &'a [Wallet]) -> Vec<&'a Wallet> {
+    let may_know = |wallet: &&Wallet| {
+        may(app, caller, Action::View, wallet) || is_account_of(app, caller, wallet)
+    };
+    let of_account = all.iter().filter(|it| it.profile.key_address() == account);
+    of_account.filter(may_know).collect()
+}
+
+/// Puts on record that a caller asked for an account that there is and that they may not know of.
+fn note_hidden(app: &App, caller: &Caller, account: Address, data: &TypedData, all: &[Wallet]) {
+    let hidden = all.iter().find(|it| it.profile.key_address() == account);
+    if let Some(hidden) = hidden
+        && visible(app, caller, account, all).is_empty()
+    {
+        let action = match data {
+            TypedData::Order(_) => Action::SignOrder,
+            TypedData::Login(_) => Action::IssueL1Header,
+        };
+        drop(app.ask(caller, action, &hidden.resource()));
     }
 }
 

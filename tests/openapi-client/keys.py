@@ -52,7 +52,7 @@ print(
             "made": made.state,
             "active": active.state,
             "address": wallet.address,
-            "signer": signed.order.signer,
+            "signer": signed.order["signer"],
             "suspended": suspended.state,
             "shown": show_key.sync("generated", client=operator).state,
             "refused": refused.type_,

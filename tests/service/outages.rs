@@ -2,6 +2,7 @@
 //! everything works again when it is back.
 
 use std::process::Command;
+use std::time::Duration;
 
 use chancery::cli::dev::{Cluster, DataDir, SoftToken};
 use serde_json::json;
@@ -42,7 +43,10 @@ async fn without_postgres_nothing_is_signed_and_the_service_waits_for_it() {
     assert!(!again.headers.contains_key("idempotency-replayed"));
     let replayed = trader.post_as("before", ORDERS, &order()).await.unwrap();
     assert_eq!(replayed.text, first.text);
-    assert_eq!(trader.get("/readyz").await.status, 200);
+    let back = async { while trader.get("/readyz").await.status != 200 {} }; // looked at once a second
+    tokio::time::timeout(Duration::from_secs(10), back)
+        .await
+        .unwrap();
     assert_eq!(server.terminate(), Some(0));
     cluster.stop().unwrap();
 }

@@ -177,7 +177,9 @@ async fn a_token_is_what_the_api_takes_and_is_remembered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_cold_callers_make_one_exchange() {
-    let Some(exchange) = Exchange::new(&["read:orders"], "").await else {
+    // All come with one token.
+    let limits = "[http]\nlisten = \"127.0.0.1:0\"\nrequests_per_caller = 1024";
+    let Some(exchange) = Exchange::new(&["read:orders"], limits).await else {
         return;
     };
     let callers = [exchange.stand.trader.clone()];

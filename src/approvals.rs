@@ -33,6 +33,11 @@ impl Approval {
         Self("not needed (automatic)")
     }
 
+    /// For a way back in, which takes the database's owner and a device instead of a second person.
+    pub fn break_glass() -> Self {
+        Self("none (break-glass)")
+    }
+
     /// For the first operator, whom nobody could approve.
     pub fn bootstrap() -> Self {
         Self("none (bootstrap)")

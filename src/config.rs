@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use crate::{app, http};
+use crate::{app, guarded_file, http};
 
 /// Everything that can be set. Unknown names are refused.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub enum ConfigError {
 impl Config {
     /// Reads a file.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
+        let text = guarded_file::read_rules(file)
             .map_err(|error| ConfigError::Unreadable(file.to_owned(), error))?;
         Self::parse(&text)
             .map_err(|error| ConfigError::Wrong(file.to_owned(), fault(&text, &error)))

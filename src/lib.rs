@@ -31,6 +31,9 @@ pub mod http;
 // The wired service.
 pub mod app;
 
+// Who lets the others in.
+pub mod administrators;
+
 // How keys are replaced, and end.
 pub mod rotations;
 
@@ -78,6 +81,8 @@ pub mod counterparty;
 pub mod sealing;
 
 pub mod turns;
+
+pub mod guarded_file;
 
 pub mod name;
 

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::callers::{Caller, Callers};
@@ -27,6 +28,7 @@ use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
 use crate::destruction::Destructions;
+use crate::guarded_file;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
@@ -52,6 +54,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Who may call.
     pub callers: Callers,
+    /// Who lets the others in.
+    pub administrators: Administrators,
     /// Who may do what.
     pub rights: Rights,
     /// The door.
@@ -152,7 +156,7 @@ impl App {
     /// Opens the ledger that the configuration names.
     pub fn ledger(settings: &Settings) -> Result<Ledger, StartError> {
         let password = settings.ledger.password_file.as_ref().map(|file| {
-            let text = std::fs::read_to_string(file);
+            let text = guarded_file::read_secret(file);
             text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| StartError::File(file.clone(), error))
         });
@@ -191,7 +195,7 @@ impl App {
         vault: Vault,
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
-        let policy = Policy::load(&settings.policy.file)?;
+        let policy = Arc::new(Policy::load(&settings.policy.file)?);
         let sealing = &settings.sealing;
         let sealing = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
         let sealing = Arc::new(sealing);
@@ -200,7 +204,7 @@ impl App {
         let tasks = TaskTracker::new();
         let rights = Rights::new(
             &settings.policy,
-            policy,
+            policy.clone(),
             settings.approvals.clone(),
             log.clone(),
             &tasks,
@@ -254,8 +258,10 @@ impl App {
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
+        let callers = Callers::new(ledger.clone(), clock.clone());
         Ok(Self(Arc::new(Parts {
-            callers: Callers::new(ledger.clone(), clock.clone()),
+            administrators: Administrators::new(callers.clone(), policy),
+            callers,
             rights,
             attestations: Attestations::new(
                 log.clone(),
@@ -418,6 +424,9 @@ impl App {
         }
         if let Err(error) = self.destructions.carry_out().await {
             tracing::warn!(%error, "keys are not destroyed");
+        }
+        if let Err(error) = self.administrators.remind(self.clock.now()).await {
+            tracing::warn!(%error, "who can manage callers is not known");
         }
     }
 

@@ -30,15 +30,15 @@ use crate::clock::Clock;
 use crate::custody::{Attributes, CustodyError, Evidence, Vault};
 use crate::id::{AttestationId, CallerId, KeyId};
 use crate::idempotency::RequestDigest;
-use crate::keys::{Key, KeyError, KeyState, Keys, Origin, Purpose};
+use crate::keys::{Begun, Key, KeyError, KeyState, Keys, Origin, Purpose};
 use crate::ledger::LedgerError;
 use crate::name::Name;
 use crate::signing::{Asked, Signed, Signer, SigningError};
 use challenge::ChallengeDraft;
 pub use compare::{Finding, FindingKind, Verdict};
 pub use records::Round;
-pub use statement::{BadStatement, Checked, check};
-use statement::{StatementDraft, claims};
+use statement::{About, StatementDraft, claims, offer_claims};
+pub use statement::{BadStatement, Checked, check, check_offer};
 
 /// `[attestation]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -167,6 +167,7 @@ impl Attestations {
         }
         let evidence = evidence_of(&self.vault, &signs)?;
         let draft = StatementDraft {
+            what: About::Key,
             claims: claims(id, key, &look, possession.as_ref(), (&signs, evidence)),
             about: key.clone(),
             key: signs,
@@ -181,6 +182,30 @@ impl Attestations {
             statement: Some(body(&signed)),
             actor: Some(caller.id),
         })
+    }
+
+    /// States an offer to take a private key, so that who brings it need not trust the way to the service.
+    /// `None`: there is no key to sign statements with.
+    pub async fn state_offer(
+        &self,
+        begun: &Begun,
+        caller: &Caller,
+        request: RequestDigest,
+    ) -> Result<Option<Value>, AttestationError> {
+        let about = self.keys.by_id(begun.id).await?.ok_or(KeyError::Changed)?;
+        let signs = match self.statement_key(&about.environment).await {
+            Err(AttestationError::NoStatementKey(_)) => return Ok(None),
+            found => found?,
+        };
+        let draft = StatementDraft {
+            what: About::Offer,
+            claims: offer_claims(begun, &about.name, &signs),
+            about,
+            key: signs,
+        };
+        let asked = Asked::once(request);
+        let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
+        Ok(Some(body(&signed)))
     }
 
     /// Puts a look on record, and suspends the key where it has drifted: then the change must stand at the

@@ -4,7 +4,7 @@
 //! takes it for an assertion; nor is the key that signs it registered anywhere.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,12 +13,15 @@ use super::challenge;
 use super::{Look, Verdict};
 use crate::custody::{Evidence, Payload, PublicKey};
 use crate::id::{AttestationId, IntentId};
-use crate::keys::{Key, timestamp};
+use crate::keys::{Begun, Key, timestamp};
+use crate::name::Name;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{self, Answer, Draft, Prepared};
 
 /// `typ` of the protected header.
 const TYP: &str = "chancery-key-attestation+jws";
+/// The same of an offer to take a private key.
+const OFFER_TYP: &str = "chancery-import-offer+jws";
 /// The version of the claims.
 const VERSION: u64 = 1;
 
@@ -60,8 +63,43 @@ pub(super) fn claims(
     })
 }
 
+/// What is stated of an offer to take a private key: for which key, and under which key it is to be wrapped.
+pub(super) fn offer_claims(begun: &Begun, name: &Name, signs: &Key) -> Value {
+    let signer = signs.public_key.as_ref();
+    json!({
+        "version": VERSION,
+        "key": { "id": begun.id, "name": name },
+        "announced": hex::encode(begun.announced.fingerprint()),
+        "scheme": begun.offer.scheme,
+        "wrapping_key": STANDARD.encode(&begun.offer.wrapping_key),
+        "signed_by": {
+            "name": signs.name,
+            "fingerprint": signer.map(|it| hex::encode(it.fingerprint())),
+        },
+    })
+}
+
+/// What a statement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// A key in its device.
+    Key,
+    /// An offer to take one.
+    Offer,
+}
+
+impl About {
+    fn typ(self) -> &'static str {
+        match self {
+            Self::Key => TYP,
+            Self::Offer => OFFER_TYP,
+        }
+    }
+}
+
 /// A statement, to be signed by a key for checkpoints.
 pub(super) struct StatementDraft {
+    pub(super) what: About,
     pub(super) claims: Value,
     /// The key that the statement is about, on which the policy decides.
     pub(super) about: Key,
@@ -71,11 +109,17 @@ pub(super) struct StatementDraft {
 
 impl Ask for StatementDraft {
     fn action(&self) -> Action {
-        Action::AttestKey
+        match self.what {
+            About::Key => Action::AttestKey,
+            About::Offer => Action::ImportKey,
+        }
     }
 
     fn resource(&self) -> Resource {
-        self.about.resource()
+        match self.what {
+            About::Key => self.about.resource(),
+            About::Offer => Resource::service(),
+        }
     }
 }
 
@@ -98,7 +142,7 @@ impl Draft for StatementDraft {
 
     fn prepare(&self, now_ms: i64) -> Prepared {
         let kid = self.key.public_key.as_ref().map(PublicKey::thumbprint);
-        let header = json!({ "alg": "RS256", "typ": TYP, "kid": kid });
+        let header = json!({ "alg": "RS256", "typ": self.what.typ(), "kid": kid });
         let mut claims = self.claims.clone();
         claims["issued_at"] = now_ms.div_euclid(1000).into();
         let input = format!("{}.{}", segment(&header), segment(&claims)).into_bytes();
@@ -155,13 +199,16 @@ pub enum BadStatement {
     #[error("this is not a flattened JWS: protected, payload and signature")]
     NotAJws,
     /// The JWS is something else.
-    #[error("its header is not that of an attestation: alg RS256, typ {TYP}")]
+    #[error("its header is not that of such a statement: alg RS256, typ {TYP} or {OFFER_TYP}")]
     OtherType,
     /// The signature is another key's, or the text was changed.
     #[error("its signature does not verify under this key")]
     Signature,
-    /// The claims are of a version that this program does not read, or contradict each other.
-    #[error("its claims are not those of an attestation of version 1")]
+    /// The claims are of a version that this program does not read, contradict each other, or are about
+    /// something else.
+    #[error(
+        "its claims are not those of such a statement of version 1, or it is about something else"
+    )]
     Claims,
     /// The statement names another key as its signer.
     #[error("it names another key as the one that signed it")]
@@ -173,32 +220,7 @@ pub enum BadStatement {
 
 /// Checks a statement offline, under the public key that should have signed it.
 pub fn check(jws: &Value, signer: &PublicKey) -> Result<Checked, BadStatement> {
-    let member = |name: &str| jws[name].as_str().ok_or(BadStatement::NotAJws);
-    let read = |text: &str| {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| BadStatement::NotAJws)
-    };
-    let (protected, payload) = (member("protected")?, member("payload")?);
-    let signature = read(member("signature")?)?;
-    let header: Value =
-        serde_json::from_slice(&read(protected)?).map_err(|_| BadStatement::NotAJws)?;
-    let is_ours = header["alg"] == "RS256" && header["typ"] == TYP && header["crit"].is_null();
-    if !is_ours || jws.get("header").is_some() {
-        return Err(BadStatement::OtherType);
-    }
-    let input = format!("{protected}.{payload}");
-    if !signer.verify_rs256(input.as_bytes(), &signature) {
-        return Err(BadStatement::Signature);
-    }
-    let claims: Value =
-        serde_json::from_slice(&read(payload)?).map_err(|_| BadStatement::Claims)?;
-    if claims["version"] != VERSION {
-        return Err(BadStatement::Claims);
-    }
-    if claims["signed_by"]["fingerprint"] != hex::encode(signer.fingerprint()) {
-        return Err(BadStatement::OtherSigner);
-    }
+    let claims = signed_claims(jws, TYP, signer)?;
     let text = |value: &Value| {
         value
             .as_str()
@@ -220,4 +242,47 @@ pub fn check(jws: &Value, signer: &PublicKey) -> Result<Checked, BadStatement> {
         verdict,
         claims,
     })
+}
+
+/// Checks that an offer to take a private key is the one that was signed: for the same key, to be wrapped
+/// the same way under the same wrapping key.
+pub fn check_offer(jws: &Value, signer: &PublicKey, offer: &Value) -> Result<(), BadStatement> {
+    let claims = signed_claims(jws, OFFER_TYP, signer)?;
+    let is_of_it = claims["key"]["name"] == offer["name"]
+        && claims["key"]["id"] == offer["id"]
+        && claims["announced"] == offer["fingerprint"]
+        && claims["scheme"] == offer["scheme"]
+        && claims["wrapping_key"] == offer["wrapping_key"];
+    is_of_it.then_some(()).ok_or(BadStatement::Claims)
+}
+
+/// The claims of a statement of this type that this key signed.
+fn signed_claims(jws: &Value, typ: &str, signer: &PublicKey) -> Result<Value, BadStatement> {
+    let member = |name: &str| jws[name].as_str().ok_or(BadStatement::NotAJws);
+    let read = |text: &str| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| BadStatement::NotAJws)
+    };
+    let (protected, payload) = (member("protected")?, member("payload")?);
+    let signature = read(member("signature")?)?;
+    let header: Value =
+        serde_json::from_slice(&read(protected)?).map_err(|_| BadStatement::NotAJws)?;
+    let is_ours = header["alg"] == "RS256" && header["typ"] == typ && header["crit"].is_null();
+    if !is_ours || jws.get("header").is_some() {
+        return Err(BadStatement::OtherType);
+    }
+    let input = format!("{protected}.{payload}");
+    if !signer.verify_rs256(input.as_bytes(), &signature) {
+        return Err(BadStatement::Signature);
+    }
+    let claims: Value =
+        serde_json::from_slice(&read(payload)?).map_err(|_| BadStatement::Claims)?;
+    if claims["version"] != VERSION {
+        return Err(BadStatement::Claims);
+    }
+    if claims["signed_by"]["fingerprint"] != hex::encode(signer.fingerprint()) {
+        return Err(BadStatement::OtherSigner);
+    }
+    Ok(claims)
 }

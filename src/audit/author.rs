@@ -49,6 +49,16 @@ impl Author {
         }
     }
 
+    /// Whoever breaks the glass, with the database's owner and a device in place of an approval.
+    pub fn break_glass(id: CallerId) -> Self {
+        Self {
+            id,
+            credential: None,
+            ground: Approval::break_glass(),
+            agreed: Some(Approval::break_glass()),
+        }
+    }
+
     /// The same, for what they have already brought about elsewhere: that is put on record although
     /// they may have lost their right since.
     #[must_use]

@@ -4,10 +4,12 @@
 //! `caller_tokens` tables: whoever can write there can add a caller or lend one a role. They cannot
 //! read a token from them.
 
+pub mod break_glass;
 mod records;
 mod strangers;
 pub mod token;
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::{Author, Change, Log};
 use crate::clock::Clock;
 use crate::id::CallerId;
-use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::ledger::{Gate, Ledger, LedgerError, Tx};
 use crate::name::Name;
 use strangers::Strangers;
 pub use token::Token;
@@ -47,6 +49,13 @@ pub struct Caller {
     pub owner: Name,
     /// What the policy knows them as.
     pub roles: Vec<Name>,
+}
+
+impl Caller {
+    /// Whether they were made by [`break_glass`], which gives the management of callers and nothing else.
+    pub fn is_break_glass(&self) -> bool {
+        break_glass::is_given_to(self.roles.iter().map(Name::as_str))
+    }
 }
 
 /// A caller as operators see one. Never a token.
@@ -123,9 +132,36 @@ pub enum CallerError {
     /// A second person is needed.
     #[error(transparent)]
     ApprovalNeeded(#[from] ApprovalNeeded),
+    /// A name that is somebody's id, or could be.
+    #[error("name: {0} is the form of an id, and callers are shown by both")]
+    LikeAnId(Name),
+    /// The role that only a break-glass gives.
+    #[error(
+        "roles: {} is not given by anybody; chancery callers break-glass makes such a caller",
+        break_glass::ROLE
+    )]
+    ReservedRole,
+    /// A break-glass caller has one token, which is short.
+    #[error("a break-glass caller gets no other token: make an operator with the one it has")]
+    OneToken,
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// Names of callers, for what holds their ids.
+#[derive(Debug, Default)]
+pub struct Names(BTreeMap<CallerId, String>);
+
+impl Names {
+    /// The name of one; `service` for what the service did by itself.
+    pub fn of(&self, id: CallerId) -> String {
+        match self.0.get(&id) {
+            Some(name) => name.clone(),
+            None if id == CallerId::SERVICE => "service".to_owned(),
+            None => id.to_string(),
+        }
+    }
 }
 
 /// The callers of this service.
@@ -187,12 +223,32 @@ impl Callers {
         Ok(records::list(&self.ledger).await?)
     }
 
-    /// One caller.
+    /// The names of these callers, which never change.
+    pub async fn names(&self, of: Vec<CallerId>) -> Result<Names, CallerError> {
+        let ids: Vec<_> = of.into_iter().map(CallerId::uuid).collect();
+        let names = records::names(&ids, &self.ledger).await?;
+        Ok(Names(names.into_iter().collect()))
+    }
+
+    /// One caller, by name or by id.
     pub async fn show(&self, name: &Name) -> Result<Entry, CallerError> {
         let all = records::list(&self.ledger).await?;
         all.into_iter()
-            .find(|entry| entry.name == name.as_str())
+            .find(|entry| entry.name == name.as_str() || entry.id.to_string() == name.as_str())
             .ok_or(CallerError::NotFound)
+    }
+
+    /// Those whose token works now, by name, each with the end of their last token.
+    pub async fn live(&self) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
+        Ok(records::live(self.ledger.pool()).await?)
+    }
+
+    /// The same as a transaction sees it.
+    pub(crate) async fn live_in(
+        &self,
+        tx: &mut Tx,
+    ) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
+        Ok(records::live(tx.connection()).await?)
     }
 
     /// Makes the first operator. Works once, and never when there is any caller.
@@ -215,17 +271,20 @@ impl Callers {
         new: &NewCaller,
         change: &mut Change,
     ) -> Result<Token, CallerError> {
+        if Uuid::try_parse(new.name.as_str()).is_ok() {
+            return Err(CallerError::LikeAnId(new.name.clone()));
+        }
         if new.roles.is_empty() {
             return Err(CallerError::NoRole);
+        }
+        if break_glass::is_given_to(new.roles.iter().map(Name::as_str)) {
+            return Err(CallerError::ReservedRole);
         }
         let expires_at = self.token_end(new.token_days)?;
         let approval = change.loosen()?;
         records::insert(id, new, change.tx())
             .await
-            .map_err(|error| match error.constraint() {
-                Some("callers_name_is_unique") => CallerError::NameTaken,
-                _ => error.into(),
-            })?;
+            .map_err(name_taken)?;
         let token = Token::random();
         records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
         let details = serde_json::json!({
@@ -244,9 +303,11 @@ impl Callers {
     ) -> Result<Token, CallerError> {
         let expires_at = self.token_end(token_days)?;
         let approval = change.loosen()?;
-        let id = records::lock(name, change.tx())
-            .await?
-            .ok_or(CallerError::NotFound)?;
+        let found = records::lock(name, change.tx()).await?;
+        let (id, roles) = found.ok_or(CallerError::NotFound)?;
+        if break_glass::is_given_to(roles.iter().map(String::as_str)) {
+            return Err(CallerError::OneToken);
+        }
         let token = Token::random();
         records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
         let details = serde_json::json!({ "name": name, "token_days": token_days });
@@ -276,5 +337,12 @@ impl Callers {
             return Err(CallerError::TokenDays);
         }
         Ok(self.clock.now() + time::Duration::days(i64::from(days)))
+    }
+}
+
+fn name_taken(error: LedgerError) -> CallerError {
+    match error.constraint() {
+        Some("callers_name_is_unique") => CallerError::NameTaken,
+        _ => error.into(),
     }
 }

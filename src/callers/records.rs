@@ -18,20 +18,8 @@ pub(super) async fn find(hash: &[u8; 32], ledger: &Ledger) -> Result<Option<Call
     )
     .fetch_optional(ledger.pool())
     .await?;
-    row.map(|row| {
-        Ok(Caller {
-            id: row.id.into(),
-            credential: row.credential,
-            name: Name::from_record("callers", row.name)?,
-            owner: Name::from_record("callers", row.owner)?,
-            roles: row
-                .roles
-                .into_iter()
-                .map(|role| Name::from_record("callers", role))
-                .collect::<Result<_, _>>()?,
-        })
-    })
-    .transpose()
+    row.map(|row| caller(row.id, row.credential, row.name, row.owner, row.roles))
+        .transpose()
 }
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
@@ -55,6 +43,54 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
             token_expires_at: row.token_expires_at,
         })
         .collect())
+}
+
+/// Callers whose token works now, by name, each with the last of their tokens.
+pub(super) async fn live(
+    on: impl sqlx::PgExecutor<'_>,
+) -> Result<Vec<(Caller, OffsetDateTime)>, LedgerError> {
+    let rows = sqlx::query!(
+        "select distinct on (c.name) c.id, c.name, c.owner, c.roles, t.id as credential, t.expires_at
+         from callers c join caller_tokens t on t.caller_id = c.id
+         where c.revoked_at is null and t.revoked_at is null and t.expires_at > now()
+         order by c.name, t.expires_at desc"
+    )
+    .fetch_all(on)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let caller = caller(row.id, row.credential, row.name, row.owner, row.roles)?;
+            Ok((caller, row.expires_at))
+        })
+        .collect()
+}
+
+/// The names of these.
+pub(super) async fn names(
+    ids: &[Uuid],
+    ledger: &Ledger,
+) -> Result<Vec<(CallerId, String)>, LedgerError> {
+    let rows = sqlx::query!("select id, name from callers where id = any($1)", ids)
+        .fetch_all(ledger.pool())
+        .await?;
+    Ok(rows.into_iter().map(|it| (it.id.into(), it.name)).collect())
+}
+
+fn caller(
+    id: Uuid,
+    credential: Uuid,
+    name: String,
+    owner: String,
+    roles: Vec<String>,
+) -> Result<Caller, LedgerError> {
+    let name_of = |text| Name::from_record("callers", text);
+    Ok(Caller {
+        id: id.into(),
+        credential,
+        name: name_of(name)?,
+        owner: name_of(owner)?,
+        roles: roles.into_iter().map(name_of).collect::<Result<_, _>>()?,
+    })
 }
 
 pub(super) async fn any(tx: &mut Tx) -> Result<bool, LedgerError> {
@@ -97,20 +133,26 @@ pub(super) async fn insert_token(
     Ok(())
 }
 
-pub(super) async fn lock(name: &Name, tx: &mut Tx) -> Result<Option<CallerId>, LedgerError> {
-    let id = sqlx::query_scalar!(
-        "select id from callers where name = $1 and revoked_at is null for update",
+/// A caller who is not revoked, and their roles.
+pub(super) async fn lock(
+    name: &Name,
+    tx: &mut Tx,
+) -> Result<Option<(CallerId, Vec<String>)>, LedgerError> {
+    let row = sqlx::query!(
+        "select id, roles from callers
+         where (name = $1 or id::text = $1) and revoked_at is null for update",
         name.as_str(),
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(id.map(CallerId::from))
+    Ok(row.map(|row| (row.id.into(), row.roles)))
 }
 
 pub(super) async fn revoke(name: &Name, tx: &mut Tx) -> Result<Option<CallerId>, LedgerError> {
     let id = sqlx::query_scalar!(
         "with revoked as (
-             update callers set revoked_at = coalesce(revoked_at, now()) where name = $1 returning id
+             update callers set revoked_at = coalesce(revoked_at, now())
+             where name = $1 or id::text = $1 returning id
          ), tokens as (
              update caller_tokens t set revoked_at = now() from revoked r
              where t.caller_id = r.id and t.revoked_at is null

@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::Service;
-use super::{print_json, print_line, remark};
+use super::destination::Destination;
+use super::{print_line, remark};
 use crate::attestation::{self, Verdict};
 use crate::custody::PublicKey;
 
@@ -19,7 +20,7 @@ pub(super) struct Attest {
     /// All keys that you may see and that are not over.
     #[arg(long, conflicts_with = "name")]
     all: bool,
-    /// Where to write the statements, as JSON; standard output unless it is said.
+    /// Write the statements to this new file, as JSON, instead of standard output.
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -38,6 +39,7 @@ pub(super) struct Verify {
 impl Attest {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let client = self.service.client()?;
+        let destination = Destination::open(self.out.as_deref())?;
         let names = match &self.name {
             Some(name) => vec![name.clone()],
             None => in_being(&client.get("/v1/keys").await?),
@@ -66,11 +68,7 @@ impl Attest {
             Ok(one) => json!(one),
             Err(all) => json!(all),
         };
-        match &self.out {
-            None => print_json(&stated)?,
-            Some(file) => std::fs::write(file, format!("{stated:#}\n"))
-                .with_context(|| format!("cannot write {}", file.display()))?,
-        }
+        destination.write(&format!("{stated:#}"))?;
         if wrong > 0 {
             bail!(
                 "{wrong} of {} keys are not as recorded, or could not be looked at",

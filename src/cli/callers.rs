@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use serde_json::json;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::client::{Service, keep_secret};
-use super::{ConfigFile, print_json};
+use super::client::Service;
+use super::destination::Destination;
+use super::list::List;
+use super::{ConfigFile, print_json, remark};
 use crate::app::App;
 use crate::audit::Log;
-use crate::callers::{Callers, NewCaller};
+use crate::callers::{Callers, NewCaller, Token};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::name::Name;
+use crate::{administrators, custody, keys};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -27,16 +31,33 @@ pub(super) enum Command {
         /// How many days the token lives, 1 to 90.
         #[arg(long, default_value_t = 30)]
         token_days: u16,
-        /// Write the token to this new file, for its owner only, instead of standard output.
+        #[command(flatten)]
+        token_out: TokenOut,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Make a caller who manages callers for an hour, where nobody is left who can: raises an alarm
+    BreakGlass {
+        /// A name that no other caller has.
+        name: Name,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        /// The device that is to open: the name of a [custody.NAME] section that holds keys.
+        #[arg(long)]
+        device: Name,
+        /// The configuration with the way into the database of the schema's owner, as `migrate` has it.
         #[arg(long, value_name = "FILE")]
-        token_out: Option<PathBuf>,
+        owner_config: PathBuf,
+        #[command(flatten)]
+        token_out: TokenOut,
         #[command(flatten)]
         config: ConfigFile,
     },
     /// List callers; never a token
     List {
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Show a caller; never a token
     Show {
@@ -58,9 +79,8 @@ pub(super) enum Command {
         /// How many days the token lives, 1 to 90.
         #[arg(long, default_value_t = 30)]
         token_days: u16,
-        /// Write the token to this new file, for its owner only, instead of standard output.
-        #[arg(long, value_name = "FILE")]
-        token_out: Option<PathBuf>,
+        #[command(flatten)]
+        token_out: TokenOut,
         #[command(flatten)]
         service: Service,
     },
@@ -71,9 +91,8 @@ pub(super) enum Command {
         /// How many days the token lives, 1 to 90.
         #[arg(long, default_value_t = 30)]
         token_days: u16,
-        /// Write the token to this new file, for its owner only, instead of standard output.
-        #[arg(long, value_name = "FILE")]
-        token_out: Option<PathBuf>,
+        #[command(flatten)]
+        token_out: TokenOut,
         #[command(flatten)]
         service: Service,
     },
@@ -84,6 +103,28 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+}
+
+/// Where a token goes.
+#[derive(Debug, Args)]
+pub(super) struct TokenOut {
+    /// Write the token to this new file, for its owner only, instead of standard output.
+    #[arg(long = "token-out", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl TokenOut {
+    fn open(&self) -> anyhow::Result<Destination> {
+        Destination::open(self.file.as_deref())
+    }
+}
+
+/// The configuration with devices that a command opens, if it does.
+pub(super) fn devices_of(command: &Command) -> Option<&ConfigFile> {
+    match command {
+        Command::BreakGlass { config, .. } => Some(config),
+        _ => None,
+    }
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -101,10 +142,37 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 roles: vec!["operator".parse()?],
                 token_days,
             };
-            let token = bootstrap(&config.load()?, &new).await?;
-            keep_secret(&token, token_out.as_ref())
+            let (config, destination) = (config.load()?, token_out.open()?);
+            let token = bootstrap(&config, &new).await?;
+            destination.write(&token).with_context(|| {
+                format!(
+                    "{} is on record and the token is lost: see break-glass",
+                    new.name
+                )
+            })
         }
-        Command::List { service } => print_json(&service.client()?.get("/v1/callers").await?),
+        Command::BreakGlass {
+            name,
+            reason,
+            device,
+            owner_config,
+            token_out,
+            config,
+        } => {
+            let (config, owner) = (config.load()?, Config::load(&owner_config)?);
+            let destination = token_out.open()?;
+            let token = break_glass(&config, &owner, &device, &name, &reason).await?;
+            remark(&format!(
+                "{name} manages callers for an hour: make an operator, then chancery callers revoke {name}"
+            ));
+            destination.write(token.expose()).with_context(|| {
+                format!("{name} is on record and the token is lost: again, under another name")
+            })
+        }
+        Command::List { list } => {
+            let members = ["name", "owner", "roles", "token_expires_at", "revoked_at"];
+            list.print("/v1/callers", &members).await
+        }
         Command::Show { name, service } => print_json(
             &service
                 .client()?
@@ -121,11 +189,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let body =
                 json!({ "name": name, "owner": owner, "roles": roles, "token_days": token_days });
-            let answer = service.client()?.post("/v1/callers", &body).await?;
-            keep_secret(
-                answer["token"].as_str().unwrap_or_default(),
-                token_out.as_ref(),
-            )
+            ask_for_token(&service, &token_out, "/v1/callers", &body, &name).await
         }
         Command::Token {
             name,
@@ -135,17 +199,39 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let body = json!({ "token_days": token_days });
             let path = format!("/v1/callers/{name}/tokens");
-            let answer = service.client()?.post(&path, &body).await?;
-            keep_secret(
-                answer["token"].as_str().unwrap_or_default(),
-                token_out.as_ref(),
-            )
+            ask_for_token(&service, &token_out, &path, &body, &name).await
         }
         Command::Revoke { name, service } => {
             let path = format!("/v1/callers/{name}/revoke");
             print_json(&service.client()?.post(&path, &json!({})).await?)
         }
     }
+}
+
+/// Asks the service for a token, with its place made ready before.
+async fn ask_for_token(
+    service: &Service,
+    token_out: &TokenOut,
+    path: &str,
+    body: &Value,
+    caller: &Name,
+) -> anyhow::Result<()> {
+    let client = service.client()?;
+    let destination = token_out.open()?;
+    let answer = client.post(path, body).await?;
+    let token = answer["token"]
+        .as_str()
+        .context("the answer has no token")?;
+    keep(destination, token, caller)
+}
+
+/// Puts a token in its place. It is shown once: where that fails, the next one is what helps.
+fn keep(destination: Destination, token: &str, caller: &Name) -> anyhow::Result<()> {
+    destination.write(token).with_context(|| {
+        format!(
+            "{caller} is on record and the token is lost; for another one: chancery callers token {caller}"
+        )
+    })
 }
 
 /// Makes the first operator; gives back the token.
@@ -157,4 +243,24 @@ pub(super) async fn bootstrap(config: &Config, new: &NewCaller) -> anyhow::Resul
         .bootstrap(new, &log)
         .await?;
     Ok(token.expose().to_owned())
+}
+
+/// Makes a caller who manages callers, for who has both the schema's owner's way in and the device.
+async fn break_glass(
+    config: &Config,
+    owner: &Config,
+    device: &Name,
+    name: &Name,
+    reason: &str,
+) -> anyhow::Result<Token> {
+    let settings = config.custody.get(device);
+    let settings = settings.with_context(|| format!("there is no section [custody.{device}]"))?;
+    let ledger = App::ledger(owner)?;
+    ledger.check_schema().await?;
+    let opened = custody::open(device, settings, &ledger)?;
+    let (keys, writer) = (keys::list(&ledger).await?, App::writer(config));
+    let log = Log::open(ledger.clone(), &writer, Clock::system()).await?;
+    let proof = administrators::prove(&*opened, device, &keys, &log, &writer).await?;
+    let callers = Callers::new(ledger, Clock::system());
+    Ok(callers.break_glass(name, reason, &proof, &log).await?)
 }

@@ -1,12 +1,17 @@
 //! The API's client, for the commands that speak to a running service.
 
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+use crate::guarded_file;
+use crate::idempotency::Key;
 
 /// Which service, and as whom.
 #[derive(Debug, Clone, Args)]
@@ -17,11 +22,59 @@ pub(super) struct Service {
     /// The file with your token.
     #[arg(long, help = "The file with your token; also CHANCERY_TOKEN_FILE", default_value_t = super::from_environment("CHANCERY_TOKEN_FILE", "/etc/chancery/token"))]
     token_file: String,
+    /// Repeat a command that failed under the key that it named: what was done is not done again.
+    #[arg(long, value_name = "KEY", value_parser = parse_key)]
+    idempotency_key: Option<String>,
+}
+
+/// A key that leaves room for the number of a request.
+fn parse_key(text: &str) -> Result<String, String> {
+    let key = Key::try_from(text).map_err(|error| error.to_string())?;
+    if text.len() > 240 {
+        return Err("at most 240 characters".into());
+    }
+    Ok(key.to_string())
 }
 
 impl Service {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
-        Client::new(&self.url, Path::new(&self.token_file))
+        let mut client = Client::new(&self.url, Path::new(&self.token_file))?;
+        if let Some(key) = &self.idempotency_key {
+            client.key.clone_from(key);
+        }
+        Ok(client)
+    }
+}
+
+const LOCALHOST: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// How a token travels without being read on its way.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// Under TLS.
+    Encrypted,
+    /// On this computer.
+    Loopback,
+}
+
+impl Way {
+    /// Refuses what would show a token to others.
+    fn to(base: &str) -> anyhow::Result<Self> {
+        let url = reqwest::Url::parse(base).with_context(|| format!("{base} is no URL"))?;
+        let host = url.host_str().unwrap_or_default();
+        let ip = host.trim_start_matches('[').trim_end_matches(']');
+        let is_local = host == "localhost" || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        match url.scheme() {
+            "https" | "http" if is_local => Ok(Self::Loopback),
+            "https" => Ok(Self::Encrypted),
+            "http" => bail!(
+                "a token would go to {host} in clear text: say https, or 127.0.0.1 on the service's own host"
+            ),
+            other => bail!("{other}: the service speaks https, and http on its own host"),
+        }
     }
 }
 
@@ -30,22 +83,34 @@ pub(super) struct Client {
     base: String,
     token: SecretString,
     http: reqwest::Client,
+    /// The first write goes under it, each later one with its number behind.
+    key: String,
+    writes: AtomicU32,
 }
 
 impl Client {
     pub(super) fn new(base: &str, token_file: &Path) -> anyhow::Result<Self> {
-        let token = std::fs::read_to_string(token_file)
+        let token = guarded_file::read_secret(token_file)
             .with_context(|| format!("cannot read the token file {}", token_file.display()))?;
+        let way = Way::to(base)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_mins(2))
-            .build()?;
+            .timeout(Duration::from_mins(2));
+        let http = match way {
+            Way::Encrypted => http,
+            // A proxy would be handed the token in the clear, and its loopback is another one.
+            Way::Loopback => http
+                .no_proxy()
+                .resolve_to_addrs("localhost", &LOCALHOST.map(|ip| (ip, 0).into())),
+        };
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             base,
+            http: http.build()?,
             token: SecretString::from(token.trim()),
-            http,
+            key: uuid::Uuid::new_v4().to_string(),
+            writes: AtomicU32::new(0),
         })
     }
 
@@ -65,23 +130,50 @@ impl Client {
         accept(status, body)
     }
 
-    /// Writes, once: repeated after a lost answer under the same key.
+    /// Under which key a command is repeated.
+    pub(super) fn idempotency_key(&self) -> &str {
+        &self.key
+    }
+
+    fn next_key(&self) -> String {
+        match self.writes.fetch_add(1, Ordering::Relaxed) {
+            0 => self.key.clone(),
+            number => format!("{}.{number}", self.key),
+        }
+    }
+
+    /// Writes, once: repeated after a lost answer under the same key. Where it may yet be done, or is,
+    /// the key is named.
     pub(super) async fn post(
         &self,
         path: &str,
         body: &impl serde::Serialize,
     ) -> anyhow::Result<Value> {
-        let key = uuid::Uuid::new_v4().to_string();
+        let key = self.next_key();
         let attempt = async || {
             let request = self.http.post(format!("{}{path}", self.base));
             self.send(request.header("idempotency-key", &key).json(body))
                 .await
         };
-        let (status, body) = match attempt().await {
-            Ok(answer) => answer,
-            Err(_) => attempt().await?,
+        let answer = match attempt().await {
+            Ok(answer) => Ok(answer),
+            Err(_) => attempt().await,
         };
-        accept(status, body)
+        // A refusal for good is the same under any key.
+        let is_open = match &answer {
+            Err(_) => true,
+            Ok((status, body)) => *status >= 500 || body["action"].to_string().contains("Repeat"),
+        };
+        let done = answer.and_then(|(status, body)| accept(status, body));
+        if is_open {
+            return done.map_err(|error| {
+                anyhow!(
+                    "{error:#}\nTo repeat it: the same command with --idempotency-key {}",
+                    self.key
+                )
+            });
+        }
+        done
     }
 
     /// Deletes, once: a second time has the same effect.
@@ -123,22 +215,36 @@ fn accept(status: u16, body: Value) -> anyhow::Result<Value> {
     )
 }
 
-/// Writes a secret where only its owner reads it, or to standard output where no file is named.
-pub(super) fn keep_secret(secret: &str, file: Option<&PathBuf>) -> anyhow::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    let Some(file) = file else {
-        super::print_line(secret);
-        return Ok(());
-    };
-    let mut open = std::fs::OpenOptions::new();
-    let mut opened = open
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    writeln!(opened, "{secret}")?;
-    Ok(())
+    #[test]
+    fn a_token_goes_nowhere_in_clear_text_but_to_this_computer() {
+        for (url, way) in [
+            ("https://chancery.example", Way::Encrypted),
+            ("https://10.0.0.7:8443/base", Way::Encrypted),
+            ("http://127.0.0.1:7300", Way::Loopback),
+            ("http://127.8.8.8", Way::Loopback),
+            ("http://[::1]:7300/", Way::Loopback),
+            ("HTTP://LocalHost:7300", Way::Loopback),
+            ("https://localhost:7301", Way::Loopback),
+        ] {
+            assert_eq!(Way::to(url).unwrap(), way, "{url}");
+        }
+        for url in [
+            "http://chancery.example",
+            "http://127.0.0.1.example:7300",
+            "http://localhost.example",
+            "http://127.0.0.1@chancery.example",
+            "http://10.0.0.7",
+            "http://0.0.0.0:7300",
+            "http://[::ffff:10.0.0.7]",
+            "ftp://127.0.0.1",
+            "127.0.0.1:7300",
+            "",
+        ] {
+            assert!(Way::to(url).is_err(), "{url}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::client::Service;
 use super::exchange::{self, Asked};
+use super::list::List;
 use super::{print_json, print_line};
 
 #[derive(Debug, Subcommand)]
@@ -12,7 +13,7 @@ pub(super) enum Command {
     /// List the clients that you may see
     List {
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Show a client: key, PEM, JWK
     Show {
@@ -71,7 +72,17 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { service } => print_json(&service.client()?.get("/v1/clients").await?),
+        Command::List { list } => {
+            let members = [
+                "name",
+                "owner",
+                "environment",
+                "client_id",
+                "key",
+                "key_state",
+            ];
+            list.print("/v1/clients", &members).await
+        }
         Command::Show { name, service } => print_json(
             &service
                 .client()?

@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Client, Service, keep_secret};
+use super::client::{Client, Service};
+use super::destination::Destination;
 use super::{print_json, remark};
 
 #[derive(Debug, Subcommand)]
@@ -169,8 +170,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             output,
         } => {
             let path = of.path(&format!("credentials/{api_key}/reveal"));
-            let secrets = of.service.client()?.post(&path, &json!({})).await?;
-            keep_secret(&serde_json::to_string_pretty(&secrets)?, output.as_ref())
+            let client = of.service.client()?;
+            let destination = Destination::open(output.as_deref())?;
+            let secrets = client.post(&path, &json!({})).await?;
+            destination.write(&serde_json::to_string_pretty(&secrets)?)
         }
         Command::Nonces {
             wallet,

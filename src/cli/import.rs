@@ -13,13 +13,17 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::client::Service;
 use super::keys::NewKey;
 use super::{print_json, remark};
-use crate::custody::{Material, PublicKey, Scheme, wrapping};
+use crate::attestation;
+use crate::custody::{BadMaterial, Material, PublicKey, Scheme, wrapping};
+use crate::guarded_file;
 
 /// More than any key needs.
 const LIMIT: u64 = 64 * 1024;
@@ -31,17 +35,126 @@ pub(super) struct Import {
     /// The address or fingerprint that the key has to have. Then nothing is asked.
     #[arg(long, value_name = "ADDRESS|FINGERPRINT")]
     expected: Option<String>,
-    /// The file with the private key: 64 hexadecimal digits, or PEM (PKCS#8, SEC1 or PKCS#1).
+    /// The file with the private key: 64 hexadecimal digits, PEM or DER (PKCS#8, SEC1, PKCS#1), a JWK, or
+    /// a keystore of version 3.
     #[arg(long, conflicts_with = "stdin")]
     file: Option<PathBuf>,
     /// Read the private key from standard input, which is what is done without --file.
     #[arg(long)]
     stdin: bool,
+    /// The file with the password of a keystore. Without it somebody is asked.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
     /// Take the key whose address is shown, without asking.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    trust: WrappingKeyTrust,
+    #[command(flatten)]
     service: Service,
+}
+
+/// Whose the key is that the private key is wrapped under. Whoever answers names one: it has to be the
+/// device's.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct WrappingKeyTrust {
+    /// The public key, as PEM, of the key for checkpoints that has to have signed the offer.
+    #[arg(long, value_name = "FILE")]
+    statement_key: Option<PathBuf>,
+    /// The SHA-256 of the wrapping key, as the service's own log has it.
+    #[arg(long, value_name = "SHA256")]
+    wrapping_key_fingerprint: Option<String>,
+    /// Wrap for whoever answers. They get the key.
+    #[arg(long)]
+    accept_wrapping_key: bool,
+}
+
+impl WrappingKeyTrust {
+    /// Wrapping keys that are not shown to be the device's get nothing.
+    fn check(&self, offer: &Value, again: &str) -> anyhow::Result<()> {
+        let key = STANDARD.decode(offer["wrapping_key"].as_str().unwrap_or_default())?;
+        let fingerprint = hex::encode(Sha256::digest(key));
+        if self.accept_wrapping_key {
+            remark(&format!(
+                "warning: wrapped for whoever holds {fingerprint}, which nothing shows to be the device"
+            ));
+            return Ok(());
+        }
+        if let Some(file) = &self.statement_key {
+            let pem = guarded_file::read_rules(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let signer = PublicKey::from_pem(&pem)
+                .with_context(|| format!("{} is no public key in PEM", file.display()))?;
+            ensure!(
+                !offer["statement"].is_null(),
+                "the service has not signed its offer: it has no active key for checkpoints in this environment. Nothing was sent"
+            );
+            attestation::check_offer(&offer["statement"], &signer, offer)
+                .context("the offer is not the service's; nothing was sent")?;
+            return Ok(());
+        }
+        if let Some(expected) = &self.wrapping_key_fingerprint {
+            let expected = expected.replace(':', "").to_ascii_lowercase();
+            ensure!(
+                expected == fingerprint,
+                "the wrapping key is {fingerprint}, which is not the one that is expected; nothing was sent"
+            );
+            return Ok(());
+        }
+        remark(&format!(
+            "It is to be wrapped under the key {fingerprint}.\n\
+             Whoever holds that key gets yours. The log of the service has the fingerprint (\"an offer stands\"): compare."
+        ));
+        let is_theirs = agreed("Is it the same? [y/N] ").with_context(|| {
+            format!("the wrapping key is not shown to be the device's: give --statement-key, or compare and then {again} --wrapping-key-fingerprint {fingerprint}")
+        })?;
+        ensure!(is_theirs, "nothing was sent");
+        Ok(())
+    }
+}
+
+/// Asks on the terminal, which standard input need not be.
+fn agreed(question: &str) -> anyhow::Result<bool> {
+    let asked = File::options().read(true).write(true).open("/dev/tty");
+    let Ok(mut terminal) = asked else {
+        bail!("there is nobody to ask");
+    };
+    write!(terminal, "{question}")?;
+    let mut answer = String::new();
+    BufReader::new(terminal).read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Asks on the terminal for something that is not shown.
+fn hidden(question: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let asked = File::options().read(true).write(true).open("/dev/tty");
+    let Ok(mut terminal) = asked else {
+        bail!("there is nobody to ask");
+    };
+    let shown = tcgetattr(&terminal)?;
+    let mut quiet = shown.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
+    write!(terminal, "{question}")?;
+    let typed = read_line(&mut terminal);
+    tcsetattr(&terminal, OptionalActions::Flush, &shown)?;
+    writeln!(terminal)?;
+    typed
+}
+
+/// Without the library's buffer, which nobody wipes.
+fn read_line(terminal: &mut File) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(1024));
+    let mut byte = Zeroizing::new([0]);
+    while terminal.read(byte.as_mut())? == 1 && byte[0] != b'\n' {
+        ensure!(
+            line.len() < line.capacity(),
+            "this is too long for a password"
+        );
+        line.push(byte[0]);
+    }
+    Ok(line)
 }
 
 impl Import {
@@ -50,7 +163,10 @@ impl Import {
             Some(file) => read_file(file)?,
             None => read_stdin()?,
         };
-        let material = Material::read(&text)?;
+        let material = match Material::read(&text) {
+            Err(BadMaterial::Locked) => Material::open_keystore(&text, &self.password()?)?,
+            read => read?,
+        };
         drop(text);
         let announced = material.public_key().clone();
         self.agree(&announced)?;
@@ -59,6 +175,11 @@ impl Import {
         let mut begin = json!(self.wanted);
         begin["public_key"] = announced.to_pem().into();
         let offer = client.post("/v1/keys/import", &begin).await?;
+        let again = format!(
+            "the same command with --idempotency-key {}",
+            client.idempotency_key()
+        );
+        self.trust.check(&offer, &again)?;
         let wrapped = wrap(&offer, &material)?;
         drop(material);
         let path = format!("/v1/keys/{}/material", self.wanted.name);
@@ -80,6 +201,21 @@ impl Import {
         Ok(())
     }
 
+    /// The password of a keystore: from its file, without a line end, or from the terminal.
+    fn password(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        if let Some(file) = &self.password_file {
+            let mut password = read_file(file)?;
+            while password
+                .last()
+                .is_some_and(|it| matches!(it, b'\r' | b'\n'))
+            {
+                password.pop();
+            }
+            return Ok(password);
+        }
+        hidden("The keystore's password: ").context("it has a password: give --password-file")
+    }
+
     /// Shows which key it is, and has that agreed to before anything is sent.
     fn agree(&self, announced: &PublicKey) -> anyhow::Result<()> {
         remark(&format!("This is the key of {}.", identity(announced)));
@@ -93,17 +229,10 @@ impl Import {
         if self.yes {
             return Ok(());
         }
-        let asked = File::options().read(true).write(true).open("/dev/tty");
-        let Ok(mut terminal) = asked else {
-            bail!("there is nobody to ask whether it is the right one: give --expected, or --yes");
-        };
-        write!(terminal, "Bring it to {}? [y/N] ", self.wanted.backend)?;
-        let mut answer = String::new();
-        BufReader::new(terminal).read_line(&mut answer)?;
-        ensure!(
-            matches!(answer.trim(), "y" | "Y" | "yes"),
-            "nothing was sent"
-        );
+        let question = format!("Bring it to {}? [y/N] ", self.wanted.backend);
+        let is_right =
+            agreed(&question).context("whether it is the right one: give --expected, or --yes")?;
+        ensure!(is_right, "nothing was sent");
         Ok(())
     }
 }

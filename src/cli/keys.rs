@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::attestation::{Attest, Verify};
 use super::client::Service;
 use super::import::Import;
+use super::list::List;
 use super::{print_json, print_line, remark};
 use crate::custody::pkcs11::uri::KeyName;
 
@@ -15,7 +16,7 @@ pub(super) enum Command {
     /// List the keys that you may see
     List {
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Show a key: state, address, PEM, JWK
     Show {
@@ -239,7 +240,20 @@ impl Adopt {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { service } => print_json(&service.client()?.get("/v1/keys").await?),
+        Command::List { list } => {
+            let members = [
+                "name",
+                "state",
+                "purpose",
+                "algorithm",
+                "backend",
+                "environment",
+                "owner",
+                "address",
+                "cryptoperiod_ends_at",
+            ];
+            list.print("/v1/keys", &members).await
+        }
         Command::Show { name, service } => {
             print_json(&service.client()?.get(&format!("/v1/keys/{name}")).await?)
         }

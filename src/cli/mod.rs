@@ -9,6 +9,7 @@ mod client;
 mod clients;
 mod credentials;
 mod custody;
+mod destination;
 pub mod dev;
 mod doctor;
 mod due;
@@ -17,9 +18,11 @@ mod explain;
 mod import;
 mod isolation;
 mod keys;
+mod list;
 mod migrate;
 mod rotations;
 mod serve;
+mod signatures;
 mod table;
 mod wallets;
 
@@ -27,7 +30,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::Config;
 use crate::environment;
@@ -84,10 +88,18 @@ enum Command {
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
+    /// Show and find what was signed
+    #[command(subcommand)]
+    Signatures(signatures::Command),
     /// Say why a CLOB refuses an order, signed here or elsewhere
     Explain(explain::Options),
     /// Print the `OpenAPI` document
     Openapi,
+    /// Print completions for a shell: source <(chancery completions bash)
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
     /// Check a configuration against its database, devices and files, and say what to do
     Doctor(doctor::Options),
 }
@@ -148,6 +160,10 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 fn prepare(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(file) => isolation::prepare(&file.load()?),
+        Command::Callers(command) => match callers::devices_of(command) {
+            Some(file) => isolation::prepare(&file.load()?),
+            None => Ok(()),
+        },
         // The doctor says itself what is wrong with a file.
         Command::Doctor(options) => options
             .file
@@ -171,6 +187,13 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Exchange(command) => exchange::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
+        Command::Signatures(command) => signatures::run(command).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chancery", &mut script);
+            print_line(&String::from_utf8(script)?);
+            Ok(())
+        }
         Command::Openapi => print_json(&crate::http::openapi()),
         Command::Doctor(options) => doctor::run(&options).await,
     }
@@ -208,4 +231,14 @@ fn remark(line: &str) {
 /// A setting from the environment, for clap's defaults.
 fn from_environment(name: &str, or: &str) -> String {
     environment::variable(name).unwrap_or_else(|| or.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_parsed() {
+        Cli::command().debug_assert();
+    }
 }

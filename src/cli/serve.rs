@@ -59,9 +59,10 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
 pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let told = stop.clone();
-    let (mut terminate, mut interrupt) = (
+    let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?, // the terminal is gone
     );
     #[expect(
         clippy::disallowed_methods,
@@ -71,6 +72,7 @@ pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
         }
         told.cancel();
     });

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
+use super::list::List;
 use super::{print_json, remark};
 
 #[derive(Debug, Subcommand)]
@@ -11,7 +12,7 @@ pub(super) enum Command {
     /// List the wallets that you may see
     List {
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Show a wallet: key, chain, address, maker
     Show {
@@ -75,7 +76,19 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { service } => print_json(&service.client()?.get("/v1/wallets").await?),
+        Command::List { list } => {
+            let members = [
+                "name",
+                "owner",
+                "address",
+                "maker",
+                "chainId",
+                "key",
+                "key_state",
+                "closed_at",
+            ];
+            list.print("/v1/wallets", &members).await
+        }
         Command::Show { name, service } => print_json(
             &service
                 .client()?

@@ -6,14 +6,16 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Body, Named};
+use super::body::{Asked, Body, Named};
 use super::caller::Required;
-use super::problem::Problem;
+use super::page::{Page, Paged};
+use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
-use crate::callers::{Caller, Entry, NewCaller};
+use crate::callers::{Caller, Entry, NewCaller, break_glass};
 use crate::id::CallerId;
 use crate::ledger::Gate;
+use crate::name::Name;
 use crate::policy::{Action, Resource};
 
 /// What is at the API's paths for them.
@@ -55,16 +57,17 @@ pub(super) struct RevokedCaller {
 }
 
 /// List callers
-#[utoipa::path(get, path = "/v1/callers", tag = "callers",
+#[utoipa::path(get, path = "/v1/callers", tag = "callers", params(Page),
     responses((status = 200, description = "All callers; never a token", body = Vec<Entry>)),
 )]
 pub(super) async fn list_callers(
     State(app): State<App>,
     caller: Caller,
-) -> Result<Json<Vec<Entry>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<Entry>, Problem> {
     app.ask(&caller, Action::ViewCallers, &Resource::service())
         .map(drop)?;
-    Ok(Json(app.callers.list().await?))
+    page.of("/v1/callers", app.callers.list().await?, |it| &it.name)
 }
 
 /// Show a caller
@@ -95,6 +98,18 @@ pub(super) async fn create_caller(
     Body(new, request): Body<NewCaller>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
+    let known = app.rights.roles();
+    let is_unknown = |role: &&Name| !known.is_empty() && !known.contains(role.as_str());
+    if let Some(role) = new.roles.iter().find(is_unknown)
+        && role.as_str() != break_glass::ROLE
+    {
+        let known: Vec<_> = known.iter().map(String::as_str).collect();
+        let detail = format!(
+            "roles: no policy names {role}; they name {}",
+            known.join(", ")
+        );
+        return Err(Problem::new(&problem::INVALID_FIELD, detail));
+    }
     let write = Write::new(&app, &caller, &key, request);
     write
         .run(&permit, Gate::Shared, async |change| {
@@ -137,7 +152,8 @@ pub(super) async fn issue_token(
 
 /// Revoke a caller
 ///
-/// With all their tokens. Once this is answered, nothing more is released to them.
+/// With all their tokens. Once this is answered, nothing more is released to them. The last who can manage
+/// callers is not revoked.
 #[utoipa::path(post, path = "/v1/callers/{caller}/revoke", tag = "callers",
     request_body = NoDetails,
     responses((status = 201, description = "Revoked", body = RevokedCaller)),
@@ -153,7 +169,7 @@ pub(super) async fn revoke_caller(
     let write = Write::new(&app, &caller, &key, request);
     let answer = write
         .run(&permit, Gate::Exclusive, async |change| {
-            app.callers.revoke(&name, change).await?;
+            app.administrators.revoke(&name, change).await?;
             Ok(RevokedCaller {
                 revoked: name.to_string(),
             })

@@ -7,10 +7,10 @@ use time::{Duration, OffsetDateTime};
 use super::body::Asked;
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::callers::Caller;
+use crate::callers::{Caller, Entry, break_glass};
 use crate::clob::wallets::Wallet;
 use crate::credentials::Account;
-use crate::cryptoperiods::{CredentialAge, Period};
+use crate::cryptoperiods::{CredentialAge, Period, TokenEnd};
 use crate::keys::{Key, KeyState, Purpose};
 use crate::policy::{Action, Resource};
 
@@ -38,6 +38,8 @@ pub(super) enum DueKind {
     Credential,
     /// A caller's token.
     Token,
+    /// A caller that a break-glass made, until it is revoked.
+    BreakGlass,
 }
 
 /// Something that ends, or is due to be replaced.
@@ -65,7 +67,7 @@ pub(super) struct DueView {
 /// List what is due
 ///
 /// Keys by the end of their cryptoperiod, API keys of the CLOB by their age, callers' last tokens by
-/// their expiry: those that you may see, the most urgent first.
+/// their expiry, and callers that a break-glass made: those that you may see, the most urgent first.
 #[utoipa::path(get, path = "/v1/rotations/due", tag = "rotations",
     params(Ahead),
     responses((status = 200, description = "What ends within that time, or has ended", body = Vec<DueView>)),
@@ -80,7 +82,7 @@ pub(super) async fn list_due(
         return Err(Problem::new(&problem::MALFORMED_QUERY, detail));
     }
     let within = Duration::days(i64::from(ahead.within_days));
-    let due = app.cryptoperiods.due(within).await?;
+    let mut due = app.cryptoperiods.due(within).await?;
     let may = |action, on: &Resource| app.would(&caller, action, on);
     let now = app.clock.now();
 
@@ -107,14 +109,24 @@ pub(super) async fn list_due(
         views.extend(seen.map(|(wallet, it)| of_credential(wallet, it, now)));
     }
     if may(Action::ViewCallers, &Resource::service()) {
+        let broken = app.administrators.broken().await?;
+        views.extend(broken.into_iter().map(|it| of_break_glass(it, now)));
+        let last = app.administrators.list().await?.into_iter().next();
+        let used_by = |caller: &str| {
+            let is_last = last.as_ref().is_some_and(|it| it.name.as_str() == caller);
+            let manages = "nobody else can manage callers after it".to_owned();
+            is_last.then_some(manages).into_iter().collect()
+        };
+        let is_broken = |it: &TokenEnd| views.iter().any(|view| view.is_break_glass(&it.caller));
+        due.tokens.retain(|it| !is_broken(it));
         views.extend(due.tokens.into_iter().map(|it| DueView {
             kind: DueKind::Token,
+            used_by: used_by(&it.caller),
             next: format!("chancery callers token {}", it.caller),
             name: it.caller,
             owner: it.owner,
             environment: None,
             state: None,
-            used_by: Vec::new(),
             ends_at: it.ends_at,
             days_left: (it.ends_at - now).whole_days(),
             reminded: None,
@@ -122,6 +134,29 @@ pub(super) async fn list_due(
     }
     views.sort_by_key(|view| view.ends_at);
     Ok(Json(views))
+}
+
+impl DueView {
+    fn is_break_glass(&self, caller: &str) -> bool {
+        matches!(self.kind, DueKind::BreakGlass) && self.name == caller
+    }
+}
+
+/// A caller that has had its hour, or has it, and is there until somebody has looked into it.
+fn of_break_glass(caller: Entry, now: OffsetDateTime) -> DueView {
+    let ends_at = caller.created_at + break_glass::LIFE;
+    DueView {
+        kind: DueKind::BreakGlass,
+        next: format!("chancery callers revoke {}", caller.name),
+        name: caller.name,
+        owner: caller.owner,
+        environment: None,
+        state: None,
+        used_by: Vec::new(),
+        ends_at,
+        days_left: (ends_at - now).whole_days(),
+        reminded: None,
+    }
 }
 
 fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {

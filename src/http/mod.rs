@@ -12,6 +12,7 @@ mod documents;
 mod health;
 mod hidden;
 mod observe;
+mod page;
 pub mod problem;
 mod serve;
 mod settings;

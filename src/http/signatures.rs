@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::body::Asked;
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::callers::Caller;
+use crate::callers::{Caller, Names};
 use crate::id::IntentId;
 use crate::idempotency::Key;
 use crate::name::Name;
@@ -34,6 +34,8 @@ pub(super) struct SignatureView {
     subject: String,
     /// The caller's id.
     caller: String,
+    /// Their name.
+    caller_name: String,
     /// What was signed: an EIP-712 digest, or SHA-256 of a JWS signing input or of what headers
     /// authenticate.
     digest: String,
@@ -131,9 +133,11 @@ pub(super) async fn find_signatures(
 
 async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
     let seen = visible(app, caller, by).await?;
+    let who = seen.iter().map(|(entry, _)| entry.caller).collect();
+    let names = app.callers.names(who).await?;
     let views = seen
         .into_iter()
-        .map(|(entry, on)| view(entry, on.to_string()));
+        .map(|(entry, on)| view(entry, on.to_string(), &names));
     Ok(views.collect())
 }
 
@@ -184,13 +188,14 @@ fn sign_again(entry: &Entry) -> Option<Action> {
     }
 }
 
-fn view(entry: Entry, subject: String) -> SignatureView {
+fn view(entry: Entry, subject: String, names: &Names) -> SignatureView {
     let text = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
     SignatureView {
         id: entry.id,
         operation: entry.operation,
         subject,
         caller: entry.caller.to_string(),
+        caller_name: names.of(entry.caller),
         digest: text(&entry.digest),
         order_hash: entry.order_hash.as_deref().map(text),
         record: entry.record,

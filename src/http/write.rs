@@ -83,7 +83,8 @@ impl<'a> Write<'a> {
             Ok(answer) => answer,
             Err(problem) => {
                 change.abandon().await;
-                return Err(problem);
+                // It may be refused because its twin has done it meanwhile: then that is the answer.
+                return self.earlier().await?.ok_or(problem);
             }
         };
         let body = serde_json::to_vec(&answer).expect("plain data serializes");

@@ -100,11 +100,11 @@ impl Keys {
         })?;
         let found = adopter.look_up(&adoption.device_ref).await?;
         if let Some(id) = made_for(&found)
-            && self.by_id(id).await?.is_some()
+            && let Some(known) = self.by_id(id).await?
         {
             // Also where the maker died before it wrote the public key down: that record is to be finished. If
             // two records meant one key, the end of one would be the end of the other's key.
-            return Err(KeyError::OnRecord);
+            return Err(KeyError::OnRecord(Some(known.name.to_string())));
         }
         let algorithm = found.public_key.algorithm();
         let fits = match adoption.purpose {
@@ -187,7 +187,7 @@ fn days(adoption: &Adoption) -> u16 {
 pub(super) fn on_record(error: crate::ledger::LedgerError) -> KeyError {
     match error.constraint() {
         Some("keys_name_is_unique") => KeyError::NameTaken,
-        Some("keys_device_ref_is_unique" | "keys_public_key_is_unique") => KeyError::OnRecord,
+        Some("keys_device_ref_is_unique" | "keys_public_key_is_unique") => KeyError::OnRecord(None),
         _ => error.into(),
     }
 }

@@ -15,9 +15,9 @@ pub enum KeyError {
     /// No key has this name.
     #[error("no such key")]
     NotFound,
-    /// It is on record, under another name.
-    #[error("this key is on record already, under another name")]
-    OnRecord,
+    /// It is on record, under another name: this one, where it is known.
+    #[error("this key is on record already, {}", under(.0.as_deref()))]
+    OnRecord(Option<String>),
     /// It was declared compromised.
     #[error("this key was declared compromised: it is not taken again")]
     WasCompromised,
@@ -90,4 +90,11 @@ pub enum KeyError {
 fn listed(names: &[Name]) -> String {
     let names: Vec<_> = names.iter().map(Name::as_str).collect();
     names.join(", ")
+}
+
+fn under(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "under another name".to_owned(),
+        |name| format!("as {name}"),
+    )
 }

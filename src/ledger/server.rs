@@ -6,6 +6,17 @@ use super::{Ledger, LedgerError};
 use crate::clock::Clock;
 
 impl Ledger {
+    /// The role that we are connected as, and whether it owns the schema's tables, as whoever migrates does.
+    pub async fn role(&self) -> Result<(String, bool), LedgerError> {
+        let row = sqlx::query(
+            "select current_user::text as role, pg_has_role(current_user, relowner, 'usage') as owns
+             from pg_class where oid = 'callers'::regclass",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok((row.try_get("role")?, row.try_get("owns")?))
+    }
+
     /// Settings under which the server may lose what it said was committed, each with its value.
     pub async fn careless_settings(&self) -> Result<Vec<String>, LedgerError> {
         let rows = sqlx::query(

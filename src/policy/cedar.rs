@@ -1,6 +1,6 @@
 //! Decides by a policy file, in Cedar.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,8 +11,9 @@ use cedar_policy::{
 use sha2::{Digest, Sha256};
 
 use super::resource::Circumstance;
-use super::{Action, Denied, Resource};
-use crate::callers::Caller;
+use super::{Action, Denied, Resource, roles};
+use crate::callers::{Caller, break_glass};
+use crate::guarded_file;
 
 /// Why a policy file was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,7 @@ pub struct Policy {
     digest: [u8; 32],
     authorizer: Authorizer,
     words: Words,
+    roles: BTreeSet<String>,
 }
 
 /// Words of the schema as Cedar has them. Cedar parses them from text, which takes longer than a
@@ -72,7 +74,7 @@ impl Words {
 impl Policy {
     /// Loads a file.
     pub fn load(file: &Path) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(file)
+        let text = guarded_file::read_rules(file)
             .map_err(|error| PolicyError::Unreadable(file.to_owned(), error))?;
         text.parse()
     }
@@ -80,6 +82,17 @@ impl Policy {
     /// SHA-256 of the policy's text: which policy it was, in the audit log.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// The roles that the policies name. Without any they go by something else.
+    pub fn roles(&self) -> &BTreeSet<String> {
+        &self.roles
+    }
+
+    /// Whether a caller could let others in, if they asked. No right follows from it.
+    pub fn would_manage_callers(&self, caller: &Caller) -> bool {
+        self.decide(caller, Action::ManageCallers, &Resource::service())
+            .is_ok()
     }
 
     /// Whether a policy permits it and none forbids it.
@@ -94,6 +107,13 @@ impl Policy {
             rules,
             hides: None,
         };
+        if caller.is_break_glass() {
+            // The way back in must not depend on what may be the reason for it: the policy file.
+            return match action {
+                Action::ManageCallers | Action::ViewCallers => Ok(()),
+                _ => Err(denied(vec![break_glass::ROLE.to_owned()])),
+            };
+        }
         let answer = self
             .ask(caller, action, resource)
             .ok_or_else(|| denied(Vec::new()))?;
@@ -177,7 +197,12 @@ impl FromStr for Policy {
         if !faults.is_empty() {
             return Err(PolicyError::DoesNotFit(faults.join("; ")));
         }
+        let mut roles = BTreeSet::new();
+        if let Ok(policies) = set.clone().to_json() {
+            roles::named_in(&policies, &mut roles);
+        }
         Ok(Self {
+            roles,
             set,
             schema,
             digest: Sha256::digest(text).into(),
@@ -266,6 +291,43 @@ mod tests {
         // Without the scopes nothing is decided.
         let bare = Resource::owned("Client", &"c", &"desk-1", &"prod");
         assert!(policy.decide(&trader, Action::IssueToken, &bare).is_err());
+    }
+
+    #[test]
+    fn a_break_glass_caller_manages_callers_and_nothing_else() {
+        let all = "permit (principal, action, resource);";
+        let none = "forbid (principal, action, resource);";
+        let glass = caller("break-glass", &[break_glass::ROLE, "operator"]);
+        for text in [all, none, START] {
+            let policy: Policy = text.parse().unwrap();
+            for action in Action::ALL {
+                let given = [Action::ManageCallers, Action::ViewCallers].contains(&action);
+                let decided = policy.decide(&glass, action, &Resource::service());
+                assert_eq!(decided.is_ok(), given, "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_roles_that_a_policy_names_are_known() {
+        let policy: Policy = START.parse().unwrap();
+        let known: Vec<_> = policy.roles().iter().map(String::as_str).collect();
+        let expected = [
+            "auditor",
+            "clob-login",
+            "credential-holder",
+            "custodian",
+            "exchange-reader",
+            "key-operator",
+            "onboarder",
+            "operator",
+            "security-officer",
+            "trader",
+            "treasurer",
+        ];
+        assert_eq!(known, expected);
+        let all: Policy = "permit (principal, action, resource);".parse().unwrap();
+        assert!(all.roles().is_empty());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod denials;
 mod permit;
 mod resource;
 mod rights;
+mod roles;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Asking: what is decided and what becomes of a no.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
@@ -15,7 +16,7 @@ use crate::callers::Caller;
 pub struct Rights(Arc<Inner>);
 
 struct Inner {
-    policy: Policy,
+    policy: Arc<Policy>,
     approvals: approvals::Settings,
     denials: Denials,
 }
@@ -24,7 +25,7 @@ impl Rights {
     /// What this policy gives. Denials go to the log until the last handle is gone.
     pub fn new(
         settings: &Settings,
-        policy: Policy,
+        policy: Arc<Policy>,
         approvals: approvals::Settings,
         log: Log,
         tasks: &TaskTracker,
@@ -68,6 +69,11 @@ impl Rights {
             rules: Vec::new(),
             hides: self.hides(caller, resource),
         }
+    }
+
+    /// The roles that the policy names. Without any it goes by something else.
+    pub fn roles(&self) -> &BTreeSet<String> {
+        self.0.policy.roles()
     }
 
     /// SHA-256 of the policy that decides, as leaves have it.

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::custody::PublicKey;
 
 /// Hexadecimal digits without what people put between them.
@@ -22,11 +24,47 @@ pub(super) fn is_of(quoted: &str, key: &PublicKey) -> bool {
         || bare == STANDARD_NO_PAD.encode(fingerprint)
         || bare == URL_SAFE_NO_PAD.encode(fingerprint)
         || bare == key.thumbprint()
+        || is_of_pem(quoted, key)
+}
+
+/// Whether this is the SHA-256 of the key's PEM file, as mail and editors leave one: with either end of
+/// lines, and with or without the last. It is the same key.
+pub(super) fn is_of_pem(quoted: &str, key: &PublicKey) -> bool {
+    let quoted = plain_hex(quoted);
+    ["\n", "\r\n"].into_iter().any(|end| {
+        let bare = key.to_pem().trim_end().replace('\n', end);
+        let whole = format!("{bare}{end}");
+        [bare, whole]
+            .iter()
+            .any(|file| quoted == hex::encode(Sha256::digest(file)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pem_file_is_the_same_with_other_ends_of_lines() {
+        let generator = k256::SecretKey::from_slice(&[1; 32]).unwrap().public_key();
+        let (key, other) = (
+            PublicKey::Secp256k1(generator),
+            PublicKey::Secp256k1(k256::SecretKey::from_slice(&[2; 32]).unwrap().public_key()),
+        );
+        let pem = key.to_pem();
+        for file in [
+            pem.clone(),
+            pem.trim_end().to_owned(),
+            pem.replace('\n', "\r\n"),
+            pem.trim_end().replace('\n', "\r\n"),
+        ] {
+            let quoted = hex::encode(Sha256::digest(&file));
+            assert!(is_of_pem(&quoted.to_uppercase(), &key), "{file:?}");
+            assert!(!is_of_pem(&quoted, &other), "{file:?}");
+        }
+        let cut = &hex::encode(Sha256::digest(&pem))[..62];
+        assert!(!is_of_pem(cut, &key) && !is_of_pem("", &key));
+    }
 
     #[test]
     fn a_fingerprint_is_recognised_in_every_form_and_only_whole() {

@@ -17,6 +17,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::guarded_file;
+
 mod keyring;
 
 pub use keyring::{HEAD, Keyring, Unopened, named_in};
@@ -98,7 +100,7 @@ pub struct DoesNotOpen;
 impl SealingKey {
     /// Reads a key from a file: 32 bytes as they are, or 64 hexadecimal digits and perhaps a newline.
     pub fn from_file(path: &Path) -> Result<Self, BadKeyFile> {
-        let file = std::fs::File::open(path)?;
+        let file = guarded_file::open_secret(path)?;
         if file.metadata()?.permissions().mode() & 0o004 != 0 {
             return Err(BadKeyFile::WorldReadable);
         }

@@ -103,6 +103,7 @@ async fn the_doctor_says_each_thing_that_is_broken() {
     let (content, report) = doctor(&deployment, &[]);
     assert!(!content);
     says(&report, "sealing key file", "wrong", "mode 0660");
+    says(&report, "sealing key", "wrong", "its group may write it");
     says(&report, "custody.soft master key file", "ok", "mode 0");
     says(
         &report,
@@ -116,7 +117,7 @@ async fn the_doctor_says_each_thing_that_is_broken() {
     says(&report, "key old", "unknown", "waiting to be destroyed");
     says(&report, "key e-wk", "ok", "as recorded");
     let wrong = found(&report).into_values().flatten();
-    assert_eq!(wrong.filter(|(verdict, _)| verdict == "wrong").count(), 5);
+    assert_eq!(wrong.filter(|(verdict, _)| verdict == "wrong").count(), 6);
 
     std::fs::write(&file, "[ledger]\n").unwrap();
     let (content, report) = doctor(&deployment, &[]);

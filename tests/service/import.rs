@@ -51,13 +51,22 @@ async fn bring(operator: &Caller, begin: &Value, material: &Material) -> Answer 
     operator.post(&path, &wrapped(&offer.json, material)).await
 }
 
-/// Runs the command as a custodian does.
+/// How the command is told whose the wrapping key is.
+const TRUST: [&str; 3] = [
+    "--statement-key",
+    "--wrapping-key-fingerprint",
+    "--idempotency-key",
+];
+
+/// Runs the command as a custodian does, who trusts the service unless they say otherwise.
 fn import(
     operator: &Caller,
     token_file: &std::path::Path,
     stdin: &str,
     args: &[&str],
 ) -> Result<(Value, String), String> {
+    let names_trust = |arg: &&str| TRUST.contains(arg);
+    let trust = (!args.iter().any(names_trust)).then_some("--accept-wrapping-key");
     // Without a terminal, on which somebody would be asked.
     let mut child = Command::new("setsid")
         .args(["-w", env!("CARGO_BIN_EXE_chancery")])
@@ -65,6 +74,7 @@ fn import(
         .args(["--url", &operator.base, "--token-file"])
         .arg(token_file)
         .args(args)
+        .args(trust)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -165,6 +175,94 @@ async fn the_command_shows_the_address_before_and_after_and_the_wallet_signs() {
         .run(&["doctor"])
         .unwrap_or_else(|said| said);
     assert!(!doctor.contains("attributes are not"), "{doctor}");
+}
+
+#[tokio::test]
+async fn a_key_is_wrapped_for_nobody_but_the_device() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let token_file = stand
+        .deployment
+        .dir
+        .write("operator.token", &stand.operator.token);
+    let run = |name: &str, more: &[&str]| {
+        let args = [name, "--purpose", "wallet", "--backend", "soft", "--yes"];
+        let args: Vec<_> = args.iter().chain(more).copied().collect();
+        import(&stand.operator, &token_file, HEX, &args)
+    };
+    let brought = async || {
+        let sql = "select count(*) from keys where origin = 'imported' and public_key is not null";
+        stand.database.count(sql).await
+    };
+    // Nobody says whose it is: it is named, and what to do.
+    let said = run("old", &["--idempotency-key", "K"]).unwrap_err();
+    let (_, fingerprint) = said.rsplit_once("--wrapping-key-fingerprint ").unwrap();
+    let fingerprint = fingerprint.split(':').next().unwrap();
+    assert!(said.contains("--idempotency-key K"), "{said}");
+    let log = stand.server.log();
+    assert!(log.contains(fingerprint), "{fingerprint}: {log}");
+    let zeros = "00".repeat(32);
+    let other = ["--wrapping-key-fingerprint", zeros.as_str()];
+    let said = run("old", &["--idempotency-key", "K", other[0], other[1]]).unwrap_err();
+    assert!(said.contains("not the one that is expected"), "{said}");
+    assert_eq!(brought().await, 0);
+
+    // The same offer again, under its key, once somebody has compared.
+    let same = ["--wrapping-key-fingerprint", fingerprint];
+    run("old", &["--idempotency-key", "K", same[0], same[1]]).unwrap();
+    assert_eq!(brought().await, 1);
+    let (_, material) = golden("rsa2048-pkcs1");
+
+    // Signed by a key that the custodian has pinned.
+    let made = json!({
+        "name": "cp", "purpose": "checkpoint", "backend": "soft", "environment": "dev01", "owner": "d",
+    });
+    let made = stand.operator.post("/v1/keys", &made).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let pem = made.json["pem"].as_str().unwrap();
+    let pinned = stand.deployment.dir.write("cp.pem", pem);
+    let strange = material.public_key().to_pem();
+    let strange = stand.deployment.dir.write("strange.pem", &strange);
+    let client = |key: &std::path::Path| {
+        let (text, _) = golden("rsa2048-pkcs1");
+        let key = key.to_str().unwrap();
+        let args = [
+            "cl",
+            "--purpose",
+            "client",
+            "--backend",
+            "soft",
+            "--yes",
+            "--statement-key",
+            key,
+        ];
+        import(&stand.operator, &token_file, &text, &args)
+    };
+    let said = client(&pinned).unwrap_err();
+    assert!(said.contains("has not signed its offer"), "{said}");
+    let step = json!({ "to": "active", "reason": "test" });
+    let moved = stand.operator.post("/v1/keys/cp/steps", &step).await;
+    assert_eq!(moved.status, 201, "{}", moved.text);
+    let said = client(&strange).unwrap_err();
+    assert!(said.contains("is not the service's"), "{said}");
+    assert_eq!(brought().await, 1);
+    client(&pinned).unwrap();
+    assert_eq!(brought().await, 2);
+
+    // Another's wrapping key under a good signature is what somebody on the way would send.
+    let (_, other) = golden("rsa3072-pkcs8");
+    let wish = begin("third", "client", "soft", other.public_key());
+    let offer = stand.operator.post(PATH, &wish).await.json;
+    let signer = PublicKey::from_pem(pem).unwrap();
+    let check =
+        |offer: &Value| chancery::attestation::check_offer(&offer["statement"], &signer, offer);
+    check(&offer).unwrap();
+    for member in ["wrapping_key", "scheme", "name", "id", "fingerprint"] {
+        let mut changed = offer.clone();
+        changed[member] = json!("another");
+        assert!(check(&changed).is_err(), "{member}");
+    }
 }
 
 #[tokio::test]

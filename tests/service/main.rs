@@ -10,6 +10,7 @@
 mod support;
 
 mod admin;
+mod administrators;
 mod adoption;
 mod assertions;
 mod attestation;
@@ -17,9 +18,12 @@ mod bad_input;
 mod batches;
 mod builder_sdk;
 mod builders;
+mod callers;
+mod command_line;
 mod credentials;
 mod cryptoperiods;
 mod destruction;
+mod dev;
 mod device_faults;
 mod device_sealing;
 mod doctor;

@@ -68,7 +68,7 @@ async fn everybody_sees_what_is_theirs_and_nothing_else() {
         .server
         .caller(&desk(&stand.operator, "e", "soft").await);
     let auditor = stand.another("auditor", "audit", "auditor").await;
-    let nobody = stand.another("nobody", "d", "visitor").await;
+    let nobody = stand.another("nobody", "d", "credential-holder").await;
     for (path, of_d, of_e) in [
         ("/v1/wallets", vec!["d-w"], vec!["e-w"]),
         ("/v1/clients", vec!["d-c"], vec!["e-c"]),

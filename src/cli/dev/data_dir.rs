@@ -1,5 +1,9 @@
 //! The directory that `chancery dev` keeps everything in, and the lock on it.
 //!
+//! Whoever could write there, or put a directory in its place, would choose policy, PIN and sealing key:
+//! it and all in it belong to who runs the command, and nobody else may write them. A link in it is not
+//! followed, but for the one to Postgres's socket.
+//!
 //! ```text
 //! lock           held as long as somebody uses the directory
 //! pg/            the Postgres cluster; owned by the user it runs as
@@ -11,10 +15,11 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::OFlags;
 
 /// A data directory that nobody else uses: it is locked until this and all that was started on it
 /// are gone, however the process ends.
@@ -41,12 +46,10 @@ impl DataDir {
         let path = path
             .canonicalize()
             .with_context(|| format!("cannot find the data directory {}", path.display()))?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join("lock"))
+        check_way_to(&path)?;
+        let lock = open_lock(&path.join("lock"))
             .with_context(|| format!("cannot write in the data directory {}", path.display()))?;
+        check_entries(&path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, lock }),
             Err(TryLockError::WouldBlock) => bail!(
@@ -81,6 +84,70 @@ impl DataDir {
     }
 }
 
+/// The lock is not a link, and for its owner only: whoever can open it can hold it.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    lock.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(lock)
+}
+
+/// Nobody else can put another directory in the place of this one, or of one above it.
+fn check_way_to(dir: &Path) -> Result<()> {
+    const STICKY: u32 = 0o1000;
+    let us = rustix::process::geteuid().as_raw();
+    for place in dir.ancestors() {
+        let found = std::fs::symlink_metadata(place)
+            .with_context(|| format!("cannot look at {}", place.display()))?;
+        let is_it = place == dir;
+        let shown = place.display();
+        if found.uid() != us && (is_it || found.uid() != 0) {
+            bail!(
+                "{shown} belongs to user {}: whoever owns it chooses the keys; give --data-dir a place of your own",
+                found.uid()
+            );
+        }
+        let too_much = if is_it { 0o022 } else { 0o002 };
+        if found.mode() & too_much != 0 && (is_it || found.mode() & STICKY == 0) {
+            bail!("others can write in {shown}: chmod go-w {shown}, and look at what is in there");
+        }
+    }
+    Ok(())
+}
+
+/// What is there is ours alone. Postgres sees to its own directory.
+fn check_entries(dir: &Path) -> Result<()> {
+    const POSTGRES: [&str; 3] = ["pg", "pg.new", "run"];
+    let us = rustix::process::geteuid().as_raw();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let (path, found) = (entry.path(), entry.metadata()?);
+        let shown = path.display();
+        if POSTGRES.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if found.is_symlink() {
+            bail!("{shown} is a link, which is not followed: remove it, and look at who made it");
+        }
+        if found.uid() != us || found.mode() & 0o022 != 0 {
+            bail!(
+                "{shown} belongs to user {} with mode {:o}: it has to be yours, and nobody else may write it; look at what it holds before you chown or chmod it",
+                found.uid(),
+                found.mode() & 0o7777
+            );
+        }
+        if found.is_dir() {
+            check_entries(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// `chancery-` and 12 random hex digits.
 pub(super) fn random_name() -> Result<String> {
     let mut bytes = [0; 6];
@@ -112,6 +179,66 @@ mod tests {
         DataDir::open(&path).unwrap_err();
         drop(held);
         DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_in_which_others_could_have_planted_something_is_refused() {
+        use std::os::unix::fs::{chown, symlink};
+        let scratch = super::super::scratch();
+        let path = scratch.path().join("data");
+        let data = DataDir::open(&path).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        assert_eq!(mode(&path.join("lock")), 0o600);
+        drop(data);
+        let refused = |what: &str| {
+            let refused = DataDir::open(&path).map(drop);
+            let refused = refused.expect_err(what).to_string();
+            assert!(refused.contains(what), "{what}: {refused}");
+        };
+        let chmod = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+
+        // The directory, and one above it.
+        let kept = mode(&path);
+        for wrong in [0o777, 0o770, 0o1777] {
+            chmod(&path, wrong);
+            refused("others can write");
+        }
+        chmod(&path, kept);
+        let above = mode(scratch.path());
+        chmod(scratch.path(), 0o777);
+        refused("others can write");
+        chmod(scratch.path(), above);
+        DataDir::open(&path).unwrap();
+
+        // What lies in it, at any depth.
+        let policy = path.join("policy.cedar");
+        std::fs::write(&policy, "").unwrap();
+        chmod(&policy, 0o666);
+        refused("mode 666");
+        chmod(&policy, 0o600);
+        std::fs::create_dir(path.join("token")).unwrap();
+        let pin = path.join("token/pin");
+        symlink("/etc/hostname", &pin).unwrap();
+        refused("is a link");
+        std::fs::remove_file(&pin).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(&policy, Some(65_534), None).unwrap();
+            refused("belongs to user 65534");
+            chown(&policy, Some(0), None).unwrap();
+            chown(&path, Some(65_534), None).unwrap();
+            refused("belongs to user 65534");
+            chown(&path, Some(0), None).unwrap();
+        }
+        DataDir::open(&path).unwrap();
+
+        // A lock that is a link would be made, or emptied, where it points.
+        std::fs::remove_file(path.join("lock")).unwrap();
+        let elsewhere = scratch.path().join("elsewhere");
+        symlink(&elsewhere, path.join("lock")).unwrap();
+        refused("cannot write in the data directory");
+        assert!(!elsewhere.exists());
     }
 
     #[test]

@@ -23,6 +23,7 @@ const TRADER: &str = "demo-trader";
 pub(super) struct Demo {
     base: String,
     trader: Client,
+    operator_token: PathBuf,
     trader_token: PathBuf,
     wallet: Value,
     client: Value,
@@ -75,6 +76,7 @@ impl Demo {
         Ok(Self {
             base: base.to_owned(),
             trader: Client::new(base, &trader_token)?,
+            operator_token: dir.join("operator.token"),
             trader_token,
             wallet,
             client,
@@ -87,7 +89,7 @@ impl Demo {
     }
 
     /// Says what there is, and what to paste.
-    pub(super) fn explain(&self) {
+    pub(super) fn explain(&self, clob: Option<&str>) {
         let member = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
         let (base, token) = (&self.base, self.trader_token.display());
         say(&format!(
@@ -109,19 +111,52 @@ A client assertion:
 
 curl -s {base}/v1/clients/{CLIENT}/assertions \\
   -H \"authorization: Bearer $(cat '{token}')\" \\
-  -H \"content-type: application/json\" -d '{{}}'",
+  -H \"content-type: application/json\" -d '{{}}'
+
+The command line, as the operator:
+
+export CHANCERY_URL={base} CHANCERY_TOKEN_FILE='{operator}'
+{program} keys list",
+            operator = self.operator_token.display(),
+            program = program(),
             device = self.device,
             address = member(&self.wallet, "address"),
             client_id = member(&self.client, "client_id"),
-            order = order_request(),
+            order = order_request(clob.is_some()),
         ));
+        if let Some(clob) = clob {
+            say(&format!(
+                "
+A CLOB for demonstration is at {clob} (not the venue; its markets are made up). An API key of the
+demo wallet there, and headers that a request of it needs:
+
+{program} credentials create --wallet {WALLET}
+
+curl -s {base}/v1/wallets/{WALLET}/l2-headers \\
+  -H \"authorization: Bearer $(cat '{token}')\" -H \"content-type: application/json\" \\
+  -d '{{\"method\":\"GET\",\"path\":\"/data/orders\"}}'
+
+A market order, priced by its book:
+
+curl -s {base}/v1/wallets/{WALLET}/market-orders \\
+  -H \"authorization: Bearer $(cat '{token}')\" \\
+  -H \"content-type: application/json\" -H \"idempotency-key: $(date +%s%N)\" \\
+  -d '{{\"tokenID\":\"1001\",\"side\":\"BUY\",\"amount\":\"10\"}}'
+
+Access tokens and rotations want an authorization server: [oauth.environments] in config.toml.",
+                program = program(),
+            ));
+        }
     }
 
     /// Makes both requests, checks what comes back, and prints it.
     pub(super) async fn once(&self, app: &App) -> anyhow::Result<()> {
         let order = self
             .trader
-            .post(&format!("/v1/wallets/{WALLET}/orders"), &order_request())
+            .post(
+                &format!("/v1/wallets/{WALLET}/orders"),
+                &order_request(false),
+            )
             .await
             .context("the order")?;
         let wallet = app.wallets.show(&WALLET.parse()?).await?;
@@ -132,7 +167,12 @@ curl -s {base}/v1/clients/{CLIENT}/assertions \\
             .await
             .context("the assertion")?;
         check_assertion(&assertion, self.client["pem"].as_str().unwrap_or_default())?;
-        print_json(&json!({ "order": order, "assertion": assertion }))?;
+        // With what it takes to check both elsewhere.
+        print_json(&json!({
+            "order": order, "assertion": assertion,
+            "wallet": { "address": self.wallet["address"], "chainId": self.wallet["chainId"] },
+            "client": { "client_id": self.client["client_id"], "pem": self.client["pem"] },
+        }))?;
         say(&format!(
             "checked: the order recovers to {}, the assertion verifies under the client's public key",
             wallet.profile.key_address(),
@@ -141,8 +181,21 @@ curl -s {base}/v1/clients/{CLIENT}/assertions \\
     }
 }
 
+/// This program, as it is called from a shell.
+fn program() -> String {
+    let found = std::env::current_exe();
+    found.map_or_else(
+        |_| "chancery".to_owned(),
+        |it| format!("'{}'", it.display()),
+    )
+}
+
 /// An order that anybody can ask for.
-fn order_request() -> Value {
+fn order_request(has_clob: bool) -> Value {
+    // A market of the CLOB for demonstration, which looks tick and kind up; else a real one.
+    if has_clob {
+        return json!({ "tokenID": "1001", "side": "BUY", "price": "0.56", "size": "21.04" });
+    }
     json!({
         "tokenID": "71321045679252212594626385532706912750332728571942532289631379312455583992563",
         "side": "BUY", "price": "0.56", "size": "21.04", "tickSize": "0.01", "negRisk": false,
@@ -181,7 +234,7 @@ async fn find_or_make(
 /// Builds the order again from the request and what the answer says was drawn, and recovers who
 /// signed it, in another way than the service does.
 fn check_order(answer: &Value, profile: &crate::clob::Profile) -> anyhow::Result<()> {
-    let request: OrderRequest = serde_json::from_value(order_request())?;
+    let request: OrderRequest = serde_json::from_value(order_request(false))?;
     let salt = answer["order"]["salt"]
         .as_u64()
         .context("the order has no salt")?;

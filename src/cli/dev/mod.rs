@@ -5,6 +5,7 @@
 //! the directory: who can write there has the ledger, and the keys as well, since the PIN lies
 //! beside the token.
 
+mod clob;
 pub mod cluster;
 pub mod data_dir;
 mod demo;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::audit::Author;
@@ -27,6 +29,7 @@ use crate::custody::pkcs11::Pkcs11;
 use crate::http;
 use crate::ledger::Gate;
 use crate::sealing::SealingKey;
+use clob::DemoClob;
 pub use cluster::Cluster;
 pub use data_dir::DataDir;
 use demo::Demo;
@@ -57,6 +60,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         None => DataDir::default_path()?,
     };
     let data = DataDir::open(&path)?;
+    // Whatever is made in it, by libraries too, is ours alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let token = match SoftToken::prepare(data.path()) {
         Ok(token) => {
             token.enter()?;
@@ -71,18 +76,38 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     };
     say("starting the private database");
     let cluster = Cluster::start(&data)?;
-    let done = super::block_on(serve(options, data.path(), token.as_ref(), &cluster));
+    let clob = start_clob(options, data.path());
+    let parts = (token.as_ref(), &cluster, clob.as_ref());
+    let done = super::block_on(serve(options, data.path(), parts));
+    drop(clob);
     cluster.stop()?;
     done
 }
 
-async fn serve(
-    options: &Options,
-    dir: &Path,
-    token: Option<&SoftToken>,
-    cluster: &Cluster,
-) -> anyhow::Result<()> {
-    let config = prepare(options, dir, token, cluster).await?;
+/// A CLOB beside the service, on the port after its own; what one order needs does without.
+fn start_clob(options: &Options, dir: &Path) -> Option<DemoClob> {
+    if options.once {
+        return None;
+    }
+    let port = options.listen.map_or(7300, |it| it.port());
+    let port = if port == 0 { 0 } else { port.wrapping_add(1) };
+    match DemoClob::start(dir, port) {
+        Ok(clob) => Some(clob),
+        Err(why) => {
+            say(&format!(
+                "there is no CLOB for demonstration, so credentials, l2-headers and market orders wait for one: {why:#}"
+            ));
+            None
+        }
+    }
+}
+
+/// What the command has started: the token, if there is one, the database, and a CLOB where it can.
+type Started<'a> = (Option<&'a SoftToken>, &'a Cluster, Option<&'a DemoClob>);
+
+async fn serve(options: &Options, dir: &Path, started: Started<'_>) -> anyhow::Result<()> {
+    let (token, _, clob) = started;
+    let config = prepare(options, dir, started).await?;
     let applied = App::ledger(&config)?.migrate().await?;
     if !applied.is_empty() {
         say(&format!(
@@ -106,7 +131,7 @@ async fn serve(
             if options.once {
                 demo.once(&app).await
             } else {
-                demo.explain();
+                demo.explain(clob.map(DemoClob::url));
                 say(RELAXED);
                 Ok(())
             }
@@ -166,7 +191,7 @@ fn replace_secret(secret: &str, file: &Path) -> anyhow::Result<()> {
     if file.exists() {
         std::fs::remove_file(file)?;
     }
-    super::client::keep_secret(secret, Some(&file.to_owned()))
+    super::destination::Destination::open(Some(file))?.write(secret)
 }
 
 /// What is different from a deployment.
@@ -178,8 +203,7 @@ database trusts every process of its user. Stop with Ctrl-C; the next run finds 
 async fn prepare(
     options: &Options,
     dir: &Path,
-    token: Option<&SoftToken>,
-    cluster: &Cluster,
+    (token, cluster, clob): Started<'_>,
 ) -> anyhow::Result<Config> {
     let file = |name: &str| dir.join(name);
     for name in ["sealing.key", "keystore.key"] {
@@ -216,12 +240,13 @@ async fn prepare(
         ),
     };
     let config = format!(
-        "# Written by `chancery dev` at each start.\n\
+        "# Written by `chancery dev`, and kept once you have edited it.\n\
          writer = \"dev\"\n\n\
          [http]\nlisten = \"{listen}\"\n\n\
          [ledger]\nurl = {url}\n\n\
          [sealing]\nkey_file = {sealing}\n\n\
          {custody}\n\
+         {clob}\
          [policy]\nfile = {policy}\n\n\
          [approvals]\nsingle_operator = true\n\n\
          [oauth.environments.dev01]\n\
@@ -229,12 +254,39 @@ async fn prepare(
          token_endpoint = \"https://pmx-dev01.us.auth0.com/oauth/token\"\n\
          token_audience = \"https://api.dev01.polymarketexchange.com\"\n",
         url = serde_json::json!(cluster.url()),
+        clob = clob.map_or(String::new(), |it| format!(
+            "[clob.polygon]\nurl = \"{}\"\n\n",
+            it.url()
+        )),
         sealing = text(&file("sealing.key")),
         policy = text(&file("policy.cedar")),
     );
-    std::fs::write(file("config.toml"), &config)?;
-    Ok(Config::load(&file("config.toml"))?)
+    let mut config = keep_config(dir, &config)?;
+    // One that was edited says otherwise where nobody asks for it now.
+    if options.once || options.listen.is_some() {
+        config.http.listen = listen;
+    }
+    Ok(config)
 }
+
+/// Writes the configuration, unless somebody has changed what was written the last time.
+fn keep_config(dir: &Path, config: &str) -> anyhow::Result<Config> {
+    let (file, mark) = (dir.join("config.toml"), dir.join("config.written"));
+    let digest = |text: &str| hex::encode(Sha256::digest(text));
+    let there = std::fs::read_to_string(&file).ok();
+    let written = std::fs::read_to_string(&mark).unwrap_or_default();
+    let is_edited = |text: &String| digest(text) != written && !text.starts_with(FORMERLY);
+    if there.as_ref().is_some_and(is_edited) {
+        say("config.toml was edited and is kept; without it, it is written anew");
+    } else {
+        std::fs::write(&file, config)?;
+        std::fs::write(&mark, digest(config))?;
+    }
+    Ok(Config::load(&file)?)
+}
+
+/// How a configuration began that was written over at each start, and said so.
+const FORMERLY: &str = "# Written by `chancery dev` at each start.";
 
 /// Progress, for people.
 fn say(line: &str) {
@@ -276,4 +328,37 @@ fn can_run(what: &str, present: bool) -> bool {
         println!("skipped: {what} is not installed");
     }
     present
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_was_edited_is_kept() {
+        let scratch = scratch();
+        let text = |listen: &str| {
+            format!(
+                "custody = {{}}\nhttp = {{ listen = \"{listen}\" }}\nledger = {{ url = \"postgres:///x\" }}\n\
+                 sealing = {{ key_file = \"/k\" }}\npolicy = {{ file = \"/p\" }}\n"
+            )
+        };
+        let keep = |listen: &str| {
+            let config = keep_config(scratch.path(), &text(listen)).unwrap();
+            config.http.listen.to_string()
+        };
+        assert_eq!(keep("127.0.0.1:1"), "127.0.0.1:1");
+        assert_eq!(keep("127.0.0.1:2"), "127.0.0.1:2", "nobody has edited it");
+        let file = scratch.path().join("config.toml");
+        std::fs::write(&file, text("127.0.0.1:3")).unwrap();
+        assert_eq!(keep("127.0.0.1:4"), "127.0.0.1:3");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(keep("127.0.0.1:5"), "127.0.0.1:5");
+        std::fs::write(&file, format!("{FORMERLY}\n{}", text("127.0.0.1:6"))).unwrap();
+        assert_eq!(
+            keep("127.0.0.1:7"),
+            "127.0.0.1:7",
+            "it said that it would be"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! `chancery doctor`: checks a configuration against what it names, and says what to do.
 
+mod administrators;
 mod devices;
 mod files;
 
@@ -125,7 +126,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let Ok(config) = config else {
         return report.end(); // nothing else can be checked without a configuration
     };
-    files::check(&mut report, &config);
+    files::check(&mut report, file, &config);
 
     let policy = Policy::load(&config.policy.file);
     let described = policy.map(|_| config.policy.file.display().to_string());
@@ -141,7 +142,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     report.check(
         "sealing key",
         described.map_err(text),
-        "put 64 random hexadecimal digits into [sealing] key_file, mode 0600; a former key that is lost is left out of former_key_files",
+        "put 64 random hexadecimal digits into [sealing] key_file, mode 0640 root:chancery; a former key that is lost is left out of former_key_files",
     );
     let single = if config.approvals.single_operator {
         Ok("one operator may loosen alone, as the configuration says".to_owned())
@@ -177,6 +178,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                 check_clock(&mut report, &config, &ledger).await;
                 if fits {
                     check_kids(&mut report, &config, &ledger).await;
+                    administrators::check(&mut report, &config, &ledger).await;
                 }
                 devices::check(&mut report, &config, &ledger, fits).await;
             }

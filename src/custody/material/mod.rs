@@ -1,4 +1,4 @@
-//! A private key as an operator brings it: 64 hexadecimal digits, or a PEM file.
+//! A private key as an operator brings it: 64 hexadecimal digits, PEM, DER, a JWK, or a keystore.
 //!
 //! It promises that a taken text is one whole key of a kind that is used here, whose numbers belong
 //! together, and that the key's bytes are wiped when it is dropped. It cannot know who has copies.
@@ -15,6 +15,12 @@ use zeroize::Zeroizing;
 
 use super::{Algorithm, PublicKey};
 
+mod foreign;
+mod jwk;
+mod keystore;
+
+pub use foreign::Foreign;
+
 /// id-ecPublicKey (RFC 5480 §2.1.1).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
@@ -23,6 +29,9 @@ const PARAMETERS: (&str, &str) = (
     "-----BEGIN EC PARAMETERS-----",
     "-----END EC PARAMETERS-----",
 );
+
+/// How OpenSSL begins what it writes before a PEM block that comes from PKCS#12.
+const ATTRIBUTES: [&str; 3] = ["Bag Attributes", "Key Attributes", "localKeyID"];
 
 /// A private key, open. Nothing but [`pkcs8`](Self::pkcs8) gives it away.
 pub struct Material {
@@ -35,8 +44,33 @@ pub struct Material {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMaterial {
     /// The text is something else.
-    #[error("this is neither 64 hexadecimal digits nor a PEM private key (PKCS#8, SEC1 or PKCS#1)")]
+    #[error(
+        "this is neither 64 hexadecimal digits nor a private key in PEM or DER (PKCS#8, SEC1, PKCS#1), as a JWK or in a keystore of version 3"
+    )]
     NotAKey,
+    /// It is a form that has to be converted.
+    #[error("{0}")]
+    Foreign(Foreign),
+    /// It is a public key.
+    #[error("this is a public key: bring the private one")]
+    Public,
+    /// A keystore that waits for its password.
+    #[error("the keystore has a password")]
+    Locked,
+    /// It is another one, or the keystore was altered.
+    #[error("the password does not open the keystore, or the keystore was altered")]
+    Password,
+    /// A keystore of another kind.
+    #[error("this is no keystore of version 3 with aes-128-ctr and scrypt or pbkdf2")]
+    Keystore,
+    /// A keystore that asks for too much.
+    #[error("the keystore asks for more work than any wallet writes")]
+    KeystoreWork,
+    /// An RSA key as a JWK that has only n, e and d.
+    #[error(
+        "the JWK has not all of n, e, d, p, q, dp, dq and qi: export it with its prime factors"
+    )]
+    JwkFactors,
     /// The key is encrypted under a password.
     #[error(
         "the PEM file is encrypted; decrypt it first: openssl pkey -in FILE | chancery keys import …"
@@ -60,13 +94,59 @@ pub enum BadMaterial {
 }
 
 impl Material {
-    /// Reads the content of a file or a pipe.
-    pub fn read(text: &[u8]) -> Result<Self, BadMaterial> {
-        let text = std::str::from_utf8(text).map_err(|_| BadMaterial::NotAKey)?;
-        let text = text.trim_ascii();
-        if !text.starts_with("-----BEGIN ") {
-            return Self::from_digits(text);
+    /// Reads the content of a file or a pipe. A keystore is opened with [`open_keystore`](Self::open_keystore).
+    pub fn read(content: &[u8]) -> Result<Self, BadMaterial> {
+        if let Some(foreign) = Foreign::recognise(content) {
+            return Err(BadMaterial::Foreign(foreign));
         }
+        if content.starts_with(&[0x30]) && !content.is_ascii() {
+            return Self::from_der(content);
+        }
+        let text = std::str::from_utf8(content).map_err(|_| BadMaterial::NotAKey)?;
+        let text = text.trim_ascii();
+        if text.starts_with('{') {
+            return Self::from_json(text);
+        }
+        let attributes = ATTRIBUTES.iter().any(|it| text.starts_with(it));
+        match text.find("-----BEGIN ") {
+            Some(0) => Self::from_pem(text),
+            Some(at) if attributes => Self::from_pem(&text[at..]),
+            _ => Self::from_digits(text),
+        }
+    }
+
+    fn from_json(text: &str) -> Result<Self, BadMaterial> {
+        if let Ok(jwk) = serde_json::from_str::<jwk::Jwk<'_>>(text) {
+            return jwk.read();
+        }
+        let is_keystore = text.contains("\"crypto\"") || text.contains("\"Crypto\"");
+        Err(if is_keystore {
+            BadMaterial::Locked
+        } else {
+            BadMaterial::NotAKey
+        })
+    }
+
+    /// Reads one of the forms that PEM holds, as bytes.
+    fn from_der(der: &[u8]) -> Result<Self, BadMaterial> {
+        let forms = [
+            Self::from_pkcs8,
+            |der: &[u8]| Self::from_sec1(der, None),
+            Self::from_pkcs1,
+        ];
+        for form in forms {
+            match form(der) {
+                Err(BadMaterial::NotAKey) => {}
+                read => return read,
+            }
+        }
+        Err(match PublicKey::from_spki_der(der) {
+            Ok(_) => BadMaterial::Public,
+            Err(_) => BadMaterial::NotAKey,
+        })
+    }
+
+    fn from_pem(text: &str) -> Result<Self, BadMaterial> {
         let pem = match text.strip_prefix(PARAMETERS.0) {
             Some(rest) => {
                 let end = rest.split_once(PARAMETERS.1);
@@ -90,12 +170,14 @@ impl Material {
             "PRIVATE KEY" => Self::from_pkcs8(der.as_bytes()),
             "EC PRIVATE KEY" => Self::from_sec1(der.as_bytes(), None),
             "RSA PRIVATE KEY" => Self::from_pkcs1(der.as_bytes()),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(BadMaterial::Public),
             _ => Err(BadMaterial::NotAKey),
         }
     }
 
     fn from_digits(text: &str) -> Result<Self, BadMaterial> {
-        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        let digits = digits.unwrap_or(text);
         let mut scalar = Zeroizing::new([0; 32]);
         hex::decode_to_slice(digits, scalar.as_mut()).map_err(|_| BadMaterial::NotAKey)?;
         Self::from_scalar(scalar.as_ref())

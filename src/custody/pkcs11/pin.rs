@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use zeroize::Zeroizing;
 
 use crate::custody::CustodyError;
+use crate::guarded_file;
 
 /// A PIN file, and what a token said of it.
 pub(super) struct Pin {
@@ -74,8 +74,7 @@ impl Pin {
 
 /// Reads a file that holds a PIN.
 pub(super) fn read(path: &Path) -> Result<SecretString, CustodyError> {
-    let content = fs::read_to_string(path).map(Zeroizing::new);
-    let content = content.map_err(|error| {
+    let content = guarded_file::read_secret(path).map_err(|error| {
         CustodyError::Refused(format!("the PIN file {}: {error}", path.display()))
     })?;
     let readable = fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::wallets;
 use crate::app::App;
-use crate::callers::Caller;
-use crate::clob::api_keys::{ApiKeyError, Held, How, KeyRequest};
+use crate::callers::{Caller, Names};
+use crate::clob::api_keys::{ApiKeyError, How, KeyRequest};
 use crate::clob::l1::{IssuedLogin, LoginDraft};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
@@ -46,12 +46,14 @@ pub(super) struct CredentialView {
     created_at: OffsetDateTime,
     #[schema(value_type = String)]
     created_by: Uuid,
+    /// Their name.
+    created_by_name: String,
     /// How it came to be answered; null in look-ups.
     how: Option<How>,
 }
 
 impl CredentialView {
-    fn of(credential: &Credential, how: Option<How>) -> Self {
+    fn of(credential: &Credential, how: Option<How>, names: &Names) -> Self {
         Self {
             api_key: credential.api_key.clone(),
             kind: credential.kind,
@@ -62,15 +64,20 @@ impl CredentialView {
             state_at: credential.state_at,
             created_at: credential.created_at,
             created_by: credential.created_by.uuid(),
+            created_by_name: names.of(credential.created_by),
             how,
         }
     }
 }
 
-impl From<Held> for CredentialView {
-    fn from(held: Held) -> Self {
-        Self::of(&held.credential, Some(held.how))
-    }
+/// One, with the name of who made it.
+async fn view(
+    app: &App,
+    credential: &Credential,
+    how: Option<How>,
+) -> Result<CredentialView, Problem> {
+    let names = app.callers.names(vec![credential.created_by]).await?;
+    Ok(CredentialView::of(credential, how, &names))
 }
 
 /// What is wanted of the CLOB.
@@ -211,7 +218,7 @@ pub(super) async fn create_credential(
             "the operation broke off; repeat it with the same key",
         )
     })??;
-    let view = CredentialView::from(held);
+    let view = view(&app, &held.credential, Some(held.how)).await?;
     write
         .conclude(&permit, Gate::Shared, async |_| Ok(view))
         .await
@@ -231,9 +238,10 @@ pub(super) async fn list_credentials(
     let request = of_operation("list", &name);
     let wish = wish(&app, &caller, &name, Action::ViewCredentials, request).await?;
     let all = app.api_keys.on_record(&wish).await?;
-    Ok(Json(
-        all.iter().map(|it| CredentialView::of(it, None)).collect(),
-    ))
+    let makers = all.iter().map(|it| it.created_by).collect();
+    let names = app.callers.names(makers).await?;
+    let views = all.iter().map(|it| CredentialView::of(it, None, &names));
+    Ok(Json(views.collect()))
 }
 
 /// List the API keys that the CLOB has
@@ -274,7 +282,7 @@ pub(super) async fn check_credential(
 ) -> Result<Json<CredentialView>, Problem> {
     let (wish, credential) = kept(&app, &caller, &path, "check", Action::DeriveCredential).await?;
     let checked = app.api_keys.check(&wish, credential).await?;
-    Ok(Json(CredentialView::of(&checked, None)))
+    Ok(Json(view(&app, &checked, None).await?))
 }
 
 /// Reveal an API key's secrets
@@ -316,7 +324,7 @@ pub(super) async fn delete_credential(
 ) -> Result<Json<CredentialView>, Problem> {
     let (wish, credential) = kept(&app, &caller, &path, "delete", Action::DeleteCredential).await?;
     let deleted = app.api_keys.delete(&wish, credential).await?;
-    Ok(Json(CredentialView::of(&deleted, None)))
+    Ok(Json(view(&app, &deleted, None).await?))
 }
 
 /// Issue an L1 header

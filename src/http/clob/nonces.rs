@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::credentials::{sees, wish};
 use crate::app::App;
-use crate::callers::Caller;
+use crate::callers::{Caller, Names};
 use crate::clob::api_keys::NonceFilter;
 use crate::clob::api_keys::search::Search;
 use crate::clob::wallets::Wallet;
@@ -38,6 +38,8 @@ pub(super) struct NonceView {
     recorded_at: OffsetDateTime,
     /// The caller's id.
     recorded_by: String,
+    /// Their name.
+    recorded_by_name: String,
     /// `made`: there is an API key. `open`: a login's outcome is not known. `nothing`: it made none.
     /// `unknown`: it was never tried here.
     outcome: &'static str,
@@ -58,6 +60,8 @@ pub(super) struct LoginView {
     wallet: Option<String>,
     /// The caller's id.
     caller: String,
+    /// Their name.
+    caller_name: String,
     /// `create`, `derive`, or `header` where it was handed to the caller.
     purpose: String,
     /// The timestamp in it, unix seconds.
@@ -233,7 +237,13 @@ pub(super) async fn find_nonces(
         "from": rfc3339(filter.from), "until": rfc3339(filter.until),
     });
     let found = app.api_keys.nonces(&permit, &filter, &details).await?;
-    Ok(Json(found.into_iter().map(|it| view(it, &seen)).collect()))
+    let mut ids: Vec<_> = found.iter().map(|it| it.recorded_by).collect();
+    for login in found.iter().flat_map(|it| &it.logins) {
+        ids.push(login.caller);
+    }
+    let names = app.callers.names(ids).await?;
+    let views = found.into_iter().map(|it| view(it, &seen, &names));
+    Ok(Json(views.collect()))
 }
 
 /// An API key's id, as it goes on record: at the CLOB it is a UUID, and this is longer than any.
@@ -245,7 +255,7 @@ fn api_key(text: String) -> Result<String, Problem> {
     Err(Problem::new(&problem::MALFORMED_QUERY, detail))
 }
 
-fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {
+fn view(entry: NonceEntry, wallets: &[Wallet], names: &Names) -> NonceView {
     let open = |login: &LoginEntry| {
         let never_left = matches!(login.signature.as_deref(), Some("refused" | "abandoned"));
         login.outcome.is_none() && login.purpose != "derive" && !never_left
@@ -276,6 +286,7 @@ fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {
         origin: entry.origin,
         recorded_at: entry.recorded_at,
         recorded_by: entry.recorded_by.to_string(),
+        recorded_by_name: names.of(entry.recorded_by),
         outcome,
         api_key,
         state,
@@ -286,6 +297,7 @@ fn view(entry: NonceEntry, wallets: &[Wallet]) -> NonceView {
                 id: login.intent.to_string(),
                 wallet: name(&login),
                 caller: login.caller.to_string(),
+                caller_name: names.of(login.caller),
                 purpose: login.purpose,
                 timestamp: login.signed_for,
                 at: login.at,

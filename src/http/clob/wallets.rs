@@ -12,9 +12,10 @@ use crate::clob::wallets::{NewWallet, Wallet};
 use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
-use crate::http::body::{Body, Named};
+use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::hidden::found;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::WalletId;
@@ -94,18 +95,18 @@ impl From<&Wallet> for WalletView {
 }
 
 /// List wallets
-#[utoipa::path(get, path = "/v1/wallets", tag = "wallets",
+#[utoipa::path(get, path = "/v1/wallets", tag = "wallets", params(Page),
     responses((status = 200, description = "The wallets that you may see", body = Vec<WalletView>)),
 )]
 pub(super) async fn list_wallets(
     State(app): State<App>,
     caller: Caller,
-) -> Result<Json<Vec<WalletView>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<WalletView>, Problem> {
     let wallets = app.wallets.list().await?;
     let seen = |w: &&Wallet| app.would(&caller, Action::View, &w.resource());
-    Ok(Json(
-        wallets.iter().filter(seen).map(WalletView::from).collect(),
-    ))
+    let views = wallets.iter().filter(seen).map(WalletView::from);
+    page.of("/v1/wallets", views.collect(), |it| &it.name)
 }
 
 /// Show a wallet

@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use super::{KeyView, visible};
@@ -35,6 +37,10 @@ pub(super) struct OfferView {
     scheme: Scheme,
     /// Under which RSA key: its `SubjectPublicKeyInfo` in DER, in base64.
     wrapping_key: String,
+    /// All of it, signed by the environment's key for checkpoints, where there is one: a flattened JWS
+    /// (RFC 7515, 7.2.2). Who pins that key need not trust the way to the service.
+    #[schema(value_type = Option<Object>)]
+    statement: Option<Value>,
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
     ends_at: OffsetDateTime,
@@ -71,6 +77,13 @@ pub(super) async fn begin_import(
             return Ok(earlier);
         }
         let begun = app.keys.begin_import(&wish, &permit).await?;
+        let stated = app.attestations.state_offer(&begun, &caller, request).await;
+        let statement = stated.unwrap_or_else(|error| {
+            tracing::warn!(key.name = %wish.name, %error, "an offer is not signed");
+            None
+        });
+        let wrapping_key = hex::encode(Sha256::digest(&begun.offer.wrapping_key));
+        tracing::info!(key.name = %wish.name, wrapping_key, "an offer stands");
         write
             .conclude(&permit, Gate::Shared, async |change| {
                 let ends_at = app.keys.record_offer(&begun, change).await?;
@@ -82,6 +95,7 @@ pub(super) async fn begin_import(
                     fingerprint: hex::encode(announced.fingerprint()),
                     scheme: begun.offer.scheme,
                     wrapping_key: STANDARD.encode(&begun.offer.wrapping_key),
+                    statement,
                     ends_at,
                 })
             })

@@ -17,9 +17,10 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::destruction::GivenBack;
-use crate::http::body::{Body, Named};
+use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::hidden::found;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
@@ -129,16 +130,18 @@ pub(super) struct KeyStep {
 }
 
 /// List keys
-#[utoipa::path(get, path = "/v1/keys", tag = "keys",
+#[utoipa::path(get, path = "/v1/keys", tag = "keys", params(Page),
     responses((status = 200, description = "The keys that you may see", body = Vec<KeyView>)),
 )]
 pub(super) async fn list_keys(
     State(app): State<App>,
     caller: Caller,
-) -> Result<Json<Vec<KeyView>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<KeyView>, Problem> {
     let keys = app.keys.list().await?;
     let seen = |key: &&Key| app.would(&caller, Action::View, &key.resource());
-    Ok(Json(keys.iter().filter(seen).map(KeyView::from).collect()))
+    let views = keys.iter().filter(seen).map(KeyView::from);
+    page.of("/v1/keys", views.collect(), |it| &it.name)
 }
 
 /// Show a key

@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
-use crate::http::body::{Body, Named};
+use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::hidden::found;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::ClientId;
@@ -64,18 +65,18 @@ impl From<&Client> for ClientView {
 }
 
 /// List clients
-#[utoipa::path(get, path = "/v1/clients", tag = "clients",
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", params(Page),
     responses((status = 200, description = "The clients that you may see", body = Vec<ClientView>)),
 )]
 pub(super) async fn list_clients(
     State(app): State<App>,
     caller: Caller,
-) -> Result<Json<Vec<ClientView>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<ClientView>, Problem> {
     let clients = app.clients.list().await?;
     let seen = |c: &&Client| app.would(&caller, Action::View, &c.resource());
-    Ok(Json(
-        clients.iter().filter(seen).map(ClientView::from).collect(),
-    ))
+    let views = clients.iter().filter(seen).map(ClientView::from);
+    page.of("/v1/clients", views.collect(), |it| &it.name)
 }
 
 /// Show a client

@@ -53,6 +53,10 @@ kinds! {
         "/openapi.json lists the methods.";
     NAME_TAKEN "name-taken" 409 "Something has this name already"
         "Choose another name, or use what exists.";
+    LAST_ADMINISTRATOR "last-administrator" 409 "Nobody else could manage callers"
+        "Make another caller who can, then revoke this one with theirs; at once where the token is in wrong hands.";
+    ONE_TOKEN "one-token" 409 "A break-glass caller has one token, which lives an hour"
+        "Make an operator with it, then revoke it.";
     KEY_NOT_ACTIVE "key-not-active" 409 "The key does not sign in its present state"
         "Have an operator activate the key or move the wallet or client to one that is active.";
     KEY_EXPIRED "key-expired" 409 "The key's cryptoperiod has ended"

@@ -1,6 +1,7 @@
 //! Why the door, or what guards it, refuses.
 
 use super::{Problem, catalogue};
+use crate::administrators::AdministratorError;
 use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::ledger::LedgerError;
@@ -22,6 +23,15 @@ impl From<ApprovalNeeded> for Problem {
     }
 }
 
+impl From<AdministratorError> for Problem {
+    fn from(error: AdministratorError) -> Self {
+        match error {
+            AdministratorError::Last(_) => Self::new(&catalogue::LAST_ADMINISTRATOR, error),
+            AdministratorError::Caller(error) => error.into(),
+        }
+    }
+}
+
 impl From<CallerError> for Problem {
     fn from(error: CallerError) -> Self {
         match error {
@@ -31,9 +41,11 @@ impl From<CallerError> for Problem {
             }
             CallerError::Busy => Self::new(&catalogue::BUSY, error).retry_after(1),
             CallerError::NotFound => Self::not_found("caller"),
-            CallerError::TokenDays | CallerError::NoRole => {
-                Self::new(&catalogue::INVALID_FIELD, error)
-            }
+            CallerError::TokenDays
+            | CallerError::NoRole
+            | CallerError::LikeAnId(_)
+            | CallerError::ReservedRole => Self::new(&catalogue::INVALID_FIELD, error),
+            CallerError::OneToken => Self::new(&catalogue::ONE_TOKEN, error),
             CallerError::ApprovalNeeded(error) => error.into(),
             CallerError::Ledger(error) => error.into(),
         }

@@ -11,7 +11,7 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::NameTaken => Self::new(&catalogue::NAME_TAKEN, error),
-            KeyError::OnRecord | KeyError::WasCompromised => {
+            KeyError::OnRecord(_) | KeyError::WasCompromised => {
                 Self::new(&catalogue::NOT_ADOPTABLE, error)
             }
             KeyError::NoImport => Self::new(&catalogue::NO_IMPORT, error),

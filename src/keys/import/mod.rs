@@ -150,7 +150,7 @@ impl Keys {
         if let Some(known) = records::known(announced, id, change.tx()).await? {
             return Err(match known {
                 records::Known::Compromised => KeyError::WasCompromised,
-                records::Known::Here => KeyError::OnRecord,
+                records::Known::Here(name) => KeyError::OnRecord(Some(name)),
             });
         }
         let ends_at = self.clock.now() + OFFER;

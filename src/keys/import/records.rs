@@ -8,8 +8,8 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 
 /// Why a key is not to be brought.
 pub(super) enum Known {
-    /// The key is on record, or is being brought under another name.
-    Here,
+    /// The key is on record, or is being brought, under this name.
+    Here(String),
     /// The key was declared compromised, even if it has been destroyed since.
     Compromised,
 }
@@ -32,10 +32,13 @@ pub(super) async fn known(
 ) -> Result<Option<Known>, LedgerError> {
     let row = sqlx::query!(
         r#"select
-               exists (select from keys k where k.public_key = $1 and k.state <> 'destroyed')
-               or exists (select from key_imports i join keys k on k.id = i.key_id
-                          where i.announced = $1 and i.ended_at is null and k.state <> 'destroyed'
-                            and k.id <> $2) as "here!",
+               (select k.name from keys k
+                where k.state <> 'destroyed'
+                  and (k.public_key = $1
+                       or (k.id <> $2 and exists (
+                           select from key_imports i
+                           where i.key_id = k.id and i.announced = $1 and i.ended_at is null)))
+                order by k.public_key is null, k.name limit 1) as here,
                exists (select from keys k join key_transitions t on t.key_id = k.id
                        where k.public_key = $1 and t.to_state = 'compromised') as "compromised!""#,
         public_key.to_spki_der(),
@@ -45,8 +48,8 @@ pub(super) async fn known(
     .await?;
     Ok(match (row.compromised, row.here) {
         (true, _) => Some(Known::Compromised),
-        (false, true) => Some(Known::Here),
-        (false, false) => None,
+        (false, Some(name)) => Some(Known::Here(name)),
+        (false, None) => None,
     })
 }
 

@@ -3,8 +3,10 @@
 mod removal;
 mod switch;
 
+use sha2::{Digest as _, Sha256};
+
 use super::evidence::{Confirmed, KeyNamed, Opened, Submitted};
-use super::fingerprint::{is_of, plain_hex};
+use super::fingerprint::{is_of, is_of_pem};
 use super::probe::{Outcome, Probe, Role, Seen, latest};
 use super::steps::{ClientStep, Confirmation, Submission};
 use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
@@ -190,16 +192,16 @@ impl Rotations {
     ) -> Result<Rotation, RotationError> {
         let rotation = self.locked(id, Step::Submit, change).await?;
         let key = self.new_key(&rotation, change).await?;
-        let pem_sha256 = pem_sha256(&key)?;
+        let public = key.public_key.as_ref().ok_or(RotationError::Changed)?;
         if let Some(sent) = &submission.pem_sha256
-            && plain_hex(sent) != pem_sha256
+            && !is_of_pem(sent, public)
         {
             return Err(RotationError::NotTheKey("pem_sha256"));
         }
         let client = self.client(&rotation).await?;
         let evidence = Submitted {
             key: (&key).into(),
-            pem_sha256,
+            pem_sha256: hex::encode(Sha256::digest(public.to_pem())),
             client_id: client.client_id,
             channel: submission.channel,
             reference: submission.reference,
@@ -289,10 +291,4 @@ impl Rotations {
         let old = self.0.keys.within(rotation.old_key, change).await?;
         Ok((old, self.new_key(rotation, change).await?))
     }
-}
-
-fn pem_sha256(key: &Key) -> Result<String, RotationError> {
-    use sha2::{Digest, Sha256};
-    let public = key.public_key.as_ref().ok_or(RotationError::Changed)?;
-    Ok(hex::encode(Sha256::digest(public.to_pem())))
 }

@@ -1,0 +1,52 @@
+//! Who can let others in, and for how long.
+
+use std::sync::Arc;
+
+use super::{Report, text};
+use crate::administrators::{Administrators, Concern};
+use crate::callers::Callers;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::keys::timestamp;
+use crate::ledger::Ledger;
+use crate::policy::Policy;
+
+/// Somebody can manage callers, for a while yet. Without a policy that was said already.
+pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger) {
+    const WHAT: &str = "administrators";
+    const ADVICE: &str = "see \"Callers\" in deploy/README.md";
+    let Ok(policy) = Policy::load(&config.policy.file) else {
+        return;
+    };
+    let clock = Clock::system();
+    let callers = Callers::new(ledger.clone(), clock.clone());
+    let administrators = Administrators::new(callers, Arc::new(policy));
+    let found = async {
+        let concerns = administrators.concerns(clock.now()).await?;
+        let is_new = administrators.has_no_callers().await?;
+        Ok::<_, crate::callers::CallerError>((concerns, administrators.list().await?, is_new))
+    };
+    match found.await {
+        Err(error) => {
+            report.check(WHAT, Err(text(error)), ADVICE);
+        }
+        Ok((_, _, true)) => {
+            let advice = "chancery callers bootstrap makes the first operator";
+            report.unknown(WHAT, "there is no caller yet", advice);
+        }
+        Ok((concerns, all, false)) => {
+            for concern in &concerns {
+                if matches!(concern, Concern::Ends(_, false)) {
+                    report.unknown(WHAT, &text(concern), ADVICE);
+                } else {
+                    report.check(WHAT, Err(text(concern)), ADVICE);
+                }
+            }
+            if let ([], Some(last)) = (concerns.as_slice(), all.first()) {
+                let until = timestamp(last.until);
+                let said = format!("{} can manage callers, until {until}", all.len());
+                report.check(WHAT, Ok(said), ADVICE);
+            }
+        }
+    }
+}

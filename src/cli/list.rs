@@ -1,0 +1,39 @@
+//! Lists: a table for people on a terminal, JSON for programs.
+
+use std::io::IsTerminal as _;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::Service;
+use super::{print_json, table};
+
+/// Which list, and how it is shown.
+#[derive(Debug, Args)]
+#[group(skip)] // it would be called like that of the command, which is `List` too
+pub(super) struct List {
+    /// As JSON, which is also what is printed where no terminal is.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl List {
+    /// Fetches a list and prints these members of what is in it.
+    pub(super) async fn print(&self, path: &str, members: &[&str]) -> anyhow::Result<()> {
+        let list = self.service.client()?.get(path).await?;
+        self.show(&list, members)
+    }
+
+    /// Prints a list that was fetched.
+    fn show(&self, list: &Value, members: &[&str]) -> anyhow::Result<()> {
+        if self.json || !std::io::stdout().is_terminal() {
+            return print_json(list);
+        }
+        let heads: Vec<_> = members.iter().map(|name| name.replace('_', " ")).collect();
+        let heads: Vec<_> = heads.iter().map(String::as_str).collect();
+        table::print(&heads, &table::rows(list, members));
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Files that decide what is signed, or open what is sealed: who else could have written them?
+//!
+//! A secret that others may write is not taken: whoever put theirs in its place would have all that is
+//! sealed from then on. Of a configuration or a policy that is said, and it is not taken where everybody
+//! may write it. What is looked at is the file that was opened, and not its name.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+/// More than any of these files has.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How a file can be somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// Everybody may write it.
+    #[error("everybody may write it: chmod o-w")]
+    OthersWrite,
+    /// Its group may.
+    #[error("its group may write it: chmod g-w")]
+    GroupWrites,
+    /// It belongs to somebody who is neither this user nor root.
+    #[error("it belongs to user {0}, who is neither this one nor root: chown it")]
+    Foreign(u32),
+}
+
+/// Opens a file that holds a secret.
+pub fn open_secret(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    match weakness(&file)? {
+        None => Ok(file),
+        Some(weakness) => Err(refusal(weakness)),
+    }
+}
+
+/// Reads a file that holds a secret, as text.
+pub fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
+    read(open_secret(path)?)
+}
+
+/// Reads a configuration or a policy.
+pub fn read_rules(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    match weakness(&file)? {
+        None => {}
+        Some(Weakness::OthersWrite) => return Err(refusal(Weakness::OthersWrite)),
+        Some(weakness) => tracing::warn!(file = %path.display(), "{weakness}"),
+    }
+    read(file).map(|text| text.to_string())
+}
+
+/// How else this file could have been written, the worst first.
+pub fn weakness(file: &File) -> io::Result<Option<Weakness>> {
+    let found = file.metadata()?;
+    // What is no file, such as /dev/null or a pipe, was not written before.
+    if !found.is_file() {
+        return Ok(None);
+    }
+    let us = rustix::process::geteuid().as_raw();
+    Ok(if found.mode() & OTHERS_WRITE != 0 {
+        Some(Weakness::OthersWrite)
+    } else if found.mode() & GROUP_WRITES != 0 {
+        Some(Weakness::GroupWrites)
+    } else if found.uid() != us && found.uid() != 0 {
+        Some(Weakness::Foreign(found.uid()))
+    } else {
+        None
+    })
+}
+
+fn refusal(weakness: Weakness) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, weakness)
+}
+
+/// In one allocation, so that no copy is left behind.
+fn read(file: File) -> io::Result<Zeroizing<String>> {
+    let length = file.metadata()?.len().min(LIMIT);
+    let capacity = usize::try_from(length).unwrap_or(0).saturating_add(64);
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
+    file.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use super::*;
+    use crate::cli::dev::scratch;
+
+    #[test]
+    fn a_secret_that_others_may_write_is_not_taken() {
+        let scratch = scratch();
+        let path = scratch.path().join("pin");
+        std::fs::write(&path, "1234").unwrap();
+        for (mode, secret, rules) in [
+            (0o400, true, true),
+            (0o600, true, true),
+            (0o640, true, true),
+            (0o644, true, true),
+            (0o660, false, true),
+            (0o620, false, true),
+            (0o602, false, false),
+            (0o666, false, false),
+        ] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_secret(&path).is_ok(), secret, "{mode:o}");
+            assert_eq!(read_rules(&path).is_ok(), rules, "{mode:o}");
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(*read_secret(&path).unwrap(), "1234");
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(65_534), None).unwrap();
+            let refused = read_secret(&path).unwrap_err().to_string();
+            assert!(refused.contains("65534"), "{refused}");
+            assert_eq!(read_rules(&path).unwrap(), "1234");
+        }
+    }
+}

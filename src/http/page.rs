@@ -1,0 +1,100 @@
+//! Lists in pages: `limit` and `after`, and a link to the next page (RFC 8288).
+
+use axum::Json;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::problem::{self, Problem};
+
+/// Which part of a list.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// How many at most, 1 to 1,000. All of them unless it is said.
+    limit: Option<u16>,
+    /// Those that come after the one with this name. The answer's `Link` header has the next page's.
+    after: Option<String>,
+}
+
+/// A part of a list, and where the next one is.
+pub(super) struct Paged<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl Page {
+    /// Cuts it out of the whole list, which is at this path.
+    pub(super) fn of<T>(
+        &self,
+        path: &str,
+        mut items: Vec<T>,
+        name: impl Fn(&T) -> &str,
+    ) -> Result<Paged<T>, Problem> {
+        let wrong = |detail: &str| Problem::new(&problem::MALFORMED_QUERY, detail);
+        if let Some(after) = &self.after {
+            let at = items.iter().position(|it| name(it) == after);
+            let at = at.ok_or_else(|| wrong("after: there is nothing of this name in the list"))?;
+            items.drain(..=at);
+        }
+        let Some(limit) = self.limit else {
+            return Ok(Paged { items, next: None });
+        };
+        if !(1..=1000).contains(&limit) {
+            return Err(wrong("limit: 1 to 1000"));
+        }
+        let is_longer = items.len() > usize::from(limit);
+        items.truncate(limit.into());
+        let next = items.last().filter(|_| is_longer);
+        let next =
+            next.map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", name(last)));
+        Ok(Paged { items, next })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Paged<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.items).into_response();
+        // Names are plain, so a link of them is a header.
+        if let Some(next) = self.next.and_then(|it| HeaderValue::try_from(it).ok()) {
+            response.headers_mut().insert(header::LINK, next);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_go_through_the_whole_list_once() {
+        let all = ["a", "b", "c", "d", "e"];
+        let mut page = Page {
+            limit: Some(2),
+            after: None,
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        loop {
+            let Paged { items, next } = page.of("/v1/things", all.to_vec(), |it| it).unwrap();
+            seen.extend(&items);
+            let Some(next) = next else { break };
+            let last = items.last().unwrap();
+            assert_eq!(
+                next,
+                format!("</v1/things?limit=2&after={last}>; rel=\"next\"")
+            );
+            page.after = Some((*last).to_owned());
+        }
+        assert_eq!(seen, all);
+        let refused = |limit, after: Option<&str>| {
+            let page = Page {
+                limit,
+                after: after.map(str::to_owned),
+            };
+            page.of("/", all.to_vec(), |it| it).is_err()
+        };
+        assert!(refused(Some(0), None) && refused(Some(1001), None) && refused(None, Some("f")));
+    }
+}

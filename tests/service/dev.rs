@@ -1,0 +1,87 @@
+//! `chancery dev`, as somebody meets it on the first day.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Scratch, skip};
+
+/// Starts it, and gives what it says until it is there.
+fn start(dir: &Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
+        .args([
+            "dev",
+            "--log",
+            "warn",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    for line in lines.by_ref().map_while(Result::ok) {
+        said = said + &line + "\n";
+        if line.contains("Stop with Ctrl-C") {
+            break;
+        }
+    }
+    std::thread::spawn(move || lines.for_each(drop)); // it may go on talking
+    (child, said)
+}
+
+fn hang_up(mut child: Child) -> Option<i32> {
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn dev_shows_what_there_is_keeps_what_was_edited_and_ends_with_its_terminal() {
+    let scratch = Scratch::new();
+    let dir = scratch.path().join("data");
+    let (child, said) = start(&dir);
+    if !said.contains("chancery is at") {
+        drop(child.wait_with_output());
+        return skip(&said);
+    }
+    let base = said.split_once("export CHANCERY_URL=").unwrap().1;
+    let base = base.split(' ').next().unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .args(args)
+            .args(["--url", base, "--token-file"])
+            .arg(dir.join("operator.token"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let keys = run(&["keys", "list"]);
+    assert_eq!(keys.as_array().unwrap().len(), 2, "{keys}");
+    if said.contains("A CLOB for demonstration is at") {
+        let made = run(&["credentials", "create", "--wallet", "demo-wallet"]);
+        assert_eq!(made["created_by_name"], "dev-operator", "{made}");
+    } else {
+        skip(&said);
+    }
+
+    let file = dir.join("config.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let edited = config + "\n[cryptoperiods]\nlook_every_s = 59\n";
+    std::fs::write(&file, &edited).unwrap();
+    assert_eq!(hang_up(child), Some(0));
+    assert!(!dir.join("pg/postmaster.pid").exists());
+
+    let (child, said) = start(&dir);
+    assert!(said.contains("was edited and is kept"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+    assert_eq!(hang_up(child), Some(0));
+}

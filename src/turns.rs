@@ -50,9 +50,19 @@ impl<K: Copy + Ord, T> Turns<K, T> {
 
     /// Whether one more of this caller's has room.
     pub fn has_room(&self, who: K) -> bool {
+        self.has_room_within(who, self.capacity)
+    }
+
+    /// The same if there were no more room than this.
+    pub fn has_room_within(&self, who: K, capacity: u64) -> bool {
         let own = self.lines.get(&who).map_or(0, |line| line.waiting);
         let has_less = || self.lines.values().any(|line| line.waiting > own + 1);
-        self.waiting < self.capacity || (self.waiting / 2 < self.capacity && has_less())
+        self.waiting < capacity || (self.waiting / 2 < capacity && has_less())
+    }
+
+    /// The room for things.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// Puts a thing at the end of this caller's line. It counts as much as `weight`.

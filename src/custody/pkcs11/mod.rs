@@ -18,9 +18,10 @@ use async_trait::async_trait;
 use self::find::healthy;
 use super::{
     Adopter, Custody, CustodyError, Describer, Destruction, DeviceKey, Evidence, Importer,
-    KeyTemplate, Place, RawSignature, Sealer, SealingKeyMaker, Sign,
+    KeyTemplate, Line, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Turn,
 };
 use crate::audit::Logged;
+use crate::id::CallerId;
 use crate::policy::Permit;
 
 mod adoption;
@@ -44,6 +45,7 @@ mod opening;
 mod pin;
 mod pin_change;
 mod public;
+mod queue;
 mod recovery;
 mod sealing_keys;
 mod secret;
@@ -73,19 +75,21 @@ impl Custody for Pkcs11 {
             key,
             payload,
             tries,
+            caller,
             ..
         } = permit.get().action();
         payload.fits(key.place.algorithm)?;
         let (key, payload, tries) = (key.clone(), payload.clone(), tries.clone());
-        self.run(move |desk| {
+        let workers = self.workers().await?;
+        let signed = workers.run_for(Some(*caller), move |desk| {
             tries.count();
             object::sign(desk, &key, &payload)
-        })
-        .await
+        });
+        signed.await
     }
 
     async fn ready(&self) -> Result<(), CustodyError> {
-        self.workers_at_once().await?.ready()
+        self.workers_at_once().await?.ready(None)
     }
 
     #[tracing::instrument(skip_all, fields(custody.backend = self.backend, key.id = %template.id))]
@@ -131,6 +135,10 @@ impl Custody for Pkcs11 {
         self.run(|desk| healthy(desk)).await
     }
 
+    fn queues(&self) -> Option<&dyn Line> {
+        Some(self)
+    }
+
     fn adopts(&self) -> Option<&dyn Adopter> {
         Some(self)
     }
@@ -149,5 +157,14 @@ impl Custody for Pkcs11 {
 
     fn describes(&self) -> Option<&dyn Describer> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Line for Pkcs11 {
+    /// There is no place to take: what is put in the queue keeps the caller's line.
+    async fn turn(&self, _key: &Place, caller: CallerId) -> Result<Turn, CustodyError> {
+        self.workers_at_once().await?.ready(Some(caller))?;
+        Ok(Turn::default())
     }
 }

@@ -4,13 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use cryptoki::error::{Error, RvError};
 
 use super::desk::{Desk, Seat, sit_down};
 use super::fault::Fault;
 use super::find::healthy;
 use super::module::{Call, NotRebuilt};
+use super::queue::Receiver;
 use super::recovery::{Breaker, Look, Step, brief, step};
 use super::shared::{Shared, down};
 use super::token::close;

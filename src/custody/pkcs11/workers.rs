@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use super::crew::Crew;
 use super::desk::Desk;
 use super::fault::Fault;
 use super::module::Module;
+use super::queue::{Receiver, Sender, Who, queue};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::token::Token;
@@ -42,7 +42,7 @@ impl Workers {
         token: Token,
         settings: &Settings,
     ) -> Result<Self, CustodyError> {
-        let (queue, jobs) = crossbeam_channel::bounded::<Job>(settings.queue);
+        let (queue, jobs) = queue(settings.queue);
         let shared = Arc::new(Shared {
             backend: backend.to_owned(),
             module,
@@ -68,8 +68,17 @@ impl Workers {
         &self,
         work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, CustodyError> {
-        let shared = &self.shared;
-        self.done(shared.timeout, shared.call_timeout, work).await
+        self.run_for(None, work).await
+    }
+
+    /// Does `work` for this caller, within the usual time.
+    pub(super) async fn run_for<T: Send + 'static>(
+        &self,
+        who: Who,
+        work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, CustodyError> {
+        let within = (self.shared.timeout, self.shared.call_timeout);
+        self.done(who, within, work).await
     }
 
     /// Does `work` at some desk, where one call may take all of this time.
@@ -78,30 +87,29 @@ impl Workers {
         within: Duration,
         work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, CustodyError> {
-        self.done(within, within, work).await
+        self.done(None, (within, within), work).await
     }
 
     /// Says at once that nothing would be done now, as far as that is known.
-    pub(super) fn ready(&self) -> Result<(), CustodyError> {
+    pub(super) fn ready(&self, who: Who) -> Result<(), CustodyError> {
         // Down with nobody to look after it: it went down for another backend, or just when it answered.
         if self.shared.module.is_down() && !self.shared.token.pin_refused() {
             self.shared.look("the PKCS#11 module is down");
             self.nudge();
         }
         self.shared.admit()?;
-        // The rest of the queue is for those who were told that it is ready.
-        let most = self.queue.capacity().unwrap_or(usize::MAX);
-        if self.queue.len() >= most - most / 4 {
-            return Err(CustodyError::Busy);
+        if self.queue.is_ready_for(who) {
+            Ok(())
+        } else {
+            Err(CustodyError::Busy)
         }
-        Ok(())
     }
 
     /// Recovery may do the work again, so it must be safe to repeat after an error.
     async fn done<T: Send + 'static>(
         &self,
-        within: Duration,
-        call: Duration,
+        who: Who,
+        (within, call): (Duration, Duration),
         work: impl Fn(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, CustodyError> {
         self.shared.admit()?;
@@ -128,12 +136,7 @@ impl Workers {
                 let _ = answer.send(Outcome::Done(done));
                 Next::Stay
             });
-            self.queue.try_send(job).map_err(|error| match error {
-                TrySendError::Full(_) => CustodyError::Busy,
-                TrySendError::Disconnected(_) => {
-                    CustodyError::Unavailable("no worker is left".into())
-                }
-            })?;
+            self.queue.try_send(who, job)?;
             let done = async {
                 let _ = is_taken.await;
                 match tokio::time::timeout(call + SLACK, &mut answered).await {
@@ -172,7 +175,7 @@ impl Workers {
 
     /// Wakes a worker, which sees that somebody has to look.
     fn nudge(&self) {
-        let _ = self.queue.try_send(Box::new(|_| Next::Stay));
+        let _ = self.queue.try_send(None, Box::new(|_| Next::Stay));
     }
 
     /// Held by those who generate, one at a time in the process.
@@ -184,7 +187,7 @@ impl Workers {
 impl Drop for Workers {
     /// A process that ends while a thread is inside the module may crash in its destructors.
     fn drop(&mut self) {
-        let (closed, _) = crossbeam_channel::bounded(0);
+        let (closed, _) = queue(0);
         drop(std::mem::replace(&mut self.queue, closed));
         self.shared.crew.see_off(self.shared.call_timeout);
     }

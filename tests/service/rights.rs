@@ -70,7 +70,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
     .into();
 
     let document = serde_json::to_value(chancery::http::openapi()).unwrap();
-    let mut nobody = stand.another("nobody", "x", "unheard-of").await;
+    let mut nobody = stand.another("nobody", "x", "credential-holder").await;
     let mut asked = 0;
     let mut wrong = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -83,7 +83,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
             if asked % 10 == 0 {
                 // Each caller has so many leaves before they are counted.
                 nobody = stand
-                    .another(&format!("nobody-{asked}"), "x", "unheard-of")
+                    .another(&format!("nobody-{asked}"), "x", "credential-holder")
                     .await;
             }
             let mut url = path.clone();
@@ -119,8 +119,8 @@ async fn leaves_and_counts_are_the_refusals_of_each_caller() {
         return;
     };
     let (loud, quiet) = (
-        stand.another("loud", "x", "unheard-of").await,
-        stand.another("quiet", "x", "unheard-of").await,
+        stand.another("loud", "x", "credential-holder").await,
+        stand.another("quiet", "x", "credential-holder").await,
     );
     for _ in 0..120 {
         let refused = loud.get("/v1/callers").await;

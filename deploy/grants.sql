@@ -14,11 +14,11 @@ grant select on all tables in schema public to chancery_service;
 grant insert on drains to chancery_service;
 grant insert on attestations, attestation_rounds to chancery_service;
 grant insert on rotation_steps, rotation_alarms, assigned_key_ids to chancery_service;
-grant insert on leaves, releases, signature_points, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
+grant insert on leaves, intents, ends, takeovers, signature_points, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
     to chancery_service;
 
--- One row for each run; the commit that settles an unknown one moves seen_at.
-grant insert, update (seen_at) on writers to chancery_service;
+-- One row for each run; whoever takes a connection to write on raises its turn.
+grant insert, update (turn, seen_at) on writers to chancery_service;
 
 -- API keys of the CLOB: a login is settled once, a key changes its state.
 grant insert on accounts to chancery_service;
@@ -62,8 +62,8 @@ grant insert, update (sealed) on sealed_keys to chancery_service;
 grant insert, update (begun_at, due_at, was_disabled, ended_at, outcome, trouble, certificate) on destructions to chancery_service;
 grant delete on sealed_keys to chancery_service;
 
--- An intent is ended, once.
-grant insert, update (outcome, reason, ended_at, attempt) on intents to chancery_service;
+-- How far intents are known to have ended.
+grant update (until) on swept to chancery_service;
 
 -- Idempotency keys are forgotten when they expire.
 grant insert, delete, update (request_digest, intent_id, answer, expires_at)

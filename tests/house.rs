@@ -18,10 +18,7 @@ const CIRCLES: [(&str, &[&str]); 6] = [
     ("clob/api_keys", &["records", "search"]),
     ("oauth", &["assertion", "clients"]),
     ("oauth/broker", &["granted", "records"]),
-    (
-        "signing",
-        &["ends", "group", "intent", "records", "signatures", "writer"],
-    ),
+    ("signing", &["records", "signatures"]),
 ];
 
 /// Files of more than 500 lines, each with its length, until somebody finds the second concept in it.
@@ -37,8 +34,18 @@ const SQLX: [(&str, &str); 3] = [
     ("audit/voucher.rs", "and so does its voucher"),
 ];
 
-/// Tables that no code writes: the migration fills them, or their concept is still to come.
-const UNWRITTEN: [&str; 3] = ["key_state_edges", "key_states", "rotation_edges"];
+/// Tables that no statement here writes: a migration fills them, or functions of the database do.
+const UNWRITTEN: [&str; 9] = [
+    "key_state_edges",
+    "key_states",
+    "rotation_edges",
+    "intents",
+    "ends",
+    "takeovers",
+    "jtis",
+    "signature_points",
+    "swept",
+];
 
 #[test]
 fn a_library_stays_where_it_belongs() {
@@ -254,6 +261,11 @@ fn a_table_is_written_in_one_place() {
         for line in sql.lines() {
             if let Some(rest) = line.strip_prefix("create table ") {
                 tables.insert(rest.split([' ', '(']).next().unwrap().to_owned());
+            }
+            if let Some(gone) = line.strip_prefix("drop table ") {
+                for table in gone.trim_end_matches(';').split(", ") {
+                    tables.remove(table);
+                }
             }
         }
     }

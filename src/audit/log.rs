@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_core::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -14,7 +15,9 @@ use super::{Author, Committed, Event, Leaf, leaf};
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::clock::{self, Clock};
 use crate::id::{BootId, CallerId};
-use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx, Xid, in_time};
+use crate::ledger::{
+    Bounded, Function, Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, take_turn,
+};
 use crate::standing::{Look, Standing};
 
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
@@ -30,8 +33,8 @@ pub struct Log(Arc<Inner>);
 
 struct Inner {
     ledger: Ledger,
-    writer: String,
-    boot: BootId,
+    /// The number of this run.
+    run: i32,
     clock: Clock,
     state: Arc<Mutex<State>>,
     voucher: Voucher,
@@ -40,54 +43,95 @@ struct Inner {
 }
 
 /// Held by whoever writes: the connection, and how far the log has come.
+#[derive(Default)]
 struct State {
+    /// Kept from one batch to the next, as long as nothing has gone wrong on it.
     session: Option<PgConnection>,
+    /// The turn in which it was taken.
+    turn: i32,
     /// The last batch that is known to be durable.
     batch: i64,
-    /// A batch of which that is not known. Nothing is written until it is.
-    unsettled: Option<Lost>,
+    /// Whether the one after it was sent, and what became of it is not known. Nothing is written until
+    /// it is.
+    is_unsettled: bool,
 }
 
-/// A batch whose commit was sent.
-struct Lost {
-    xid: Xid,
-    batch: i64,
-    /// The last transaction that was to confirm it. It may still wait for a standby, and a second one
-    /// beside it would only wait too.
-    confirm: Option<Xid>,
+/// Where the next leaves of this run go: the connection, and their place in the log.
+pub(crate) struct Place<'a> {
+    /// The way to the server.
+    pub(crate) session: Bounded<&'a mut PgConnection>,
+    /// The run, and its turn.
+    pub(crate) run: Run,
+    /// The batch.
+    pub(crate) batch: i64,
+    /// The first position in it that is free.
+    pub(crate) position: i32,
 }
 
 impl Log {
     /// Opens the log and puts this run on record.
     pub async fn open(ledger: Ledger, writer: &str, clock: Clock) -> Result<Self, LedgerError> {
-        let boot = BootId::new();
-        records::insert_boot(boot, writer, &ledger).await?;
+        let run = records::insert_run(BootId::new(), writer, &ledger).await?;
         Ok(Self(Arc::new(Inner {
-            voucher: Voucher::start(ledger.clone(), writer.to_owned(), boot),
+            voucher: Voucher::start(ledger.clone(), run),
             written: Mutex::default(),
             ledger,
-            writer: writer.to_owned(),
-            boot,
+            run,
             clock,
-            state: Arc::new(Mutex::new(State {
-                session: None,
-                batch: 0,
-                unsettled: None,
-            })),
+            state: Arc::default(),
         })))
+    }
+
+    /// Writes a batch with one call of a function that commits by itself, once what was before it has
+    /// ended. It is called a second time where it is certain that the first has written nothing and
+    /// never will.
+    pub(crate) async fn write<B: Batch>(
+        &self,
+        batch: &mut B,
+    ) -> Result<(Written<B::Answer>, Committed), LedgerError> {
+        let mut state = self.0.state.lock().await;
+        for _ in 0..2 {
+            let mut session = self.0.session(&mut state).await?;
+            let (run, number) = (self.0.run(&state), state.batch + 1);
+            // From here on it may be durable, whatever becomes of this future: whoever writes next finds
+            // out first.
+            state.is_unsettled = true;
+            let mut function = Numbered { batch, run, number };
+            match call(&mut session, &mut function).await {
+                Ok((done, leaves)) => {
+                    state.batch += i64::from(leaves > 0);
+                    state.keep(session);
+                    return Ok((Written::Answered(done), Committed(())));
+                }
+                Err(NotCommitted::Aborted(error)) => {
+                    state.keep(session);
+                    return Err(error);
+                }
+                Err(NotCommitted::Unknown) => {}
+            }
+            drop(session);
+            if self.0.settle(&mut state).await? {
+                let hashes = records::leaf_hashes(run, number, &self.0.ledger).await?;
+                return Ok((Written::Found(hashes), Committed(())));
+            }
+        }
+        Err(LedgerError::Unavailable(
+            "the connection broke twice".into(),
+        ))
     }
 
     /// Begins a change, once the one before it has ended, if its author is still who may make it: that
     /// is looked at behind the gate.
     pub async fn begin(&self, gate: Gate, author: &Author) -> Result<Change, LedgerError> {
         let mut state = self.0.state.clone().lock_owned().await;
-        if let Some(lost) = &mut state.unsettled {
-            let durable = self.settle(lost).await;
-            let durable = durable.ok_or(LedgerError::OutcomeUnknown)?;
-            state.batch += i64::from(durable);
-            state.unsettled = None;
-        }
-        let tx = Tx::begin_again(state.session.take(), gate, &self.0.ledger).await?;
+        let session = self.0.session(&mut state).await?;
+        let begun = Tx::begin_on(session, gate, self.0.run(&state)).await?;
+        let tx = if let Some(tx) = begun {
+            tx
+        } else {
+            let session = self.0.session(&mut state).await?;
+            Tx::begin(session, gate, Some(self.0.run(&state))).await?
+        };
         let mut change = Change {
             now: self.0.clock.now(),
             author: author.clone(),
@@ -95,6 +139,7 @@ impl Log {
             state,
             tx,
             rows: Vec::new(),
+            written: 0,
         };
         let Some(credential) = author.credential() else {
             return Ok(change);
@@ -131,38 +176,111 @@ impl Log {
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
     }
+}
 
-    /// Whether a batch whose commit was sent is durable. `None`: not found out in time.
-    async fn settle(&self, lost: &mut Lost) -> Option<bool> {
-        let inquiry = async {
-            loop {
-                match self.inquire(lost).await {
-                    Ok(durable) => return durable,
-                    Err(error) => tracing::debug!(%error, "a lost commit is not settled yet"),
+impl State {
+    /// Keeps a connection on which everything is known.
+    fn keep(&mut self, session: PgConnection) {
+        self.session = Some(session);
+        self.is_unsettled = false;
+    }
+}
+
+impl Inner {
+    fn run(&self, state: &State) -> Run {
+        Run {
+            number: self.run,
+            turn: state.turn,
+        }
+    }
+
+    /// The connection to write on: the one that was kept, or a new one, once it is known what became of
+    /// all that was sent on the one before.
+    async fn session(&self, state: &mut State) -> Result<PgConnection, LedgerError> {
+        if state.session.is_none() {
+            self.settle(state).await?;
+        }
+        let none = || LedgerError::Unavailable("there is no connection".into());
+        state.session.take().ok_or_else(none)
+    }
+
+    /// Takes a new connection and a turn, and says whether the batch that was under way is durable. If
+    /// one was, that is tried for a while.
+    async fn settle(&self, state: &mut State) -> Result<bool, LedgerError> {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let in_question = state.batch + 1;
+            let taking = tokio::time::timeout_at(until.into(), self.take_turn(in_question));
+            match taking.await {
+                Ok(Ok((session, turn, is_there))) => {
+                    state.turn = turn;
+                    state.batch += i64::from(is_there);
+                    state.keep(session);
+                    return Ok(is_there);
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(Err(error)) if !state.is_unsettled => return Err(error),
+                Ok(Err(error)) => tracing::debug!(%error, "a lost commit is not settled yet"),
+                Err(_) if !state.is_unsettled => {
+                    return Err(LedgerError::Unavailable("it does not answer".into()));
+                }
+                Err(_) => return Err(LedgerError::OutcomeUnknown),
             }
-        };
-        tokio::time::timeout(SETTLE, inquiry).await.ok()
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
-    /// Once the transaction is over, its leaves are there or not. The look at them commits something
-    /// itself: that it can, and is replicated, proves that what it saw is where it has to be.
-    async fn inquire(&self, lost: &mut Lost) -> Result<bool, LedgerError> {
-        let inner = &self.0;
-        let mut session = inner.ledger.session().await?;
-        for xid in lost.confirm.iter().chain([&lost.xid]) {
-            xid.await_end(&mut session).await?;
-        }
-        let mut tx = Tx::begin(session, Gate::Shared).await?;
-        let durable = records::confirm(&inner.writer, inner.boot, lost.batch, &mut tx).await?;
-        lost.confirm = Some(tx.xid().clone());
-        match tx.commit().await {
-            Ok(_) => Ok(durable),
-            Err(NotCommitted::Aborted(error)) => Err(error),
-            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
-        }
+    async fn take_turn(&self, batch: i64) -> Result<(PgConnection, i32, bool), LedgerError> {
+        let mut session = self.ledger.session().await?;
+        let mut function = records::TakeTurn {
+            run: self.run,
+            batch,
+        };
+        let (turn, is_there) = take_turn(self.run, &mut session, &mut function).await?;
+        Ok((session, turn, is_there))
     }
+}
+
+/// A function of the database that writes a batch of leaves, and its arguments.
+pub(crate) trait Batch: Send {
+    /// What it answers.
+    type Answer: Send;
+
+    /// Calls it; says also how many leaves it has written.
+    fn write<'a>(
+        &'a mut self,
+        place: Place<'a>,
+    ) -> BoxFuture<'a, Result<(Self::Answer, usize), sqlx::Error>>;
+}
+
+/// A batch that has its number.
+struct Numbered<'b, B> {
+    batch: &'b mut B,
+    run: Run,
+    number: i64,
+}
+
+impl<B: Batch> Function for Numbered<'_, B> {
+    type Answer = (B::Answer, usize);
+
+    fn call<'a>(
+        &'a mut self,
+        session: Bounded<&'a mut PgConnection>,
+    ) -> BoxFuture<'a, Result<Self::Answer, sqlx::Error>> {
+        self.batch.write(Place {
+            session,
+            run: self.run,
+            batch: self.number,
+            position: 0,
+        })
+    }
+}
+
+/// What a batch has become.
+pub(crate) enum Written<T> {
+    /// What the function has answered.
+    Answered(T),
+    /// It is durable, and its answer was lost: the hashes of its leaves.
+    Found(Vec<Vec<u8>>),
 }
 
 /// A transaction, who answers for it, and the leaves that will be durable with it. Dropped without a
@@ -174,6 +292,8 @@ pub struct Change {
     state: OwnedMutexGuard<State>,
     tx: Tx,
     rows: Vec<Row>,
+    /// How many leaves of the batch are written already.
+    written: usize,
 }
 
 impl Change {
@@ -245,20 +365,28 @@ impl Change {
 
     /// Adds a leaf at the next position.
     pub fn add(&mut self, event: Event) {
-        let leaf = Leaf::new(self.now_ms(), event);
-        let bytes = leaf.to_bytes();
-        self.rows.push(Row {
-            kind: leaf.kind(),
-            subject: leaf.subject(),
-            hash: leaf::leaf_hash(&bytes),
-            bytes,
-        });
+        self.rows.push(Row::new(&Leaf::new(self.now_ms(), event)));
+    }
+
+    /// Where a function writes leaves that come before those that were added here.
+    pub(crate) fn place(&mut self) -> Place<'_> {
+        Place {
+            session: self.tx.connection(),
+            run: self.log.0.run(&self.state),
+            batch: self.state.batch + 1,
+            position: i32::try_from(self.written).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// So many leaves more were written there.
+    pub(crate) fn has_written(&mut self, leaves: usize) {
+        self.written += leaves;
     }
 
     /// Writes the leaves, commits, and finds out what happened where the answer is lost. A batch
     /// without leaves is not a batch: nothing was changed, and it takes no number.
     pub async fn commit(mut self) -> Result<Committed, LedgerError> {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.written == 0 {
             return match self.tx.commit().await {
                 Ok(session) => {
                     self.state.session = Some(session);
@@ -270,33 +398,28 @@ impl Change {
                 )),
             };
         }
-        let inner = &self.log.0;
-        let batch = self.state.batch + 1;
-        records::insert_leaves(&inner.writer, inner.boot, batch, self.rows, &mut self.tx).await?;
+        let rows = std::mem::take(&mut self.rows);
+        records::insert_leaves(rows, self.place()).await?;
         // From here on it may be durable, whatever becomes of this future: a caller who hangs up drops
-        // it. Whoever begins next finds out first.
-        let lost = self.state.unsettled.insert(Lost {
-            xid: self.tx.xid().clone(),
-            batch,
-            confirm: None,
-        });
-        let settled = match self.tx.commit().await {
+        // it. Whoever writes next finds out first.
+        self.state.is_unsettled = true;
+        match self.tx.commit().await {
             Ok(session) => {
-                self.state.session = Some(session);
-                Ok(())
+                self.state.batch += 1;
+                self.state.keep(session);
             }
-            Err(NotCommitted::Aborted(error)) => Err(error),
-            Err(NotCommitted::Unknown) => match self.log.settle(lost).await {
-                Some(true) => Ok(()),
-                Some(false) => Err(LedgerError::Unavailable(
-                    "the transaction was rolled back".into(),
-                )),
-                None => return Err(LedgerError::OutcomeUnknown),
-            },
-        };
-        self.state.unsettled = None;
-        settled?;
-        self.state.batch = batch;
+            Err(NotCommitted::Aborted(error)) => {
+                self.state.is_unsettled = false;
+                return Err(error);
+            }
+            Err(NotCommitted::Unknown) => {
+                if !self.log.0.settle(&mut self.state).await? {
+                    return Err(LedgerError::Unavailable(
+                        "the transaction was rolled back".into(),
+                    ));
+                }
+            }
+        }
         Ok(Committed(()))
     }
 

@@ -1,7 +1,7 @@
 //! The audit log: what is about to be signed, what left, who changed what.
 //!
 //! A [`Leaf`] is added in the same transaction as the business rows it speaks of, by the one
-//! [`Log`] of this process, so that (writer, boot, batch, position) has no gaps: batches are given
+//! [`Log`] of this process, so that (run, batch, position) has no gaps: batches are given
 //! out one at a time, and the next one only when the outcome of the last is known.
 //!
 //! It **trusts** Postgres to keep what it has committed. An attacker who can change rows there can
@@ -16,10 +16,11 @@ mod voucher;
 
 pub use author::Author;
 pub use leaf::{Event, Leaf};
+pub(crate) use log::{Batch, Place, Written};
 pub use log::{Change, Log};
+pub(crate) use records::Row;
 
-/// Proof that a batch, and everything in its transaction, is durable. Minted only by
-/// [`Change::commit`].
+/// Proof that a batch, and everything in its transaction, is durable. Minted only by the [`Log`].
 #[derive(Debug)]
 pub struct Committed(());
 

@@ -1,41 +1,57 @@
 //! `writers` and `leaves`.
 
+use futures_core::future::BoxFuture;
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use super::{Leaf, Place, leaf};
 use crate::id::BootId;
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Bounded, Function, Ledger, LedgerError, Run};
+use crate::standing::{Look, Standing};
 
 /// A leaf on its way into the table.
-pub(super) struct Row {
-    pub(super) kind: &'static str,
-    pub(super) subject: Uuid,
-    pub(super) bytes: Vec<u8>,
-    pub(super) hash: [u8; 32],
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) kind: &'static str,
+    pub(crate) subject: Uuid,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: [u8; 32],
 }
 
-pub(super) async fn insert_boot(
+impl Row {
+    /// Writes a leaf as bytes.
+    pub(crate) fn new(leaf: &Leaf) -> Self {
+        let bytes = leaf.to_bytes();
+        Self {
+            kind: leaf.kind(),
+            subject: leaf.subject(),
+            hash: leaf::leaf_hash(&bytes),
+            bytes,
+        }
+    }
+}
+
+/// Puts a run of a writer on record; says its number.
+pub(super) async fn insert_run(
     boot: BootId,
     writer: &str,
     ledger: &Ledger,
-) -> Result<(), LedgerError> {
-    sqlx::query!(
-        "insert into writers (boot, writer, version) values ($1, $2, $3)",
+) -> Result<i32, LedgerError> {
+    let run = sqlx::query_scalar!(
+        "insert into writers (boot, writer, version) values ($1, $2, $3) returning run",
         boot.uuid(),
         writer,
         env!("CARGO_PKG_VERSION"),
     )
-    .execute(ledger.pool())
+    .fetch_one(ledger.pool())
     .await?;
-    Ok(())
+    Ok(run)
 }
 
-pub(super) async fn insert_leaves(
-    writer: &str,
-    boot: BootId,
-    batch: i64,
-    rows: Vec<Row>,
-    tx: &mut Tx,
-) -> Result<(), LedgerError> {
+pub(super) async fn insert_leaves(rows: Vec<Row>, place: Place<'_>) -> Result<(), LedgerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let mut kinds = Vec::with_capacity(rows.len());
     let mut subjects = Vec::with_capacity(rows.len());
     let mut leaves = Vec::with_capacity(rows.len());
@@ -47,39 +63,91 @@ pub(super) async fn insert_leaves(
         hashes.push(row.hash.to_vec());
     }
     sqlx::query!(
-        "insert into leaves (writer, boot, batch, position, kind, subject_id, leaf, leaf_hash)
-         select $1, $2, $3, n - 1, kind, subject, leaf, hash
+        "insert into leaves (run, batch, position, kind, subject_id, leaf, leaf_hash)
+         select $1, $2, ($3 + n - 1)::int, kind, subject, leaf, hash
          from unnest($4::text[], $5::uuid[], $6::bytea[], $7::bytea[])
              with ordinality as row (kind, subject, leaf, hash, n)",
-        writer,
-        boot.uuid(),
-        batch,
+        place.run.number,
+        place.batch,
+        i64::from(place.position),
         &kinds,
         &subjects,
         &leaves,
         &hashes,
     )
-    .execute(tx.connection())
+    .execute(place.session)
     .await?;
     Ok(())
 }
 
-/// Whether a batch is in the log; moves `seen_at`, so that there is something to commit.
-pub(super) async fn confirm(
-    writer: &str,
-    boot: BootId,
+/// `take_turn`: answers the turn, and whether the batch is in the log.
+pub(super) struct TakeTurn {
+    pub(super) run: i32,
+    pub(super) batch: i64,
+}
+
+impl Function for TakeTurn {
+    type Answer = (i32, bool);
+
+    fn call<'a>(
+        &'a mut self,
+        session: Bounded<&'a mut PgConnection>,
+    ) -> BoxFuture<'a, Result<Self::Answer, sqlx::Error>> {
+        Box::pin(async move {
+            let row = sqlx::query!(
+                r#"select turn as "turn!", is_there as "is_there!" from take_turn($1, $2)"#,
+                self.run,
+                self.batch,
+            )
+            .fetch_one(session)
+            .await?;
+            Ok((row.turn, row.is_there))
+        })
+    }
+}
+
+/// The hashes of a batch's leaves.
+pub(super) async fn leaf_hashes(
+    run: Run,
     batch: i64,
-    tx: &mut Tx,
-) -> Result<bool, LedgerError> {
-    let there = sqlx::query_scalar!(
-        r#"update writers set seen_at = now() where boot = $2
-         returning exists (
-             select from leaves where writer = $1 and boot = $2 and batch = $3) as "there!""#,
-        writer,
-        boot.uuid(),
+    ledger: &Ledger,
+) -> Result<Vec<Vec<u8>>, LedgerError> {
+    let hashes = sqlx::query_scalar!(
+        "select leaf_hash from leaves where run = $1 and batch = $2",
+        run.number,
         batch,
     )
-    .fetch_one(tx.connection())
+    .fetch_all(ledger.pool())
     .await?;
-    Ok(there)
+    Ok(hashes)
+}
+
+/// `vouch`: commits that this run was seen, and says how things stand behind the gate.
+pub(super) struct Vouch<'l> {
+    pub(super) run: i32,
+    pub(super) look: &'l Look,
+}
+
+impl Function for Vouch<'_> {
+    type Answer = Standing;
+
+    fn call<'a>(
+        &'a mut self,
+        session: Bounded<&'a mut PgConnection>,
+    ) -> BoxFuture<'a, Result<Self::Answer, sqlx::Error>> {
+        Box::pin(async move {
+            let rows = sqlx::query!(
+                r#"select id as "id!", state, epoch, is_over from vouch($1, $2, $3)"#,
+                self.run,
+                &self.look.keys(),
+                &self.look.credentials(),
+            )
+            .fetch_all(session)
+            .await?;
+            let rows = rows
+                .into_iter()
+                .map(|row| (row.id, row.state, row.epoch, row.is_over));
+            Ok(rows.collect())
+        })
+    }
 }

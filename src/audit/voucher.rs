@@ -10,8 +10,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::records;
-use crate::id::BootId;
-use crate::ledger::{Gate, Ledger, LedgerError, NotCommitted, Tx};
+use crate::ledger::{Ledger, LedgerError, NotCommitted, call};
 use crate::standing::{Look, Standing};
 
 /// How many may wait to be told; more wait to wait.
@@ -28,12 +27,11 @@ pub(super) struct Voucher(mpsc::Sender<Waiting>);
 
 impl Voucher {
     /// One for this run of this writer, until the handle is gone.
-    pub(super) fn start(ledger: Ledger, writer: String, boot: BootId) -> Self {
+    pub(super) fn start(ledger: Ledger, run: i32) -> Self {
         let (send, receive) = mpsc::channel(WAITING);
         let work = Work {
             ledger,
-            writer,
-            boot,
+            run,
             session: None,
         };
         #[expect(
@@ -58,8 +56,7 @@ impl Voucher {
 
 struct Work {
     ledger: Ledger,
-    writer: String,
-    boot: BootId,
+    run: i32,
     session: Option<PgConnection>,
 }
 
@@ -82,18 +79,31 @@ impl Work {
         }
     }
 
-    /// Commits something, which is that this run was seen.
+    /// Commits something, which is that this run was seen. On a connection that has died since, that is
+    /// tried once more on another.
     async fn commit(&mut self, look: &Look) -> Result<Standing, LedgerError> {
-        let mut tx = Tx::begin_again(self.session.take(), Gate::Shared, &self.ledger).await?;
-        records::confirm(&self.writer, self.boot, 0, &mut tx).await?;
-        let standing = Standing::behind_gate(look, &mut tx).await?;
-        match tx.commit().await {
-            Ok(session) => {
-                self.session = Some(session);
-                Ok(standing)
-            }
-            Err(NotCommitted::Aborted(error)) => Err(error),
-            Err(NotCommitted::Unknown) => Err(LedgerError::OutcomeUnknown),
+        let is_kept = self.session.is_some();
+        match self.try_to_commit(look).await {
+            Err(NotCommitted::Unknown) if is_kept => self.try_to_commit(look).await,
+            done => done,
         }
+        .map_err(|why| match why {
+            NotCommitted::Aborted(error) => error,
+            NotCommitted::Unknown => LedgerError::OutcomeUnknown,
+        })
+    }
+
+    async fn try_to_commit(&mut self, look: &Look) -> Result<Standing, NotCommitted> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => (self.ledger.session().await).map_err(NotCommitted::Aborted)?,
+        };
+        let mut vouch = records::Vouch {
+            run: self.run,
+            look,
+        };
+        let standing = call(&mut session, &mut vouch).await?;
+        self.session = Some(session);
+        Ok(standing)
     }
 }

@@ -75,7 +75,7 @@ impl Draft for OrderDraft {
             jti: None,
             login: None,
             release_before_ms: None,
-            expires_at: None,
+            expires_at: self.useful().until(),
         }
     }
 

@@ -306,7 +306,9 @@ pub(super) async fn obstacles(
 ) -> Result<Vec<Obstacle>, LedgerError> {
     let mut found = Vec::new();
     let open = sqlx::query_scalar!(
-        r#"select count(*) as "open!" from intents where key_id = $1 and outcome is null"#,
+        r#"select count(*) as "open!" from intents i
+           where i.key_id = $1 and i.lease_until >= (select until from swept)
+             and not exists (select from ends e where e.intent_id = i.id)"#,
         key.id.uuid(),
     )
     .fetch_one(ledger.pool())

@@ -45,6 +45,16 @@ pub enum Useful {
     WithoutEnd,
 }
 
+impl Useful {
+    /// When that is over, where it has an end of its own.
+    pub(crate) fn until(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Until(end) => Some(end),
+            Self::Briefly | Self::WithoutEnd => None,
+        }
+    }
+}
+
 impl Settings {
     /// How many hours a key is remembered at least whose answer is useful for so long.
     pub(crate) fn hours(&self, useful: Useful) -> i32 {

@@ -1,28 +1,10 @@
-//! `idempotency_keys`.
+//! `idempotency_keys`, where they stand for something else than an intent on its way.
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Key, RequestDigest, Settings, Useful};
 use crate::id::{CallerId, IntentId};
 use crate::ledger::{Ledger, LedgerError, Tx};
-
-/// A claim on a key for an intent.
-pub(crate) struct Claim<'a> {
-    pub(crate) caller: CallerId,
-    pub(crate) key: &'a Key,
-    pub(crate) request: RequestDigest,
-    pub(crate) intent: IntentId,
-    /// For how long its answer is useful.
-    pub(crate) useful: Useful,
-}
-
-fn until(useful: Useful) -> Option<OffsetDateTime> {
-    match useful {
-        Useful::Until(end) => Some(end),
-        Useful::Briefly | Useful::WithoutEnd => None,
-    }
-}
 
 /// What a key stands for already.
 pub(crate) struct Held {
@@ -40,94 +22,6 @@ pub(crate) struct Released {
     pub(crate) sealed: bool,
     /// Whether it has expired, by the database's clock.
     pub(crate) is_over: bool,
-}
-
-/// Claims keys for intents; the keys are different from each other. Returns the intents that got
-/// theirs: keys that are new, have expired, or stand for nothing.
-pub(crate) async fn claim(
-    claims: &[Claim<'_>],
-    keep: &Settings,
-    tx: &mut Tx,
-) -> Result<Vec<IntentId>, LedgerError> {
-    let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
-    let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
-    let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
-    let intents: Vec<Uuid> = claims.iter().map(|c| c.intent.uuid()).collect();
-    let until: Vec<_> = claims.iter().map(|c| until(c.useful)).collect();
-    let hours: Vec<_> = claims.iter().map(|c| keep.hours(c.useful)).collect();
-    let claimed = sqlx::query_scalar!(
-        r#"insert into idempotency_keys as held (caller_id, key, request_digest, intent_id, expires_at)
-         select caller, key, request, intent,
-                greatest(until, now() + make_interval(hours => hours))
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[], $6::int[])
-             as row (caller, key, request, intent, until, hours)
-         order by caller, key
-         on conflict (caller_id, key) do update set
-             request_digest = excluded.request_digest, intent_id = excluded.intent_id,
-             answer = null, expires_at = excluded.expires_at
-         where held.expires_at < now()
-             or (held.request_digest = excluded.request_digest and exists (
-                 select from intents i
-                 where i.id = held.intent_id and i.outcome in ('refused', 'abandoned')))
-         returning intent_id as "intent_id!""#,
-        &callers,
-        &keys,
-        &requests,
-        &intents,
-        &until as &[Option<OffsetDateTime>],
-        &hours,
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(claimed.into_iter().map(IntentId::from).collect())
-}
-
-/// A claim on a key for a batch.
-pub(crate) struct BatchClaim<'a> {
-    pub(crate) caller: CallerId,
-    pub(crate) key: &'a Key,
-    pub(crate) request: RequestDigest,
-    /// For how long its answers are useful.
-    pub(crate) useful: Useful,
-}
-
-/// Claims keys for batches; the keys are different from each other. Returns those that are new, have
-/// expired, or stand for the same batch already.
-pub(crate) async fn claim_batches(
-    claims: &[BatchClaim<'_>],
-    keep: &Settings,
-    tx: &mut Tx,
-) -> Result<Vec<(CallerId, String)>, LedgerError> {
-    let callers: Vec<Uuid> = claims.iter().map(|c| c.caller.uuid()).collect();
-    let keys: Vec<String> = claims.iter().map(|c| c.key.as_str().to_owned()).collect();
-    let requests: Vec<Vec<u8>> = claims.iter().map(|c| c.request.0.to_vec()).collect();
-    let until: Vec<_> = claims.iter().map(|c| until(c.useful)).collect();
-    let hours: Vec<_> = claims.iter().map(|c| keep.hours(c.useful)).collect();
-    let rows = sqlx::query!(
-        r#"insert into idempotency_keys as held (caller_id, key, request_digest, expires_at)
-         select caller, key, request, greatest(until, now() + make_interval(hours => hours))
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::int[])
-             as row (caller, key, request, until, hours)
-         order by caller, key
-         on conflict (caller_id, key) do update set
-             request_digest = excluded.request_digest, intent_id = null, answer = null,
-             expires_at = greatest(held.expires_at, excluded.expires_at)
-         where held.expires_at < now()
-             or (held.request_digest = excluded.request_digest
-                 and held.intent_id is null and held.answer is null)
-         returning caller_id, key"#,
-        &callers,
-        &keys,
-        &requests,
-        &until as &[Option<OffsetDateTime>],
-        &hours,
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.caller_id.into(), row.key))
-        .collect())
 }
 
 /// Claims a key for an administrative write, whose sealed answer is known already.
@@ -165,9 +59,9 @@ pub(crate) async fn find(
 ) -> Result<Option<Held>, LedgerError> {
     let row = sqlx::query!(
         r#"select k.request_digest, k.intent_id, k.answer,
-                r.answer as "released?", r.answer_is_sealed as "sealed?",
-                coalesce(r.expires_at <= now(), false) as "is_over!"
-         from idempotency_keys k left join releases r on r.intent_id = k.intent_id
+                e.answer as "released?", e.answer_is_sealed as "sealed?",
+                coalesce(e.expires_at <= now(), false) as "is_over!"
+         from idempotency_keys k left join ends e on e.intent_id = k.intent_id and e.outcome = 'released'
          where k.caller_id = $1 and k.key = $2 and k.expires_at >= now()"#,
         caller.uuid(),
         key.as_str(),
@@ -186,17 +80,24 @@ pub(crate) async fn find(
     }))
 }
 
-/// Forgets keys that have expired, at most `limit` of them; says how many.
-pub(crate) async fn forget_expired(limit: i64, ledger: &Ledger) -> Result<u64, LedgerError> {
-    let gone = sqlx::query!(
-        "delete from idempotency_keys where (caller_id, key) in (
-             select caller_id, key from idempotency_keys where expires_at < now()
-             order by expires_at limit $1 for update skip locked)",
-        limit,
-    )
-    .execute(ledger.pool())
-    .await?;
-    Ok(gone.rows_affected())
+/// Forgets keys whose last hour is over, in portions, so that nothing waits for long.
+pub(crate) async fn forget_expired(ledger: &Ledger) -> Result<(), LedgerError> {
+    const PORTION: i64 = 10_000;
+    loop {
+        let gone = sqlx::query!(
+            "delete from idempotency_keys where (caller_id, key) in (
+                 select caller_id, key from idempotency_keys
+                 where date_trunc('hour', expires_at at time zone 'UTC')
+                       < date_trunc('hour', now() at time zone 'UTC')
+                 limit $1 for update skip locked)",
+            PORTION,
+        )
+        .execute(ledger.pool())
+        .await?;
+        if gone.rows_affected() < PORTION.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// An administrative answer as it is kept.

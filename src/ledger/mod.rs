@@ -7,12 +7,12 @@ mod bounded;
 mod error;
 mod gate;
 mod hold;
+mod run;
 mod schema;
 mod server;
 mod settings;
 mod tx;
 mod warnings;
-mod xid;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use bounded::Bounded;
+pub(crate) use bounded::Bounded;
 pub use error::LedgerError;
 pub use gate::Gate;
+pub(crate) use gate::{Function, call, take_turn};
 pub(crate) use hold::Held;
+pub(crate) use run::Run;
 pub use settings::Settings;
 pub(crate) use tx::NotCommitted;
 pub use tx::Tx;
-pub(crate) use xid::Xid;
 
 /// How long the signing path waits for a connection, for the statements of a transaction, or for the
 /// answer to its commit, before it takes the connection for dead. Longer than the wait for a lock.

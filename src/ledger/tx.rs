@@ -6,12 +6,11 @@ use tokio::time::Instant;
 use super::bounded::Bounded;
 use super::error::is_refusal;
 use super::gate::NotPassed;
-use super::{Gate, Ledger, LedgerError, PATIENCE, Xid, gate, warnings};
+use super::{Gate, LedgerError, PATIENCE, Run, gate, warnings};
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
 pub struct Tx {
     session: PgConnection,
-    xid: Xid,
     /// The end of its statements, for all of them together.
     until: Instant,
 }
@@ -26,40 +25,36 @@ pub(crate) enum NotCommitted {
 }
 
 impl Tx {
-    /// Begins, and passes the gate.
-    pub(crate) async fn begin(session: PgConnection, gate: Gate) -> Result<Self, LedgerError> {
-        Ok(Self::pass(session, gate).await?)
-    }
-
-    /// The same on a connection that is kept from one transaction to the next. It may have died since;
-    /// beginning anew on another harms nothing.
-    pub(crate) async fn begin_again(
-        kept: Option<PgConnection>,
+    /// Begins, and passes the gate. `None`: the connection that was kept has died since, or its turn is
+    /// over; beginning anew on another harms nothing.
+    pub(crate) async fn begin_on(
+        kept: PgConnection,
         gate: Gate,
-        ledger: &Ledger,
-    ) -> Result<Self, LedgerError> {
-        if let Some(session) = kept {
-            match Self::pass(session, gate).await {
-                Err(NotPassed::Lost(_)) => {}
-                passed => return Ok(passed?),
-            }
+        run: Run,
+    ) -> Result<Option<Self>, LedgerError> {
+        match Self::pass(kept, gate, Some(run)).await {
+            Err(NotPassed::Lost(_)) => Ok(None),
+            passed => Ok(Some(passed?)),
         }
-        Self::begin(ledger.session().await?, gate).await
     }
 
-    async fn pass(mut session: PgConnection, gate: Gate) -> Result<Self, NotPassed> {
-        let xid = gate::pass(&mut session, gate).await?;
+    /// Begins on a connection that is new.
+    pub(crate) async fn begin(
+        session: PgConnection,
+        gate: Gate,
+        run: Option<Run>,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self::pass(session, gate, run).await?)
+    }
+
+    async fn pass(
+        mut session: PgConnection,
+        gate: Gate,
+        run: Option<Run>,
+    ) -> Result<Self, NotPassed> {
+        gate::pass(&mut session, gate, run).await?;
         let until = Instant::now() + PATIENCE;
-        Ok(Self {
-            session,
-            xid,
-            until,
-        })
-    }
-
-    /// Its number, to ask for after a lost answer.
-    pub(crate) fn xid(&self) -> &Xid {
-        &self.xid
+        Ok(Self { session, until })
     }
 
     /// For the statements of a `records.rs`.

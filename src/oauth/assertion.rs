@@ -139,6 +139,10 @@ impl Draft for AssertionDraft {
         "assertion"
     }
 
+    fn errand(&self) -> &'static str {
+        self.errand.name()
+    }
+
     fn subject(&self) -> Uuid {
         self.client.id.uuid()
     }

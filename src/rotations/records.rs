@@ -312,7 +312,7 @@ pub(super) async fn soaks_for(
         r#"select ceil(extract(epoch from
                 max(created_at) + make_interval(secs => $2::float8) - clock_timestamp()))::int as "left"
          from intents
-         where key_id = $1 and record->>'errand' is distinct from 'probe'
+         where key_id = $1 and errand <> 'probe'
            and id >= (lpad(to_hex((extract(epoch from
                    clock_timestamp() - make_interval(secs => $2::float8 + 600)) * 1000)::bigint),
                    12, '0') || repeat('0', 20))::uuid"#,

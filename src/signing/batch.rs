@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::group::{BatchKey, Intend, Joining};
+use super::group::Joining;
+use super::job::BatchKey;
 use super::{Asked, AskedTogether, Draft, Right, Signed, Signer, SigningError};
 use crate::callers::Caller;
 use crate::custody::{CustodyError, Turn};
@@ -104,7 +105,7 @@ impl Signer {
             .map(|ready| {
                 let (permit, turn, asked) = ready?;
                 let batch = Some(batch.clone());
-                let (intend, joining) = Intend::new(caller, permit, &asked, batch, turn);
+                let (intend, joining) = self.intent_of(caller, permit, &asked, batch, turn);
                 intends.push(intend);
                 Ok((joining, asked))
             })

@@ -27,6 +27,10 @@ pub trait Draft: Ask + Send + Sync + 'static {
     fn business(&self) -> Business {
         Business::Ordinary
     }
+    /// What an assertion of the service's own is for.
+    fn errand(&self) -> &'static str {
+        ""
+    }
     /// How long what is signed can be used. Its idempotency key is kept at least as long.
     fn useful(&self) -> Useful {
         Useful::Briefly

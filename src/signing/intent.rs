@@ -1,20 +1,10 @@
-//! An intent, from its record to its end.
+//! An intent on record.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use super::group::{Ended, How};
-use super::{BadSignature, Checked, Draft, Prepared, Right, Signer, SigningError};
+use super::{Draft, Prepared, Right};
 use crate::audit::Logged;
-use crate::custody::{CustodyError, Sign};
-use crate::fail_point;
+use crate::custody::Sign;
 use crate::id::IntentId;
 use crate::policy::Permit;
-
-/// How often it is tried to put an alarm on record, and how long after each time.
-const TRIES_TO_SUSPEND: u32 = 30;
-const SUSPEND_AGAIN: Duration = Duration::from_secs(1);
 
 /// An intent on record: what came of a permit in a committed group.
 pub(super) struct Intent {
@@ -23,85 +13,4 @@ pub(super) struct Intent {
     pub(super) prepared: Prepared,
     pub(super) permit: Logged<Permit<Sign>>,
     pub(super) right: Right,
-}
-
-impl Signer {
-    /// Takes an intent to its end. `Err(draft)`: it came too late and may be tried once more.
-    pub(super) async fn finish(
-        &self,
-        intent: Intent,
-        until: Instant,
-    ) -> Result<Result<Vec<u8>, Box<dyn Draft>>, SigningError> {
-        fail_point!("device-before");
-        let signed = self.signature(&intent, until).await;
-        fail_point!("device-after");
-        let sign = intent.permit.get().action();
-        let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
-            Ok(Ok(checked)) => checked,
-            Ok(Err(bad)) => return Err(self.alarm(&intent, bad).await),
-            Err(CustodyError::NotASignature(why)) => {
-                tracing::error!(intent.id = %intent.id, why, "a device gave no signature");
-                return Err(self.alarm(&intent, BadSignature::Malformed).await);
-            }
-            Err(error) => {
-                self.end(&intent, How::Abandoned("no-signature")).await;
-                return Err(error.into());
-            }
-        };
-        fail_point!("checked");
-        let answer = intent.draft.answer(intent.id, &intent.prepared, &checked);
-        let stored = if answer.is_secret {
-            self.0
-                .equipment
-                .sealing
-                .seal(intent.id.uuid().as_bytes(), &answer.body)
-        } else {
-            answer.body.clone()
-        };
-        let release = How::released(&intent, &checked, &answer, stored);
-        let ended = self.0.group.end(&intent, release).await?; // durable, or nobody sees it
-        fail_point!("release-told");
-        match ended {
-            Ended::AsAsked => Ok(Ok(answer.body)),
-            Ended::Late => Ok(Err(intent.draft)),
-            Ended::Lost => Err(SigningError::LeaseLost),
-            Ended::Refused(why) => {
-                if matches!(why, SigningError::BadSignature(_)) {
-                    self.0.equipment.vault.forget_all(); // the key is suspended
-                }
-                Err(why)
-            }
-        }
-    }
-
-    /// Refuses a signature that must not leave, and has its key suspended with the same commit. Tried
-    /// until it is durable, or long enough: until then other signatures of the key, which are checked
-    /// too, may still leave.
-    async fn alarm(&self, intent: &Intent, bad: BadSignature) -> SigningError {
-        let key = intent.draft.key();
-        tracing::error!(key.id = %key.id, key.name = %key.name, intent.id = %intent.id, error = %bad,
-            "a device's signature does not verify under the key on record");
-        for _ in 0..TRIES_TO_SUSPEND {
-            match self.0.group.end(intent, How::Alarmed(bad)).await {
-                Ok(_) => {
-                    self.0.equipment.vault.forget_all(); // what is open for the key stays open nowhere here
-                    return bad.into();
-                }
-                Err(error) => {
-                    tracing::warn!(key.id = %key.id, %error, "the key is not suspended yet");
-                    tokio::time::sleep(SUSPEND_AGAIN).await;
-                }
-            }
-        }
-        tracing::error!(key.id = %key.id, key.name = %key.name,
-            "the key could not be suspended: suspend it yourself");
-        bad.into()
-    }
-
-    /// Ends an intent without a signature. Where that cannot be written, the lease ends it.
-    async fn end(&self, intent: &Intent, how: How) {
-        if let Err(error) = self.0.group.end(intent, how).await {
-            tracing::warn!(intent.id = %intent.id, %error, "the intent ends with its lease");
-        }
-    }
 }

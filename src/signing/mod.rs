@@ -15,14 +15,15 @@
 //! its own, and the caller finds the answer under the same idempotency key.
 
 mod batch;
+mod careful;
 mod check;
+mod columns;
 mod device;
 mod draft;
-mod ends;
+mod finish;
 mod group;
 mod intent;
-mod intents;
-mod points;
+mod job;
 mod queue;
 mod records;
 mod refusal;
@@ -46,11 +47,12 @@ use crate::custody::{Turn, Vault};
 use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
-use crate::policy::Rights;
+use crate::policy::{Permit, Rights};
 use crate::sealing::Keyring;
 pub use check::{BadSignature, Checked};
 pub use draft::{Answer, Draft, Jti, Prepared};
-use group::{Claim, Group, Joining};
+use group::{Group, Joining};
+use job::{BatchKey, Claim, Intend};
 pub use refusal::SigningError;
 pub use request::{Asked, AskedTogether, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
@@ -133,7 +135,7 @@ impl Signer {
         let right = Right::to(&**permit.action(), caller.credential);
         let done = match self.ready(caller, &permit, until).await {
             Ok(turn) => {
-                let joining = self.0.group.intend(caller, permit, asked, turn)?;
+                let joining = self.intend(caller, permit, asked, turn)?;
                 self.follow(caller, joining, asked, until).await?
             }
             Err(away) => self.released_or(caller, asked, away).await?,
@@ -142,6 +144,32 @@ impl Signer {
             self.vouch(right).await?; // nothing is answered before its release is durable
         }
         Ok(done)
+    }
+
+    /// Sends what is permitted to be put on record.
+    fn intend(
+        &self,
+        caller: &Caller,
+        permit: Permit<Box<dyn Draft>>,
+        asked: &Asked,
+        turn: Turn,
+    ) -> Result<Joining, SigningError> {
+        let (intend, joining) = self.intent_of(caller, permit, asked, None, turn);
+        self.0.group.intend(intend)?;
+        Ok(joining)
+    }
+
+    fn intent_of(
+        &self,
+        caller: &Caller,
+        permit: Permit<Box<dyn Draft>>,
+        asked: &Asked,
+        batch: Option<Arc<BatchKey>>,
+        turn: Turn,
+    ) -> (Intend, Joining) {
+        let now_ms = self.0.equipment.clock.unix_ms();
+        let policy = self.policy_digest();
+        Intend::new(caller, permit, asked, batch, turn, policy, now_ms)
     }
 
     /// Follows an intent to its end. What was released earlier is not yet vouched for.
@@ -154,7 +182,7 @@ impl Signer {
     ) -> Result<Signed, SigningError> {
         let mut last = false;
         loop {
-            let intent = match joining.claim().await? {
+            let intent = match joining.answer().await? {
                 Claim::Fresh(intent) => intent, // durable, or we do not get past this line
                 Claim::Taken(key) => return self.released(caller, &key, asked.digest).await,
             };
@@ -170,7 +198,7 @@ impl Signer {
                 Err(late) => {
                     let permit = self.0.equipment.rights.permit(caller, late)?;
                     let turn = Turn::default().until(until);
-                    joining = self.0.group.intend(caller, permit, asked, turn)?;
+                    joining = self.intend(caller, permit, asked, turn)?;
                     last = true;
                 }
             }

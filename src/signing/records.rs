@@ -1,182 +1,168 @@
-//! `intents`, `releases` and `jtis`.
+//! `intents`, `ends`, `takeovers` and `jtis`, which functions of the database write.
 
-use std::collections::HashSet;
-
+use futures_core::future::BoxFuture;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::ends::Outcome;
-use super::group::Release;
+use super::LARGEST_BATCH;
+use super::columns::{Columns, Decided};
 use super::signatures::{By, Entry};
-use super::{Jti, LARGEST_BATCH};
-use crate::audit::leaf;
+use crate::audit::{Batch, Event, Leaf, Place};
+use crate::clock::Clock;
 use crate::id::IntentId;
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Ledger, LedgerError};
+use crate::standing::KeyStanding;
 
-pub(super) async fn insert_intents(
-    rows: Vec<(leaf::Intent, serde_json::Value, Option<Jti>)>,
+/// A group on its way into the log by itself.
+pub(super) struct SignGroup<'c> {
+    pub(super) columns: &'c Columns<'c>,
+    pub(super) lease_ms: u64,
+    pub(super) clock: &'c Clock,
+}
+
+impl Batch for SignGroup<'_> {
+    type Answer = Decided;
+
+    fn write<'a>(
+        &'a mut self,
+        place: Place<'a>,
+    ) -> BoxFuture<'a, Result<(Decided, usize), sqlx::Error>> {
+        Box::pin(async move {
+            let now_ms = self.clock.unix_ms(); // what is left of a life is less at a second call
+            let decided = sign_group(self.columns, self.lease_ms, now_ms, place).await?;
+            let leaves = decided.leaves;
+            Ok((decided, leaves))
+        })
+    }
+}
+
+/// `sign_group`, which commits by itself where it is not part of a transaction.
+#[expect(
+    clippy::many_single_char_names,
+    reason = "they are the prefixes of the function's arguments"
+)]
+pub(super) async fn sign_group(
+    columns: &Columns<'_>,
     lease_ms: u64,
-    tx: &mut Tx,
-) -> Result<(), LedgerError> {
-    let mut ids = Vec::with_capacity(rows.len());
-    let mut operations = Vec::with_capacity(rows.len());
-    let mut callers = Vec::with_capacity(rows.len());
-    let mut subjects = Vec::with_capacity(rows.len());
-    let mut keys = Vec::with_capacity(rows.len());
-    let mut epochs = Vec::with_capacity(rows.len());
-    let mut requests = Vec::with_capacity(rows.len());
-    let mut idempotency = Vec::with_capacity(rows.len());
-    let mut digests = Vec::with_capacity(rows.len());
-    let mut records = Vec::with_capacity(rows.len());
-    let mut jtis = Vec::new();
-    for (intent, record, jti) in rows {
-        if let Some(jti) = jti {
-            jtis.push((intent.intent, jti));
-        }
-        ids.push(intent.intent);
-        operations.push(intent.operation);
-        callers.push(intent.caller);
-        subjects.push(intent.subject);
-        keys.push(intent.key);
-        epochs.push(intent.key_epoch);
-        requests.push(intent.request_digest.to_vec());
-        idempotency.push(intent.idempotency_key);
-        digests.push(intent.digest.to_vec());
-        records.push(record);
-    }
-    sqlx::query!(
-        "insert into intents (id, operation, caller_id, subject_id, key_id, key_epoch,
-                              request_digest, idempotency_key, digest, record, lease_until)
-         select row.*, now() + make_interval(secs => $11::float8 / 1000)
-         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[],
-                     $7::bytea[], $8::text[], $9::bytea[], $10::jsonb[]) as row",
-        &ids,
-        &operations,
-        &callers,
-        &subjects,
-        &keys,
-        &epochs,
-        &requests,
-        &idempotency as &[Option<String>],
-        &digests,
-        &records,
-        i32::try_from(lease_ms).map_or(f64::from(i32::MAX), f64::from),
-    )
-    .execute(tx.connection())
-    .await?;
-    insert_jtis(&jtis, tx).await
-}
-
-async fn insert_jtis(rows: &[(Uuid, Jti)], tx: &mut Tx) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let jtis: Vec<_> = rows.iter().map(|(_, jti)| jti.jti).collect();
-    let intents: Vec<_> = rows.iter().map(|(intent, _)| *intent).collect();
-    let clients: Vec<_> = rows.iter().map(|(_, jti)| jti.client.uuid()).collect();
-    let issued: Vec<_> = rows.iter().map(|(_, jti)| jti.issued_at).collect();
-    let expires: Vec<_> = rows.iter().map(|(_, jti)| jti.expires_at).collect();
-    sqlx::query!(
-        "insert into jtis (jti, intent_id, client_id, issued_at, expires_at)
-         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[])",
-        &jtis,
-        &intents,
-        &clients,
-        &issued,
-        &expires,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Ends intents that have no end yet and are still held by this attempt; says which.
-pub(super) async fn end_intents(
-    rows: &[(IntentId, i32, &Outcome<'_>)],
-    tx: &mut Tx,
-) -> Result<HashSet<IntentId>, LedgerError> {
-    let ids: Vec<Uuid> = rows.iter().map(|(id, _, _)| id.uuid()).collect();
-    let attempts: Vec<i32> = rows.iter().map(|(_, attempt, _)| *attempt).collect();
-    let mut outcomes = Vec::with_capacity(rows.len());
-    let mut reasons = Vec::with_capacity(rows.len());
-    for (_, _, outcome) in rows {
-        let (word, reason) = match outcome {
-            Outcome::Released(_) => ("released", None),
-            Outcome::Refused(reason) => ("refused", Some((*reason).to_owned())),
-            Outcome::Abandoned(reason) => ("abandoned", Some((*reason).to_owned())),
-        };
-        outcomes.push(word.to_owned());
-        reasons.push(reason);
-    }
-    let ended = sqlx::query_scalar!(
-        r#"update intents i set outcome = row.outcome, reason = row.reason, ended_at = now()
-         from unnest($1::uuid[], $2::int[], $3::text[], $4::text[])
-             as row (id, attempt, outcome, reason)
-         where i.id = row.id and i.outcome is null and i.attempt = row.attempt
-         returning i.id as "id!""#,
-        &ids,
-        &attempts,
-        &outcomes,
-        &reasons as &[Option<String>],
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(ended.into_iter().map(IntentId::from).collect())
-}
-
-pub(super) async fn insert_releases(
-    rows: &[(IntentId, &Release)],
-    tx: &mut Tx,
-) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
-    let hashes: Vec<_> = rows
+    now_ms: i64,
+    place: Place<'_>,
+) -> Result<Decided, sqlx::Error> {
+    let Columns {
+        rights,
+        ends: e,
+        batches: b,
+        intents: i,
+        jtis: j,
+        notes: n,
+    } = columns;
+    let left_ms: Vec<_> = e
+        .before_ms
         .iter()
-        .map(|(_, r)| r.order_hash.map(|h| h.to_vec()))
+        .map(|at| at.map(|at| at - now_ms))
         .collect();
-    let answers: Vec<_> = rows.iter().map(|(_, r)| r.stored.clone()).collect();
-    let sealed: Vec<_> = rows.iter().map(|(_, r)| r.sealed).collect();
-    let expires: Vec<_> = rows.iter().map(|(_, r)| r.expires_at).collect();
-    sqlx::query!(
-        "insert into releases (intent_id, order_hash, answer, answer_is_sealed, expires_at)
-         select * from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bool[], $5::timestamptz[])",
-        &ids,
-        &hashes as &[Option<Vec<u8>>],
-        &answers,
-        &sealed,
-        &expires as &[Option<time::OffsetDateTime>],
+    let row = sqlx::query!(
+        r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
+                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, ended, late, repeated, held, won, leaves as "leaves!"
+         from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
+                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)"#,
+        place.run.number,
+        place.run.turn,
+        place.batch,
+        place.position,
+        i32::try_from(lease_ms).unwrap_or(i32::MAX),
+        &rights.keys(),
+        &rights.epochs(),
+        &rights.credentials(),
+        &rights.states() as &[&str],
+        &rights.last(),
+        &e.intent,
+        &e.attempt,
+        &e.right,
+        &e.outcome as &[&str],
+        &e.reason as &[Option<&str>],
+        &left_ms as &[Option<i64>],
+        &e.r as &[Option<&[u8]>],
+        &e.digest as &[Option<&[u8]>],
+        &e.order_hash as &[Option<&[u8]>],
+        &e.answer as &[Option<&[u8]>],
+        &e.sealed,
+        &e.expires as &[Option<OffsetDateTime>],
+        &e.leaf as &[&[u8]],
+        &e.hash as &[&[u8]],
+        &b.caller,
+        &b.key as &[&str],
+        &b.request as &[&[u8]],
+        &b.until as &[Option<OffsetDateTime>],
+        &b.hours,
+        &i.intent,
+        &i.right,
+        &i.batch,
+        &i.operation as &[&str],
+        &i.errand as &[&str],
+        &i.caller,
+        &i.subject,
+        &i.request as &[&[u8]],
+        &i.key as &[Option<&str>],
+        &i.until as &[Option<OffsetDateTime>],
+        &i.hours,
+        &i.digest as &[&[u8]],
+        &i.leaf as &[&[u8]],
+        &i.hash as &[&[u8]],
+        &j.intent,
+        &j.jti,
+        &j.client,
+        &j.issued,
+        &j.expires,
+        &n.right,
+        &n.kind as &[&str],
+        &n.subject,
+        &n.leaf as &[&[u8]],
+        &n.hash as &[&[u8]],
     )
-    .execute(tx.connection())
+    .fetch_one(place.session)
     .await?;
-    Ok(())
+    let states = row.key_state.unwrap_or_default().into_iter();
+    let epochs = row.key_epoch.unwrap_or_default();
+    let keys = states.zip(epochs).zip(row.key_is_over.unwrap_or_default());
+    let keys = keys.map(|((state, epoch), is_over)| {
+        Some(KeyStanding {
+            state: state?,
+            epoch: epoch?,
+            is_over: is_over?,
+        })
+    });
+    let holds = row.holds.unwrap_or_default().into_iter();
+    let facts = holds.zip(keys).zip(row.is_live.unwrap_or_default());
+    let facts = facts.map(|((holds, key), is_live)| (holds, key, is_live));
+    let set = |ids: Option<Vec<Uuid>>| ids.unwrap_or_default().into_iter().collect();
+    Ok(Decided {
+        rights: rights.standings(facts),
+        ended: set(row.ended),
+        late: set(row.late),
+        repeated: set(row.repeated),
+        held: row.held.unwrap_or_default().into_iter().collect(),
+        won: set(row.won),
+        leaves: usize::try_from(row.leaves).unwrap_or_default(),
+    })
 }
 
-/// Whether the lease of an open intent has run out.
-pub(super) async fn any_overdue(ledger: &Ledger) -> Result<bool, LedgerError> {
-    let any = sqlx::query_scalar!(
-        r#"select exists (select from intents where outcome is null and lease_until < now()) as "any!""#
-    )
-    .fetch_one(ledger.pool())
-    .await?;
-    Ok(any)
-}
-
-/// Takes over open intents whose lease has run out and abandons them; says which, as which attempt.
-pub(super) async fn abandon_overdue(tx: &mut Tx) -> Result<Vec<(IntentId, i32)>, LedgerError> {
+/// Takes over intents whose lease has run out; says which, as which attempt.
+pub(super) async fn take_over(
+    lease_ms: u64,
+    at_most: i32,
+    ledger: &Ledger,
+) -> Result<Vec<(IntentId, i32)>, LedgerError> {
     let rows = sqlx::query!(
-        "update intents set outcome = 'abandoned', reason = 'lease-ran-out', ended_at = now(),
-                            attempt = attempt + 1
-         where id in (
-             select id from intents where outcome is null and lease_until < now()
-             order by id limit 256 for update skip locked)
-         returning id, attempt"
+        r#"select intent_id as "intent_id!", attempt as "attempt!" from take_over($1, $2)"#,
+        i32::try_from(lease_ms).unwrap_or(i32::MAX),
+        at_most,
     )
-    .fetch_all(tx.connection())
+    .fetch_all(ledger.pool())
     .await?;
+    let rows = rows.into_iter();
     Ok(rows
-        .into_iter()
-        .map(|row| (row.id.into(), row.attempt))
+        .map(|row| (row.intent_id.into(), row.attempt))
         .collect())
 }
 
@@ -187,7 +173,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         By::Id(it) => id = Some(it.uuid()),
         By::Digest(it) => digests = vec![it.to_vec()],
         By::Digests(all) => digests = all.iter().map(|it| it.to_vec()).collect(),
-        By::R(it) => r = Some(it.as_bytes()),
+        By::R(it) => r = Some(it.as_slice()),
         By::OrderHash(it) => order_hash = Some(it.as_slice()),
         By::Jti(it) => jti = Some(*it),
         By::IdempotencyKey(by, it) => {
@@ -201,19 +187,24 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         r#"with found as materialized (
              select id from intents where id = $1
              union all select id from intents where digest = any($2)
-             union all select intent_id from releases where order_hash = $3
+             union all select intent_id from ends where order_hash = $3
+             -- An order whose hash is its digest.
+             union all select i.id from intents i join ends e on e.intent_id = i.id
+                 where i.digest = $3 and i.operation = 'order' and e.order_hash is null
              union all select intent_id from idempotency_keys where caller_id = $4 and key = any($5)
-             -- As the index releases_by_r has it.
-             union all select intent_id from releases
-                 where order_hash is not null and not answer_is_sealed
-                   and substring(answer from position('"signature":"0x'::bytea in answer) + 15 for 64) = $6
+             union all select i.id from signature_points p join intents i on i.digest = p.digest and i.key_id = p.key_id
+                 where p.r = $6
              union all select intent_id from jtis where jti = $7
              -- Here, so that few rows are looked up however many the planner expects.
              order by id desc limit 100)
-         select i.id, i.operation, i.caller_id, i.subject_id, i.key_id, i.digest, i.record, i.outcome, i.reason,
-                i.created_at, i.ended_at, r.order_hash as "order_hash?",
-                case when r.answer_is_sealed then null else r.answer end as answer
-         from intents i left join releases r on r.intent_id = i.id
+         select i.id, i.operation, i.caller_id, i.subject_id, i.key_id, i.digest, l.leaf, e.outcome as "outcome?",
+                e.reason, i.created_at, e.ended_at as "ended_at?",
+                case when i.operation = 'order' and e.outcome = 'released' then coalesce(e.order_hash, i.digest)
+                     end as order_hash,
+                case when e.answer_is_sealed then null else e.answer end as answer
+         from intents i
+         join leaves l on l.run = i.run and l.batch = i.batch and l.subject_id = i.id
+         left join ends e on e.intent_id = i.id
          where i.id in (select id from found)
          order by i.id desc"#,
         id,
@@ -226,23 +217,33 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
     )
     .fetch_all(ledger.pool())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Entry {
-            id: row.id.into(),
-            operation: row.operation,
-            caller: row.caller_id.into(),
-            subject: row.subject_id,
-            key: row.key_id.into(),
-            digest: row.digest,
-            order_hash: row.order_hash,
-            record: row.record,
-            outcome: row.outcome,
-            reason: row.reason,
-            created_at: row.created_at,
-            ended_at: row.ended_at,
-            answer: row.answer,
-            withheld: None,
+    rows.into_iter()
+        .map(|row| {
+            Ok(Entry {
+                id: row.id.into(),
+                operation: row.operation,
+                caller: row.caller_id.into(),
+                subject: row.subject_id,
+                key: row.key_id.into(),
+                digest: row.digest,
+                order_hash: row.order_hash,
+                record: record(&row.leaf)
+                    .ok_or_else(|| LedgerError::Corrupt("leaves", row.id.to_string()))?,
+                outcome: row.outcome,
+                reason: row.reason,
+                created_at: row.created_at,
+                ended_at: row.ended_at,
+                answer: row.answer,
+                withheld: None,
+            })
         })
-        .collect())
+        .collect()
+}
+
+/// What was to be signed, for people, as the leaf of its intent says.
+fn record(leaf: &[u8]) -> Option<serde_json::Value> {
+    match Leaf::from_bytes(leaf)?.event {
+        Event::Intent(intent) => serde_json::from_str(&intent.record).ok(),
+        _ => None,
+    }
 }

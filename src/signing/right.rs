@@ -1,6 +1,8 @@
 //! What a signature needs to be put on record, to leave, and to be told again: a credential that is
 //! good, and a key that signs for this.
 
+use std::sync::LazyLock;
+
 use uuid::Uuid;
 
 use super::{Draft, SigningError};
@@ -12,7 +14,7 @@ use crate::ledger::LedgerError;
 use crate::standing::{Look, Standing};
 
 /// What is signed for, as far as the key's state is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Business {
     /// What the key is there for: only an active key does it.
     Ordinary,
@@ -28,8 +30,17 @@ pub enum Business {
     Probe,
 }
 
+impl Business {
+    const ALL: [Self; 4] = [
+        Self::Ordinary,
+        Self::Reduction,
+        Self::Unwinding,
+        Self::Probe,
+    ];
+}
+
 /// The right to one signature, as it was when it was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Right {
     credential: Uuid,
     key: KeyId,
@@ -67,6 +78,27 @@ impl Right {
         self.key
     }
 
+    /// The key's epoch when it was asked for.
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// The states of the key in which it holds, with spaces between.
+    pub(super) fn states(&self) -> &'static str {
+        static OF: LazyLock<[String; 4]> = LazyLock::new(|| {
+            Business::ALL.map(|business| {
+                let signs = KeyState::ALL.into_iter().filter(|it| signs(*it, business));
+                signs.map(KeyState::name).collect::<Vec<_>>().join(" ")
+            })
+        });
+        &OF[self.business as usize]
+    }
+
+    /// Whether it holds after the key's period.
+    pub(super) fn lasts(&self) -> bool {
+        self.business != Business::Ordinary
+    }
+
     /// What has to be looked at behind the gate.
     pub(super) fn look(&self) -> Look {
         Look::at(Some(self.credential), Some(self.key))
@@ -90,7 +122,7 @@ impl Right {
             Err(SigningError::KeyNotActive(state.name()))
         } else if key.epoch != self.epoch {
             Err(SigningError::KeyEpochChanged)
-        } else if key.is_over && self.business == Business::Ordinary {
+        } else if key.is_over && !self.lasts() {
             Err(SigningError::KeyExpired)
         } else {
             Ok(())

@@ -53,8 +53,8 @@ pub enum By {
     OrderHash([u8; 32]),
     /// By any of several digests.
     Digests(Vec<[u8; 32]>),
-    /// By the r of an order's signature, 64 hexadecimal digits in lower case.
-    R(String),
+    /// By the r of a signature.
+    R([u8; 32]),
     /// By the `jti` of an assertion.
     Jti(Uuid),
     /// By the idempotency key of this caller, of one request or of a batch.

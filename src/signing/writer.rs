@@ -1,46 +1,41 @@
 //! The one task that writes groups.
+//!
+//! Inside a group nothing raises: what the call answers are verdicts, row by row. What did not fit goes
+//! once more in another shape, with the next group: a release whose right is gone as a refusal, one that came too late
+//! as an abandonment, one that repeats an `r` to where its key is suspended. If a call aborts all the
+//! same, its rows go again caller by caller, and only those of a caller whose rows abort again go one
+//! by one: one caller's trouble costs the others a second call, and never more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::group::{Claim, Ended, Entry, How, Intend, Job};
+use super::columns::{Columns, Decided};
 use super::intent::Intent;
-use super::queue::Receiver;
-use super::{BadSignature, Equipment, Prepared, Settings, SigningError, records};
-use crate::audit::{Author, Change, Committed, Event, Log, Logged, leaf};
+use super::job::{Claim, End, Ended, Entry, How, Intend, Job};
+use super::queue::{Receiver, Sender};
+use super::{BadSignature, Equipment, Settings, SigningError, records};
+use crate::audit::{Change, Committed, Log, Logged, Written};
+use crate::clock::Clock;
 use crate::custody::{Sign, Tries};
 use crate::fail_point;
-use crate::id::{IntentId, KeyId};
 use crate::idempotency;
-use crate::keys::{KeyError, Keys};
-use crate::ledger::{Gate, LedgerError};
-use crate::standing::{Look, Standing};
+use crate::keys::Keys;
+use crate::ledger::LedgerError;
 
 /// So many rows make a group full; a batch still joins whole.
 const GROUP: usize = 256;
 
-/// Keys to be suspended: for the signature of which intent, and what is wrong with it.
-pub(super) type Suspects = BTreeMap<KeyId, (IntentId, BadSignature)>;
-
-/// What a group decided on one job; told once the group is durable.
-pub(super) enum Verdict {
-    Intended(Box<Prepared>),
-    Taken,
-    Ended(Ended),
-    Refused(SigningError),
-    Nothing,
+/// How rows are written, by whoever writes them.
+#[derive(Clone)]
+pub(super) struct Form {
+    pub(super) log: Log,
+    pub(super) keys: Keys,
+    pub(super) clock: Clock,
+    lease_ms: u64,
+    keep: idempotency::Settings,
 }
 
-/// Writes groups, one after the other, in one transaction each.
-pub(super) struct Writer {
-    log: Log,
-    keys: Keys,
-    pub(super) policy: [u8; 32],
-    pub(super) lease_ms: u64,
-    pub(super) keep: idempotency::Settings,
-}
-
-impl Writer {
-    /// A writer with this equipment.
+impl Form {
+    /// As the settings say, with this equipment.
     pub(super) fn new(
         settings: &Settings,
         keep: &idempotency::Settings,
@@ -49,28 +44,130 @@ impl Writer {
         Self {
             log: equipment.log.clone(),
             keys: equipment.keys.clone(),
-            policy: equipment.rights.policy_digest(),
+            clock: equipment.clock.clone(),
             lease_ms: settings.lease_ms.get(),
             keep: keep.clone(),
         }
     }
 
+    /// Jobs as columns.
+    pub(super) fn columns<'a>(&self, jobs: impl IntoIterator<Item = &'a Job>) -> Columns<'a> {
+        Columns::of(jobs, &self.keep)
+    }
+
+    /// Writes columns as part of a transaction.
+    pub(super) async fn sign_group(
+        &self,
+        columns: &Columns<'_>,
+        change: &mut Change,
+    ) -> Result<Decided, LedgerError> {
+        let now_ms = self.clock.unix_ms();
+        let decided = records::sign_group(columns, self.lease_ms, now_ms, change.place()).await?;
+        change.has_written(decided.leaves);
+        Ok(decided)
+    }
+}
+
+/// What a group decided on one job; told once the group is durable.
+pub(super) enum Verdict {
+    /// As asked.
+    Done,
+    /// The idempotency key is taken.
+    Taken,
+    /// Somebody else has ended the intent.
+    Lost,
+    Refused(SigningError),
+    /// To be ended in this way instead.
+    Otherwise(How),
+    /// It was not written, and it is not known why not.
+    Again,
+}
+
+impl Verdict {
+    /// On a job, by what was decided.
+    pub(super) fn on(job: &Job, columns: &Columns<'_>, decided: &Decided) -> Self {
+        match job {
+            Job::Intend(intend) => {
+                if decided.won.contains(&intend.id.uuid()) {
+                    Self::Done
+                } else if let Some(why) = columns.refusal(intend.right, decided) {
+                    Self::Refused(why)
+                } else if columns.is_of_another(intend, decided) {
+                    Self::Refused(SigningError::KeyReused)
+                } else {
+                    Self::Taken
+                }
+            }
+            Job::End(end) => {
+                let id = end.intent.uuid();
+                if decided.ended.contains(&id) {
+                    Self::Done
+                } else if decided.repeated.contains(&id) {
+                    Self::Otherwise(How::Alarmed(BadSignature::RepeatedR))
+                } else if let How::Released(_) = end.how
+                    && let Some(right) = end.right
+                    && let Some(why) = columns.refusal(right, decided)
+                {
+                    Self::Otherwise(How::Refused(why))
+                } else if decided.late.contains(&id) {
+                    Self::Otherwise(How::Late)
+                } else {
+                    Self::Lost
+                }
+            }
+            Job::HandOut(out) => match columns.refusal(out.right, decided) {
+                Some(why) => Self::Refused(why),
+                None => Self::Done,
+            },
+        }
+    }
+}
+
+/// Writes groups, one after the other, with one call each.
+pub(super) struct Writer {
+    form: Form,
+    /// Where keys are suspended.
+    careful: Sender<Job>,
+    /// What goes once more with the next group.
+    again: Vec<Job>,
+}
+
+impl Writer {
+    /// A writer with this equipment.
+    pub(super) fn new(
+        settings: &Settings,
+        keep: &idempotency::Settings,
+        equipment: &Equipment,
+        careful: Sender<Job>,
+    ) -> Self {
+        Self {
+            form: Form::new(settings, keep, equipment),
+            careful,
+            again: Vec::new(),
+        }
+    }
+
     /// Writes until the last handle of the queue is gone.
-    pub(super) async fn run(self, mut queue: Receiver<Entry>) {
-        let mut jobs = Vec::with_capacity(GROUP);
-        while let Some(first) = queue.recv().await {
-            first.join(&mut jobs);
+    pub(super) async fn run(mut self, mut queue: Receiver<Entry>) {
+        loop {
+            let mut jobs = std::mem::take(&mut self.again);
+            if jobs.is_empty() {
+                let Some(first) = queue.recv().await else {
+                    return;
+                };
+                first.join(&mut jobs);
+            }
             while jobs.len() < GROUP
                 && let Some(next) = queue.try_recv()
             {
                 next.join(&mut jobs);
             }
             match self.write(&jobs).await {
-                Ok((verdicts, proof)) => tell_all(jobs.drain(..), verdicts, &proof),
+                Ok((verdicts, proof)) => self.tell_all(jobs, verdicts, &proof),
                 Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
                     tracing::warn!(%error, rows = jobs.len(), "a group aborted; its rows go caller by caller");
                     let mut apart = BTreeMap::<_, Vec<_>>::new();
-                    for job in jobs.drain(..) {
+                    for job in jobs {
                         apart.entry(job.credential()).or_default().push(job);
                     }
                     for jobs in apart.into_values() {
@@ -79,181 +176,137 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::warn!(%error, rows = jobs.len(), "a group was not committed");
-                    jobs.drain(..).for_each(|job| fail(job, &error));
+                    for job in jobs {
+                        job.fail(error.again().into());
+                    }
                 }
             }
         }
     }
 
-    /// What one caller has in a group that aborted: one transaction, and where that aborts too, one for
-    /// each row.
-    async fn write_apart(&self, jobs: Vec<Job>) {
+    /// What one caller has in a group that aborted: one call, and where that aborts too, one for each row.
+    async fn write_apart(&mut self, jobs: Vec<Job>) {
         match self.write(&jobs).await {
-            Ok((verdicts, proof)) => tell_all(jobs, verdicts, &proof),
+            Ok((verdicts, proof)) => self.tell_all(jobs, verdicts, &proof),
             Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
                 tracing::warn!(%error, rows = jobs.len(), "a caller's rows aborted; they go one by one");
                 for job in jobs {
                     Box::pin(self.write_apart(vec![job])).await;
                 }
             }
-            Err(error) => jobs.into_iter().for_each(|job| fail(job, &error)),
+            Err(error) => jobs
+                .into_iter()
+                .for_each(|job| job.fail(error.again().into())),
         }
     }
 
-    /// One group: one transaction.
+    /// One group: one call.
     async fn write(&self, jobs: &[Job]) -> Result<(Vec<Verdict>, Committed), LedgerError> {
-        let is_alarm =
-            |job: &Job| matches!(job, Job::End(end) if matches!(end.how, How::Alarmed(_)));
-        if !jobs.iter().any(is_alarm)
-            && let Some(done) = self.write_at(Gate::Shared, jobs).await?
-        {
-            return Ok(done);
-        }
-        let done = self.write_at(Gate::Exclusive, jobs).await?;
-        done.ok_or_else(|| LedgerError::Unavailable("a key was not suspended".into()))
-    }
-
-    /// `None`: a key is to be suspended, which takes the exclusive gate, and nothing was written.
-    async fn write_at(
-        &self,
-        gate: Gate,
-        jobs: &[Job],
-    ) -> Result<Option<(Vec<Verdict>, Committed)>, LedgerError> {
-        let mut change = self.log.begin(gate, &Author::service()).await?;
-        let mut verdicts: Vec<Verdict> = jobs.iter().map(|_| Verdict::Nothing).collect();
-        let suspects = match self.decide(jobs, &mut verdicts, &mut change).await {
-            Ok(suspects) => suspects,
-            Err(error) => {
-                change.abandon().await;
-                return Err(error);
-            }
-        };
-        if !suspects.is_empty() {
-            let suspended = match gate {
-                Gate::Shared => Ok(false),
-                Gate::Exclusive => self.suspend(&suspects, &mut change).await.map(|()| true),
-            };
-            match suspended {
-                Ok(true) => {}
-                Ok(false) => {
-                    change.abandon().await;
-                    return Ok(None);
-                }
-                Err(error) => {
-                    change.abandon().await;
-                    return Err(error);
-                }
-            }
-        }
-        if jobs.iter().any(|job| matches!(job, Job::Intend(_))) {
+        let columns = self.form.columns(jobs);
+        if !columns.intents.intent.is_empty() {
             fail_point!("intent-before-commit");
         }
-        if jobs.iter().any(|job| matches!(job, Job::End(_))) {
+        if !columns.ends.intent.is_empty() {
             fail_point!("release-before-commit");
         }
-        let proof = change.commit().await?;
-        if jobs.iter().any(|job| matches!(job, Job::Intend(_))) {
+        let mut group = records::SignGroup {
+            columns: &columns,
+            lease_ms: self.form.lease_ms,
+            clock: &self.form.clock,
+        };
+        let (written, proof) = self.form.log.write(&mut group).await?;
+        if !columns.intents.intent.is_empty() {
             fail_point!("intent-after-commit");
         }
-        if jobs.iter().any(|job| matches!(job, Job::End(_))) {
+        if !columns.ends.intent.is_empty() {
             fail_point!("release-after-commit");
         }
-        for (key, (intent, bad)) in &suspects {
-            tracing::error!(key.id = %key, intent.id = %intent, error = %bad,
-                "a key is suspended: its device signed what must not leave");
-        }
-        Ok(Some((verdicts, proof)))
+        let verdicts = match written {
+            Written::Answered(decided) => {
+                let on = |job| Verdict::on(job, &columns, &decided);
+                jobs.iter().map(on).collect()
+            }
+            Written::Found(hashes) => found(jobs, hashes),
+        };
+        Ok((verdicts, proof))
     }
 
-    /// Suspends keys, as far as they are in a state for that, with a reason each.
-    async fn suspend(&self, suspects: &Suspects, change: &mut Change) -> Result<(), LedgerError> {
-        for (key, (intent, bad)) in suspects {
-            let why = format!("{bad} (intent {intent})");
-            match self.keys.suspend_by_itself(*key, &why, change).await {
-                Ok(_) => {}
-                Err(KeyError::Ledger(error)) => return Err(error),
-                Err(error) => {
-                    return Err(LedgerError::Corrupt("keys", format!("{key}: {error}")));
-                }
+    fn tell_all(&mut self, jobs: Vec<Job>, verdicts: Vec<Verdict>, proof: &Committed) {
+        for (job, verdict) in jobs.into_iter().zip(verdicts) {
+            match (job, verdict) {
+                (job, Verdict::Again) => self.again.push(job),
+                (Job::End(end), Verdict::Otherwise(how)) => self.end_otherwise(*end, how),
+                (job, verdict) => tell(job, verdict, proof),
             }
         }
-        Ok(())
     }
 
-    async fn decide(
-        &self,
-        jobs: &[Job],
-        verdicts: &mut [Verdict],
-        change: &mut Change,
-    ) -> Result<Suspects, LedgerError> {
-        let standing = self.look(jobs, change).await?;
-        let suspects = self.end(jobs, verdicts, &standing, change).await?;
-        self.intend(jobs, verdicts, &standing, change).await?;
-        for (at, job) in jobs.iter().enumerate() {
-            match job {
-                Job::HandOut(out) => match out.right.holds(&standing) {
-                    Ok(()) => change.add(out.event.clone()),
-                    Err(why) => verdicts[at] = Verdict::Refused(why),
-                },
-                Job::Sweep => {
-                    for (intent, attempt) in records::abandon_overdue(change.tx()).await? {
-                        let reason = "lease-ran-out".to_owned();
-                        let end = leaf::End {
-                            intent: intent.uuid(),
-                            attempt,
-                            reason,
-                            tries: None, // whoever counted them is gone
-                        };
-                        change.add(Event::Abandoned(end));
-                    }
-                }
-                Job::Intend(_) | Job::End(_) => {}
-            }
-        }
-        Ok(suspects)
-    }
-
-    /// How keys and credentials of this group stand now, behind the gate.
-    async fn look(&self, jobs: &[Job], change: &mut Change) -> Result<Standing, LedgerError> {
-        let mut look = Look::default();
-        for job in jobs {
-            match job {
-                Job::Intend(intend) => look.join(intend.right.look()),
-                Job::End(end) if matches!(end.how, How::Released(_)) => look.join(end.right.look()),
-                Job::HandOut(out) => look.join(out.right.look()),
-                Job::End(_) | Job::Sweep => {}
-            }
-        }
-        Standing::behind_gate(&look, change.tx()).await
-    }
-}
-
-fn tell_all(jobs: impl IntoIterator<Item = Job>, verdicts: Vec<Verdict>, proof: &Committed) {
-    for (job, verdict) in jobs.into_iter().zip(verdicts) {
-        match (job, verdict) {
-            (Job::Intend(mut intend), verdict) => {
-                let claim = match (verdict, intend.idempotency.take()) {
-                    (Verdict::Intended(prepared), _) => {
-                        tell_fresh(*intend, *prepared, proof);
-                        continue;
-                    }
-                    (Verdict::Refused(why), _) => Err(why),
-                    (_, Some(key)) => Ok(Claim::Taken(key)),
-                    (_, None) => Err(SigningError::InFlight),
-                };
-                drop(intend.told.send(claim));
-            }
-            (Job::End(end), Verdict::Ended(ended)) => drop(end.told.send(Ok(ended))),
-            (Job::HandOut(out), Verdict::Refused(why)) => drop(out.told.send(Err(why))),
-            (Job::HandOut(out), _) => drop(out.told.send(Ok(()))),
-            _ => {}
+    /// Has an intent ended in another way than was asked.
+    fn end_otherwise(&mut self, end: End, how: How) {
+        let who = None; // an alarm is the service's own
+        let is_alarm = matches!(how, How::Alarmed(_));
+        let job = Job::End(Box::new(end.otherwise(how, self.form.clock.unix_ms())));
+        if is_alarm {
+            drop(self.careful.send(who, job));
+        } else {
+            self.again.push(job);
         }
     }
 }
 
-fn tell_fresh(intend: Intend, prepared: Prepared, proof: &Committed) {
-    let (caller, turn) = (intend.caller.id, intend.turn);
-    let (draft, permit) = intend.permit.split(|draft| Sign {
+/// What is on record of a group whose answer was lost is done; the rest goes once more.
+fn found(jobs: &[Job], hashes: Vec<Vec<u8>>) -> Vec<Verdict> {
+    let mut there = HashMap::<_, usize>::new();
+    for hash in hashes {
+        *there.entry(hash).or_default() += 1;
+    }
+    let mut is_there = |job: &Job| {
+        let left = there.get_mut(job.leaf().hash.as_slice());
+        left.is_some_and(|left| match left.checked_sub(1) {
+            Some(fewer) => {
+                *left = fewer;
+                true
+            }
+            None => false,
+        })
+    };
+    let verdict = |job| {
+        if is_there(job) {
+            Verdict::Done
+        } else {
+            Verdict::Again
+        }
+    };
+    jobs.iter().map(verdict).collect()
+}
+
+/// Tells whoever waits what was decided, now that it is durable.
+pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed) {
+    match (job, verdict) {
+        (job, Verdict::Refused(why)) => job.fail(why),
+        (Job::Intend(intend), Verdict::Done) => tell_fresh(*intend, proof),
+        (Job::Intend(intend), _) => {
+            let taken = intend.idempotency.map(Claim::Taken);
+            drop(intend.told.send(taken.ok_or(SigningError::InFlight)));
+        }
+        (Job::End(end), Verdict::Done) => end.tell(),
+        (Job::End(end), _) => drop(end.told.send(Ok(Ended::Lost))),
+        (Job::HandOut(out), _) => drop(out.told.send(Ok(()))),
+    }
+}
+
+fn tell_fresh(intend: Intend, proof: &Committed) {
+    let Intend {
+        id,
+        caller,
+        right,
+        permit,
+        prepared,
+        turn,
+        told,
+        ..
+    } = intend;
+    let (draft, permit) = permit.split(|draft| Sign {
         key: draft
             .key()
             .reference()
@@ -264,24 +317,15 @@ fn tell_fresh(intend: Intend, prepared: Prepared, proof: &Committed) {
         turn,
     });
     let fresh = Intent {
-        id: intend.id,
+        id,
         draft,
         prepared,
         permit: Logged::new(permit, proof),
-        right: intend.right,
+        right,
     };
-    drop(intend.told.send(Ok(Claim::Fresh(Box::new(fresh)))));
+    drop(told.send(Ok(Claim::Fresh(Box::new(fresh)))));
 }
 
 fn is_one_rows_trouble(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Violation(_) | LedgerError::Aborted(_))
-}
-
-fn fail(job: Job, error: &LedgerError) {
-    match job {
-        Job::Intend(intend) => drop(intend.told.send(Err(error.again().into()))),
-        Job::End(end) => drop(end.told.send(Err(error.again().into()))),
-        Job::HandOut(out) => drop(out.told.send(Err(error.again().into()))),
-        Job::Sweep => {}
-    }
 }

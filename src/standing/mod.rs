@@ -53,6 +53,16 @@ impl Look {
         self.keys.extend(other.keys);
     }
 
+    /// The keys.
+    pub(crate) fn keys(&self) -> Vec<Uuid> {
+        self.keys.iter().map(|id| id.uuid()).collect()
+    }
+
+    /// The credentials.
+    pub(crate) fn credentials(&self) -> Vec<Uuid> {
+        self.credentials.iter().copied().collect()
+    }
+
     /// Whether there is nothing to look at.
     pub fn is_empty(&self) -> bool {
         self.credentials.is_empty() && self.keys.is_empty()
@@ -60,6 +70,14 @@ impl Look {
 }
 
 impl Standing {
+    /// Of one key, as far as it is on record, and of a credential that is good, if it is.
+    pub(crate) fn of(id: KeyId, key: Option<KeyStanding>, live: Option<Uuid>) -> Self {
+        Self {
+            live: live.into_iter().collect(),
+            keys: key.map(|key| (id, key)).into_iter().collect(),
+        }
+    }
+
     /// Looks, in a transaction that has passed the gate.
     pub(crate) async fn behind_gate(look: &Look, tx: &mut Tx) -> Result<Self, LedgerError> {
         if look.is_empty() {
@@ -76,5 +94,28 @@ impl Standing {
     /// What is true of a key; `None`: it is not on record.
     pub fn key(&self, id: KeyId) -> Option<&KeyStanding> {
         self.keys.get(&id)
+    }
+}
+
+/// What the database says: a key has a state, a good credential has none.
+impl FromIterator<(Uuid, Option<String>, Option<i64>, Option<bool>)> for Standing {
+    fn from_iter<I>(rows: I) -> Self
+    where
+        I: IntoIterator<Item = (Uuid, Option<String>, Option<i64>, Option<bool>)>,
+    {
+        let mut standing = Self::default();
+        for (id, state, epoch, is_over) in rows {
+            if let (Some(state), Some(epoch), Some(is_over)) = (state, epoch, is_over) {
+                let key = KeyStanding {
+                    state,
+                    epoch,
+                    is_over,
+                };
+                standing.keys.insert(id.into(), key);
+            } else {
+                standing.live.insert(id);
+            }
+        }
+        standing
     }
 }

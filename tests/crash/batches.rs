@@ -76,10 +76,11 @@ async fn a_batch_that_a_crash_cut_short_is_completed_by_its_repetition() {
         }
         settled(&database).await;
         let released = format!(
-            "select count(*) from intents where outcome = 'released' and idempotency_key like '{point} %'"
+            "select count(*) from idempotency_keys k join ends e on e.intent_id = k.intent_id
+             where e.outcome = 'released' and k.key like '{point} %'"
         );
         assert_eq!(database.count(&released).await, 7, "{point}");
-        let open = "select count(*) from intents where outcome is null";
+        let open = "select count(*) from signatures where outcome is null";
         assert_eq!(database.count(open).await, 0, "{point}");
     }
 }

@@ -13,8 +13,8 @@ async fn one_callers_bad_row_does_not_sink_its_group() {
     };
     let stand = Stand::new(&postgres, "").await;
     // No request can break a constraint of ours; so there is one more, on one size.
-    let planted = "alter table intents add constraint planted
-                   check (record::text not like '%\"77770000\"%')";
+    let planted = "alter table leaves add constraint planted
+                   check (position('77770000'::bytea in leaf) = 0)";
     let planted = sqlx::raw_sql(planted).execute(&stand.database.pool);
     planted.await.unwrap();
 

@@ -1,5 +1,6 @@
 //! A way to Postgres that breaks where a commit, or some other statement, passes.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,18 +32,48 @@ type Next = Arc<Mutex<Option<(Where, Cut)>>>;
 /// A message of the client's.
 #[derive(Clone, Copy)]
 enum Where {
+    /// `commit`, or the end of a group that commits by itself.
     Commit,
     /// A statement with these words, on its way to be prepared.
     Statement(&'static str),
 }
 
 impl Where {
-    fn is(self, kind: Option<u8>, body: &[u8]) -> bool {
+    fn is(self, kind: Option<u8>, body: &[u8], groups: &Groups) -> bool {
         match self {
-            Self::Commit => kind == Some(b'Q') && body == b"commit\0",
+            Self::Commit => {
+                (kind == Some(b'Q') && body == b"commit\0")
+                    || (kind == Some(b'S') && groups.is_called)
+            }
             Self::Statement(words) => {
                 kind == Some(b'P') && body.windows(words.len()).any(|it| it == words.as_bytes())
             }
+        }
+    }
+}
+
+/// The statements of a connection that write a group, and whether one was called last.
+#[derive(Default)]
+struct Groups {
+    names: HashSet<Vec<u8>>,
+    is_called: bool,
+}
+
+impl Groups {
+    fn hear(&mut self, kind: Option<u8>, body: &[u8]) {
+        let mut words = body.split(|byte| *byte == 0);
+        match kind {
+            Some(b'P') => {
+                let name = words.next().unwrap_or_default().to_vec();
+                let sql = words.next().unwrap_or_default();
+                let call = b"from sign_group(";
+                if sql.windows(call.len()).any(|it| it == call) {
+                    self.names.insert(name);
+                }
+            }
+            Some(b'B') => self.is_called = self.names.contains(words.nth(1).unwrap_or_default()),
+            Some(b'Q') => self.is_called = false,
+            _ => {}
         }
     }
 }
@@ -118,6 +149,7 @@ async fn carry_over(
     back: tokio::task::JoinHandle<()>,
 ) -> std::io::Result<()> {
     let mut kind = None; // the first message has none
+    let mut groups = Groups::default();
     loop {
         let length = client.read_u32().await?;
         let mut body = vec![0; length as usize - 4];
@@ -125,9 +157,10 @@ async fn carry_over(
         let mut message: Vec<u8> = kind.into_iter().collect();
         message.extend(length.to_be_bytes());
         message.extend(&body);
+        groups.hear(kind, &body);
         let cut = {
             let mut next = next.lock().unwrap();
-            let is_there = |next: &mut (Where, Cut)| next.0.is(kind, &body);
+            let is_there = |next: &mut (Where, Cut)| next.0.is(kind, &body, &groups);
             next.take_if(is_there).map(|(_, cut)| cut)
         };
         muted.store(cut.is_some(), Ordering::SeqCst);

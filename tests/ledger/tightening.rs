@@ -58,7 +58,7 @@ async fn a_suspended_key_releases_nothing_more() {
     let traders = [stand.trader.clone(), second.caller(&stand.trader.token)];
     let key = "select id from keys where name = 'd-wk'";
     let rounds = count(5, 100);
-    let signed = "select count(*) from releases";
+    let signed = "select count(*) from ends where outcome = 'released'";
     for _ in 0..rounds {
         let over = Arc::default();
         let goal = stand.database.count(signed).await + 32;
@@ -91,7 +91,7 @@ async fn a_revoked_caller_is_released_nothing_more() {
     let stand = Stand::new(&postgres, "").await;
     let second = stand.deployment.serve(&[]).await;
     let rounds = count(5, 100);
-    let signed = "select count(*) from releases";
+    let signed = "select count(*) from ends where outcome = 'released'";
     for round in 0..rounds {
         let name = format!("t{round}");
         let trader = json!({ "name": name, "owner": "d", "roles": ["trader"] });

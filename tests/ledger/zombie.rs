@@ -16,7 +16,7 @@ async fn what_was_abandoned_is_never_released() {
     let _twin = stand.deployment.serve(&[]).await; // ends what the other leaves behind
     let load = Load::start(&stand.trader, 16);
     let rounds = count(8, 200);
-    let abandoned = "select count(*) from intents where reason = 'lease-ran-out'";
+    let abandoned = "select count(*) from signatures where reason = 'lease-ran-out'";
     let mut caught = 0;
     for round in 0..rounds {
         load.go_on().await;

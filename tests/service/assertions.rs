@@ -423,7 +423,7 @@ impl Within {
     }
 
     async fn outcomes(&self) -> Vec<String> {
-        sqlx::query_scalar("select coalesce(outcome, 'open') from intents order by id")
+        sqlx::query_scalar("select coalesce(outcome, 'open') from signatures order by id")
             .fetch_all(&self.database.pool)
             .await
             .unwrap()

@@ -383,7 +383,8 @@ async fn a_statement_is_signed_and_can_be_checked_offline() {
         "environment": "dev01", "owner": "ops",
     });
     assert_eq!(operator.post("/v1/keys", &wrong).await.status, 422);
-    let signatures = "select count(*) from intents where operation in ('possession', 'attestation')
+    let signatures =
+        "select count(*) from signatures where operation in ('possession', 'attestation')
                       and outcome = 'released'";
     assert_eq!(stand.database.count(signatures).await, 6);
 }

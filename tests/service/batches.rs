@@ -82,7 +82,7 @@ async fn a_bad_order_takes_none_with_it_and_each_has_its_answer() {
     assert_eq!(sold["order"]["side"], "SELL");
     assert_eq!(sold["order"]["takerAmount"], "50000000");
     assert_eq!(stand.signed().await, (3, 3));
-    let commits = "select count(distinct (writer, boot, batch)) from leaves where kind = 'intent'";
+    let commits = "select count(distinct (run, batch)) from leaves where kind = 'intent'";
     assert_eq!(stand.database.count(commits).await, 1, "one durable step");
 
     // The same again brings the same, and signs nothing.
@@ -214,7 +214,7 @@ async fn a_hundred_orders_fit_and_one_more_does_not() {
             "in their order"
         );
     }
-    let commits = "select count(distinct (writer, boot, batch)) from leaves where kind = 'intent'";
+    let commits = "select count(distinct (run, batch)) from leaves where kind = 'intent'";
     assert_eq!(stand.database.count(commits).await, 1, "one durable step");
 
     let more: Vec<Value> = (0..101).map(large).collect();

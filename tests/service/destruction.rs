@@ -130,17 +130,12 @@ async fn a_version_1_order_is_open_until_it_expires() {
     assert_eq!(signed.status, 200, "{}", signed.text);
     step(&stand, "d-wk", "compromised").await;
     assert_eq!(obstacles(&stand, "d-wk").await, ["open-orders", "in-use"]);
-    let expire = "update intents set record = jsonb_set(record, '{struct,expiration}',
-                  to_jsonb((extract(epoch from now())::bigint - 120)::text))";
-    let expired = sqlx::query(expire).execute(&stand.database.pool).await;
-    expired.unwrap();
+    let expire = "update ends set expires_at = now() - interval '2 minutes'";
+    stand.database.falsify("ends", expire).await;
     assert_eq!(obstacles(&stand, "d-wk").await, ["in-use"]);
     // One without an expiration never ends by itself.
-    let never = "update intents set record = jsonb_set(record, '{struct,expiration}', '\"0\"')";
-    sqlx::query(never)
-        .execute(&stand.database.pool)
-        .await
-        .unwrap();
+    let never = "update ends set expires_at = null";
+    stand.database.falsify("ends", never).await;
     assert_eq!(obstacles(&stand, "d-wk").await, ["open-orders", "in-use"]);
 }
 

@@ -254,7 +254,9 @@ async fn nothing_is_lost(
     let lost = seen.lost.lock().unwrap().clone();
     let mut late = 0;
     for key in &refused {
-        let intents = format!("select count(*) from intents where idempotency_key = '{key}'");
+        let intents = format!(
+            "select count(*) from idempotency_keys where key = '{key}' and intent_id is not null"
+        );
         late += world.database.count(&intents).await;
     }
     let signed = seen.signed.load(Ordering::Relaxed);

@@ -99,7 +99,9 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     }
     for table in [
         "leaves",
-        "releases",
+        "intents",
+        "ends",
+        "takeovers",
         "jtis",
         "key_transitions",
         "key_cryptoperiods",
@@ -107,8 +109,9 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
         "credential_nonces",
     ] {
         let column = match table {
-            "leaves" => "writer",
-            "releases" => "intent_id",
+            "leaves" => "kind",
+            "intents" => "digest",
+            "ends" | "takeovers" => "attempt",
             "jtis" => "jti",
             "key_transitions" | "key_cryptoperiods" => "reason",
             "key_alarms" => "hours_left",
@@ -126,10 +129,9 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
     }
     for sql in [
         "update keys set name = 'x'",
-        "update intents set digest = digest",
         "update callers set roles = array['operator']",
         "update wallets set key_id = key_id",
-        "delete from intents",
+        "delete from swept",
         "delete from callers",
         "create table mine (n int)",
         "update _sqlx_migrations set success = false",

@@ -46,7 +46,7 @@ async fn state(operator: &Caller, key: &str) -> Value {
 
 /// How the last intent of a key ended.
 async fn end(world: &World, key: &str) -> String {
-    let sql = "select i.reason from intents i join keys k on k.id = i.key_id
+    let sql = "select i.reason from signatures i join keys k on k.id = i.key_id
                where k.name = $1 order by i.id desc limit 1";
     let reason = sqlx::query_scalar(sql).bind(key);
     reason.fetch_one(&world.database.pool).await.unwrap()
@@ -264,8 +264,8 @@ async fn the_same_r_for_another_digest_never_leaves_and_suspends_the_key() {
     assert!(log.contains("repeats the r of another digest"), "{log}");
     let points = "select count(*) from signature_points p join keys k on k.id = p.key_id
                   where k.name = 'n-wk'";
-    let released = "select count(*) from releases l join intents i on i.id = l.intent_id
-                    join keys k on k.id = i.key_id where k.name = 'n-wk' and l.order_hash is not null";
+    let released = "select count(*) from signatures i
+                    join keys k on k.id = i.key_id where k.name = 'n-wk' and i.order_hash is not null";
     assert_eq!(world.database.count(points).await, 1);
     assert_eq!(world.database.count(released).await, 1);
     let change = sqlx::query("delete from signature_points").execute(&world.database.pool);

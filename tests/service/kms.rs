@@ -215,7 +215,7 @@ async fn a_kms_that_fails_says_how_and_leaves_the_other_device_serving() {
         world.signs_again(what).await;
     }
     // Every intent has its one end.
-    let open = "select count(*) from intents where outcome is null";
+    let open = "select count(*) from signatures where outcome is null";
     assert_eq!(world.database.count(open).await, 0);
 }
 

@@ -351,9 +351,9 @@ async fn a_secret_that_was_moved_to_another_row_does_not_open() {
         let answer = stand.trader.post(path, &ask).await;
         refused(path, &answer, 503, "device-unavailable", "operator");
     }
-    let released = "select count(*) from releases";
+    let released = "select count(*) from ends where outcome = 'released'";
     assert_eq!(stand.database.count(released).await, 0);
-    let ended = "select count(*) from intents where outcome = 'abandoned'";
+    let ended = "select count(*) from signatures where outcome = 'abandoned'";
     assert_eq!(stand.database.count(ended).await, 2);
 }
 
@@ -396,9 +396,7 @@ async fn secret_and_passphrase_rest_nowhere_in_plain() {
         .fetch_all(&stand.database.pool)
         .await
         .unwrap();
-    assert!(
-        tables.iter().any(|it| it == "releases") && tables.iter().any(|it| it == "credentials")
-    );
+    assert!(tables.iter().any(|it| it == "ends") && tables.iter().any(|it| it == "credentials"));
     for table in tables {
         let sql = sqlx::AssertSqlSafe(format!("select t::text from {table} t"));
         let rows: Vec<String> = sqlx::query_scalar(sql)

@@ -54,7 +54,6 @@ impl Mortal {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, with one rotation")]
 async fn kill_at(point: &'static str) {
     let Some(authorization) = OAuthServer::start() else {
         return;
@@ -91,10 +90,7 @@ async fn kill_at(point: &'static str) {
     assert_eq!(probed["probe"]["outcome"], "succeeded");
     mortal.ask(&steps, &taking("switch", &because)).await;
     let age = "update intents set created_at = created_at - interval '1 hour'";
-    sqlx::query(age)
-        .execute(&mortal.stand.database.pool)
-        .await
-        .unwrap();
+    mortal.stand.database.falsify("intents", age).await;
     mortal.ask(&steps, &taking("ask-removal", &sent)).await;
     let path = format!("clients/cid/keys/{}", k1["jwk"]["kid"].as_str().unwrap());
     mortal

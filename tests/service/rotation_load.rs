@@ -89,11 +89,11 @@ async fn a_switch_and_a_way_back_fail_no_request_on_any_replica() {
     let doubled = "select count(*) - count(distinct jti) from jtis";
     assert_eq!(world.stand.database.count(doubled).await, 0);
     // The key that went signed nothing but probes afterwards.
-    let after = "select count(*) from intents i
+    let after = "select count(*) from signatures i
                  join rotation_steps s on s.step in ('switch', 'roll-back')
                  join rotations r on r.id = s.rotation_id
                  where i.key_id = case s.step when 'switch' then r.old_key_id else r.new_key_id end
-                   and i.outcome = 'released' and i.record->>'errand' <> 'probe'
+                   and i.outcome = 'released' and i.errand <> 'probe'
                    and i.created_at > s.at + interval '3 s' -- the gate is waited for at most so long
                    and not exists (
                        select from rotation_steps later join rotations o on o.id = later.rotation_id

@@ -156,10 +156,7 @@ impl World {
     /// Makes all business look an hour old.
     pub(crate) async fn age(&self) {
         let sql = "update intents set created_at = created_at - interval '1 hour'";
-        sqlx::query(sql)
-            .execute(&self.stand.database.pool)
-            .await
-            .unwrap();
+        self.stand.database.falsify("intents", sql).await;
     }
 
     /// Up to the new key's registration.

@@ -144,7 +144,7 @@ async fn an_order_is_signed_and_on_record_as_any_other() {
         "each call is a request of its own"
     );
 
-    let ids = "select count(*) from releases r join intents i on i.id = r.intent_id where i.operation = 'order'";
+    let ids = "select count(*) from ends r join intents i on i.id = r.intent_id where r.outcome = 'released' and i.operation = 'order'";
     assert_eq!(stand.database.count(ids).await, 3);
     // Four digits that a double would lose are in the number that was sent.
     let mut exact = data.to_string();

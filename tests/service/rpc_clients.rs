@@ -136,7 +136,7 @@ impl Market {
 
         let count = |operation: &str| {
             format!(
-                "select count(*) from intents where operation = '{operation}' and outcome = 'released'"
+                "select count(*) from signatures where operation = '{operation}' and outcome = 'released'"
             )
         };
         let database = &self.stand.database;

@@ -39,5 +39,10 @@ async fn one_key_one_request_one_answer() {
     );
 
     assert_eq!(database.count("select count(*) from intents").await, 1);
-    assert_eq!(database.count("select count(*) from releases").await, 1);
+    assert_eq!(
+        database
+            .count("select count(*) from ends where outcome = 'released'")
+            .await,
+        1
+    );
 }

@@ -59,7 +59,9 @@ impl Stand {
     pub(crate) async fn signed(&self) -> (i64, i64) {
         (
             self.database.count("select count(*) from intents").await,
-            self.database.count("select count(*) from releases").await,
+            self.database
+                .count("select count(*) from ends where outcome = 'released'")
+                .await,
         )
     }
 

@@ -36,9 +36,7 @@ struct Row {
     operation: String,
     key: Uuid,
     caller: Uuid,
-    idempotency: Option<String>,
     digest: Vec<u8>,
-    record: Value,
     outcome: Option<String>,
 }
 
@@ -65,9 +63,7 @@ pub(crate) async fn check(database: &Database, deployment: &Deployment, given: &
     for (id, row) in &intents {
         let begun = &leaves.intents[id];
         assert_eq!(begun.digest.as_slice(), row.digest, "{id}");
-        assert_eq!(begun.idempotency_key, row.idempotency, "{id}");
-        let record: Value = serde_json::from_str(&begun.record).unwrap();
-        assert_eq!(record, row.record, "{id}");
+        assert_eq!(begun.key, row.key, "{id}");
         let (outcome, count) = match leaves.ends[id] {
             Event::Released(_) => ("released", &mut counts.released),
             Event::Refused(_) => ("refused", &mut counts.refused),
@@ -77,7 +73,7 @@ pub(crate) async fn check(database: &Database, deployment: &Deployment, given: &
         assert_eq!(row.outcome.as_deref(), Some(outcome), "{id}");
         *count += 1;
     }
-    jtis(database, &intents).await;
+    jtis(database, &leaves).await;
     let answers = releases(database, deployment, &intents, &leaves).await;
     assert_eq!(
         answers.len(),
@@ -87,7 +83,7 @@ pub(crate) async fn check(database: &Database, deployment: &Deployment, given: &
     let mut under: HashMap<&str, &str> = HashMap::new();
     for (id, body) in &answers {
         let row = &intents[id];
-        if let Some(key) = &row.idempotency {
+        if let Some(key) = &leaves.intents[id].idempotency_key {
             let earlier = under.insert(key, body);
             assert!(
                 earlier.is_none(),
@@ -109,10 +105,10 @@ pub(crate) async fn check(database: &Database, deployment: &Deployment, given: &
 
 /// Every leaf decodes, has its hash, is what its columns say, and has its place in a row without gaps.
 async fn leaves(database: &Database) -> Leaves {
-    type Columns = (Uuid, i64, i32, String, Uuid, Vec<u8>, Vec<u8>);
+    type Columns = (i32, i64, i32, String, Uuid, Vec<u8>, Vec<u8>);
     let rows: Vec<Columns> = sqlx::query_as(
-        "select boot, batch, position, kind, subject_id, leaf, leaf_hash from leaves
-         order by writer, boot, batch, position",
+        "select run, batch, position, kind, subject_id, leaf, leaf_hash from leaves
+         order by run, batch, position",
     )
     .fetch_all(&database.pool)
     .await
@@ -120,22 +116,22 @@ async fn leaves(database: &Database) -> Leaves {
     let mut found = Leaves::default();
     let mut places = BTreeMap::new();
     let mut last = None;
-    for (boot, batch, position, kind, subject, bytes, hash) in rows {
+    for (run, batch, position, kind, subject, bytes, hash) in rows {
         let expected = match last {
-            Some((of, batch, position)) if of == boot => [(batch, position + 1), (batch + 1, 0)],
+            Some((of, batch, position)) if of == run => [(batch, position + 1), (batch + 1, 0)],
             _ => [(1, 0); 2],
         };
         assert!(
             expected.contains(&(batch, position)),
-            "{boot} {batch} {position} does not follow {last:?}"
+            "{run} {batch} {position} does not follow {last:?}"
         );
-        last = Some((boot, batch, position));
+        last = Some((run, batch, position));
         let leaf = Leaf::from_bytes(&bytes).expect("a leaf decodes");
         assert_eq!(leaf::leaf_hash(&bytes).as_slice(), hash);
         assert_eq!((leaf.kind(), leaf.subject()), (kind.as_str(), subject));
         match leaf.event {
             Event::Intent(intent) => {
-                places.insert(subject, (boot, batch));
+                places.insert(subject, (run, batch));
                 assert!(
                     found.intents.insert(subject, *intent).is_none(),
                     "{subject}"
@@ -143,7 +139,7 @@ async fn leaves(database: &Database) -> Leaves {
             }
             end @ (Event::Released(_) | Event::Refused(_) | Event::Abandoned(_)) => {
                 if let Some((begun_in, begun_at)) = places.get(&subject)
-                    && *begun_in == boot
+                    && *begun_in == run
                 {
                     assert!(*begun_at < batch, "{subject} ended before it began");
                 }
@@ -161,42 +157,27 @@ async fn leaves(database: &Database) -> Leaves {
 }
 
 async fn intents(database: &Database) -> HashMap<Uuid, Row> {
-    type Columns = (
-        Uuid,
-        String,
-        Uuid,
-        Uuid,
-        Option<String>,
-        Vec<u8>,
-        Value,
-        Option<String>,
-    );
-    let rows: Vec<Columns> = sqlx::query_as(
-        "select id, operation, key_id, caller_id, idempotency_key, digest, record, outcome from intents",
-    )
-    .fetch_all(&database.pool)
-    .await
-    .unwrap();
-    rows.into_iter()
-        .map(
-            |(id, operation, key, caller, idempotency, digest, record, outcome)| {
-                let row = Row {
-                    operation,
-                    key,
-                    caller,
-                    idempotency,
-                    digest,
-                    record,
-                    outcome,
-                };
-                (id, row)
-            },
-        )
-        .collect()
+    type Columns = (Uuid, String, Uuid, Uuid, Vec<u8>, Option<String>);
+    let rows: Vec<Columns> =
+        sqlx::query_as("select id, operation, key_id, caller_id, digest, outcome from signatures")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    let row = |(id, operation, key, caller, digest, outcome)| {
+        let row = Row {
+            operation,
+            key,
+            caller,
+            digest,
+            outcome,
+        };
+        (id, row)
+    };
+    rows.into_iter().map(row).collect()
 }
 
 /// One `jti` for each assertion that was ever to be signed, and never the same.
-async fn jtis(database: &Database, intents: &HashMap<Uuid, Row>) {
+async fn jtis(database: &Database, leaves: &Leaves) {
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as("select intent_id, jti from jtis")
         .fetch_all(&database.pool)
         .await
@@ -205,8 +186,9 @@ async fn jtis(database: &Database, intents: &HashMap<Uuid, Row>) {
     assert_eq!(known.len(), rows.len(), "one jti for each intent");
     let distinct: BTreeSet<_> = rows.iter().map(|(_, jti)| jti).collect();
     assert_eq!(distinct.len(), rows.len(), "a jti is issued once");
-    for (id, row) in intents {
-        let claimed = row.record["claims"]["jti"].as_str();
+    for (id, begun) in &leaves.intents {
+        let record: Value = serde_json::from_str(&begun.record).unwrap();
+        let claimed = record["claims"]["jti"].as_str();
         let recorded = known.get(id).map(|jti| jti.simple().to_string());
         assert_eq!(recorded.as_deref(), claimed, "{id}");
     }
@@ -231,7 +213,8 @@ async fn releases(
         .map(|(id, der)| (id, PublicKey::from_spki_der(&der).unwrap()))
         .collect();
     let rows: Vec<Released> =
-        sqlx::query_as("select intent_id, order_hash, answer, answer_is_sealed from releases")
+        sqlx::query_as("select intent_id, s.order_hash, answer, answer_is_sealed
+                        from ends join signatures s on s.id = intent_id where ends.outcome = 'released'")
             .fetch_all(&database.pool)
             .await
             .unwrap();

@@ -64,7 +64,7 @@ impl Request {
 /// Waits until every intent has its end.
 pub(crate) async fn settled(database: &Database) {
     let wait = async {
-        let open = "select count(*) from intents where outcome is null";
+        let open = "select count(*) from signatures where outcome is null";
         while database.count(open).await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

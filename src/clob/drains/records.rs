@@ -66,18 +66,16 @@ pub(super) async fn open_orders(
 ) -> Result<Vec<OpenOrders>, LedgerError> {
     let rows = sqlx::query_as!(
         OpenOrders,
-        r#"select w.name as wallet, count(*) as "count!", max(r.released_at) as "last!"
+        r#"select w.name as wallet, count(*) as "count!", max(e.ended_at) as "last!"
            from intents i
-           join releases r on r.intent_id = i.id
+           join ends e on e.intent_id = i.id and e.outcome = 'released'
            join wallets w on w.id = i.subject_id
            where i.key_id = $1 and i.operation = 'order'
              and not coalesce(
-                 i.record #>> '{domain,version}' = '1'
-                 and (i.record #>> '{struct,expiration}')::numeric between 1
-                     and least($2::bigint, extract(epoch from now())::bigint) - 60, false)
+                 e.expires_at <= least(to_timestamp($2::bigint), now()) - interval '1 minute', false)
              and not exists (
                  select from drains d
-                 where d.key_id = i.key_id and d.chain_id = w.chain_id and d.began_at > r.released_at
+                 where d.key_id = i.key_id and d.chain_id = w.chain_id and d.began_at > e.ended_at
                    and not exists (
                        select from key_transitions t
                        where t.key_id = d.key_id and t.to_state = 'active' and t.epoch > d.key_epoch))

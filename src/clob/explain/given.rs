@@ -135,9 +135,9 @@ impl Signed {
         })
     }
 
-    /// `r` as an answer writes it.
-    pub(super) fn r_text(&self) -> String {
-        hex::encode(&self.rs[..32])
+    /// `r`.
+    pub(super) fn r(&self) -> Option<[u8; 32]> {
+        self.rs[..32].try_into().ok()
     }
 }
 

@@ -158,9 +158,9 @@ impl Subject {
         Given::read(order).map(Self)
     }
 
-    /// The r of its signature, 64 hexadecimal digits.
-    pub fn r(&self) -> Option<String> {
-        Some(self.0.signature()?.r_text())
+    /// The r of its signature.
+    pub fn r(&self) -> Option<[u8; 32]> {
+        self.0.signature()?.r()
     }
 
     /// The digests that it may have been signed under.

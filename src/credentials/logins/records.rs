@@ -39,6 +39,7 @@ pub(crate) async fn lock(account: &Account, tx: &mut Tx) -> Result<Uuid, LedgerE
 pub(crate) async fn claim(
     intent: IntentId,
     caller: CallerId,
+    request: RequestDigest,
     login: &Login,
     tx: &mut Tx,
 ) -> Result<Result<(), LoginRefused>, LedgerError> {
@@ -48,8 +49,9 @@ pub(crate) async fn claim(
     }
     record_nonce(account, login.nonce, login.origin, caller, tx).await?;
     sqlx::query!(
-        "insert into logins (intent_id, account_id, nonce, wallet_id, caller_id, purpose, signed_for)
-         values ($1, $2, $3::text::numeric, $4, $5, $6, $7)",
+        "insert into logins (intent_id, account_id, nonce, wallet_id, caller_id, purpose, signed_for,
+                             request_digest)
+         values ($1, $2, $3::text::numeric, $4, $5, $6, $7, $8)",
         intent.uuid(),
         account,
         login.nonce.to_string(),
@@ -57,6 +59,7 @@ pub(crate) async fn claim(
         caller.uuid(),
         login.purpose.name(),
         login.signed_for,
+        request.0.as_slice(),
     )
     .execute(tx.connection())
     .await?;
@@ -142,9 +145,9 @@ macro_rules! unsettled {
     ($account:expr) => {
         sqlx::query!(
             r#"select l.nonce::text as "nonce!", max(l.signed_for) as "signed_for!"
-             from logins l left join intents i on i.id = l.intent_id
+             from logins l left join ends e on e.intent_id = l.intent_id
              where l.account_id = $1 and l.outcome is null and l.purpose <> 'derive'
-               and i.outcome is distinct from 'refused' and i.outcome is distinct from 'abandoned'
+               and e.outcome is distinct from 'refused' and e.outcome is distinct from 'abandoned'
              group by l.nonce order by l.nonce"#,
             $account,
         )
@@ -248,8 +251,7 @@ pub(crate) async fn was_asked_for_by(
         r#"select exists (
              select from accounts a
              join logins l on l.account_id = a.id and l.nonce = $3::text::numeric
-             join intents i on i.id = l.intent_id
-             where a.chain_id = $1 and a.address = $2 and i.request_digest = $4) as "any!""#,
+             where a.chain_id = $1 and a.address = $2 and l.request_digest = $4) as "any!""#,
         chain,
         address,
         nonce.to_string(),
@@ -346,13 +348,13 @@ async fn logins(
 ) -> Result<BTreeMap<(Uuid, String), Vec<LoginEntry>>, LedgerError> {
     let rows = sqlx::query!(
         r#"select l.intent_id, l.account_id, l.nonce::text as "nonce!", l.wallet_id, l.caller_id, l.purpose,
-                  l.signed_for, l.at, l.outcome, i.outcome as "signature?"
+                  l.signed_for, l.at, l.outcome, e.outcome as "signature?"
          from (select distinct account_id, nonce::numeric as nonce
                from unnest($1::uuid[], $2::text[]) as row (account_id, nonce)) wanted
          cross join lateral (
              select * from logins l where l.account_id = wanted.account_id and l.nonce = wanted.nonce
              order by l.intent_id desc limit 50) l
-         left join intents i on i.id = l.intent_id
+         left join ends e on e.intent_id = l.intent_id
          order by l.intent_id"#,
         accounts,
         nonces,

@@ -75,7 +75,7 @@ fn keys_come_under_another_master_key_one_by_one_and_an_altered_row_is_left_alon
             .unwrap();
         for (stretch, put) in [(&first, 1), (&second, 1), (&second, 0)] {
             let session = ledger.session().await.unwrap();
-            let mut tx = Tx::begin(session, Gate::Shared).await.unwrap();
+            let mut tx = Tx::begin(session, Gate::Shared, None).await.unwrap();
             let done = during.put(&stretch.resealed, &mut tx).await.unwrap();
             assert_eq!(done, put);
             assert!(tx.commit().await.is_ok());

@@ -1,0 +1,236 @@
+-- A group of signatures is one call that commits by itself: one round trip, one commit, a verdict for each row.
+--
+-- Arguments are columns, one array each: r_ rights, e_ ends, b_ batches' keys, i_ intents, j_ identifiers of assertions, n_
+-- notes of what is handed out again. A number of a right or a batch counts from 1; 0 is none.
+
+create function sign_group(
+    p_run int, p_turn int, p_batch bigint, p_position int, p_lease_ms int,
+    r_key uuid[], r_epoch bigint[], r_credential uuid[], r_states text[], r_lasts boolean[],
+    e_intent uuid[], e_attempt int[], e_right int[], e_outcome text[], e_reason text[], e_left_ms bigint[],
+    e_r bytea[], e_digest bytea[], e_order_hash bytea[], e_answer bytea[], e_sealed boolean[], e_expires timestamptz[],
+    e_leaf bytea[], e_hash bytea[],
+    b_caller uuid[], b_key text[], b_request bytea[], b_until timestamptz[], b_hours int[],
+    i_intent uuid[], i_right int[], i_batch int[], i_operation text[], i_errand text[], i_caller uuid[], i_subject uuid[],
+    i_request bytea[], i_key text[], i_until timestamptz[], i_hours int[], i_digest bytea[], i_leaf bytea[], i_hash bytea[],
+    j_intent uuid[], j_jti uuid[], j_client uuid[], j_issued timestamptz[], j_expires timestamptz[],
+    n_right int[], n_kind text[], n_subject uuid[], n_leaf bytea[], n_hash bytea[],
+    out holds boolean[], out key_state text[], out key_epoch bigint[], out key_is_over boolean[], out is_live boolean[],
+    out ended uuid[], out late uuid[], out repeated uuid[], out held int[], out won uuid[], out leaves int
+) language plpgsql set lock_timeout = '1s' as $$
+#variable_conflict use_column
+declare
+    asked constant timestamptz := statement_timestamp();
+    behind timestamptz;
+    fits boolean;
+    fresh bigint;
+    points bigint;
+begin
+    -- Whoever takes a right away holds the gate alone; one call of a run is under way at a time.
+    perform pg_advisory_xact_lock_shared(7163082334074663545), pg_advisory_xact_lock(1920298611, p_run);
+    behind := clock_timestamp();
+
+    -- A statement of its own: its snapshot is newer than the locks, so it sees what they were waited for.
+    select array_agg(it.holds order by n), array_agg(it.state order by n), array_agg(it.epoch order by n),
+           array_agg(it.is_over order by n), array_agg(it.is_live order by n),
+           (select turn = p_turn from writers where run = p_run)
+    into holds, key_state, key_epoch, key_is_over, is_live, fits
+    from (
+        select r.n, k.state, k.epoch, k.cryptoperiod_ends_at <= behind as is_over, t.id is not null as is_live,
+               coalesce(t.id is not null and k.state = any(string_to_array(r.states, ' ')) and k.epoch = r.epoch
+                   and (r.lasts or k.cryptoperiod_ends_at > behind), false) as holds
+        from unnest(r_key, r_epoch, r_credential, r_states, r_lasts) with ordinality
+                 as r (key, epoch, credential, states, lasts, n)
+        left join keys k on k.id = r.key
+        left join (caller_tokens t join callers c on c.id = t.caller_id and c.revoked_at is null)
+            on t.id = r.credential and t.revoked_at is null and t.expires_at > behind) it;
+    if fits is distinct from true then
+        raise exception 'this turn of the run is over' using errcode = 'CH001';
+    end if;
+
+    leaves := 0;
+    if e_intent <> '{}' then
+        -- What was to leave by a time that has come while the gate was waited for.
+        select array_agg(e.intent) into late from unnest(e_intent, e_left_ms) as e (intent, left_ms)
+        where asked + e.left_ms * interval '1 ms' < behind;
+
+        select count(*) into points from unnest(e_right, e_r) as e (rt, r) where r is not null and holds[rt];
+        if points > 0 then
+            insert into signature_points (r, key_id, digest)
+            select e.r, r_key[rt], e.digest from unnest(e_right, e_r, e_digest) as e (rt, r, digest)
+            where e.r is not null and holds[rt] order by e.r
+            on conflict (r, key_id) do nothing;
+            get diagnostics fresh = row_count;
+            if fresh < points then -- the same digest again, or another: the key gives itself away
+                select array_agg(e.intent) into repeated
+                from unnest(e_intent, e_right, e_r, e_digest) as e (intent, rt, r, digest)
+                join signature_points p on p.r = e.r and p.key_id = r_key[rt]
+                where holds[rt] and p.digest <> e.digest;
+            end if;
+        end if;
+
+        with gone as (
+            insert into ends (intent_id, ended_at, expires_at, batch, run, attempt, outcome, reason, answer_is_sealed,
+                              order_hash, answer)
+            select e.intent, behind, expires, p_batch, p_run, attempt, outcome, reason, sealed,
+                   nullif(order_hash, digest), answer
+            from unnest(e_intent, e_attempt, e_right, e_outcome, e_reason, e_digest, e_order_hash, e_answer, e_sealed,
+                        e_expires) as e (intent, attempt, rt, outcome, reason, digest, order_hash, answer, sealed, expires)
+            where (rt = 0 or holds[rt]) and (late is null or e.intent <> all(late))
+              and (repeated is null or e.intent <> all(repeated))
+              and attempt = coalesce((select max(t.attempt) from takeovers t where t.intent_id = e.intent), 1)
+            order by e.intent
+            on conflict (intent_id) do nothing
+            returning intent_id)
+        select array_agg(intent_id) into ended from gone;
+        insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
+        select p_batch, behind, p_run, p_position - 1 + row_number() over (), e.intent, outcome, hash, leaf
+        from unnest(e_intent, e_outcome, e_leaf, e_hash) as e (intent, outcome, leaf, hash)
+        where cardinality(ended) = cardinality(e_intent) or e.intent = any(ended);
+        get diagnostics leaves = row_count;
+    end if;
+
+    if b_key <> '{}' then
+        with taken as (
+            insert into idempotency_keys as before (caller_id, key, request_digest, expires_at)
+            select caller, key, request, greatest(until, behind + make_interval(hours => hours))
+            from unnest(b_caller, b_key, b_request, b_until, b_hours) with ordinality
+                     as b (caller, key, request, until, hours, n)
+            where exists (select from unnest(i_right, i_batch) as i (rt, batch) where batch = n and holds[rt])
+            order by caller, key
+            on conflict (caller_id, key) do update set
+                request_digest = excluded.request_digest, intent_id = null, answer = null,
+                expires_at = greatest(before.expires_at, excluded.expires_at)
+            where before.expires_at < behind
+                or (before.request_digest = excluded.request_digest
+                    and before.intent_id is null and before.answer is null)
+            returning caller_id, key)
+        select array_agg(b.n::int) into held
+        from unnest(b_caller, b_key) with ordinality as b (caller, key, n)
+        join taken t on t.caller_id = b.caller and t.key = b.key;
+    end if;
+
+    if i_intent <> '{}' then
+        with claimed as (
+            insert into idempotency_keys as before (caller_id, key, request_digest, intent_id, expires_at)
+            select caller, key, request, i.intent, greatest(until, behind + make_interval(hours => hours))
+            from unnest(i_intent, i_right, i_batch, i_caller, i_request, i_key, i_until, i_hours)
+                     as i (intent, rt, batch, caller, request, key, until, hours)
+            where key is not null and holds[rt] and (batch = 0 or batch = any(held))
+            order by caller, key
+            on conflict (caller_id, key) do update set
+                request_digest = excluded.request_digest, intent_id = excluded.intent_id,
+                answer = null, expires_at = excluded.expires_at
+            where before.expires_at < behind
+                or (before.request_digest = excluded.request_digest and exists (
+                    select from ends e where e.intent_id = before.intent_id and e.outcome in ('refused', 'abandoned')))
+            returning intent_id)
+        select array_agg(id) into won from (
+            select intent_id from claimed
+            union all select i.intent from unnest(i_intent, i_right, i_batch, i_key) as i (intent, rt, batch, key)
+                where key is null and holds[rt] and (batch = 0 or batch = any(held))) as it (id);
+        insert into intents (id, caller_id, subject_id, key_id, key_epoch, batch, lease_until, created_at, run, operation,
+                             errand, digest)
+        select i.intent, caller, subject, r_key[rt], r_epoch[rt], p_batch, behind + p_lease_ms * interval '1 ms', behind,
+               p_run, operation, errand, digest
+        from unnest(i_intent, i_right, i_operation, i_errand, i_caller, i_subject, i_digest)
+                 as i (intent, rt, operation, errand, caller, subject, digest)
+        where cardinality(won) = cardinality(i_intent) or i.intent = any(won);
+        insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
+        select p_batch, behind, p_run, p_position + leaves - 1 + row_number() over (), i.intent, 'intent', hash, leaf
+        from unnest(i_intent, i_leaf, i_hash) as i (intent, leaf, hash)
+        where cardinality(won) = cardinality(i_intent) or i.intent = any(won);
+        get diagnostics fresh = row_count;
+        leaves := leaves + fresh;
+        if j_jti <> '{}' then
+            insert into jtis (jti, intent_id, client_id, issued_at, expires_at)
+            select jti, j.intent, client, issued, expires
+            from unnest(j_intent, j_jti, j_client, j_issued, j_expires) as j (intent, jti, client, issued, expires)
+            where j.intent = any(won);
+        end if;
+    end if;
+
+    if n_kind <> '{}' then
+        insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
+        select p_batch, behind, p_run, p_position + leaves - 1 + row_number() over (), subject, kind, hash, leaf
+        from unnest(n_right, n_kind, n_subject, n_leaf, n_hash) as n (rt, kind, subject, leaf, hash)
+        where holds[rt];
+        get diagnostics fresh = row_count;
+        leaves := leaves + fresh;
+    end if;
+end
+$$;
+comment on function sign_group is 'Writes a group behind the gate, row by row as far as each fits, and says how far. Nothing in it raises but a turn that is over (CH001) and a lock that does not come.';
+
+create function take_turn(p_run int, p_batch bigint, out turn int, out is_there boolean)
+language plpgsql set lock_timeout = '1s' as $$
+#variable_conflict use_column
+begin
+    -- The call before is over when its lock is free; one that has not begun yet finds its turn over.
+    perform pg_advisory_xact_lock(1920298611, p_run);
+    update writers w set turn = w.turn + 1, seen_at = clock_timestamp() where w.run = p_run returning w.turn into turn;
+    is_there := exists (select from leaves where run = p_run and batch = p_batch);
+end
+$$;
+comment on function take_turn is 'For whoever takes a connection to write on: its turn, and whether a batch whose answer was lost is in the log.';
+
+create function take_over(p_lease_ms int, p_limit int) returns table (intent_id uuid, attempt int)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    -- An intent that cannot be seen yet is a running transaction's, and its lease ends after that began.
+    asked constant timestamptz := clock_timestamp();
+    horizon constant timestamptz := (
+        select least(asked, min(xact_start)) from pg_stat_activity
+        where datname = current_database() and usename = current_user and pid <> pg_backend_pid());
+    since constant timestamptz := (select until from swept);
+    first_open timestamptz;
+    any_ended boolean;
+begin
+    select min(i.lease_until) filter (where e.intent_id is null), bool_or(e.intent_id is not null)
+    into first_open, any_ended
+    from intents i left join ends e on e.intent_id = i.id
+    where i.lease_until >= since and i.lease_until < horizon;
+    if any_ended and coalesce(first_open, horizon) > since then
+        update swept s set until = greatest(s.until, coalesce(first_open, horizon));
+    end if;
+    if first_open is null then
+        return;
+    end if;
+    return query
+        insert into takeovers as t (intent_id, attempt, lease_until)
+        select i.id, coalesce(h.attempt, 1) + 1, clock_timestamp() + p_lease_ms * interval '1 ms'
+        from intents i
+        left join lateral (
+            select h.attempt, h.lease_until from takeovers h where h.intent_id = i.id
+            order by h.attempt desc limit 1) h on true
+        where i.lease_until >= since and i.lease_until < horizon
+          and coalesce(h.lease_until, i.lease_until) < clock_timestamp()
+          and not exists (select from ends e where e.intent_id = i.id)
+        order by i.id limit p_limit
+        on conflict (intent_id, attempt) do nothing
+        returning t.intent_id, t.attempt;
+end
+$$;
+comment on function take_over is 'Takes over intents whose lease has run out, for whoever is to end them.';
+
+create function standing(p_keys uuid[], p_credentials uuid[])
+returns table (id uuid, state text, epoch bigint, is_over boolean)
+language sql stable as $$
+    select k.id, k.state, k.epoch, k.cryptoperiod_ends_at <= clock_timestamp() from keys k where k.id = any(p_keys)
+    union all
+    select t.id, null, null, null from caller_tokens t join callers c on c.id = t.caller_id
+    where t.id = any(p_credentials)
+      and t.revoked_at is null and t.expires_at > clock_timestamp() and c.revoked_at is null
+$$;
+comment on function standing is 'How keys stand, and which of the credentials are good: those have no state.';
+
+create function vouch(p_run int, p_keys uuid[], p_credentials uuid[])
+returns table (id uuid, state text, epoch bigint, is_over boolean)
+language plpgsql set lock_timeout = '1s' as $$
+begin
+    perform pg_advisory_xact_lock_shared(7163082334074663545);
+    update writers set seen_at = clock_timestamp() where run = p_run;
+    return query select * from standing(p_keys, p_credentials);
+end
+$$;
+comment on function vouch is 'A commit of one''s own behind the gate, after which what was read before is where it has to be; and how things stand in it.';

@@ -18,7 +18,7 @@ use moka::future::Cache;
 
 use self::private_key::PrivateKey;
 use self::records::SealedKey;
-use super::aside::aside;
+use super::aside::{aside, aside_in_turn};
 use super::{
     Algorithm, Attributes, Custody, CustodyError, Destruction, DeviceKey, Evidence, Importer,
     KeyTemplate, KeysAtRest, Payload, Place, PublicKey, RawSignature, Sealer, Sign,
@@ -120,7 +120,6 @@ impl Keystore {
 
 #[async_trait]
 impl Custody for Keystore {
-    #[tracing::instrument(skip_all)]
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
         let Sign { key, payload, .. } = permit.get().action();
         let Place { id, algorithm, .. } = key.place;
@@ -130,7 +129,7 @@ impl Custody for Keystore {
             Payload::Digest(digest) => opened.sign_digest(digest),
             Payload::Message(message) => {
                 let message = message.clone();
-                aside(move || opened.sign_message(&message)).await
+                aside_in_turn(move || opened.sign_message(&message)).await
             }
             Payload::Hmac { .. } => Err(CustodyError::WrongPayload(algorithm)),
         }

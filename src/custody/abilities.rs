@@ -15,7 +15,8 @@ use crate::id::CallerId;
 /// A device that signs so much a second, and has callers wait in line for it.
 #[async_trait]
 pub trait Line: Send + Sync {
-    /// Takes a place in the line, or says that no place comes in time.
+    /// Refuses at once what the device would not do, as [`ready`](super::Custody::ready) does, takes a place
+    /// in the line, or says that no place comes in time.
     async fn turn(&self, key: &Place, caller: CallerId) -> Result<Turn, CustodyError>;
 }
 

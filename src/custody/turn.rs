@@ -12,7 +12,7 @@ use super::CustodyError;
 /// line. Clones share one place, which is given up with the last of them.
 #[derive(Clone, Debug, Default)]
 pub struct Turn {
-    told: Arc<Mutex<Option<Told>>>,
+    told: Option<Arc<Mutex<Option<Told>>>>,
     until: Option<Instant>,
 }
 
@@ -23,7 +23,7 @@ impl Turn {
     /// A place in a line.
     pub(super) fn new(told: Told) -> Self {
         Self {
-            told: Arc::new(Mutex::new(Some(told))),
+            told: Some(Arc::new(Mutex::new(Some(told)))),
             until: None,
         }
     }
@@ -44,10 +44,8 @@ impl Turn {
 
     /// Takes the place, once.
     pub(super) fn take(&self) -> Option<Told> {
-        self.told
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        let told = self.told.as_ref()?;
+        told.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -254,6 +254,7 @@ impl Custody for AwsKms {
 #[async_trait]
 impl Line for AwsKms {
     async fn turn(&self, key: &Place, caller: CallerId) -> Result<Turn, CustodyError> {
+        self.ready().await?;
         let place = self.pace(key.algorithm);
         let told = place.reserve(caller, Instant::now() + self.timeout())?;
         Ok(Turn::new(told))

@@ -69,7 +69,6 @@ pub use settings::Settings;
 
 #[async_trait]
 impl Custody for Pkcs11 {
-    #[tracing::instrument(skip_all, fields(custody.backend = self.backend))]
     async fn sign(&self, permit: &Logged<Permit<Sign>>) -> Result<RawSignature, CustodyError> {
         let Sign {
             key,

@@ -27,7 +27,7 @@ pub(super) struct Module {
     /// The library is p11-kit's client, and the real module runs in a process of its own.
     isolated: bool,
     state: Mutex<State>,
-    /// Signalled when a call leaves.
+    /// Signalled when a call leaves that a rebuild waits for.
     left: Condvar,
     /// Held while a key is generated: parallel writers have damaged tokens.
     pub(super) generating: Arc<tokio::sync::Mutex<()>>,
@@ -288,8 +288,11 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.module.state().inside.remove(&self.number);
-        self.module.left.notify_all();
+        let mut state = self.module.state();
+        state.inside.remove(&self.number);
+        if state.phase == Phase::Rebuilding {
+            self.module.left.notify_all();
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! A token that is opened when it is there: an absent one does not keep other devices from serving,
 //! and is tried again when somebody needs it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::find::healthy;
 use super::module::Module;
@@ -23,13 +23,10 @@ pub(super) struct Opening {
     backend: String,
     settings: Settings,
     pin: Arc<Pin>,
-    state: Arc<RwLock<State>>,
-}
-
-enum State {
-    Open(Arc<Workers>),
-    /// With the last attempt in vain, if there was one.
-    Absent(Option<(Instant, CustodyError)>),
+    /// Once it is open, it stays open: what comes later is the workers' to recover from.
+    open: Arc<OnceLock<Arc<Workers>>>,
+    /// Held by the one who opens. The last attempt in vain, if there was one.
+    absent: Arc<Mutex<Option<(Instant, CustodyError)>>>,
 }
 
 impl Opening {
@@ -40,32 +37,33 @@ impl Opening {
             backend: backend.to_owned(),
             pin: Arc::new(Pin::new(&settings.pin_file)),
             settings,
-            state: Arc::new(RwLock::new(State::Absent(None))),
+            open: Arc::default(),
+            absent: Arc::default(),
         })
     }
 
     pub(super) async fn workers(&self) -> Result<Arc<Workers>, CustodyError> {
-        if let State::Open(workers) = &*self.state.read().await {
+        if let Some(workers) = self.open.get() {
             return Ok(workers.clone());
         }
-        self.open(self.state.clone().write_owned().await).await
+        self.open(self.absent.clone().lock_owned().await).await
     }
 
     /// The same, without waiting for a token that is being opened.
     pub(super) async fn workers_at_once(&self) -> Result<Arc<Workers>, CustodyError> {
         let opening = || CustodyError::Unavailable("it is being opened".into());
-        if let State::Open(workers) = &*self.state.try_read().map_err(|_| opening())? {
+        if let Some(workers) = self.open.get() {
             return Ok(workers.clone());
         }
-        let state = self.state.clone().try_write_owned();
-        self.open(state.map_err(|_| opening())?).await
+        let absent = self.absent.clone().try_lock_owned();
+        self.open(absent.map_err(|_| opening())?).await
     }
 
     /// Opens the token, and says why it does not open in the words of the one who found out.
     pub(super) async fn open_now(&self) -> Result<(), CustodyError> {
         let (settings, pin) = (self.settings.clone(), self.pin.clone());
         let workers = start(&self.backend, settings, pin).await?;
-        *self.state.write().await = State::Open(Arc::new(workers));
+        self.open.get_or_init(|| Arc::new(workers));
         Ok(())
     }
 
@@ -76,40 +74,39 @@ impl Opening {
 
     async fn open(
         &self,
-        mut state: OwnedRwLockWriteGuard<State>,
+        mut absent: OwnedMutexGuard<Option<(Instant, CustodyError)>>,
     ) -> Result<Arc<Workers>, CustodyError> {
-        match &*state {
-            State::Open(workers) => return Ok(workers.clone()),
+        if let Some(workers) = self.open.get() {
+            return Ok(workers.clone()); // another opened it meanwhile
+        }
+        match &*absent {
             // A refused PIN is not tried again: a token that counts would lock.
-            State::Absent(Some((_, CustodyError::PinRefused))) => {
+            Some((_, CustodyError::PinRefused)) => {
                 if self.pin.is_refused() {
                     return Err(CustodyError::PinRefused);
                 }
             }
-            State::Absent(Some((tried, error))) if tried.elapsed() < PAUSE => {
+            Some((tried, error)) if tried.elapsed() < PAUSE => {
                 return Err(away(error));
             }
-            State::Absent(_) => {}
+            Some(_) | None => {}
         }
         let (backend, settings) = (self.backend.clone(), self.settings.clone());
-        let pin = self.pin.clone();
+        let (pin, open) = (self.pin.clone(), self.open.clone());
         let runtime = tokio::runtime::Handle::current();
         // On a thread of its own, which ends although the caller hangs up: a refused PIN that nobody
         // learnt of would be tried again.
         let opened = tokio::task::spawn_blocking(move || {
             let opened = runtime.block_on(start(&backend, settings, pin));
-            let (answer, new) = match opened.map(Arc::new) {
-                Ok(workers) => (Ok(workers.clone()), State::Open(workers)),
+            match opened.map(Arc::new) {
+                Ok(workers) => Ok(open.get_or_init(|| workers).clone()),
                 Err(error) => {
                     tracing::error!(custody.backend = backend, %error, "the device does not open");
-                    (
-                        Err(away(&error)),
-                        State::Absent(Some((Instant::now(), error))),
-                    )
+                    let answer = away(&error);
+                    *absent = Some((Instant::now(), error));
+                    Err(answer)
                 }
-            };
-            *state = new;
-            answer
+            }
         });
         let lost = |error: tokio::task::JoinError| CustodyError::Unavailable(error.to_string());
         opened.await.unwrap_or_else(|error| Err(lost(error)))

@@ -26,7 +26,8 @@ pub struct Settings {
     pub read_only: bool,
     /// The file with the user's PIN. A newline at its end is not part of it.
     pub pin_file: PathBuf,
-    /// Sessions, each with its thread. One more is kept open and idle. Devices have limits.
+    /// Sessions, each with its thread. One more is kept open and idle. Devices have limits. Unless it is
+    /// set, there are as many as processors, but 4 at least and 8 at most.
     #[serde(default = "default_sessions")]
     pub sessions: usize,
     /// How many operations may wait for a session. More are refused as busy.
@@ -48,8 +49,10 @@ pub struct Settings {
     pub replacements: usize,
 }
 
+/// A library that computes in our process keeps a processor busy for each session; a device elsewhere has
+/// work for several. Small devices have 16, and other replicas and people need some.
 fn default_sessions() -> usize {
-    4
+    std::thread::available_parallelism().map_or(4, |processors| processors.get().clamp(4, 8))
 }
 
 fn default_queue() -> usize {

@@ -2,7 +2,7 @@
 //! for the answer, no longer than its deadline.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -116,10 +116,11 @@ impl Workers {
         let by = Instant::now() + within;
         let mut work = work;
         loop {
-            let (taken, is_taken) = oneshot::channel();
-            let (answer, mut answered) = oneshot::channel();
+            let taken = Arc::new(OnceLock::new());
+            let (answer, answered) = oneshot::channel();
+            let when_taken = Arc::clone(&taken);
             let job = Box::new(move |worker: &mut Worker| {
-                let _ = taken.send(());
+                when_taken.get_or_init(Instant::now);
                 let is_wanted = || !answer.is_closed();
                 // Nobody waits for this any more, so it is not done: a late signature is a lost one.
                 if !is_wanted() {
@@ -137,22 +138,42 @@ impl Workers {
                 Next::Stay
             });
             self.queue.try_send(who, job)?;
-            let done = async {
-                let _ = is_taken.await;
-                match tokio::time::timeout(call + SLACK, &mut answered).await {
-                    Err(_) if !self.suspect_a_hang() => (&mut answered).await.ok(), // it climbs the ladder
-                    Err(_) => None,
-                    Ok(answer) => answer.ok(), // else the worker panicked: the outcome is unknown
-                }
-            };
-            match tokio::time::timeout_at(by.into(), done).await {
-                Ok(Some(Outcome::Done(result))) => return result,
-                Ok(Some(Outcome::HandedBack(unbegun))) => work = unbegun,
-                Ok(None) => return Err(CustodyError::TimedOut),
-                Err(_) => {
+            match self.answer(answered, &taken, call + SLACK, by).await {
+                Some(Outcome::Done(result)) => return result,
+                Some(Outcome::HandedBack(unbegun)) => work = unbegun,
+                None => return Err(CustodyError::TimedOut),
+            }
+        }
+    }
+
+    /// Waits for the answer to a job. `None`: there is none, and what becomes of the job is not known.
+    ///
+    /// A worker says when it took the job, and wakes nobody for that: what waits is woken once, by the
+    /// answer. Only where that takes too long is it asked whether the worker hangs.
+    async fn answer<T>(
+        &self,
+        mut answered: oneshot::Receiver<T>,
+        taken: &OnceLock<Instant>,
+        patience: Duration,
+        by: Instant,
+    ) -> Option<T> {
+        let mut look = Instant::now() + patience;
+        loop {
+            match tokio::time::timeout_at(look.min(by).into(), &mut answered).await {
+                Ok(answer) => return answer.ok(), // else the worker panicked
+                Err(_) if by <= look => {
                     self.suspect_a_hang();
-                    return Err(CustodyError::TimedOut);
+                    return None;
                 }
+                Err(_) => {}
+            }
+            let now = Instant::now();
+            look = taken.get().map_or(now, |taken| *taken) + patience;
+            if look <= now {
+                if self.suspect_a_hang() {
+                    return None;
+                }
+                look = by; // it climbs the ladder
             }
         }
     }

@@ -2,9 +2,10 @@
 --
 -- Arguments are columns, one array each: r_ rights, e_ ends, b_ batches' keys, i_ intents, j_ identifiers of assertions, n_
 -- notes of what is handed out again. A number of a right or a batch counts from 1; 0 is none.
+-- p_points is how many ends have an r. Planning anew for each group costs more than any plan gains.
 
 create function sign_group(
-    p_run int, p_turn int, p_batch bigint, p_position int, p_lease_ms int,
+    p_run int, p_turn int, p_batch bigint, p_position int, p_lease_ms int, p_points int,
     r_key uuid[], r_epoch bigint[], r_credential uuid[], r_states text[], r_lasts boolean[],
     e_intent uuid[], e_attempt int[], e_right int[], e_outcome text[], e_reason text[], e_left_ms bigint[],
     e_r bytea[], e_digest bytea[], e_order_hash bytea[], e_answer bytea[], e_sealed boolean[], e_expires timestamptz[],
@@ -16,14 +17,13 @@ create function sign_group(
     n_right int[], n_kind text[], n_subject uuid[], n_leaf bytea[], n_hash bytea[],
     out holds boolean[], out key_state text[], out key_epoch bigint[], out key_is_over boolean[], out is_live boolean[],
     out ended uuid[], out late uuid[], out repeated uuid[], out held int[], out won uuid[], out leaves int
-) language plpgsql set lock_timeout = '1s' as $$
+) language plpgsql set lock_timeout = '1s' set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     asked constant timestamptz := statement_timestamp();
     behind timestamptz;
     fits boolean;
-    fresh bigint;
-    points bigint;
+    fresh int;
 begin
     -- Whoever takes a right away holds the gate alone; one call of a run is under way at a time.
     perform pg_advisory_xact_lock_shared(7163082334074663545), pg_advisory_xact_lock(1920298611, p_run);
@@ -49,25 +49,23 @@ begin
 
     leaves := 0;
     if e_intent <> '{}' then
-        -- What was to leave by a time that has come while the gate was waited for.
-        select array_agg(e.intent) into late from unnest(e_intent, e_left_ms) as e (intent, left_ms)
-        where asked + e.left_ms * interval '1 ms' < behind;
-
-        select count(*) into points from unnest(e_right, e_r) as e (rt, r) where r is not null and holds[rt];
-        if points > 0 then
+        if e_left_ms <> '{}' then -- what was to leave by a time that has come while the gate was waited for
+            select array_agg(e.intent) into late from unnest(e_intent, e_left_ms) as e (intent, left_ms)
+            where asked + e.left_ms * interval '1 ms' < behind;
+        end if;
+        if p_points > 0 then
             insert into signature_points (r, key_id, digest)
             select e.r, r_key[rt], e.digest from unnest(e_right, e_r, e_digest) as e (rt, r, digest)
             where e.r is not null and holds[rt] order by e.r
             on conflict (r, key_id) do nothing;
             get diagnostics fresh = row_count;
-            if fresh < points then -- the same digest again, or another: the key gives itself away
+            if fresh < p_points then -- the same digest again, or another: the key gives itself away
                 select array_agg(e.intent) into repeated
                 from unnest(e_intent, e_right, e_r, e_digest) as e (intent, rt, r, digest)
                 join signature_points p on p.r = e.r and p.key_id = r_key[rt]
                 where holds[rt] and p.digest <> e.digest;
             end if;
         end if;
-
         with gone as (
             insert into ends (intent_id, ended_at, expires_at, batch, run, attempt, outcome, reason, answer_is_sealed,
                               order_hash, answer)
@@ -80,13 +78,14 @@ begin
               and attempt = coalesce((select max(t.attempt) from takeovers t where t.intent_id = e.intent), 1)
             order by e.intent
             on conflict (intent_id) do nothing
-            returning intent_id)
+            returning intent_id),
+        logged as (
+            insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
+            select p_batch, behind, p_run, p_position - 1 + row_number() over (), e.intent, outcome, hash, leaf
+            from unnest(e_intent, e_outcome, e_leaf, e_hash) as e (intent, outcome, leaf, hash)
+            join gone on gone.intent_id = e.intent)
         select array_agg(intent_id) into ended from gone;
-        insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
-        select p_batch, behind, p_run, p_position - 1 + row_number() over (), e.intent, outcome, hash, leaf
-        from unnest(e_intent, e_outcome, e_leaf, e_hash) as e (intent, outcome, leaf, hash)
-        where cardinality(ended) = cardinality(e_intent) or e.intent = any(ended);
-        get diagnostics leaves = row_count;
+        leaves := coalesce(cardinality(ended), 0);
     end if;
 
     if b_key <> '{}' then
@@ -123,24 +122,27 @@ begin
             where before.expires_at < behind
                 or (before.request_digest = excluded.request_digest and exists (
                     select from ends e where e.intent_id = before.intent_id and e.outcome in ('refused', 'abandoned')))
-            returning intent_id)
-        select array_agg(id) into won from (
+            returning intent_id),
+        fresh as (
             select intent_id from claimed
-            union all select i.intent from unnest(i_intent, i_right, i_batch, i_key) as i (intent, rt, batch, key)
-                where key is null and holds[rt] and (batch = 0 or batch = any(held))) as it (id);
-        insert into intents (id, caller_id, subject_id, key_id, key_epoch, batch, lease_until, created_at, run, operation,
-                             errand, digest)
-        select i.intent, caller, subject, r_key[rt], r_epoch[rt], p_batch, behind + p_lease_ms * interval '1 ms', behind,
-               p_run, operation, errand, digest
-        from unnest(i_intent, i_right, i_operation, i_errand, i_caller, i_subject, i_digest)
-                 as i (intent, rt, operation, errand, caller, subject, digest)
-        where cardinality(won) = cardinality(i_intent) or i.intent = any(won);
-        insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
-        select p_batch, behind, p_run, p_position + leaves - 1 + row_number() over (), i.intent, 'intent', hash, leaf
-        from unnest(i_intent, i_leaf, i_hash) as i (intent, leaf, hash)
-        where cardinality(won) = cardinality(i_intent) or i.intent = any(won);
-        get diagnostics fresh = row_count;
-        leaves := leaves + fresh;
+            union all
+            select i.intent from unnest(i_intent, i_right, i_batch, i_key) as i (intent, rt, batch, key)
+            where key is null and holds[rt] and (batch = 0 or batch = any(held))),
+        recorded as (
+            insert into intents (id, caller_id, subject_id, key_id, key_epoch, batch, lease_until, created_at, run,
+                                 operation, errand, digest)
+            select i.intent, caller, subject, r_key[rt], r_epoch[rt], p_batch, behind + p_lease_ms * interval '1 ms',
+                   behind, p_run, operation, errand, digest
+            from unnest(i_intent, i_right, i_operation, i_errand, i_caller, i_subject, i_digest)
+                     as i (intent, rt, operation, errand, caller, subject, digest)
+            join fresh on fresh.intent_id = i.intent),
+        logged as (
+            insert into leaves (batch, written_at, run, position, subject_id, kind, leaf_hash, leaf)
+            select p_batch, behind, p_run, p_position + leaves - 1 + row_number() over (), i.intent, 'intent', hash, leaf
+            from unnest(i_intent, i_leaf, i_hash) as i (intent, leaf, hash)
+            join fresh on fresh.intent_id = i.intent)
+        select array_agg(intent_id) into won from fresh;
+        leaves := leaves + coalesce(cardinality(won), 0);
         if j_jti <> '{}' then
             insert into jtis (jti, intent_id, client_id, issued_at, expires_at)
             select jti, j.intent, client, issued, expires

@@ -55,22 +55,24 @@ pub(super) async fn sign_group(
         jtis: j,
         notes: n,
     } = columns;
-    let left_ms: Vec<_> = e
-        .before_ms
-        .iter()
-        .map(|at| at.map(|at| at - now_ms))
-        .collect();
+    let points = e.r.iter().flatten().count();
+    let mut left_ms = Vec::new();
+    if e.before_ms.iter().any(Option::is_some) {
+        let left = |at: &Option<i64>| at.map(|at| at - now_ms);
+        left_ms.extend(e.before_ms.iter().map(left));
+    }
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
                   key_is_over as "key_is_over: Vec<Option<bool>>", is_live, ended, late, repeated, held, won, leaves as "leaves!"
          from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                          $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)"#,
+                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54)"#,
         place.run.number,
         place.run.turn,
         place.batch,
         place.position,
         i32::try_from(lease_ms).unwrap_or(i32::MAX),
+        i32::try_from(points).unwrap_or(i32::MAX),
         &rights.keys(),
         &rights.epochs(),
         &rights.credentials(),

@@ -9,6 +9,7 @@
 mod connections;
 mod isolation;
 mod lost_commit;
+mod model;
 mod paused;
 mod proxy;
 mod race;

@@ -235,6 +235,17 @@ impl<'a> Columns<'a> {
     }
 }
 
+impl Ends<'_> {
+    /// How long each may still wait to leave, in milliseconds; nothing where none is in a hurry.
+    pub(super) fn left_ms(&self, now_ms: i64) -> Vec<Option<i64>> {
+        if self.before_ms.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let left = |at: &Option<i64>| at.map(|at| at - now_ms);
+        self.before_ms.iter().map(left).collect()
+    }
+}
+
 impl Rights {
     fn number(&mut self, right: Right) -> i32 {
         *self.numbers.entry(right).or_insert_with(|| {

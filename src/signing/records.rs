@@ -56,11 +56,7 @@ pub(super) async fn sign_group(
         notes: n,
     } = columns;
     let points = e.r.iter().flatten().count();
-    let mut left_ms = Vec::new();
-    if e.before_ms.iter().any(Option::is_some) {
-        let left = |at: &Option<i64>| at.map(|at| at - now_ms);
-        left_ms.extend(e.before_ms.iter().map(left));
-    }
+    let left_ms = e.left_ms(now_ms);
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
                   key_is_over as "key_is_over: Vec<Option<bool>>", is_live, ended, late, repeated, held, won, leaves as "leaves!"
@@ -124,16 +120,7 @@ pub(super) async fn sign_group(
     )
     .fetch_one(place.session)
     .await?;
-    let states = row.key_state.unwrap_or_default().into_iter();
-    let epochs = row.key_epoch.unwrap_or_default();
-    let keys = states.zip(epochs).zip(row.key_is_over.unwrap_or_default());
-    let keys = keys.map(|((state, epoch), is_over)| {
-        Some(KeyStanding {
-            state: state?,
-            epoch: epoch?,
-            is_over: is_over?,
-        })
-    });
+    let keys = standings(row.key_state, row.key_epoch, row.key_is_over);
     let holds = row.holds.unwrap_or_default().into_iter();
     let facts = holds.zip(keys).zip(row.is_live.unwrap_or_default());
     let facts = facts.map(|((holds, key), is_live)| (holds, key, is_live));
@@ -147,6 +134,25 @@ pub(super) async fn sign_group(
         won: set(row.won),
         leaves: usize::try_from(row.leaves).unwrap_or_default(),
     })
+}
+
+/// How keys stand, in the order of the rights; `None`: one is not on record.
+fn standings(
+    states: Option<Vec<Option<String>>>,
+    epochs: Option<Vec<Option<i64>>>,
+    are_over: Option<Vec<Option<bool>>>,
+) -> impl Iterator<Item = Option<KeyStanding>> {
+    let states = states.unwrap_or_default().into_iter();
+    let facts = states.zip(epochs.unwrap_or_default());
+    facts
+        .zip(are_over.unwrap_or_default())
+        .map(|((state, epoch), is_over)| {
+            Some(KeyStanding {
+                state: state?,
+                epoch: epoch?,
+                is_over: is_over?,
+            })
+        })
 }
 
 /// Takes over intents whose lease has run out; says which, as which attempt.

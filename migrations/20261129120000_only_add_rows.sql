@@ -82,7 +82,7 @@ create table ends (
 comment on table ends is 'How an intent ended: one row, the first. No foreign key, for the reason that intents has none.';
 comment on column ends.attempt is 'By which holder: 1 wrote the intent, the others took it over.';
 comment on column ends.batch is 'With run and the intent''s id, where its leaf is.';
-comment on column ends.answer is 'The body that was answered, byte for byte; sealed with the sealing key where it is a credential.';
+comment on column ends.answer is 'The body that was answered: sealed with the sealing key where it is a credential; else LZ4 behind a byte 1, with the leaf of the intent as its dictionary, or, from before, as it is.';
 comment on column ends.expires_at is 'When what was signed stops being of use; an assertion is not answered again after that.';
 comment on column ends.order_hash is 'The order''s hash at the venue, where it is not the digest.';
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::intent::Intent;
 use super::job::{Ended, How};
-use super::{BadSignature, Checked, Draft, Signer, SigningError};
+use super::{BadSignature, Checked, Draft, Signer, SigningError, packed};
 use crate::custody::CustodyError;
 use crate::fail_point;
 
@@ -45,7 +45,7 @@ impl Signer {
                 .sealing
                 .seal(intent.id.uuid().as_bytes(), &answer.body)
         } else {
-            answer.body.clone()
+            packed::pack(&answer.body, &intent.leaf)
         };
         let release = How::released(&intent, &checked, &answer, stored);
         let ended = self.0.group.end(&intent, release).await?; // durable, or nobody sees it

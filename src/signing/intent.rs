@@ -13,4 +13,6 @@ pub(super) struct Intent {
     pub(super) prepared: Prepared,
     pub(super) permit: Logged<Permit<Sign>>,
     pub(super) right: Right,
+    /// The bytes of its leaf.
+    pub(super) leaf: Vec<u8>,
 }

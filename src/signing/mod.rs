@@ -24,6 +24,7 @@ mod finish;
 mod group;
 mod intent;
 mod job;
+mod packed;
 mod queue;
 mod records;
 mod refusal;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::LARGEST_BATCH;
 use super::columns::{Columns, Decided};
+use super::packed;
 use super::signatures::{By, Entry};
 use crate::audit::{Batch, Event, Leaf, Place};
 use crate::clock::Clock;
@@ -227,6 +228,8 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
     .await?;
     rows.into_iter()
         .map(|row| {
+            let corrupt = |table| LedgerError::Corrupt(table, row.id.to_string());
+            let unpack = |stored| packed::unpack(stored, &row.leaf).ok_or_else(|| corrupt("ends"));
             Ok(Entry {
                 id: row.id.into(),
                 operation: row.operation,
@@ -235,13 +238,12 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
                 key: row.key_id.into(),
                 digest: row.digest,
                 order_hash: row.order_hash,
-                record: record(&row.leaf)
-                    .ok_or_else(|| LedgerError::Corrupt("leaves", row.id.to_string()))?,
+                record: record(&row.leaf).ok_or_else(|| corrupt("leaves"))?,
                 outcome: row.outcome,
                 reason: row.reason,
                 created_at: row.created_at,
                 ended_at: row.ended_at,
-                answer: row.answer,
+                answer: row.answer.map(unpack).transpose()?,
                 withheld: None,
             })
         })

@@ -1,7 +1,7 @@
 //! What was answered before is answered again, to whoever may still have it.
 
 use super::right::Right;
-use super::{Asked, Signed, Signer, SigningError};
+use super::{Asked, Signed, Signer, SigningError, packed};
 use crate::audit::Event;
 use crate::callers::Caller;
 use crate::custody::CustodyError;
@@ -61,15 +61,18 @@ impl Signer {
         let (Some(id), Some(released)) = (held.intent, held.released) else {
             return Err(SigningError::InFlight);
         };
-        let mut body = released.answer;
-        if released.sealed {
+        let body = if released.sealed {
             if released.is_over {
                 return Err(SigningError::AnswerExpired);
             }
-            let opened = self.0.equipment.sealing.open(id.uuid().as_bytes(), &body);
-            let opened = opened.map_err(|e| LedgerError::Corrupt("releases", e.to_string()))?;
-            body = opened.to_vec();
-        }
+            let sealing = &self.0.equipment.sealing;
+            let opened = sealing.open(id.uuid().as_bytes(), &released.answer);
+            let opened = opened.map_err(|e| LedgerError::Corrupt("ends", e.to_string()))?;
+            opened.to_vec()
+        } else {
+            let unpacked = packed::unpack(released.answer, &released.leaf);
+            unpacked.ok_or_else(|| LedgerError::Corrupt("ends", id.to_string()))?
+        };
         Ok(Signed {
             body,
             replayed: true,

@@ -303,6 +303,7 @@ fn tell_fresh(intend: Intend, proof: &Committed) {
         permit,
         prepared,
         turn,
+        leaf,
         told,
         ..
     } = intend;
@@ -322,6 +323,7 @@ fn tell_fresh(intend: Intend, proof: &Committed) {
         prepared,
         permit: Logged::new(permit, proof),
         right,
+        leaf: leaf.bytes,
     };
     drop(told.send(Ok(Claim::Fresh(Box::new(fresh)))));
 }

@@ -297,7 +297,8 @@ impl Order {
     }
 
     /// What the audit log keeps: the domain, every signed field (integers as decimal text but for
-    /// `side`, 0 BUY, 1 SELL, and `signatureType`), digest and order hash; and the limit.
+    /// `side`, 0 BUY, 1 SELL, and `signatureType`), the order hash where it is not the digest; and the
+    /// limit.
     pub fn record(&self) -> Value {
         let mut record = json!({
             "domain": {
@@ -307,9 +308,10 @@ impl Order {
                 "verifyingContract": self.exchange.domain.verifying_contract,
             },
             "struct": self.contents.members(),
-            "digest": Bytes32(self.digest),
-            "orderHash": Bytes32(self.hash),
         });
+        if self.hash != self.digest {
+            record["orderHash"] = json!(Bytes32(self.hash));
+        }
         if let Some(limit) = &self.limit {
             record["price"] = json!(limit.price.to_string());
             record["priceFrom"] = json!(limit.from);

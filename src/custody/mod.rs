@@ -39,6 +39,7 @@ pub mod sealed;
     allow(dead_code, reason = "only KMS counts its tries")
 )]
 mod sign;
+mod trial;
 #[cfg_attr(
     not(feature = "aws-kms"),
     allow(dead_code, reason = "only KMS has a line")
@@ -60,6 +61,7 @@ pub use offer::Offer;
 pub use public_key::PublicKey;
 pub use resting::{DeviceSealingKey, KeysAtRest, ResealedKey, Stretch};
 pub use sign::{Payload, RawSignature, Sign, Tries};
+pub use trial::{OnTrial, Trial, Tried};
 pub use turn::{Pauses, Turn};
 pub use vault::Vault;
 pub use wrapping::Scheme;
@@ -197,6 +199,11 @@ pub trait Custody: Send + Sync {
 
     /// What the device tells of itself.
     fn describes(&self) -> Option<&dyn Describer> {
+        None
+    }
+
+    /// The device's own speed, where it has one besides this program's.
+    fn on_trial(&self) -> Option<&dyn OnTrial> {
         None
     }
 }

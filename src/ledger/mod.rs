@@ -11,6 +11,7 @@ mod run;
 mod schema;
 mod server;
 mod settings;
+mod trial;
 mod tx;
 mod warnings;
 

@@ -28,8 +28,8 @@ use self::pace::Pace;
 use self::tries::Breaker;
 use super::{
     Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, DeviceKey,
-    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, Payload, Place, RawSignature, Sealer,
-    Sign, Turn,
+    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, OnTrial, Payload, Place,
+    RawSignature, Sealer, Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -53,6 +53,7 @@ mod settings;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod tries;
 mod trouble;
 
@@ -247,6 +248,10 @@ impl Custody for AwsKms {
     }
 
     fn describes(&self) -> Option<&dyn Describer> {
+        Some(self)
+    }
+
+    fn on_trial(&self) -> Option<&dyn OnTrial> {
         Some(self)
     }
 }

@@ -1,11 +1,12 @@
 //! One suite for every backend: what `Custody` promises, kept by each of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::sealed::Keystore;
 use super::{
     Algorithm, Custody, CustodyError, Destruction, DeviceKey, DeviceSealingKey, KeyRef,
-    KeyTemplate, Payload, Place, PublicKey, RawSignature, Sealer, Sign, Tries, Turn,
+    KeyTemplate, Payload, Place, PublicKey, RawSignature, Sealer, Sign, Trial, Tries, Turn,
 };
 use crate::audit::Logged;
 use crate::ethereum::{Signature, keccak256};
@@ -78,6 +79,32 @@ fn the_sealed_keystore_takes_private_keys() {
     });
 }
 
+async fn a_trial_signs_and_leaves_no_key(custody: &dyn Custody) {
+    let Some(on_trial) = custody.on_trial() else {
+        return;
+    };
+    let keys = async || match custody.describes() {
+        Some(describer) => describer.describe().await.unwrap().keys,
+        None => None,
+    };
+    let before = keys().await;
+    let time = Duration::from_millis(50);
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Rsa2048] {
+        let trial = Trial {
+            algorithm,
+            at_once: 2,
+            time,
+            spent: || Duration::ZERO,
+        };
+        let tried = on_trial.try_out(trial).await.unwrap();
+        assert!(
+            !tried.latencies.is_empty() && tried.time >= time,
+            "{tried:?}"
+        );
+    }
+    assert_eq!(keys().await, before);
+}
+
 /// Goes through everything that a backend must do. Returns the attributes of one of its wallet keys
 /// and how many of 128 signatures had a high `s`.
 pub(crate) async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u32) {
@@ -92,6 +119,7 @@ pub(crate) async fn conforms(custody: Arc<dyn Custody>) -> (super::Attributes, u
     if wallet.place.device_ref.is_none() {
         an_id_is_used_once(&*custody, &wallet).await; // where the device goes by it
     }
+    a_trial_signs_and_leaves_no_key(&*custody).await;
     let inspected = custody.inspect(&wallet.place).await.unwrap();
 
     for key in [wallet, client] {

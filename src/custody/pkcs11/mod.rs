@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use self::find::healthy;
 use super::{
     Adopter, Custody, CustodyError, Describer, Destruction, DeviceKey, Evidence, Importer,
-    KeyTemplate, Line, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Turn,
+    KeyTemplate, Line, OnTrial, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::id::CallerId;
@@ -57,6 +57,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trial;
 pub mod uri;
 #[cfg(test)]
 mod variety_tests;
@@ -155,6 +156,10 @@ impl Custody for Pkcs11 {
     }
 
     fn describes(&self) -> Option<&dyn Describer> {
+        Some(self)
+    }
+
+    fn on_trial(&self) -> Option<&dyn OnTrial> {
         Some(self)
     }
 }

@@ -192,6 +192,6 @@ pub(super) fn read(
     }
 }
 
-fn digest_info(message: &[u8]) -> Vec<u8> {
+pub(super) fn digest_info(message: &[u8]) -> Vec<u8> {
     [SHA256_DIGEST_INFO, &Sha256::digest(message)].concat()
 }

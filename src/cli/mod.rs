@@ -4,6 +4,7 @@
 //! others speak the same API as everybody else, with a caller's token.
 
 mod attestation;
+mod bench;
 mod callers;
 mod client;
 mod clients;
@@ -93,6 +94,8 @@ enum Command {
     Signatures(signatures::Command),
     /// Say why a CLOB refuses an order, signed here or elsewhere
     Explain(explain::Options),
+    /// Measure how fast the service signs, beside what it stands on
+    Bench(bench::Options),
     /// Print the `OpenAPI` document
     Openapi,
     /// Print completions for a shell: source <(chancery completions bash)
@@ -188,6 +191,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Signatures(command) => signatures::run(command).await,
+        Command::Bench(options) => bench::run(options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chancery", &mut script);

@@ -16,6 +16,7 @@ mod assertions;
 mod attestation;
 mod bad_input;
 mod batches;
+mod bench;
 mod builder_sdk;
 mod builders;
 mod callers;

@@ -22,14 +22,14 @@ const FILES: [(&str, &str); 2] = [
 
 /// A running CLOB. It ends with this, and where the system can tell, with us.
 #[derive(Debug)]
-pub(super) struct DemoClob {
+pub(in crate::cli) struct DemoClob {
     child: Child,
     url: String,
 }
 
 impl DemoClob {
-    /// Starts it on this port, 0 for any.
-    pub(super) fn start(dir: &Path, port: u16) -> Result<Self> {
+    /// Starts it on this port, 0 for any, for wallets on this chain.
+    pub(in crate::cli) fn start(dir: &Path, port: u16, chain: u64) -> Result<Self> {
         let dir = dir.join("clob");
         std::fs::create_dir_all(&dir)?;
         for (name, text) in FILES {
@@ -38,7 +38,7 @@ impl DemoClob {
         let mut command = tied("node");
         let child = command
             .arg(dir.join("server.mjs"))
-            .arg(format!("--port={port}"))
+            .args([format!("--port={port}"), format!("--chain-id={chain}")])
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -62,7 +62,7 @@ impl DemoClob {
     }
 
     /// Where it is.
-    pub(super) fn url(&self) -> &str {
+    pub(in crate::cli) fn url(&self) -> &str {
         &self.url
     }
 }

@@ -5,7 +5,7 @@
 //! the directory: who can write there has the ledger, and the keys as well, since the PIN lies
 //! beside the token.
 
-mod clob;
+pub(super) mod clob;
 pub mod cluster;
 pub mod data_dir;
 mod demo;
@@ -91,7 +91,7 @@ fn start_clob(options: &Options, dir: &Path) -> Option<DemoClob> {
     }
     let port = options.listen.map_or(7300, |it| it.port());
     let port = if port == 0 { 0 } else { port.wrapping_add(1) };
-    match DemoClob::start(dir, port) {
+    match DemoClob::start(dir, port, 137) {
         Ok(clob) => Some(clob),
         Err(why) => {
             say(&format!(

@@ -66,7 +66,7 @@ impl SoftToken {
             pin_file: dir.join("pin"),
             so_pin_file: dir.join("so-pin"),
             label: "chancery-dev",
-            conf: dir.join("softhsm2.conf"),
+            conf: Self::conf_in(data_dir),
         };
         // Written each time: the data directory may have moved.
         write(&token.conf, &conf)?;
@@ -76,6 +76,11 @@ impl SoftToken {
             }
         }
         Ok(token)
+    }
+
+    /// Where the configuration is in a data directory, if there is a token.
+    pub fn conf_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("token/softhsm2.conf")
     }
 
     /// Returns in a process whose environment points `SoftHSM2` at this token: in this one if it does

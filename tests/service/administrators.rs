@@ -191,7 +191,7 @@ async fn who_has_the_schema_and_the_device_gets_back_in_and_is_heard() {
         .unwrap();
     let doctor = deployment.run(&["doctor"]).unwrap_err();
     assert!(doctor.contains("something wrong"), "{doctor}");
-    heard(&server, "nobody can manage callers").await;
+    server.heard("nobody can manage callers").await;
 
     let owners = owner.file("config.toml").display().to_string();
     let services = deployment.file("config.toml").display().to_string();
@@ -230,7 +230,7 @@ async fn who_has_the_schema_and_the_device_gets_back_in_and_is_heard() {
 
     let token = break_glass("glass", "soft", &owners).unwrap();
     let glass = server.caller(token.trim());
-    heard(&server, "glass broke the glass").await;
+    server.heard("glass broke the glass").await;
     let leaf = "select count(*) from leaves where kind = 'admin'
                 and position('break-glass'::bytea in leaf) > 0
                 and position('chancery_owner'::bytea in leaf) > 0
@@ -283,18 +283,7 @@ async fn who_has_the_schema_and_the_device_gets_back_in_and_is_heard() {
         .execute(&database.pool)
         .await
         .unwrap();
-    heard(&server, "can manage callers, when the token of").await;
+    server.heard("can manage callers, when the token of").await;
     let doctor = deployment.run(&["doctor"]).unwrap();
     assert!(doctor.contains("nobody can manage callers"), "{doctor}");
-}
-
-/// Waits until the service's log says so.
-async fn heard(server: &crate::support::Server, what: &str) {
-    for _ in 0..150 {
-        if server.log().contains(what) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-    panic!("{what:?} is not in the log");
 }

@@ -239,6 +239,17 @@ impl Server {
         self.log.lock().unwrap().join("\n")
     }
 
+    /// Waits until it has logged this: what was logged before an answer may be read after it.
+    pub(crate) async fn heard(&self, what: &str) {
+        for _ in 0..150 {
+            if self.log().contains(what) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{what:?} is not in the log: {}", self.log());
+    }
+
     /// Whether the process still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child

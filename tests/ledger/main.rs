@@ -6,6 +6,7 @@
     reason = "a test that cannot go on stops, has tasks of its own, and says how much it has seen"
 )]
 
+mod carried_over;
 mod connections;
 mod isolation;
 mod lost_commit;

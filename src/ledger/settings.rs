@@ -31,8 +31,8 @@ pub struct Settings {
     /// Connections for look-ups. A replica has [eight more](Settings::all_connections).
     #[serde(default = "default_connections")]
     pub connections: Within<1, 1_000>,
-    /// How long a statement waits for a lock before its group is tried again row by row. Less than the
-    /// three seconds after which a connection is given up.
+    /// How long a change waits for a lock before it is given up; groups of signatures have a second at a
+    /// time, which is theirs. Less than the three seconds after which a connection is given up.
     #[serde(default = "default_lock_timeout_ms")]
     pub lock_timeout_ms: Within<50, 2_900>,
 }

@@ -84,7 +84,7 @@ fn migrations() -> Vec<(String, String)> {
     let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap());
     let mut files: Vec<_> = files
         .map(|file| (file.file_name().into_string().unwrap(), file.path()))
-        .filter(|(name, _)| name.ends_with(".sql"))
+        .filter(|(name, _)| name.chars().next().is_some_and(char::is_numeric))
         .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
         .collect();
     files.sort();

@@ -19,14 +19,14 @@ impl Ledger {
         let mut latencies = Vec::new();
         loop {
             let start = Instant::now();
-            if start >= until {
-                break;
-            }
             sqlx::query("insert into bench_commits (leaf) values ($1)")
                 .bind([7_u8; 400].as_slice())
                 .execute(&mut session)
                 .await?;
             latencies.push(start.elapsed());
+            if Instant::now() >= until {
+                break;
+            }
         }
         sqlx::raw_sql("drop table bench_commits")
             .execute(&mut session)

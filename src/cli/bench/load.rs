@@ -156,11 +156,10 @@ struct One {
 impl One {
     async fn again(mut self, until: Instant) -> anyhow::Result<()> {
         loop {
-            let start = Instant::now();
-            if start >= until {
+            self.ask(Instant::now()).await?;
+            if Instant::now() >= until {
                 return Ok(());
             }
-            self.ask(start).await?;
         }
     }
 

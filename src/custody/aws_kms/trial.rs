@@ -65,14 +65,14 @@ async fn all(
             let mut latencies = Vec::new();
             loop {
                 let start = Instant::now();
-                if start >= until {
-                    return Ok(latencies);
-                }
                 let signed = sign.clone().send().await;
                 signed.map_err(|error| {
                     CustodyError::Unavailable(DisplayErrorContext(error).to_string())
                 })?;
                 latencies.push(start.elapsed());
+                if Instant::now() >= until {
+                    return Ok(latencies);
+                }
             }
         });
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::ObjectClass;
+use cryptoki::object::{ObjectClass, ObjectHandle};
 
 use super::Pkcs11;
 use super::desk::{Desk, Seat, sit_down};
@@ -40,48 +40,58 @@ impl OnTrial for Pkcs11 {
 
 fn sign(desk: &mut Desk<'_>, place: &Place, trial: Trial) -> Result<Tried, Fault> {
     let (token, call) = (desk.token, desk.call);
-    let mut seats: Vec<Seat> = Vec::new();
+    let name = KeyName::of(place)?;
+    let mut seats: Vec<(Seat, ObjectHandle)> = Vec::new();
     for _ in 0..trial.at_once {
-        seats.push(sit_down(token, call)?);
+        let mut seat = sit_down(token, call)?;
+        let seated = Desk {
+            call,
+            token,
+            seat: &mut seat,
+        };
+        let key = only(&seated, place.id, &name, ObjectClass::PRIVATE_KEY)?;
+        seats.push((seat, key));
     }
     let begun = trial.begin();
     let until = begun.until();
     let signed: Result<Vec<Vec<Duration>>, Fault> = std::thread::scope(|scope| {
-        let one = |seat| {
-            let mut desk = Desk { call, token, seat };
-            sign_until(&mut desk, place, until)
-        };
         let threads: Vec<_> = seats
             .iter_mut()
-            .map(|seat| scope.spawn(move || one(seat)))
+            .map(|(seat, key)| {
+                let (key, algorithm) = (*key, place.algorithm);
+                scope.spawn(move || sign_until(seat, key, algorithm, until))
+            })
             .collect();
         let ends = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
         ends.map(|it| it.expect("a thread that signs does not panic"))
             .collect()
     });
     let tried = signed.map(|latencies| begun.end(latencies.concat()));
-    for seat in seats {
+    for (seat, _) in seats {
         close(seat.session);
     }
     tried
 }
 
-fn sign_until(desk: &mut Desk<'_>, place: &Place, until: Instant) -> Result<Vec<Duration>, Fault> {
-    let name = KeyName::of(place)?;
-    let key = only(desk, place.id, &name, ObjectClass::PRIVATE_KEY)?;
-    let session = &desk.seat.session;
-    let (mechanism, payload) = match place.algorithm {
+/// At least once: a busy machine may begin late.
+fn sign_until(
+    seat: &mut Seat,
+    key: ObjectHandle,
+    algorithm: Algorithm,
+    until: Instant,
+) -> Result<Vec<Duration>, Fault> {
+    let (mechanism, payload) = match algorithm {
         Algorithm::Secp256k1 => (Mechanism::Ecdsa, DIGEST.to_vec()),
-        _ if desk.seat.hashes_rsa => (Mechanism::Sha256RsaPkcs, MESSAGE.to_vec()),
+        _ if seat.hashes_rsa => (Mechanism::Sha256RsaPkcs, MESSAGE.to_vec()),
         _ => (Mechanism::RsaPkcs, object::digest_info(&MESSAGE)),
     };
     let mut latencies = Vec::new();
     loop {
         let start = Instant::now();
-        if start >= until {
+        seat.session.sign(&mechanism, key, &payload)?;
+        latencies.push(start.elapsed());
+        if Instant::now() >= until {
             return Ok(latencies);
         }
-        session.sign(&mechanism, key, &payload)?;
-        latencies.push(start.elapsed());
     }
 }

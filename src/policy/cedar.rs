@@ -10,6 +10,7 @@ use cedar_policy::{
 };
 use sha2::{Digest, Sha256};
 
+use super::memory::Memory;
 use super::resource::Circumstance;
 use super::{Action, Denied, Resource, roles};
 use crate::callers::{Caller, break_glass};
@@ -37,6 +38,7 @@ pub struct Policy {
     authorizer: Authorizer,
     words: Words,
     roles: BTreeSet<String>,
+    pub(super) memory: Memory,
 }
 
 /// Words of the schema as Cedar has them. Cedar parses them from text, which takes longer than a
@@ -114,6 +116,17 @@ impl Policy {
                 _ => Err(denied(vec![break_glass::ROLE.to_owned()])),
             };
         }
+        let pair = self.memory.pair(caller, resource);
+        match pair.as_ref().and_then(|pair| pair.decided(action)) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(denied(Vec::new())),
+            None => {}
+        }
+        let keep = |permitted| {
+            if let Some(pair) = &pair {
+                pair.keep(action, permitted);
+            }
+        };
         let answer = self
             .ask(caller, action, resource)
             .ok_or_else(|| denied(Vec::new()))?;
@@ -123,7 +136,10 @@ impl Policy {
             return Err(denied(Vec::new()));
         }
         match answer.decision() {
-            Decision::Allow => Ok(()),
+            Decision::Allow => {
+                keep(true);
+                Ok(())
+            }
             Decision::Deny => {
                 let id = |policy| {
                     self.set
@@ -131,7 +147,11 @@ impl Policy {
                         .and_then(|p| p.annotation("id"))
                         .map_or_else(|| policy.to_string(), str::to_owned)
                 };
-                Err(denied(answer.diagnostics().reason().map(id).collect()))
+                let rules: Vec<_> = answer.diagnostics().reason().map(id).collect();
+                if rules.is_empty() {
+                    keep(false);
+                }
+                Err(denied(rules))
             }
         }
     }
@@ -143,23 +163,10 @@ impl Policy {
         resource: &Resource,
     ) -> Option<cedar_policy::Response> {
         let text = RestrictedExpression::new_string;
-        let principal = self.words.uid("Caller", &caller.id.to_string())?;
-        let roles = caller.roles.iter().map(|role| text(role.to_string()));
-        let about_caller = [
-            ("name".to_owned(), text(caller.name.to_string())),
-            ("owner".to_owned(), text(caller.owner.to_string())),
-            ("roles".to_owned(), RestrictedExpression::new_set(roles)),
-        ];
-        let on = self.words.uid(resource.kind, &resource.name)?;
-        let about_resource = resource
-            .attributes
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), text(value.clone())));
-        let entities = [
-            Entity::new(principal.clone(), about_caller.into(), HashSet::new()).ok()?,
-            Entity::new(on.clone(), about_resource.collect(), HashSet::new()).ok()?,
-        ];
-        let entities = Entities::from_entities(entities, None).ok()?;
+        let principal = self.memory.caller(caller, || self.principal(caller))?;
+        let on = self.memory.resource(resource, || self.object(resource))?;
+        let (who, what_on) = (principal.uid(), on.uid());
+        let entities = Entities::from_entities([principal, on], None).ok()?;
         let what = self.words.actions.get(action.name())?.clone();
         let context = match &resource.circumstance {
             Circumstance::Nothing => Context::empty(),
@@ -174,11 +181,31 @@ impl Policy {
                 Context::from_pairs(step).ok()?
             }
         };
-        let request = Request::new(principal, what, on, context, Some(&self.schema)).ok()?;
+        let request = Request::new(who, what, what_on, context, Some(&self.schema)).ok()?;
         Some(
             self.authorizer
                 .is_authorized(&request, &self.set, &entities),
         )
+    }
+
+    fn principal(&self, caller: &Caller) -> Option<Entity> {
+        let text = RestrictedExpression::new_string;
+        let roles = caller.roles.iter().map(|role| text(role.to_string()));
+        let attributes = [
+            ("name".to_owned(), text(caller.name.to_string())),
+            ("owner".to_owned(), text(caller.owner.to_string())),
+            ("roles".to_owned(), RestrictedExpression::new_set(roles)),
+        ];
+        let uid = self.words.uid("Caller", &caller.id.to_string())?;
+        Entity::new(uid, attributes.into(), HashSet::new()).ok()
+    }
+
+    fn object(&self, resource: &Resource) -> Option<Entity> {
+        let text = |value: &String| RestrictedExpression::new_string(value.clone());
+        let attributes = resource.attributes.iter();
+        let attributes = attributes.map(|(name, value)| ((*name).to_owned(), text(value)));
+        let uid = self.words.uid(resource.kind, &resource.name)?;
+        Entity::new(uid, attributes.collect(), HashSet::new()).ok()
     }
 }
 
@@ -208,6 +235,7 @@ impl FromStr for Policy {
             digest: Sha256::digest(text).into(),
             authorizer: Authorizer::new(),
             words: Words::parse(),
+            memory: Memory::new(),
         })
     }
 }

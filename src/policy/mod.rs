@@ -10,6 +10,7 @@
 mod action;
 mod cedar;
 mod denials;
+mod memory;
 mod permit;
 mod resource;
 mod rights;

@@ -1,7 +1,7 @@
 //! On what something is asked for.
 
 /// On what, with the attributes that policies look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource {
     pub(super) kind: &'static str,
     pub(super) name: String,
@@ -10,7 +10,7 @@ pub struct Resource {
 }
 
 /// What of the request itself policies look at: `context`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Circumstance {
     Nothing,
     Scopes(Vec<String>),

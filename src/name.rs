@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::ledger::LedgerError;
 
-/// 1 to 63 lower-case letters, digits, `.`, `_` and `-`, beginning with a letter or digit.
+/// 1 to 63 lower-case letters, digits, `.`, `_` and `-`, beginning with a letter or digit. Cheap to clone.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(into = "String", try_from = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// The text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ impl TryFrom<String> for Name {
             .chars()
             .all(|c| plain(c) || matches!(c, '.' | '_' | '-'));
         if begins_well && goes_on_well && text.len() <= 63 {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(NotAName)
         }
@@ -56,7 +57,7 @@ impl FromStr for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -22,20 +22,20 @@ type Seen<V> = Option<(Instant, Result<V, LedgerError>)>;
 
 /// Looks, by what is looked at. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Joint<K, V>(Cache<K, Arc<Mutex<Seen<V>>>>);
+pub(crate) struct Joint<K, V>(Cache<K, Arc<Mutex<Seen<V>>>>);
 
 impl<K, V> Joint<K, V>
 where
     K: Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let places = Cache::builder().max_capacity(PLACES).time_to_idle(IDLE);
         Self(places.build())
     }
 
     /// What is there now.
-    pub(super) async fn look(
+    pub(crate) async fn look(
         &self,
         key: K,
         look: impl AsyncFnOnce() -> Result<V, LedgerError>,

@@ -82,6 +82,8 @@ pub mod sealing;
 
 pub mod turns;
 
+pub mod joint;
+
 pub mod guarded_file;
 
 pub mod name;

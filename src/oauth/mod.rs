@@ -11,5 +11,4 @@ pub mod discovery;
 pub mod environment;
 pub mod exchange;
 pub mod explain;
-mod joint;
 pub mod scopes;

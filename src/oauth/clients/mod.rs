@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Kid, Settings};
-use super::joint::Joint;
 use crate::approvals::ApprovalNeeded;
 use crate::audit::Change;
 use crate::clock::Clock;
 use crate::id::{ClientId, KeyId, RotationId};
+use crate::joint::Joint;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;

@@ -3,6 +3,16 @@
 //! A caller is found by the SHA-256 of the token that was presented. It **trusts** the `callers` and
 //! `caller_tokens` tables: whoever can write there can add a caller or lend one a role. They cannot
 //! read a token from them.
+//!
+//! # Why a caller is remembered, and what may follow from that
+//! A look at the tables costs as much as the rest of a request, so a token that was found valid is taken
+//! for a moment without one ([`Callers::recognise`]). The moment begins nothing that a revocation must stop
+//! at once: what is signed, handed out or changed asks for the credential again behind the gate, in the
+//! transaction that makes it durable, on whichever replica. What does not pass the gate (lists, look-ups,
+//! explanations, and every refusal, which tells something too) is told only after a look at the tables that
+//! was begun when the answer was ready ([`Callers::still`]). `http::admission` has both in one place, and an
+//! answer counts as one that did not pass the gate unless it says that it did. So nobody whose revocation
+//! was acknowledged before they asked is told anything. A revocation on this replica ends the moment, too.
 
 pub mod break_glass;
 mod records;
@@ -21,14 +31,20 @@ use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::{Author, Change, Log};
 use crate::clock::Clock;
 use crate::id::CallerId;
+use crate::joint::Joint;
 use crate::ledger::{Gate, Ledger, LedgerError, Tx};
 use crate::name::Name;
 use strangers::Strangers;
 pub use token::Token;
 
-/// How long a token that was found valid is taken without another look at the table. A revoked caller's
-/// signatures stop at once all the same: each release reads the table.
+/// How long a token that was found valid is taken without another look at the tables. Long enough that
+/// whoever asks all the time costs one look a second; a longer one would only make it longer until work for
+/// a revoked caller is not even begun.
 const REMEMBER: Duration = Duration::from_secs(1);
+
+/// So many callers are remembered, each some hundred bytes. Only who was found valid is: invented tokens
+/// drive out nobody.
+const REMEMBERED: u64 = 10_000;
 
 /// How long a token that was valid once is looked for before those that nobody has seen.
 const KNOWN: Duration = Duration::from_hours(24);
@@ -173,17 +189,27 @@ pub struct Callers {
     /// Tokens that were valid once. Whether they still are, the ledger says.
     known: Cache<[u8; 32], ()>,
     strangers: Strangers,
+    /// Looks at the tables for answers that wait for them.
+    looks: Joint<[u8; 32], Option<Caller>>,
+}
+
+/// A caller, and the hash of the token that they were recognised by.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// Who.
+    pub caller: Caller,
+    token: [u8; 32],
 }
 
 impl Callers {
     /// Callers on this ledger.
     pub fn new(ledger: Ledger, clock: Clock) -> Self {
         let recognised = Cache::builder()
-            .max_capacity(10_000)
+            .max_capacity(REMEMBERED)
             .time_to_live(REMEMBER)
             .build();
         let known = Cache::builder()
-            .max_capacity(10_000)
+            .max_capacity(REMEMBERED)
             .time_to_idle(KNOWN)
             .build();
         Self {
@@ -192,11 +218,22 @@ impl Callers {
             recognised,
             known,
             strangers: Strangers::default(),
+            looks: Joint::new(),
         }
     }
 
-    /// The caller whose token this is.
-    pub async fn recognise(&self, presented: &str) -> Result<Caller, CallerError> {
+    /// The caller whose token this is, if that is known without a look at the tables.
+    pub async fn remembered(&self, presented: &str) -> Option<Recognised> {
+        let token = token::hash(presented);
+        let caller = self.recognised.get(&token).await?;
+        Some(Recognised { caller, token })
+    }
+
+    /// The caller whose token this is, or was a moment ago: see [the module](self).
+    pub async fn recognise(&self, presented: &str) -> Result<Recognised, CallerError> {
+        if let Some(remembered) = self.remembered(presented).await {
+            return Ok(remembered);
+        }
         let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
         let hash = token.hash();
         let look = async {
@@ -211,11 +248,27 @@ impl Callers {
         };
         // One look at the table for all who come at the same time.
         let found = self.recognised.try_get_with(hash, look).await;
-        found.map_err(|error| match &*error {
+        let caller = found.map_err(|error| match &*error {
             CallerError::Ledger(error) => error.clone().into(),
             CallerError::Busy => CallerError::Busy,
             _ => CallerError::NotRecognised,
+        })?;
+        Ok(Recognised {
+            caller,
+            token: hash,
         })
+    }
+
+    /// That a token is still valid, and still stands for what it stood for: by a look that was begun after
+    /// this was asked.
+    pub async fn still(&self, who: &Recognised) -> Result<(), CallerError> {
+        let look = async || records::find(&who.token, &self.ledger).await;
+        let found = self.looks.look(who.token, look).await?;
+        if found.as_ref() == Some(&who.caller) {
+            return Ok(());
+        }
+        self.recognised.invalidate(&who.token).await;
+        Err(CallerError::NotRecognised)
     }
 
     /// All callers, by name.

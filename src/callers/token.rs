@@ -19,6 +19,11 @@ const CHECKSUM: usize = 6;
 /// A caller's token. Shown once, when it is made; then only its hash is known.
 pub struct Token(SecretString);
 
+/// SHA-256 of what was presented, token or not.
+pub(super) fn hash(presented: &str) -> [u8; 32] {
+    Sha256::digest(presented).into()
+}
+
 /// What was presented is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a token: it starts with {PREFIX} and has {} characters after that", SECRET + CHECKSUM)]
@@ -39,7 +44,7 @@ impl Token {
 
     /// SHA-256 of the whole text: what the ledger keeps.
     pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0.expose_secret()).into()
+        hash(self.0.expose_secret())
     }
 
     /// The text, to show it or to send it.

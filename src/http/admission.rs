@@ -6,24 +6,14 @@
 //! nobody stands behind what one of them sent. Who has little under way never waits for those who have much.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
-use axum::http::header;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::caller;
-use super::connections::Connection;
 use super::problem::Problem;
-use crate::app::App;
 use crate::id::CallerId;
 use crate::turns::Turns;
 
@@ -39,10 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// So many requests every caller may have under way, however busy the service is.
 const ALWAYS: usize = 4;
-
-/// What is still read of a body that is not wanted: a client that is cut off while it sends may not hear
-/// why.
-const LINGER: (usize, Duration) = (64 * 1024, Duration::from_millis(100));
 
 /// Nobody in particular has a share, too.
 type Who = Option<CallerId>;
@@ -130,7 +116,7 @@ impl Admission {
     }
 
     /// A place for a request, or whose limit there is none for.
-    fn enter(&self, who: Who) -> Result<Admitted, Problem> {
+    pub(super) fn enter(&self, who: Who) -> Result<Admitted, Problem> {
         let mut shares = self.lock();
         let total = shares.requests;
         let share = shares.of.entry(who).or_default();
@@ -162,7 +148,11 @@ impl Admission {
     async fn turn(&self, who: Who, calls: u64) -> Result<Work, Problem> {
         let told = {
             let mut shares = self.lock();
-            shares.is_there(who, Instant::now());
+            let now = Instant::now();
+            shares.is_there(who, now);
+            if shares.begins_at_once(who, &self.0, now) {
+                return Ok(self.working(&mut shares, who, calls));
+            }
             let (tell, told) = oneshot::channel();
             shares.turns.push(who, Waiting { calls, tell }, calls);
             told
@@ -179,21 +169,26 @@ impl Admission {
     /// Lets those begin whose turn it is; `who` came or went.
     fn pass_on(&self, who: Who) {
         loop {
-            let (next, waiting) = {
+            let (waiting, work) = {
                 let mut shares = self.lock();
                 let Some((next, waiting)) = shares.next(who, &self.0, Instant::now()) else {
                     return;
                 };
-                shares.working += waiting.calls;
-                shares.of.entry(next).or_default().working += waiting.calls;
-                (next, waiting)
+                let work = self.working(&mut shares, next, waiting.calls);
+                (waiting, work)
             };
             // Who does not wait any more gives it back at once.
-            drop(waiting.tell.send(Work {
-                admission: self.clone(),
-                who: next,
-                calls: waiting.calls,
-            }));
+            drop(waiting.tell.send(work));
+        }
+    }
+
+    fn working(&self, shares: &mut Shares, who: Who, calls: u64) -> Work {
+        shares.working += calls;
+        shares.of.entry(who).or_default().working += calls;
+        Work {
+            admission: self.clone(),
+            who,
+            calls,
         }
     }
 
@@ -203,24 +198,36 @@ impl Admission {
 }
 
 impl Shares {
+    /// Whether nobody is in line, and a call of `who`'s would be the next to leave it.
+    fn begins_at_once(&self, who: Who, limits: &Inner, now: Instant) -> bool {
+        self.turns.waiting() == 0
+            && (self.has_little(who, limits) || self.has_room(who, limits, now))
+    }
+
+    fn has_little(&self, who: Who, limits: &Inner) -> bool {
+        let own = self.of.get(&who);
+        own.is_none_or(|it| it.working < limits.of_each)
+    }
+
+    fn has_room(&self, who: Who, limits: &Inner, now: Instant) -> bool {
+        let most = if self.is_alone(who, now, limits.there) {
+            ALONE
+        } else {
+            limits.together
+        };
+        self.working < most
+    }
+
     /// Takes the next out of the line, if it may begin: one of `who`'s that waits though they have little
     /// under way, or whose turn it is.
     fn next(&mut self, who: Who, limits: &Inner, now: Instant) -> Option<(Who, Waiting)> {
-        if self
-            .of
-            .get(&who)
-            .is_none_or(|it| it.working < limits.of_each)
+        if self.has_little(who, limits)
             && let Some(waiting) = self.turns.pop_of(who)
         {
             return Some((who, waiting));
         }
         let (next, _) = self.turns.peek()?;
-        let most = if self.is_alone(next, now, limits.there) {
-            ALONE
-        } else {
-            limits.together
-        };
-        if self.working < most {
+        if self.has_room(next, limits, now) {
             self.turns.pop()
         } else {
             None
@@ -315,58 +322,12 @@ impl Drop for Work {
             share.working -= self.calls;
         }
         shares.forget(self.who);
+        let somebody_waits = shares.turns.waiting() > 0;
         drop(shares);
-        self.admission.pass_on(self.who);
-    }
-}
-
-/// Admits a request: who calls, whether they have a place, and, where there is no body to wait for,
-/// their turn. With a body the turn comes when it is read.
-pub(super) async fn admit(
-    State((app, admission)): State<(App, Admission)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let known = caller::identify(&mut parts, &app).await;
-    let place = known.and_then(|caller| admission.enter(caller));
-    let admitted = match place {
-        Ok(admitted) => admitted,
-        Err(problem) => {
-            // Who waits for leave to send has nothing on its way.
-            if !parts.headers.contains_key(header::EXPECT) {
-                linger(body).await;
-            }
-            return problem.into_response();
+        if somebody_waits {
+            self.admission.pass_on(self.who);
         }
-    };
-    if let (Some(connection), Some(caller)) =
-        (parts.extensions.get::<Arc<Connection>>(), admitted.0.who)
-    {
-        connection.is_of(caller);
     }
-    if body.is_end_stream()
-        && let Err(problem) = admitted.begin(1).await
-    {
-        return problem.into_response();
-    }
-    parts.extensions.insert(admitted.clone());
-    next.run(Request::from_parts(parts, body)).await
-}
-
-/// Reads a little of what is not wanted.
-async fn linger(body: Body) {
-    let (most, patience) = LINGER;
-    let mut body = pin!(body);
-    let skip = async {
-        let mut seen = 0;
-        while seen < most
-            && let Some(Ok(frame)) = poll_fn(|context| body.as_mut().poll_frame(context)).await
-        {
-            seen += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    drop(timeout(patience, skip).await);
 }
 
 #[cfg(test)]

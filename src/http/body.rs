@@ -8,8 +8,6 @@ use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Query, Request};
 use axum::http::header;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -183,20 +181,21 @@ fn member_at(body: &[u8], error: &serde_json::Error) -> Option<String> {
         .filter(|name| !said.starts_with(name))
 }
 
-/// Refuses a path or a query that nothing can be looked up by.
-pub(super) async fn readable(request: Request, next: Next) -> Result<Response, Problem> {
+/// What is wrong with a path or a query that nothing can be looked up by.
+pub(super) fn unreadable(request: &Request) -> Option<Problem> {
     const NUL: &str = "%00";
-    let path = String::from_utf8(unescaped(request.uri().path()));
-    if !path.is_ok_and(|path| !path.contains('\0')) {
-        return Err(Problem::not_found("resource"));
+    let path = request.uri().path();
+    if path.contains('%') {
+        let path = String::from_utf8(unescaped(path));
+        if !path.is_ok_and(|path| !path.contains('\0')) {
+            return Some(Problem::not_found("resource"));
+        }
     }
-    let query = request.uri().query().unwrap_or_default();
-    if let Some(wrong) = query.split('&').find(|it| it.contains(NUL)) {
-        let name = wrong.split('=').next().unwrap_or_default();
-        let detail = format!("{name}: {}", text::NUL);
-        return Err(Problem::new(&problem::MALFORMED_QUERY, detail));
-    }
-    Ok(next.run(request).await)
+    let query = request.uri().query()?;
+    let wrong = query.split('&').find(|it| it.contains(NUL))?;
+    let name = wrong.split('=').next().unwrap_or_default();
+    let detail = format!("{name}: {}", text::NUL);
+    Some(Problem::new(&problem::MALFORMED_QUERY, detail))
 }
 
 /// A path without its escapes, as far as they are any.

@@ -10,22 +10,20 @@ use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::callers::Caller;
-use crate::id::CallerId;
+use crate::callers::{Caller, Recognised};
 use crate::idempotency::Key;
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        match credential(&parts.headers)? {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                match parts.extensions.get::<Self>() {
-                    Some(identified) => Ok(identified.clone()),
-                    None => recognise(app, token).await,
-                }
-            }
-            _ => Err(missing()),
+        let presented = presented(&parts.headers)?;
+        let Some(bearer @ Presented::Bearer(_)) = presented else {
+            return Err(missing());
+        };
+        match parts.extensions.get::<Recognised>() {
+            Some(recognised) => Ok(recognised.caller.clone()),
+            None => Ok(recognise(app, &bearer).await?.caller),
         }
     }
 }
@@ -38,18 +36,11 @@ impl FromRequestParts<App> for EitherWay {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let (scheme, value) = credential(&parts.headers)?.ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return Caller::from_request_parts(parts, app).await.map(Self);
+        let presented = presented(&parts.headers)?.ok_or_else(missing)?;
+        match parts.extensions.get::<Recognised>() {
+            Some(recognised) => Ok(Self(recognised.caller.clone())),
+            None => Ok(Self(recognise(app, &presented).await?.caller)),
         }
-        if let Some(identified) = parts.extensions.get::<Caller>() {
-            return Ok(Self(identified.clone()));
-        }
-        let pair = STANDARD.decode(value).map(Zeroizing::new);
-        let pair = pair.map_err(|_| missing())?;
-        let pair = std::str::from_utf8(&pair).map_err(|_| missing())?;
-        let (_, password) = pair.split_once(':').ok_or_else(missing)?;
-        recognise(app, password).await.map(Self)
     }
 }
 
@@ -78,14 +69,14 @@ impl FromRequestParts<App> for Perhaps {
 
 /// Who calls, found once for all who ask later. Nobody, where there is no credential at all; whether an
 /// operation takes that, or Basic, it says itself.
-pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<CallerId>, Problem> {
+pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Recognised>, Problem> {
     if !parts.headers.contains_key(header::AUTHORIZATION) {
         return Ok(None);
     }
-    let EitherWay(caller) = EitherWay::from_request_parts(parts, app).await?;
-    let id = caller.id;
-    parts.extensions.insert(caller);
-    Ok(Some(id))
+    let presented = presented(&parts.headers)?.ok_or_else(missing)?;
+    let recognised = recognise(app, &presented).await?;
+    parts.extensions.insert(recognised.clone());
+    Ok(Some(recognised))
 }
 
 pub(super) fn missing() -> Problem {
@@ -104,10 +95,39 @@ fn credential(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {
     Ok(pair.map(|(scheme, rest)| (scheme, rest.trim())))
 }
 
-async fn recognise(app: &App, token: &str) -> Result<Caller, Problem> {
-    let caller = app.callers.recognise(token).await?;
-    tracing::Span::current().record("caller.id", tracing::field::display(caller.id));
-    Ok(caller)
+/// A token, as it came.
+enum Presented<'a> {
+    Bearer(&'a str),
+    /// As the password of Basic.
+    Basic(Zeroizing<String>),
+}
+
+fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, Problem> {
+    let Some((scheme, value)) = credential(headers)? else {
+        return Ok(None);
+    };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(Presented::Bearer(value)));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    let pair = STANDARD.decode(value).map(Zeroizing::new);
+    let pair = pair.map_err(|_| missing())?;
+    let pair = std::str::from_utf8(&pair).map_err(|_| missing())?;
+    let (_, password) = pair.split_once(':').ok_or_else(missing)?;
+    Ok(Some(Presented::Basic(Zeroizing::new(password.to_owned()))))
+}
+
+async fn recognise(app: &App, presented: &Presented<'_>) -> Result<Recognised, Problem> {
+    let token = match presented {
+        Presented::Bearer(token) => token,
+        Presented::Basic(token) => token.as_str(),
+    };
+    let recognised = app.callers.recognise(token).await?;
+    let id = tracing::field::display(recognised.caller.id);
+    tracing::Span::current().record("caller.id", id);
+    Ok(recognised)
 }
 
 /// `Idempotency-Key`, where an operation needs it.

@@ -5,6 +5,7 @@
 
 // The edge itself.
 mod admission;
+mod admit;
 mod body;
 mod caller;
 mod connections;
@@ -31,20 +32,14 @@ mod rotations;
 mod rpc;
 mod signatures;
 
-use std::time::Duration;
-
-use axum::error_handling::HandleErrorLayer;
-use axum::{BoxError, Extension, Router, middleware};
-use tower::ServiceBuilder;
+use axum::{Router, middleware};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use admission::Admission;
-use body::BodyLimit;
-use oauth::jwks::PublicJwks;
+use admit::{Entrance, admit};
 use observe::observe;
 use problem::Problem;
 pub use serve::{ListenError, listen, serve};
@@ -81,20 +76,14 @@ fn is_about_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
-/// The whole service as a router.
+/// The whole service as a router. Each layer is cloned and boxed for each request, so there are two.
 pub fn router(app: App, settings: &Settings) -> Router {
     let document = openapi();
     let (router, _) = api().split_for_parts();
     let (health, _) = health().split_for_parts();
-    let admission = (app.clone(), Admission::new(settings));
-    let in_time = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(too_late))
-        .timeout(Duration::from_millis(settings.request_timeout_ms));
+    let entrance = Entrance::new(app.clone(), settings);
     router
-        .layer(Extension(BodyLimit(settings.body_limit_bytes)))
-        .layer(Extension(PublicJwks(settings.public_jwks)))
-        .layer(middleware::from_fn_with_state(admission, admission::admit))
-        .layer(in_time)
+        .layer(middleware::from_fn_with_state(entrance, admit))
         .merge(documents::routes(&document))
         .merge(health)
         .fallback(async || Problem::not_found("resource"))
@@ -104,17 +93,6 @@ pub fn router(app: App, settings: &Settings) -> Router {
                 "this path exists, with another method",
             )
         })
-        .layer(middleware::from_fn(body::readable))
-        .layer(middleware::from_fn(clob::builders::translate))
-        .layer(middleware::from_fn(rpc::translate))
-        .layer(middleware::from_fn(oauth::token_endpoint::translate))
         .layer(middleware::from_fn(observe))
         .with_state(app)
-}
-
-async fn too_late(_: BoxError) -> Problem {
-    Problem::new(
-        &problem::DEADLINE_EXCEEDED,
-        "the request took too long to arrive or to answer",
-    )
 }

@@ -1,16 +1,36 @@
-//! One span and one event for each request.
+//! One span and one event for each request, and refusals in the form that its protocol has.
+
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use super::problem::Problem;
+use super::{body, clob, oauth, rpc};
+
+/// Says a problem, which the response is, in another form.
+type Translate = fn(Response, &Problem) -> Response;
+
+/// In which other form the problems of a path are said.
+fn translation(path: &str) -> Option<Translate> {
+    match path {
+        rpc::PATH => Some(rpc::translate),
+        oauth::token_endpoint::PATH => Some(oauth::token_endpoint::translate),
+        _ if path.ends_with("/sign") => Some(clob::builders::translate),
+        _ => None,
+    }
+}
 
 /// One span and one event for each request; its id goes out with the answer.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     use tracing::Instrument;
 
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    let id = uuid::Uuid::now_v7().to_string();
+    let id = Uuid::now_v7();
     let operation = request
         .extensions()
         .get::<MatchedPath>()
@@ -22,13 +42,24 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         operation,
         caller.id = tracing::field::Empty,
     );
+    let translate = translation(request.uri().path());
     let start = std::time::Instant::now();
     async move {
-        let mut response = next.run(request).await;
+        let mut response = match body::unreadable(&request) {
+            Some(problem) => problem.into_response(),
+            None => next.run(request).await,
+        };
+        if let Some(translate) = translate
+            && let Some(problem) = response.extensions().get::<Arc<Problem>>().cloned()
+        {
+            response = translate(response, &problem);
+        }
         let headers = response.headers_mut();
+        let mut text = [0; Hyphenated::LENGTH];
+        let id: &str = id.hyphenated().encode_lower(&mut text);
         headers.insert(
             REQUEST_ID,
-            HeaderValue::from_str(&id).expect("a UUID is plain text"),
+            HeaderValue::from_str(id).expect("a UUID is plain text"),
         );
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,

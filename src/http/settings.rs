@@ -37,6 +37,10 @@ pub struct Settings {
     pub public_jwks: bool,
 }
 
+/// `[http] public_jwks`
+#[derive(Clone, Copy)]
+pub(super) struct PublicJwks(pub(super) bool);
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

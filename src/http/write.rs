@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
 
+use super::admit::passed_gate;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::audit::Change;
@@ -64,7 +65,7 @@ impl<'a> Write<'a> {
             .sealing
             .open(self.aad().as_slice(), &sealed)
             .map_err(|error| LedgerError::Corrupt("idempotency_keys", error.to_string()))?;
-        let mut response = json(StatusCode::CREATED, body.to_vec());
+        let mut response = passed_gate(json(StatusCode::CREATED, body.to_vec()));
         response
             .headers_mut()
             .insert(REPLAYED, HeaderValue::from_static("true"));
@@ -106,7 +107,7 @@ impl<'a> Write<'a> {
         fail_point!("write-before-commit");
         change.commit().await?;
         fail_point!("write-after-commit");
-        Ok(json(StatusCode::CREATED, body))
+        Ok(passed_gate(json(StatusCode::CREATED, body)))
     }
 
     /// [`earlier`](Self::earlier), else [`conclude`](Self::conclude).
@@ -143,7 +144,7 @@ pub(super) async fn to_its_end(
 
 /// A body that was signed, as it was released.
 pub(super) fn signed(done: Signed) -> Response {
-    let mut response = json(StatusCode::OK, done.body);
+    let mut response = passed_gate(json(StatusCode::OK, done.body));
     if done.replayed {
         response
             .headers_mut()

@@ -7,11 +7,7 @@
 //! is far from now is not refused, for most clients drop the builder's headers then and post without;
 //! the answer has its own, and clients send what is answered.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::http::Uri;
-use axum::middleware::Next;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
@@ -135,13 +131,8 @@ pub(super) async fn sign_for_wallet(
 }
 
 /// Says what was refused in the member `error` too, where the venue's builder SDKs look for it.
-pub(in crate::http) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let problem = response.extensions().get::<Arc<Problem>>();
-    match problem.filter(|_| uri.path().ends_with("/sign")) {
-        Some(problem) => Problem::clone(problem).with_error().into_response(),
-        None => response,
-    }
+pub(in crate::http) fn translate(_: Response, problem: &Problem) -> Response {
+    problem.clone().with_error().into_response()
 }
 
 async fn answer(

@@ -11,11 +11,8 @@ use crate::http::body::Named;
 use crate::http::caller::{Perhaps, missing};
 use crate::http::hidden::found;
 use crate::http::problem::Problem;
+use crate::http::settings::PublicJwks;
 use crate::policy::{Action, Resource};
-
-/// `[http] public_jwks`
-#[derive(Clone, Copy)]
-pub(in crate::http) struct PublicJwks(pub(in crate::http) bool);
 
 /// A JSON Web Key Set (RFC 7517).
 #[derive(serde::Serialize, utoipa::ToSchema)]

@@ -4,7 +4,7 @@ mod assertions;
 pub(super) mod clients;
 mod environments;
 mod explain;
-pub(super) mod jwks;
+mod jwks;
 mod scopes;
 pub(super) mod token_endpoint;
 mod tokens;

@@ -3,19 +3,17 @@
 //! Requests, answers and refusals have OAuth's form. Who is calling is said by the caller's own token;
 //! `client_id` says which client it is for.
 
-use std::sync::Arc;
-
 use axum::Form;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::admit::passed_gate;
 use crate::http::body::{self, BodyLimit};
 use crate::http::caller::{EitherWay, basic_user};
 use crate::http::problem::{self, Problem};
@@ -26,7 +24,7 @@ use crate::oauth::clients::Client;
 use crate::policy::Action;
 
 /// Where it is.
-const PATH: &str = "/oauth/token";
+pub(in crate::http) const PATH: &str = "/oauth/token";
 
 /// A token request. What is not known is left alone, as RFC 6749 wants it.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -134,7 +132,7 @@ pub(super) async fn exchange_token(
         scope: token.granted.as_ref().map(ToString::to_string),
     };
     let body = serde_json::to_vec(&answer).expect("plain data serializes");
-    Ok(uncached(write::json(StatusCode::OK, body)))
+    Ok(passed_gate(uncached(write::json(StatusCode::OK, body))))
 }
 
 /// The request, and its digest. A parameter that comes twice is refused.
@@ -216,13 +214,8 @@ async fn client(
 }
 
 /// Says in OAuth's form what was refused.
-pub(in crate::http) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let problem = response.extensions().get::<Arc<Problem>>().cloned();
-    let Some(problem) = problem.filter(|_| uri.path() == PATH) else {
-        return response;
-    };
-    let (status, code) = oauth_error(&problem);
+pub(in crate::http) fn translate(response: Response, problem: &Problem) -> Response {
+    let (status, code) = oauth_error(problem);
     let document = problem.document();
     let mut translated = error(status, code, document.detail, Some(&document.kind));
     let headers = translated.headers_mut();

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::admit::passed_gate;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Deadline;
 use crate::http::hidden::found;
@@ -146,5 +147,5 @@ fn shown(token: &HandedOut) -> Response {
         environment: token.environment.as_str(),
     };
     let body = serde_json::to_vec(&view).expect("plain data serializes");
-    uncached(json(StatusCode::OK, body))
+    passed_gate(uncached(json(StatusCode::OK, body)))
 }

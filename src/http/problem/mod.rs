@@ -139,6 +139,11 @@ impl Problem {
         .retry_after(1)
     }
 
+    /// Whether it says when to come back.
+    pub(super) fn says_when(&self) -> bool {
+        self.retry_after_s.is_some()
+    }
+
     pub(super) fn kind(&self) -> &'static ProblemKind {
         self.kind
     }

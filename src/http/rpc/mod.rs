@@ -8,13 +8,10 @@ mod error;
 mod message;
 mod sign;
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -29,7 +26,7 @@ use error::RpcError;
 use message::{Call, Message, Reply};
 
 /// Where it is.
-const PATH: &str = "/rpc";
+pub(super) const PATH: &str = "/rpc";
 
 /// Call a JSON-RPC method
 ///
@@ -185,13 +182,8 @@ fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
 }
 
 /// Says in JSON-RPC's form what was refused before a call was read: who is calling, how, how much.
-pub(super) async fn translate(uri: Uri, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let problem = response.extensions().get::<Arc<Problem>>().cloned();
-    let Some(problem) = problem.filter(|_| uri.path() == PATH) else {
-        return response;
-    };
-    let reply = Reply::to_nobody(RpcError::from(&*problem));
+pub(super) fn translate(mut response: Response, problem: &Problem) -> Response {
+    let reply = Reply::to_nobody(RpcError::from(problem));
     let body = serde_json::to_vec(&reply).expect("plain data serializes");
     let headers = response.headers_mut();
     headers.insert(

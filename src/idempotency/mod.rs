@@ -122,7 +122,9 @@ impl RequestDigest {
     /// Of a request whose body is JSON. The order of members and white space do not count.
     pub fn of(method: &str, path: &str, body: &serde_json::Value) -> Self {
         let mut hash = Sha256::new();
-        for part in [method, path, &canonical(body)] {
+        let mut canonical = Vec::with_capacity(512);
+        write_canonical(body, &mut canonical);
+        for part in [method.as_bytes(), path.as_bytes(), &canonical] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -139,25 +141,40 @@ impl RequestDigest {
     }
 }
 
-/// JSON with sorted members and no white space.
-fn canonical(value: &serde_json::Value) -> String {
+/// Writes JSON with sorted members and no white space.
+fn write_canonical(value: &serde_json::Value, to: &mut Vec<u8>) {
     use serde_json::Value;
     match value {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(name, _)| *name);
-            let text: Vec<_> = members
-                .into_iter()
-                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value)))
-                .collect();
-            format!("{{{}}}", text.join(","))
+            members.sort_unstable_by_key(|(name, _)| *name);
+            to.push(b'{');
+            for (number, (name, value)) in members.into_iter().enumerate() {
+                if number > 0 {
+                    to.push(b',');
+                }
+                write_plain(name, to);
+                to.push(b':');
+                write_canonical(value, to);
+            }
+            to.push(b'}');
         }
         Value::Array(items) => {
-            let text: Vec<_> = items.iter().map(canonical).collect();
-            format!("[{}]", text.join(","))
+            to.push(b'[');
+            for (number, item) in items.iter().enumerate() {
+                if number > 0 {
+                    to.push(b',');
+                }
+                write_canonical(item, to);
+            }
+            to.push(b']');
         }
-        plain => plain.to_string(),
+        plain => write_plain(plain, to),
     }
+}
+
+fn write_plain(value: &impl serde::Serialize, to: &mut Vec<u8>) {
+    serde_json::to_writer(to, value).expect("plain data serializes, and memory takes it");
 }
 
 #[cfg(test)]
@@ -176,6 +193,10 @@ mod tests {
         let same: serde_json::Value =
             serde_json::from_str(r#" {"a":null, "b":[1,{"c":"\u00e9","d":1}]} "#).unwrap();
         assert_eq!(one, RequestDigest::of("POST", "/v1/x", &same));
+        let text = r#"{"a":null,"b":[1,{"c":"é","d":1}]}"#;
+        let mut canonical = Vec::new();
+        write_canonical(&same, &mut canonical);
+        assert_eq!(String::from_utf8(canonical).unwrap(), text);
         for (method, path, body) in [
             ("PUT", "/v1/x", same.clone()),
             ("POST", "/v1/y", same.clone()),

@@ -26,6 +26,10 @@ pub enum LogFormat {
 /// So many bytes of events wait at most: some thousands of them.
 const CAPACITY: usize = 1024 * 1024;
 
+/// How long events gather before they are written: whoever leaves one wakes nobody, and a sink is called some
+/// hundred times a second at most, however many there are.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long the end of the process waits for what is still to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -112,6 +116,8 @@ struct Waiting {
     lines: Lines,
     /// The writer is at the sink.
     writing: bool,
+    /// The writer has nothing to do, and wants to be woken.
+    asleep: bool,
     /// Events that nobody will read, since their number was last told.
     lost: usize,
 }
@@ -161,8 +167,10 @@ impl Outbox {
         }
         waiting.lines.bytes.extend_from_slice(line);
         waiting.lines.ends.push(end);
-        drop(waiting);
-        self.changed.notify_all();
+        if std::mem::take(&mut waiting.asleep) {
+            drop(waiting);
+            self.changed.notify_all();
+        }
     }
 
     /// Writes what comes, for ever. Nobody's way into the outbox leads past the sink: the lock is not
@@ -177,8 +185,12 @@ impl Outbox {
                 self.changed.notify_all();
             }
             while waiting.lines.ends.is_empty() {
+                waiting.asleep = true;
                 waiting = self.wait(waiting);
             }
+            drop(waiting);
+            thread::sleep(GATHER);
+            let mut waiting = self.lock();
             waiting.writing = true;
             std::mem::swap(&mut lines, &mut waiting.lines);
             drop(waiting);

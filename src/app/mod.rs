@@ -1,5 +1,6 @@
 //! The wired service: built once from its settings, in tests too. Only what stands above sees it.
 
+mod explaining;
 mod settings;
 
 use std::ops::Deref;
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +41,7 @@ use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
 use crate::{clock, idempotency};
+pub use explaining::Explaining;
 pub use settings::Settings;
 
 /// How often the clock is compared with the database's.
@@ -113,7 +114,7 @@ pub struct Parts {
     /// The time.
     pub clock: Clock,
     /// Whose turn it is to have an order explained, which computes.
-    pub explaining: Arc<Semaphore>,
+    pub explaining: Explaining,
     /// What runs besides requests; shutdown waits for it.
     pub tasks: TaskTracker,
 }
@@ -317,7 +318,7 @@ impl App {
             sealing,
             idempotency: settings.idempotency.clone(),
             clock,
-            explaining: Arc::new(Semaphore::new(1)),
+            explaining: Explaining::new(),
             tasks,
         })))
     }

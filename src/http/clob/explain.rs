@@ -127,8 +127,8 @@ pub(super) async fn explain_order(
 
     let found = record(&app, &caller, question.id, &subject).await?;
     // One at a time: it computes, and signing needs the processors.
-    let turn = tokio::time::timeout(PATIENCE, app.explaining.clone().acquire_owned()).await;
-    let Ok(Ok(turn)) = turn else {
+    let turn = tokio::time::timeout(PATIENCE, app.explaining.turn(caller.id)).await;
+    let Ok(turn) = turn else {
         return Err(Problem::busy());
     };
     let answer = app.tasks.spawn_blocking(move || {

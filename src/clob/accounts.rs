@@ -10,8 +10,8 @@ use moka::future::Cache;
 
 use super::wallets::{Wallet, WalletError, Wallets};
 
-/// How long the list is taken without asking again. What a wallet looks like is read afresh for each
-/// signature; this is only who there is.
+/// How long the list is taken without asking again. What signs with a wallet of it passes the gate, where it
+/// is looked at again; a login, which asks for more, takes the wallet as it is now.
 const REMEMBER: Duration = Duration::from_secs(1);
 
 /// The wallets as accounts.

@@ -1,5 +1,7 @@
 //! An order on its way through the door.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::signing::{Answer, Checked, Draft, Prepared};
 /// An order to be signed with a wallet.
 pub struct OrderDraft {
     /// With which wallet.
-    pub wallet: Wallet,
+    pub wallet: Arc<Wallet>,
     /// What.
     pub order: Order,
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
 use crate::id::CallerId;
+use crate::signing::Held;
 use crate::turns::Turns;
 
 /// So many calls are worked on at a time for a caller who is alone.
@@ -296,6 +297,11 @@ impl Admitted {
         }
     }
 
+    /// The place, for work that outlives the request: it is given back when both are over.
+    pub(super) fn held(&self) -> Held {
+        Held::new(self.0.clone())
+    }
+
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
         self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -446,5 +452,11 @@ mod tests {
         let floods = all(flood);
         assert_eq!(floods.len(), 6, "up to ten together");
         assert!(floods[0].keep(60).is_ok());
+        // The work of three of them goes on.
+        let held: Vec<_> = floods[..3].iter().map(Admitted::held).collect();
+        drop(floods);
+        assert_eq!(all(flood).len(), 3);
+        drop(held);
+        assert_eq!(all(flood).len(), 6);
     }
 }

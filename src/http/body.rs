@@ -108,6 +108,9 @@ impl BodyTimes {
 /// What is read of a body that is too large. A client that is still sending does not hear an answer.
 const READ_AT_MOST: usize = 16 * 1024 * 1024;
 
+/// So much memory is taken on a client's word for what it will send.
+const EXPECTED: usize = 4 * 1024;
+
 /// The whole body, unless it is larger than that many times the limit. Then it is the caller's turn.
 pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || {
@@ -128,7 +131,8 @@ pub(super) async fn read(request: Request, limit: usize, times: usize) -> Result
     }
     let admitted = request.extensions().get::<Admitted>().cloned();
     let mut body = pin!(request.into_body());
-    let (mut bytes, mut seen) = (Vec::new(), 0_usize);
+    let expected = declared.unwrap_or_default().min(limit).min(EXPECTED);
+    let (mut bytes, mut seen) = (Vec::with_capacity(expected), 0_usize);
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let broken = |_| Problem::new(&problem::MALFORMED_BODY, "the body did not arrive whole");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
@@ -224,19 +228,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let kind = parts
-            .uri
-            .path()
-            .split('/')
-            .nth(2)
-            .unwrap_or("")
-            .trim_end_matches('s')
-            .to_owned();
-        let missing = || Problem::not_found(&kind);
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| missing())?;
-        text.parse().map(Self).map_err(|_| missing())
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let name = text.ok().and_then(|Path(text)| Name::try_from(text).ok());
+        name.map(Self).ok_or_else(|| {
+            let kind = parts.uri.path().split('/').nth(2).unwrap_or("");
+            Problem::not_found(kind.trim_end_matches('s'))
+        })
     }
 }
 

@@ -8,10 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::admission::Admitted;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Recognised};
 use crate::idempotency::Key;
+use crate::signing::Held;
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -136,8 +138,12 @@ pub(super) struct Required(pub(super) Key);
 /// `Idempotency-Key`, where an operation can do without.
 pub(super) struct Optional(pub(super) Option<Key>);
 
-/// `Chancery-Deadline-Ms`: how long the caller waits, in milliseconds.
-pub(super) struct Deadline(pub(super) Option<Duration>);
+/// `Chancery-Deadline-Ms`: how long the caller waits, in milliseconds; and what is held until the work is
+/// over, which goes on without them.
+pub(super) struct Waits {
+    pub(super) deadline: Option<Duration>,
+    pub(super) held: Held,
+}
 
 /// `Cache-Control: no-cache`: what is remembered of the CLOB is looked up anew. Other directives have
 /// no meaning here.
@@ -185,12 +191,14 @@ impl<S: Sync> FromRequestParts<S> for Required {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Deadline {
+impl<S: Sync> FromRequestParts<S> for Waits {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let held = held(parts);
         let Some(text) = single(&parts.headers, "chancery-deadline-ms")? else {
-            return Ok(Self(None));
+            let deadline = None;
+            return Ok(Self { deadline, held });
         };
         let wrong = || {
             let detail = "Chancery-Deadline-Ms is 1 to 60000, in milliseconds";
@@ -198,11 +206,18 @@ impl<S: Sync> FromRequestParts<S> for Deadline {
         };
         let ms: u64 = text.parse().map_err(|_| wrong())?;
         if (1..=60_000).contains(&ms) {
-            Ok(Self(Some(Duration::from_millis(ms))))
+            let deadline = Some(Duration::from_millis(ms));
+            Ok(Self { deadline, held })
         } else {
             Err(wrong())
         }
     }
+}
+
+/// The place of a request.
+fn held(parts: &Parts) -> Held {
+    let admitted = parts.extensions.get::<Admitted>();
+    admitted.map_or_else(Held::default, Admitted::held)
 }
 
 /// A header that comes once or not at all.

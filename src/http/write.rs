@@ -107,6 +107,9 @@ impl<'a> Write<'a> {
         fail_point!("write-before-commit");
         change.commit().await?;
         fail_point!("write-after-commit");
+        // Elsewhere they are old for a moment, and the gate knows better.
+        self.app.wallets.forget();
+        self.app.clients.forget();
         Ok(passed_gate(json(StatusCode::CREATED, body)))
     }
 

@@ -55,7 +55,7 @@ pub use draft::{Answer, Draft, Jti, Prepared};
 use group::{Group, Joining};
 use job::{BatchKey, Claim, Intend};
 pub use refusal::SigningError;
-pub use request::{Asked, AskedTogether, LARGEST_BATCH, Signed};
+pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
 pub use settings::Settings;
 

@@ -1,8 +1,30 @@
 //! How requests come in, and what becomes of them.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::idempotency::{Key as IdempotencyKey, NotAKey, RequestDigest};
+
+/// What is held as long as the work goes on, though nobody waits for it any more: a caller's place among those
+/// who have something under way (P11).
+#[derive(Clone, Default)]
+pub struct Held(
+    #[expect(dead_code, reason = "it holds by being there")] Option<Arc<dyn Send + Sync>>,
+);
+
+impl Held {
+    /// Holds this until the work is over.
+    pub fn new(what: Arc<dyn Send + Sync>) -> Self {
+        Self(Some(what))
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
 
 /// How a request came in.
 #[derive(Clone, Debug)]
@@ -13,6 +35,8 @@ pub struct Asked {
     pub idempotency: Option<IdempotencyKey>,
     /// How long the caller waits.
     pub deadline: Option<Duration>,
+    /// What is held meanwhile.
+    pub held: Held,
 }
 
 impl Asked {
@@ -22,6 +46,7 @@ impl Asked {
             digest,
             idempotency: None,
             deadline: None,
+            held: Held::default(),
         }
     }
 }
@@ -47,6 +72,8 @@ pub struct AskedTogether {
     pub idempotency: IdempotencyKey,
     /// How long the caller still waits.
     pub deadline: Option<Duration>,
+    /// What is held meanwhile.
+    pub held: Held,
 }
 
 impl AskedTogether {
@@ -56,6 +83,7 @@ impl AskedTogether {
             digest: self.digest.of_item(number),
             idempotency: Some(self.idempotency.of_item(number)?),
             deadline: self.deadline,
+            held: self.held.clone(),
         })
     }
 }

@@ -259,3 +259,99 @@ async fn a_revoked_operator_changes_nothing_more_on_any_replica() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_caller_is_told_nothing_more_by_a_replica_that_remembers_them() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(&postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_accounts" });
+    let mut wrong = order();
+    wrong["price"] = json!("much");
+    for round in 0..count(3, 20) {
+        let name = format!("t{round}");
+        let trader = json!({ "name": name, "owner": "d", "roles": ["trader"] });
+        let made = stand.operator.post("/v1/callers", &trader).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let there = second.caller(made.json["token"].as_str().unwrap());
+        assert_eq!(there.post(PATH, &order()).await.status, 200);
+        let ask = async || {
+            let reads = [
+                "/v1/wallets",
+                "/v1/wallets/d-w",
+                "/v1/wallets/nobodys",
+                "/v1/callers",
+                "/v1/signatures?idempotency_key=x",
+                "/v1/exchange/scopes",
+            ];
+            let mut answers = Vec::new();
+            for path in reads {
+                answers.push(there.get(path).await);
+            }
+            answers.push(there.post("/rpc", &call).await);
+            answers.push(there.post(PATH, &wrong).await);
+            answers.push(there.post("/v1/wallets/nobodys/orders", &order()).await);
+            answers.push(there.post(PATH, &order()).await);
+            answers
+        };
+        let told = ask().await.into_iter().map(|it| it.status);
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [200, 200, 404, 403, 200, 200, 200, 422, 404, 200]);
+        let revoke = format!("/v1/callers/{name}/revoke");
+        let revoked = stand.operator.post(&revoke, &json!({})).await;
+        assert_eq!(revoked.status, 201, "{}", revoked.text);
+        for answer in ask().await {
+            assert_eq!(answer.status, 401, "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_that_a_replica_remembers_signs_as_its_key_stands_now() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let stand = Stand::new(&postgres, "").await;
+    let second = stand.deployment.serve(&[]).await;
+    let there = second.caller(&stand.trader.token);
+    let step = async |to: &str| {
+        let step = json!({ "to": to, "reason": "test" });
+        let moved = stand.operator.post("/v1/keys/d-wk/steps", &step).await;
+        assert_eq!(moved.status, 201, "{}", moved.text);
+    };
+    let batch = json!({ "orders": [order(), order(), order()] });
+    let path = format!("{PATH}/batch");
+    for _ in 0..3 {
+        assert_eq!(there.post(PATH, &order()).await.status, 200);
+        step("suspended").await;
+        let refused = there.post(PATH, &order()).await;
+        let told = (refused.status, refused.problem());
+        assert_eq!(told, (409, "key-not-active"), "{}", refused.text);
+        step("active").await;
+        let signed = there.post(PATH, &order()).await;
+        assert_eq!(signed.status, 200, "at once: {}", signed.text);
+        step("suspended").await;
+        step("active").await;
+        let signed = there.post(&path, &batch).await;
+        let all = signed.json["orders"].as_array().unwrap();
+        let statuses: Vec<_> = all.iter().map(|it| it["status"].as_u64()).collect();
+        assert_eq!(statuses, [Some(200); 3], "{}", signed.text);
+        assert!(all.iter().all(|it| it["replayed"] == false));
+    }
+    let sql = "select count(*) from leaves where kind = 'released'";
+    let signed = there.post(PATH, &order()).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    let before = stand.database.count(sql).await;
+    step("compromised").await;
+    let close = json!({ "reason": "nothing is left" });
+    let closed = stand.operator.post("/v1/wallets/d-w/close", &close).await;
+    assert_eq!(closed.status, 201, "{}", closed.text);
+    let refused = there.post(PATH, &order()).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    let refused = there.post(&path, &batch).await;
+    let all = refused.json["orders"].as_array().unwrap();
+    assert!(all.iter().all(|it| it["status"] == 409), "{}", refused.text);
+    assert_eq!(stand.database.count(sql).await, before);
+}

@@ -1,5 +1,7 @@
 //! Whether an API key works: asked with a call of its own, and put on record.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -150,7 +152,7 @@ impl ApiKeys {
     ) -> Result<T, ApiKeyError> {
         let venue = self.venue(wish)?;
         let draft = HeaderDraft {
-            wallet: wish.wallet.clone(),
+            wallet: Arc::new(wish.wallet.clone()),
             secret: credential.sealed_secret(l2::key)?,
             credential: credential.clone(),
             request: VenueRequest::new(method.as_str(), path, None)

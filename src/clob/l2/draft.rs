@@ -23,7 +23,7 @@ const USEFUL_FOR: Duration = Duration::seconds(60);
 /// Headers to be made with a wallet's API key, the trading key or the builder's.
 pub struct HeaderDraft {
     /// Of which wallet.
-    pub wallet: Wallet,
+    pub wallet: Arc<Wallet>,
     /// With which API key.
     pub credential: Credential,
     /// Its secrets.

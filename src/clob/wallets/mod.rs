@@ -1,7 +1,10 @@
 //! Wallets: a key, and for whom it signs on which chain.
 
 pub(super) mod funder;
+mod recent;
 mod records;
+
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
@@ -17,6 +20,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use crate::policy::Resource;
 pub use funder::FunderError;
+use recent::Recent;
 
 /// A wallet on record.
 #[derive(Clone, Debug)]
@@ -145,6 +149,7 @@ pub struct Wallets {
     ledger: Ledger,
     keys: Keys,
     clock: Clock,
+    recent: Recent,
 }
 
 impl Wallets {
@@ -154,7 +159,29 @@ impl Wallets {
             ledger,
             keys,
             clock,
+            recent: Recent::new(),
         }
+    }
+
+    /// A wallet as it was a moment ago, if that is known, for what passes the gate: see [`Recent`].
+    pub fn recent(&self, name: &Name) -> Option<Arc<Wallet>> {
+        self.recent.get(name)
+    }
+
+    /// Remembers a wallet that was just looked up.
+    pub fn remember(&self, wallet: Wallet) -> Arc<Wallet> {
+        self.recent.put(wallet)
+    }
+
+    /// Forgets what was remembered: something was changed.
+    pub fn forget(&self) {
+        self.recent.forget();
+    }
+
+    /// The wallet as it is now, for which the door would not sign.
+    pub async fn now(&self, wallet: &Wallet) -> Result<Arc<Wallet>, WalletError> {
+        let now = self.by_id(wallet.id).await?;
+        Ok(self.recent.put(now.ok_or(WalletError::NotFound)?))
     }
 
     /// All wallets, by name.

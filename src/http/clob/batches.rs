@@ -1,15 +1,20 @@
 //! `POST /v1/wallets/{wallet}/orders/batch`.
 
-use std::time::Instant;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
-use super::orders::{not_looked_up, wallet};
+use super::orders::not_looked_up;
+use super::wallets::permitted_at_gate;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
@@ -17,10 +22,12 @@ use crate::clob::making::{Maker, NewOrder, NotMade};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, Order, OrderRequest};
 use crate::http::admission::Admitted;
+use crate::http::admit::passed_gate;
 use crate::http::body::{self, Body, Named};
-use crate::http::caller::{Afresh, Deadline, Required};
+use crate::http::caller::{Afresh, Required, Waits};
 use crate::http::problem::{self, Document, Problem, Replaced};
 use crate::http::write;
+use crate::policy::Action;
 use crate::signing::{
     Asked, AskedTogether, Business, Draft, LARGEST_BATCH, Right, Signed, SigningError,
 };
@@ -110,13 +117,13 @@ pub(super) async fn sign_orders(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Afresh(afresh): Afresh,
     Extension(admitted): Extension<Admitted>,
     Body(batch, digest): Body<OrderBatch>,
 ) -> Result<Response, Problem> {
     let since = Instant::now();
-    let patience = app.signer.deadline(deadline);
+    let patience = app.signer.deadline(waits.deadline);
     if !(1..=LARGEST_BATCH).contains(&batch.orders.len()) {
         let detail = format!(
             "orders: 1 to {LARGEST_BATCH} are wanted, {} came",
@@ -127,7 +134,8 @@ pub(super) async fn sign_orders(
     let asked = AskedTogether {
         digest,
         idempotency: key,
-        deadline,
+        deadline: waits.deadline,
+        held: waits.held,
     };
     let items: Vec<Asked> = (0..batch.orders.len())
         .map(|number| asked.item(number))
@@ -137,52 +145,42 @@ pub(super) async fn sign_orders(
             Problem::new(&problem::MALFORMED_HEADER, detail)
         })?;
     admitted.begin(batch.orders.len()).await?;
-    let wallet = wallet(&app, &caller, &name).await?;
-    let successor = Replaced::is(&wallet);
-
-    // What is looked up has half of the time, so that one slow market does not cost the others theirs.
-    let made = make(&app, &wallet, &batch, (since, afresh), since + patience / 2).await;
-    let mut outcomes: Vec<Option<Result<Signed, Problem>>> = Vec::with_capacity(made.len());
-    let mut drafts: Vec<(Box<dyn Draft>, Asked)> = Vec::with_capacity(made.len());
-    for (made, item) in made.into_iter().zip(items) {
-        match made {
-            Ok(order) => {
-                let wallet = wallet.clone();
-                drafts.push((Box::new(OrderDraft { wallet, order }), item));
-                outcomes.push(None);
-            }
-            Err(problem) => {
-                let right = Right::new(&wallet.key, Business::Ordinary, &caller);
-                let key = item.idempotency.as_ref().unwrap_or(&asked.idempotency);
-                let earlier = app.signer.earlier(&caller, right, key, item.digest).await?;
-                outcomes.push(Some(earlier.ok_or(problem)));
-            }
-        }
-    }
-    let asked = AskedTogether {
-        deadline: Some((since + patience).saturating_duration_since(Instant::now())),
-        ..asked
+    let mut wallet = permitted_at_gate(&app, &caller, Action::SignOrder, &name).await?;
+    let attempt = Attempt {
+        app: &app,
+        caller: &caller,
+        batch: &batch,
+        items: &items,
+        asked: &asked,
+        since,
+        patience,
+        afresh,
     };
-    let mut signed = app.signer.sign_all(&caller, drafts, &asked).await;
-    if let Some(reused) = signed
-        .iter()
-        .position(|it| matches!(it, Err(SigningError::KeyReused)))
-    {
-        let reused = signed.swap_remove(reused);
-        return Err(reused.map_or_else(Problem::from, |_| Problem::busy()));
+    let mut done = attempt.with(&wallet, (0..items.len()).collect()).await?;
+    if done.iter().any(|(_, it)| is_about_the_key(it)) {
+        let now = app.wallets.now(&wallet).await?;
+        if (now.key.id, now.key.epoch) != (wallet.key.id, wallet.key.epoch) {
+            let (again, settled) = done.into_iter().partition(|(_, it)| is_about_the_key(it));
+            let again: Vec<(usize, Result<Signed, Not>)> = again;
+            done = settled;
+            let again = again.into_iter().map(|(number, _)| number).collect();
+            done.extend(attempt.with(&now, again).await?);
+        }
+        wallet = now;
     }
-    let mut signed = signed.into_iter();
-    let orders: Vec<OrderOutcome> = outcomes
+    done.sort_by_key(|(number, _)| *number);
+    let successor = Replaced::is(&wallet);
+    let orders: Vec<OrderOutcome> = done
         .into_iter()
-        .map(|known| match known {
-            Some(known) => known.into(),
-            None => signed
-                .next()
-                .expect("each draft has its result")
-                .map_err(|error| Problem::of_wallet(error, successor.as_ref()))
-                .into(),
+        .map(|(_, done)| {
+            let done = done.map_err(|not| match not {
+                Not::Made(problem) => problem,
+                Not::Signed(error) => Problem::of_wallet(error, successor.as_ref()),
+            });
+            done.into()
         })
         .collect();
+    let all_signed = orders.iter().all(|it| it.replayed.is_some());
     let all_replayed = orders.iter().all(|it| it.replayed == Some(true));
     let body = serde_json::to_vec(&SignedBatch { orders }).expect("plain data serializes");
     let mut response = write::json(StatusCode::OK, body);
@@ -190,46 +188,138 @@ pub(super) async fn sign_orders(
         let replayed = HeaderValue::from_static("true");
         response.headers_mut().insert(write::REPLAYED, replayed);
     }
-    Ok(response)
+    Ok(if all_signed {
+        passed_gate(response)
+    } else {
+        response
+    })
 }
 
-/// Makes each order, all at the same time.
-async fn make(
-    app: &App,
-    wallet: &Wallet,
-    batch: &OrderBatch,
-    (since, afresh): (Instant, bool),
-    until: Instant,
-) -> Vec<Result<Order, Problem>> {
-    let work: Vec<_> = batch
-        .orders
-        .iter()
-        .map(|item| {
-            let wish = read(item)?;
-            let (app, profile) = (app.clone(), wallet.profile);
-            Ok(app.clone().tasks.spawn(async move {
-                let maker = Maker {
-                    profile: &profile,
-                    markets: &app.markets,
-                    clock: &app.clock,
-                    since,
-                    afresh,
-                };
-                maker.make(&wish).await
-            }))
-        })
-        .collect();
-    let mut made = Vec::with_capacity(work.len());
-    for work in work {
-        made.push(match work {
-            Err(problem) => Err(problem),
-            Ok(work) => match timeout_at(until.into(), work).await {
-                Ok(Ok(made)) => made.map_err(NotMade::into),
-                Ok(Err(_)) | Err(_) => Err(not_looked_up()),
-            },
-        });
+/// Why an order of a batch is not signed.
+enum Not {
+    Made(Problem),
+    Signed(SigningError),
+}
+
+fn is_about_the_key(done: &Result<Signed, Not>) -> bool {
+    matches!(done, Err(Not::Signed(error)) if error.is_about_the_key())
+}
+
+/// A batch, to be signed with a wallet.
+struct Attempt<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    batch: &'a OrderBatch,
+    items: &'a [Asked],
+    asked: &'a AskedTogether,
+    since: Instant,
+    patience: Duration,
+    afresh: bool,
+}
+
+impl Attempt<'_> {
+    /// What becomes of the orders with these numbers.
+    async fn with(
+        &self,
+        wallet: &Arc<Wallet>,
+        numbers: Vec<usize>,
+    ) -> Result<Vec<(usize, Result<Signed, Not>)>, Problem> {
+        let signer = &self.app.signer;
+        let mut done = Vec::with_capacity(numbers.len());
+        let mut drafted = Vec::with_capacity(numbers.len());
+        let mut drafts: Vec<(Box<dyn Draft>, Asked)> = Vec::with_capacity(numbers.len());
+        for (number, made) in self.make(wallet, numbers).await {
+            let item = &self.items[number];
+            match made {
+                Ok(order) => {
+                    let wallet = wallet.clone();
+                    drafts.push((Box::new(OrderDraft { wallet, order }), item.clone()));
+                    drafted.push(number);
+                }
+                Err(problem) => {
+                    let right = Right::new(&wallet.key, Business::Ordinary, self.caller);
+                    let key = item.idempotency.as_ref();
+                    let key = key.unwrap_or(&self.asked.idempotency);
+                    let earlier = signer.earlier(self.caller, right, key, item.digest);
+                    let earlier = match earlier.await {
+                        Ok(earlier) => earlier.ok_or(Not::Made(problem)),
+                        Err(error) if error.is_about_the_key() => Err(Not::Signed(error)),
+                        Err(error) => return Err(error.into()),
+                    };
+                    done.push((number, earlier));
+                }
+            }
+        }
+        let until = self.since + self.patience;
+        let asked = AskedTogether {
+            deadline: Some(until.saturating_duration_since(Instant::now())),
+            ..self.asked.clone()
+        };
+        let signed = signer.sign_all(self.caller, drafts, &asked).await;
+        for (number, signed) in drafted.into_iter().zip(signed) {
+            match signed {
+                Err(reused @ SigningError::KeyReused) => return Err(reused.into()),
+                signed => done.push((number, signed.map_err(Not::Signed))),
+            }
+        }
+        Ok(done)
     }
-    made
+
+    /// Makes each order, all at the same time. What is looked up has half of the time, so that one slow
+    /// market does not cost the others theirs.
+    async fn make(
+        &self,
+        wallet: &Wallet,
+        numbers: Vec<usize>,
+    ) -> Vec<(usize, Result<Order, Problem>)> {
+        let mut work = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let made = match read(&self.batch.orders[number]) {
+                Ok(wish) => self.begin(wallet, wish).await,
+                Err(problem) => Making::Done(Err(problem)),
+            };
+            work.push((number, made));
+        }
+        let until = self.since + self.patience / 2;
+        let mut done = Vec::with_capacity(work.len());
+        for (number, work) in work {
+            let made = match work {
+                Making::Done(made) => made,
+                Making::UnderWay(task) => match timeout_at(until.into(), task).await {
+                    Ok(Ok(made)) => made.map_err(NotMade::into),
+                    Ok(Err(_)) | Err(_) => Err(not_looked_up()),
+                },
+            };
+            done.push((number, made));
+        }
+        done
+    }
+
+    /// Makes an order, by a task of its own only if something has to be waited for.
+    async fn begin(&self, wallet: &Wallet, wish: NewOrder) -> Making {
+        let (app, profile) = (self.app.clone(), wallet.profile);
+        let (since, afresh) = (self.since, self.afresh);
+        let mut work = Box::pin(async move {
+            let maker = Maker {
+                profile: &profile,
+                markets: &app.markets,
+                clock: &app.clock,
+                since,
+                afresh,
+            };
+            maker.make(&wish).await
+        });
+        match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            Poll::Ready(made) => Making::Done(made.map_err(NotMade::into)),
+            Poll::Pending => Making::UnderWay(self.app.tasks.spawn(work)),
+        }
+    }
+}
+
+/// An order on its way.
+enum Making {
+    Done(Result<Order, Problem>),
+    UnderWay(JoinHandle<Result<Order, NotMade>>),
 }
 
 /// An order of a batch: of which kind is told by what it is a number of.

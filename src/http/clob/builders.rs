@@ -7,12 +7,14 @@
 //! is far from now is not refused, for most clients drop the builder's headers then and post without;
 //! the answer has its own, and clients send what is answered.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::headers::{Made, headers, is_near};
-use super::wallets::permitted;
+use super::wallets::{permitted, permitted_at_gate};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::builders::{GivenKey, Kept};
@@ -109,7 +111,7 @@ pub(super) async fn sign(
         .builders
         .only_wallet(&caller, &app.rights, &app.wallets)
         .await?;
-    answer(&app, &caller, wallet, &request, digest).await
+    answer(&app, &caller, Arc::new(wallet), &request, digest).await
 }
 
 /// Sign for a remote builder, with a wallet
@@ -126,7 +128,7 @@ pub(super) async fn sign_for_wallet(
     Body(request, digest): Body<RemoteRequest>,
 ) -> Result<Response, Problem> {
     let action = Action::IssueBuilderHeaders;
-    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
+    let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
     answer(&app, &caller, wallet, &request, digest).await
 }
 
@@ -138,7 +140,7 @@ pub(in crate::http) fn translate(_: Response, problem: &Problem) -> Response {
 async fn answer(
     app: &App,
     caller: &Caller,
-    wallet: Wallet,
+    wallet: Arc<Wallet>,
     request: &RemoteRequest,
     digest: RequestDigest,
 ) -> Result<Response, Problem> {

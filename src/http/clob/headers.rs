@@ -1,17 +1,19 @@
 //! `POST /v1/wallets/{wallet}/l2-headers` and `/builder-headers`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::wallets::permitted;
+use super::wallets::{once_more, permitted_at_gate};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, VenueRequest};
 use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Deadline, Optional};
+use crate::http::caller::{Optional, Waits};
 use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::signed;
 use crate::policy::Action;
@@ -49,16 +51,17 @@ pub(super) async fn issue_l2_headers(
     caller: Caller,
     Named(name): Named,
     Optional(idempotency): Optional,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
     let asked = Asked {
         digest,
         idempotency,
-        deadline,
+        deadline: waits.deadline,
+        held: waits.held,
     };
     let action = Action::IssueL2Headers;
-    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
+    let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Trading, &request, asked).await
 }
 
@@ -75,23 +78,24 @@ pub(super) async fn issue_builder_headers(
     caller: Caller,
     Named(name): Named,
     Optional(idempotency): Optional,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
     let asked = Asked {
         digest,
         idempotency,
-        deadline,
+        deadline: waits.deadline,
+        held: waits.held,
     };
     let action = Action::IssueBuilderHeaders;
-    let (wallet, _) = permitted(&app, &caller, action, &name).await?;
+    let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Builder, &request, asked).await
 }
 
 async fn issue(
     app: &App,
     caller: &Caller,
-    wallet: Wallet,
+    wallet: Arc<Wallet>,
     kind: Kind,
     request: &HeaderRequest,
     asked: Asked,
@@ -127,7 +131,7 @@ pub(super) fn is_near(app: &App, timestamp: i64) -> bool {
 pub(super) async fn headers(
     app: &App,
     caller: &Caller,
-    wallet: Wallet,
+    wallet: Arc<Wallet>,
     request: VenueRequest,
     made: Made,
     asked: Asked,
@@ -158,18 +162,29 @@ pub(super) async fn headers(
     if made.kind == Kind::Trading {
         request.check_owner(&credential.api_key)?;
     }
-    let replaced = Replaced::is(&wallet);
-    let draft = HeaderDraft {
-        secret: credential.sealed_secret(l2::key)?,
-        wallet,
-        credential,
-        request,
-        timestamp: made.timestamp,
-        shape: made.shape,
-        right,
+    let secret = credential.sealed_secret(l2::key)?;
+    let sign = async |wallet: &Arc<Wallet>| {
+        let draft = HeaderDraft {
+            secret: secret.clone(),
+            wallet: wallet.clone(),
+            credential: credential.clone(),
+            request: request.clone(),
+            timestamp: made.timestamp,
+            shape: made.shape,
+            right,
+        };
+        app.signer
+            .sign(caller, Box::new(draft), asked.clone())
+            .await
     };
-    let done = app.signer.sign(caller, Box::new(draft), asked).await;
-    let done = done.map_err(|error| Problem::of_wallet(error, replaced.as_ref()))?;
+    let done = match sign(&wallet).await {
+        Ok(done) => done,
+        Err(error) => {
+            let now = once_more(app, &wallet, error).await?;
+            let done = sign(&now).await;
+            done.map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))?
+        }
+    };
     let mut response = signed(done);
     response
         .headers_mut()

@@ -1,12 +1,13 @@
 //! `POST /v1/wallets/{wallet}/orders` and `…/market-orders`.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
 use tokio::time::timeout_at;
 
-use super::wallets::permitted;
+use super::wallets::{once_more, permitted_at_gate};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::draft::{IssuedOrder, OrderDraft};
@@ -14,13 +15,13 @@ use crate::clob::making::{Maker, NewOrder};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, OrderRequest};
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Afresh, Deadline, Required};
+use crate::http::caller::{Afresh, Required, Waits};
 use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::signed;
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
 use crate::policy::Action;
-use crate::signing::{Asked, Business, Right};
+use crate::signing::{Asked, Business, Right, Signed, SigningError};
 
 /// Sign an order
 ///
@@ -36,7 +37,7 @@ pub(super) async fn sign_order(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Afresh(afresh): Afresh,
     Body(request, digest): Body<OrderRequest>,
 ) -> Result<Response, Problem> {
@@ -44,7 +45,7 @@ pub(super) async fn sign_order(
         wish: NewOrder::Limit(Box::new(request)),
         key,
         digest,
-        deadline,
+        waits,
         afresh,
     };
     asked.sign(&app, &caller, &name).await
@@ -64,7 +65,7 @@ pub(super) async fn sign_market_order(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Afresh(afresh): Afresh,
     Body(request, digest): Body<MarketOrderRequest>,
 ) -> Result<Response, Problem> {
@@ -72,17 +73,10 @@ pub(super) async fn sign_market_order(
         wish: NewOrder::Market(Box::new(request)),
         key,
         digest,
-        deadline,
+        waits,
         afresh,
     };
     asked.sign(&app, &caller, &name).await
-}
-
-/// The wallet of a path, for a caller who may sign orders with it.
-pub(super) async fn wallet(app: &App, caller: &Caller, name: &Name) -> Result<Wallet, Problem> {
-    // Before anything is looked up for them.
-    let (wallet, _) = permitted(app, caller, Action::SignOrder, name).await?;
-    Ok(wallet)
 }
 
 /// What is said where the CLOB took all the time there was.
@@ -96,15 +90,35 @@ struct Wished {
     wish: NewOrder,
     key: Key,
     digest: RequestDigest,
-    deadline: Option<Duration>,
+    waits: Waits,
     afresh: bool,
 }
 
 impl Wished {
     async fn sign(self, app: &App, caller: &Caller, name: &Name) -> Result<Response, Problem> {
         let since = Instant::now();
-        let until = since + app.signer.deadline(self.deadline);
-        let wallet = wallet(app, caller, name).await?;
+        let until = since + app.signer.deadline(self.waits.deadline);
+        // Before anything is looked up for them.
+        let wallet = permitted_at_gate(app, caller, Action::SignOrder, name).await?;
+        let error = match self.try_with(app, caller, &wallet, (since, until)).await? {
+            Ok(done) => return Ok(signed(done)),
+            Err(error) => error,
+        };
+        let now = once_more(app, &wallet, error).await?;
+        let done = self.try_with(app, caller, &now, (since, until)).await?;
+        let replaced = Replaced::is(&now);
+        done.map(signed)
+            .map_err(|error| Problem::of_wallet(error, replaced.as_ref()))
+    }
+
+    /// Makes and signs it; or what the door said.
+    async fn try_with(
+        &self,
+        app: &App,
+        caller: &Caller,
+        wallet: &Arc<Wallet>,
+        (since, until): (Instant, Instant),
+    ) -> Result<Result<Signed, SigningError>, Problem> {
         let maker = Maker {
             profile: &wallet.profile,
             markets: &app.markets,
@@ -119,19 +133,21 @@ impl Wished {
                 // It may have been made before, when it still could be.
                 let right = Right::new(&wallet.key, Business::Ordinary, caller);
                 let earlier = app.signer.earlier(caller, right, &self.key, self.digest);
-                let earlier = earlier.await?;
-                return earlier.map(signed).ok_or(problem);
+                return match earlier.await {
+                    Ok(Some(earlier)) => Ok(Ok(earlier)),
+                    Ok(None) => Err(problem),
+                    Err(error) => Ok(Err(error)),
+                };
             }
         };
         let asked = Asked {
             digest: self.digest,
-            idempotency: Some(self.key),
+            idempotency: Some(self.key.clone()),
             deadline: Some(until.saturating_duration_since(Instant::now())),
+            held: self.waits.held.clone(),
         };
-        let replaced = Replaced::is(&wallet);
+        let wallet = wallet.clone();
         let draft = Box::new(OrderDraft { wallet, order });
-        let done = app.signer.sign(caller, draft, asked).await;
-        done.map(signed)
-            .map_err(|error| Problem::of_wallet(error, replaced.as_ref()))
+        Ok(app.signer.sign(caller, draft, asked).await)
     }
 }

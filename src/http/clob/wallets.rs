@@ -1,5 +1,7 @@
 //! `/v1/wallets`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -16,13 +18,14 @@ use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::hidden::found;
 use crate::http::page::{Page, Paged};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, Replaced};
 use crate::http::write::Write;
 use crate::id::WalletId;
 use crate::keys::{KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Permit, Resource};
+use crate::signing::SigningError;
 
 /// A wallet.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -150,6 +153,40 @@ pub(in crate::http) async fn permitted(
     let wallet = found(app, caller, &[action, Action::View], &nothing, looked)?;
     let permit = app.ask(caller, action, &wallet.resource())?;
     Ok((wallet, permit))
+}
+
+/// The same for what passes the gate: a wallet as it was a moment ago will do for a yes. A no is said, and
+/// put on record, by what is there now.
+pub(in crate::http) async fn permitted_at_gate(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<Arc<Wallet>, Problem> {
+    if let Some(wallet) = app.wallets.recent(name)
+        && app.would(caller, action, &wallet.resource())
+    {
+        return Ok(wallet);
+    }
+    let (wallet, _) = permitted(app, caller, action, name).await?;
+    Ok(app.wallets.remember(wallet))
+}
+
+/// After the door said no: the wallet with which to try once more, because its key is not what it was taken
+/// for; else why nothing is signed.
+pub(in crate::http) async fn once_more(
+    app: &App,
+    wallet: &Wallet,
+    error: SigningError,
+) -> Result<Arc<Wallet>, Problem> {
+    if !error.is_about_the_key() {
+        return Err(error.into());
+    }
+    let now = app.wallets.now(wallet).await?;
+    if (now.key.id, now.key.epoch) == (wallet.key.id, wallet.key.epoch) {
+        return Err(Problem::of_wallet(error, Replaced::is(&now).as_ref()));
+    }
+    Ok(now)
 }
 
 /// Create a wallet

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::clients::permitted;
+use super::clients::permitted_at_gate;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Deadline, Optional};
+use crate::http::caller::{Optional, Waits};
 use crate::http::problem::Problem;
 use crate::http::write::signed;
 use crate::oauth::assertion::{self, IssuedAssertion};
@@ -32,15 +32,16 @@ pub(super) async fn issue_assertion(
     caller: Caller,
     Named(name): Named,
     Optional(key): Optional,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Body(AssertionRequest {}, digest): Body<AssertionRequest>,
 ) -> Result<Response, Problem> {
     let action = Action::IssueAssertion;
-    let (client, _) = permitted(&app, &caller, action, &name).await?;
+    let client = permitted_at_gate(&app, &caller, action, &name).await?;
     let asked = Asked {
         digest,
         idempotency: key,
-        deadline,
+        deadline: waits.deadline,
+        held: waits.held,
     };
     let issued = assertion::issue(&app.signer, &app.clients, &caller, client, &asked).await?;
     let mut response = signed(issued?);

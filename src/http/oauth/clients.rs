@@ -122,6 +122,24 @@ pub(in crate::http) async fn permitted(
     Ok((client, permit))
 }
 
+/// The same for what passes the gate: a client as it was a moment ago will do for a yes. A no is said, and
+/// put on record, by what is there now.
+pub(super) async fn permitted_at_gate(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<Client, Problem> {
+    if let Some(client) = app.clients.recent(name)
+        && app.would(caller, action, &client.resource())
+    {
+        return Ok(client);
+    }
+    let (client, _) = permitted(app, caller, action, name).await?;
+    app.clients.remember(&client);
+    Ok(client)
+}
+
 /// Create a client
 ///
 /// Puts a client id of an environment's authorization server together with a key.

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::admit::passed_gate;
 use crate::http::body::{Body, Named};
-use crate::http::caller::Deadline;
+use crate::http::caller::Waits;
 use crate::http::hidden::found;
 use crate::http::problem::Problem;
 use crate::http::write::{json, uncached};
@@ -81,7 +81,7 @@ pub(super) async fn get_token(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Deadline(deadline): Deadline,
+    waits: Waits,
     Body(AccessTokenRequest { scope, refresh }, request): Body<AccessTokenRequest>,
 ) -> Result<Response, Problem> {
     let client = permitted(&app, &caller, &name).await?;
@@ -95,7 +95,7 @@ pub(super) async fn get_token(
         scopes,
         afresh: refresh,
         request,
-        deadline,
+        deadline: waits.deadline,
     };
     Ok(shown(&app.tokens.token(&wish).await?))
 }

@@ -101,6 +101,16 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether its answer is a signature.
+    pub(super) fn signs(&self) -> bool {
+        matches!(
+            self.method.as_str(),
+            "eth_signTypedData_v4" | "eth_signTypedData" | "eth_signTypedData_v3"
+        )
+    }
+}
+
 /// An answer to one call.
 #[derive(Serialize)]
 pub(super) struct Reply {
@@ -127,6 +137,11 @@ impl Reply {
                 Err(error) => Outcome::Error(error),
             },
         }
+    }
+
+    /// Whether it is what was asked for.
+    pub(super) fn is_result(&self) -> bool {
+        matches!(self.outcome, Outcome::Result(_))
     }
 
     /// To a call whose id is not known.

@@ -16,12 +16,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::admission::Admitted;
+use super::admit::passed_gate;
 use super::body::{self, BodyLimit, BodyTimes};
 use super::caller::EitherWay;
 use super::problem::Problem;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::Chain;
+use crate::signing::Held;
 use error::RpcError;
 use message::{Call, Message, Reply};
 
@@ -54,17 +56,22 @@ pub(super) async fn call_rpc(
     Ok(match Message::of(&bytes) {
         Err(error) => answer(StatusCode::OK, &Reply::to_nobody(error)),
         Ok(Message::Single(raw)) => match read(raw) {
-            Some(Ok(call)) => answer(StatusCode::OK, &reply(app, caller, call).await),
+            Some(Ok(call)) => {
+                let signs = call.signs();
+                let reply = reply(app, caller, call, admitted.held()).await;
+                answered(&reply, signs && reply.is_result())
+            }
             Some(Err(reply)) => answer(StatusCode::OK, &reply),
             None => StatusCode::NO_CONTENT.into_response(),
         },
         Ok(Message::Batch(calls)) => {
-            let calls = calls.into_iter().filter_map(read);
+            let calls: Vec<_> = calls.into_iter().filter_map(read).collect();
+            let sign = calls.iter().all(|it| it.as_ref().is_ok_and(Call::signs));
             let replies = batch(&app, &caller, &admitted, calls).await;
             if replies.is_empty() {
                 StatusCode::NO_CONTENT.into_response()
             } else {
-                answer(StatusCode::OK, &replies)
+                answered(&replies, sign && replies.iter().all(Reply::is_result))
             }
         }
     })
@@ -76,7 +83,7 @@ async fn batch(
     app: &App,
     caller: &Caller,
     admitted: &Admitted,
-    calls: impl Iterator<Item = Result<Call, Reply>>,
+    calls: Vec<Result<Call, Reply>>,
 ) -> Vec<Reply> {
     let mut under_way = Vec::new();
     for call in calls {
@@ -97,9 +104,9 @@ async fn batch(
                 continue;
             }
         };
-        let (app, caller) = (app.clone(), caller.clone());
+        let (app, caller, held) = (app.clone(), caller.clone(), admitted.held());
         under_way.push(Ok(app.tasks.clone().spawn(async move {
-            let reply = reply(app, caller, call).await;
+            let reply = reply(app, caller, call, held).await;
             drop(turn);
             reply
         })));
@@ -126,13 +133,13 @@ fn read(raw: &serde_json::value::RawValue) -> Option<Result<Call, Reply>> {
     }
 }
 
-async fn reply(app: App, caller: Caller, mut call: Call) -> Reply {
+async fn reply(app: App, caller: Caller, mut call: Call, held: Held) -> Reply {
     let id = call.id.take().unwrap_or_default();
-    let outcome = dispatch(&app, &caller, &call).await;
+    let outcome = dispatch(&app, &caller, &call, held).await;
     Reply::new(id, outcome)
 }
 
-async fn dispatch(app: &App, caller: &Caller, call: &Call) -> Result<Value, RpcError> {
+async fn dispatch(app: &App, caller: &Caller, call: &Call, held: Held) -> Result<Value, RpcError> {
     match call.method.as_str() {
         "eth_accounts" | "eth_requestAccounts" => {
             let accounts = sign::accounts(app, caller).await?;
@@ -140,9 +147,7 @@ async fn dispatch(app: &App, caller: &Caller, call: &Call) -> Result<Value, RpcE
         }
         "eth_chainId" => Ok(json!(format!("{:#x}", chain(app, caller).await?.id()))),
         "net_version" => Ok(json!(chain(app, caller).await?.id().to_string())),
-        "eth_signTypedData_v4" | "eth_signTypedData" | "eth_signTypedData_v3" => {
-            sign::typed_data(app, caller, call).await
-        }
+        _ if call.signs() => sign::typed_data(app, caller, call, held).await,
         method @ ("eth_sign" | "personal_sign" | "eth_signTypedData_v1") => Err(
             RpcError::never_signed(format!("{method} would sign what nobody can read here")),
         ),
@@ -174,6 +179,16 @@ async fn chain(app: &App, caller: &Caller) -> Result<Chain, Problem> {
     } else {
         first
     })
+}
+
+/// Answers; if everything is a signature, it has passed the gate.
+fn answered(body: &impl serde::Serialize, is_signed: bool) -> Response {
+    let response = answer(StatusCode::OK, body);
+    if is_signed {
+        passed_gate(response)
+    } else {
+        response
+    }
 }
 
 fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {

@@ -3,6 +3,7 @@
 //! An account is a key's address. Which of its wallets is meant is in the message: an order names
 //! maker, signer and type; a login is one of the address itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -20,10 +21,11 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::{LoginRefused, Replaces};
 use crate::ethereum::Address;
 use crate::http::clob::credentials::hand_out_login;
+use crate::http::clob::wallets::once_more;
 use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::RequestDigest;
 use crate::policy::Action;
-use crate::signing::{Asked, SigningError};
+use crate::signing::{Asked, Held, SigningError};
 
 /// The most patient of the libraries that sign through this gives up after ten seconds.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -67,7 +69,12 @@ fn may(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
 }
 
 /// `eth_signTypedData_v4`.
-pub(super) async fn typed_data(app: &App, caller: &Caller, call: &Call) -> Result<Value, RpcError> {
+pub(super) async fn typed_data(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    held: Held,
+) -> Result<Value, RpcError> {
     let wrong = |why: &str| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
     let params = call.params.as_deref().map_or("[]", RawValue::get);
     let params: Vec<&RawValue> =
@@ -87,12 +94,22 @@ pub(super) async fn typed_data(app: &App, caller: &Caller, call: &Call) -> Resul
         found = choose(app, caller, account, &data, &all);
     }
     let found = found.inspect_err(|_| note_hidden(app, caller, account, &data, &all))?;
-    let wallet = app.wallets.by_id(found.id).await.map_err(Problem::from)?;
-    let wallet = wallet.ok_or_else(|| Problem::not_found("account"))?;
     let digest = RequestDigest::of("POST", super::PATH, &json!(call.params));
     match data {
-        TypedData::Order(order) => sign_order(app, caller, wallet, &order, digest).await,
-        TypedData::Login(login) => log_in(app, caller, wallet, &login, &all, digest).await,
+        TypedData::Order(order) => {
+            let asked = Asked {
+                digest,
+                idempotency: None,
+                deadline: Some(DEADLINE),
+                held,
+            };
+            sign_order(app, caller, found, &order, asked).await
+        }
+        TypedData::Login(login) => {
+            let wallet = app.wallets.now(&found).await.map_err(Problem::from)?;
+            let wallet = Wallet::clone(&wallet);
+            log_in(app, caller, wallet, &login, &all, digest).await
+        }
     }
 }
 
@@ -101,19 +118,24 @@ async fn sign_order(
     caller: &Caller,
     wallet: Wallet,
     order: &TypedOrder,
-    digest: RequestDigest,
+    asked: Asked,
 ) -> Result<Value, RpcError> {
     let now_s = app.clock.unix_ms().div_euclid(1000);
     let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;
-    let replaced = Replaced::is(&wallet);
-    let draft = Box::new(TypedOrderDraft(OrderDraft { wallet, order }));
-    let asked = Asked {
-        digest,
-        idempotency: None,
-        deadline: Some(DEADLINE),
+    let sign = async |wallet: &Arc<Wallet>| {
+        let (wallet, order) = (wallet.clone(), order.clone());
+        let draft = Box::new(TypedOrderDraft(OrderDraft { wallet, order }));
+        app.signer.sign(caller, draft, asked.clone()).await
     };
-    let done = app.signer.sign(caller, draft, asked).await;
-    let done = done.map_err(|error| Problem::of_wallet(error, replaced.as_ref()))?;
+    let wallet = Arc::new(wallet);
+    let done = match sign(&wallet).await {
+        Ok(done) => done,
+        Err(error) => {
+            let now = once_more(app, &wallet, error).await?;
+            let done = sign(&now).await;
+            done.map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))?
+        }
+    };
     let body = done.body;
     Ok(serde_json::from_slice(&body).expect("an answer is JSON"))
 }

@@ -187,9 +187,8 @@ impl Fetch {
         let (client, environment) = (place.client.clone(), place.environment.clone());
         let draft = AssertionDraft::new(client, environment, errand);
         let asked = Asked {
-            digest: self.request,
-            idempotency: None,
             deadline: Some(end.saturating_duration_since(Instant::now())),
+            ..Asked::once(self.request)
         };
         let signed = inner
             .signer

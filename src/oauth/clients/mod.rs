@@ -4,7 +4,9 @@ mod records;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::sync::Cache;
 use time::OffsetDateTime;
 
 use super::assertion::{AssertionDraft, Errand};
@@ -143,6 +145,15 @@ pub enum ClientError {
     Ledger(#[from] LedgerError),
 }
 
+/// How long a client is taken as it was, for what passes the gate: it looks at key, epoch and period again,
+/// and where the client has another key by then, [`Clients::rekeyed`] finds it. What else goes into an
+/// assertion is for ever, but for the `kid` that a counterparty gave the key, which nothing was signed
+/// without until then.
+const REMEMBER: Duration = Duration::from_secs(1);
+
+/// So many clients, of some kilobytes each.
+const REMEMBERED: u64 = 10_000;
+
 /// The clients of this service.
 #[derive(Clone)]
 pub struct Clients {
@@ -151,6 +162,7 @@ pub struct Clients {
     environments: Arc<BTreeMap<Name, Environment>>,
     clock: Clock,
     looks: Joint<Name, Option<Client>>,
+    recent: Cache<Name, Client>,
 }
 
 impl Clients {
@@ -163,7 +175,26 @@ impl Clients {
             environments,
             clock,
             looks: Joint::new(),
+            recent: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(REMEMBER)
+                .build(),
         }
+    }
+
+    /// A client as it was a moment ago, if that is known, for what passes the gate.
+    pub fn recent(&self, name: &Name) -> Option<Client> {
+        self.recent.get(name)
+    }
+
+    /// Remembers a client that was just looked up.
+    pub fn remember(&self, client: &Client) {
+        self.recent.insert(client.name.clone(), client.clone());
+    }
+
+    /// Forgets what was remembered: something was changed.
+    pub fn forget(&self) {
+        self.recent.invalidate_all();
     }
 
     /// The configured environments.
@@ -243,6 +274,9 @@ impl Clients {
     /// epoch, and signs.
     pub async fn rekeyed(&self, client: &Client) -> Result<Option<Client>, ClientError> {
         let now = self.by_id(client.id).await?;
+        if let Some(now) = &now {
+            self.remember(now);
+        }
         Ok(now.filter(|now| {
             let is_other = (now.key.id, now.key.epoch) != (client.key.id, client.key.epoch);
             is_other && now.key.state == KeyState::Active

@@ -224,7 +224,7 @@ impl Attempt<'_> {
         wallet: &Arc<Wallet>,
         numbers: Vec<usize>,
     ) -> Result<Vec<(usize, Result<Signed, Not>)>, Problem> {
-        let signer = &self.app.signer;
+        let door = &self.app.signer;
         let mut done = Vec::with_capacity(numbers.len());
         let mut drafted = Vec::with_capacity(numbers.len());
         let mut drafts: Vec<(Box<dyn Draft>, Asked)> = Vec::with_capacity(numbers.len());
@@ -240,7 +240,7 @@ impl Attempt<'_> {
                     let right = Right::new(&wallet.key, Business::Ordinary, self.caller);
                     let key = item.idempotency.as_ref();
                     let key = key.unwrap_or(&self.asked.idempotency);
-                    let earlier = signer.earlier(self.caller, right, key, item.digest);
+                    let earlier = door.earlier(self.caller, right, key, item.digest);
                     let earlier = match earlier.await {
                         Ok(earlier) => earlier.ok_or(Not::Made(problem)),
                         Err(error) if error.is_about_the_key() => Err(Not::Signed(error)),
@@ -255,7 +255,7 @@ impl Attempt<'_> {
             deadline: Some(until.saturating_duration_since(Instant::now())),
             ..self.asked.clone()
         };
-        let signed = signer.sign_all(self.caller, drafts, &asked).await;
+        let signed = door.sign_all(self.caller, drafts, &asked).await;
         for (number, signed) in drafted.into_iter().zip(signed) {
             match signed {
                 Err(reused @ SigningError::KeyReused) => return Err(reused.into()),
@@ -317,6 +317,10 @@ impl Attempt<'_> {
 }
 
 /// An order on its way.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are done at once, and each is moved once"
+)]
 enum Making {
     Done(Result<Order, Problem>),
     UnderWay(JoinHandle<Result<Order, NotMade>>),

@@ -214,6 +214,10 @@ async fn client(
 }
 
 /// Says in OAuth's form what was refused.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the other forms take the response apart"
+)]
 pub(in crate::http) fn translate(response: Response, problem: &Problem) -> Response {
     let (status, code) = oauth_error(problem);
     let document = problem.document();

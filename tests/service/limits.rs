@@ -36,7 +36,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
     let Some(mut stand) =
-        Stand::new("[http]\nlisten = \"127.0.0.1:0\"\nrequest_timeout_ms = 700").await
+        Stand::new("[http]\nlisten = \"127.0.0.1:0\"\nrequest_timeout_ms = 3000").await
     else {
         return;
     };

@@ -313,8 +313,9 @@ pub(super) async fn soaks_for(
                 max(created_at) + make_interval(secs => $2::float8) - clock_timestamp()))::int as "left"
          from intents
          where key_id = $1 and errand <> 'probe'
+           -- The statement's time: no index serves a comparison with a volatile one.
            and id >= (lpad(to_hex((extract(epoch from
-                   clock_timestamp() - make_interval(secs => $2::float8 + 600)) * 1000)::bigint),
+                   statement_timestamp() - make_interval(secs => $2::float8 + 600)) * 1000)::bigint),
                    12, '0') || repeat('0', 20))::uuid"#,
         key.uuid(),
         i32::try_from(soak_s).map_or(f64::from(i32::MAX), f64::from),

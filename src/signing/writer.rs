@@ -156,6 +156,8 @@ impl Writer {
                     return;
                 };
                 first.join(&mut jobs);
+            } else {
+                tracing::debug!(rows = jobs.len(), "what did not fit goes once more");
             }
             while jobs.len() < GROUP
                 && let Some(next) = queue.try_recv()

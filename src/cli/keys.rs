@@ -121,7 +121,7 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Take a key back from its destruction, as long as its device has it
+    /// Take a key back from its destruction, to the state it had before, as long as its device has it
     CancelDestruction {
         /// The key's name.
         name: String,

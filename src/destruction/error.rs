@@ -3,7 +3,7 @@
 use super::obstacles::{Obstacle, ObstacleKind};
 use crate::approvals::ApprovalNeeded;
 use crate::custody::CustodyError;
-use crate::keys::KeyError;
+use crate::keys::{KeyError, KeyState};
 use crate::ledger::LedgerError;
 
 /// Why a destruction is not ordered, or not cancelled.
@@ -18,6 +18,14 @@ pub enum DestructionError {
     /// The device has the order already.
     #[error("the destruction has begun, and there is no way back")]
     Begun,
+    /// It was something else before.
+    #[error("the key was {} before: it does not come back as {}", .before.name(), .to.name())]
+    NotTheWayBack {
+        /// Its state before.
+        before: KeyState,
+        /// What it was to be.
+        to: KeyState,
+    },
     /// The key is not about to be destroyed.
     #[error("the key is {0}, not destroy-pending")]
     NotPending(&'static str),

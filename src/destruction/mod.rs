@@ -151,6 +151,17 @@ impl Destructions {
         Ok(records::of_epoch(key.id, moved.epoch, change.tx()).await?)
     }
 
+    /// The state to which a key goes back when its destruction is cancelled. `None`: it waits for none.
+    pub async fn way_back(&self, key: &Key) -> Result<Option<KeyState>, LedgerError> {
+        if key.state != KeyState::DestroyPending {
+            return Ok(None);
+        }
+        let latest = records::latest(key.id, &self.ledger).await?;
+        Ok(latest
+            .filter(|it| it.epoch == key.epoch)
+            .map(|it| it.before))
+    }
+
     /// Takes a key back from its way to be destroyed. Nobody has to agree.
     pub async fn cancel(
         &self,
@@ -162,17 +173,34 @@ impl Destructions {
         if key.state != KeyState::DestroyPending {
             return Err(DestructionError::NotPending(key.state.name()));
         }
+        key.state.step(to).map_err(KeyError::from)?;
+        let asked = records::of_epoch(key.id, key.epoch, change.tx()).await?;
+        if !asked.before.may_come_back(to) {
+            let before = asked.before;
+            return Err(DestructionError::NotTheWayBack { before, to });
+        }
         let is_given_back = given_back.is_done();
-        match records::cancel(key, is_given_back, change.tx()).await? {
-            // A key is declared compromised whatever its device is doing.
-            Some(false) if to != KeyState::Compromised => return Err(DestructionError::Begun),
-            _ => {}
+        if records::cancel(key, is_given_back, change.tx()).await? == Some(false) {
+            return Err(DestructionError::Begun);
         }
         if is_given_back {
             let details = json!({ "name": key.name, "backend": key.backend });
             let approval = Approval::not_needed();
             change.note_as(approval, "take-key-back-from-device", key.id, &details);
         }
+        Ok(self.keys.step(key, to, reason, change).await?)
+    }
+
+    /// Declares a key compromised that is on its way to be destroyed, whatever its device is doing: a
+    /// destruction that has not begun is cancelled, another goes on.
+    pub async fn declare_compromised(
+        &self,
+        key: &Key,
+        reason: &Reason,
+        change: &mut Change,
+    ) -> Result<Key, DestructionError> {
+        records::cancel(key, false, change.tx()).await?;
+        let to = KeyState::Compromised;
         Ok(self.keys.step(key, to, reason, change).await?)
     }
 }

@@ -7,7 +7,7 @@ use super::{Obstacle, ObstacleKind, Request};
 use crate::approvals::Approval;
 use crate::ethereum::Address;
 use crate::id::{CallerId, KeyId};
-use crate::keys::{Key, Purpose};
+use crate::keys::{Key, KeyState, Purpose};
 use crate::ledger::{Ledger, LedgerError, Tx};
 
 /// A destruction on record.
@@ -45,6 +45,8 @@ pub struct Destruction {
     pub certificate: Option<serde_json::Value>,
     /// Whether the key was compromised before.
     pub was_compromised: bool,
+    /// The key's state before.
+    pub before: KeyState,
 }
 
 struct Row {
@@ -64,6 +66,7 @@ struct Row {
     trouble: Option<String>,
     certificate: Option<serde_json::Value>,
     was_compromised: bool,
+    before: String,
 }
 
 macro_rules! select {
@@ -73,7 +76,9 @@ macro_rules! select {
             r#"select key_id, epoch, requested_by, requested_at, reason, approval, accepted, not_before,
                       begun_at, due_at, was_disabled, ended_at, outcome, trouble, certificate,
                       exists (select from key_transitions t
-                              where t.key_id = d.key_id and t.to_state = 'compromised') as "was_compromised!"
+                              where t.key_id = d.key_id and t.to_state = 'compromised') as "was_compromised!",
+                      (select from_state from key_transitions t
+                       where t.key_id = d.key_id and t.epoch = d.epoch) as "before!"
                from destructions d "# + $which,
             $($argument),*
         )
@@ -86,6 +91,9 @@ impl TryFrom<Row> for Destruction {
     fn try_from(row: Row) -> Result<Self, LedgerError> {
         let corrupt =
             || LedgerError::Corrupt("destructions", format!("accepted of {}", row.key_id));
+        let before = KeyState::from_name(&row.before).ok_or_else(|| {
+            LedgerError::Corrupt("key_transitions", format!("from_state of {}", row.key_id))
+        })?;
         let accepted = row.accepted.iter().map(|it| ObstacleKind::from_name(it));
         Ok(Self {
             accepted: accepted.collect::<Option<_>>().ok_or_else(corrupt)?,
@@ -104,6 +112,7 @@ impl TryFrom<Row> for Destruction {
             trouble: row.trouble,
             certificate: row.certificate,
             was_compromised: row.was_compromised,
+            before,
         })
     }
 }

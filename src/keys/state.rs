@@ -51,7 +51,7 @@ impl KeyState {
                 Compromised,
             )
             | (PreActivation | Deactivated | Compromised, DestroyPending)
-            | (DestroyPending, Destroyed) => Ok(to),
+            | (DestroyPending, PreActivation | Destroyed) => Ok(to),
             (from, to) => Err(NotAStep { from, to }),
         }
     }
@@ -59,7 +59,21 @@ impl KeyState {
     /// Whether one person may take the step alone (P6), because it only takes rights away.
     pub fn tightens(self, to: Self) -> bool {
         matches!(to, Self::Suspended | Self::Compromised)
-            || matches!((self, to), (Self::DestroyPending, Self::Deactivated))
+            || matches!(
+                (self, to),
+                (
+                    Self::DestroyPending,
+                    Self::Deactivated | Self::PreActivation
+                )
+            )
+    }
+
+    /// Whether a key that was in this state before it went to `destroy-pending` may come back from there
+    /// as another: what was ever used is never new again, and what was compromised stays so.
+    pub fn may_come_back(self, to: Self) -> bool {
+        to == self
+            || to == Self::Compromised
+            || (self, to) == (Self::PreActivation, Self::Deactivated)
     }
 }
 
@@ -74,6 +88,22 @@ mod tests {
         }
         assert!(KeyState::Compromised.step(KeyState::Active).is_err());
         assert!(KeyState::Deactivated.step(KeyState::Active).is_err());
+    }
+
+    #[test]
+    fn what_was_used_never_comes_back_as_new() {
+        use KeyState::{Compromised, Deactivated, PreActivation};
+        for before in [Deactivated, Compromised] {
+            assert!(!before.may_come_back(PreActivation));
+            assert!(before.may_come_back(before));
+        }
+        assert!(!Compromised.may_come_back(Deactivated));
+        assert!(PreActivation.may_come_back(PreActivation));
+        for before in KeyState::ALL {
+            for never in [KeyState::Active, KeyState::Retiring, KeyState::Suspended] {
+                assert!(before == never || !before.may_come_back(never));
+            }
+        }
     }
 
     #[test]

@@ -354,6 +354,14 @@ async fn a_statement_is_signed_and_can_be_checked_offline() {
         }
         let latest = stand.operator.get(&path).await.json;
         assert_eq!(latest["statement"], *jws);
+        // Who asked, by a name beside the id, which shows the caller as well.
+        let asked_by = latest["asked_by"].as_str().unwrap();
+        let path = format!("/v1/callers/{asked_by}");
+        let who = stand.operator.get(&path).await.json;
+        assert!(who["name"].is_string(), "{who}");
+        for it in [&latest, &stated.json] {
+            assert_eq!(it["asked_by_name"], who["name"], "{it}");
+        }
 
         // An independent library takes the signature; a rule for assertions does not take the statement.
         let member = |name: &str| jws[name].as_str().unwrap();

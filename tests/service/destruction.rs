@@ -109,6 +109,73 @@ async fn a_key_is_destroyed_when_nothing_depends_on_it_and_it_has_waited() {
     refused("destroyed", &late, 409, "not-a-step", "destroyed");
 }
 
+#[tokio::test]
+async fn a_key_comes_back_from_its_destruction_as_what_it_was() {
+    let Some(stand) = Stand::new("[cryptoperiods]\nlook_every_s = 3600").await else {
+        return;
+    };
+    let operator = &stand.operator;
+    let why = json!({ "reason": "test" });
+    let to = |state: &str| json!({ "to": state, "reason": "test" });
+    let make = async |name: &str| {
+        let key = json!({ "name": name, "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "d" });
+        assert_eq!(operator.post("/v1/keys", &key).await.status, 201);
+    };
+    let has_destroyed = async |name: &str| {
+        let path = format!("/v1/keys/{name}/destruction");
+        let asked = operator.post(&path, &why).await;
+        assert_eq!(asked.status, 201, "{}", asked.text);
+        asked.json["before"].clone()
+    };
+    let is_back = async |name: &str, state: &str| {
+        let path = format!("/v1/keys/{name}/destruction/cancel");
+        let back = operator.post(&path, &why).await;
+        assert_eq!((back.status, &back.json["state"]), (201, &json!(state)));
+    };
+
+    // Never used: as new, also the second time, and it can be used then.
+    make("spare").await;
+    for _ in 0..2 {
+        assert_eq!(has_destroyed("spare").await, "pre-activation");
+        is_back("spare", "pre-activation").await;
+    }
+    step(&stand, "spare", "active").await;
+
+    // Ever used: never new again, whoever asks, the service or the database.
+    step(&stand, "spare", "deactivated").await;
+    assert_eq!(has_destroyed("spare").await, "deactivated");
+    let new = operator
+        .post("/v1/keys/spare/steps", &to("pre-activation"))
+        .await;
+    refused("as new", &new, 409, "not-a-step", "was deactivated before");
+    let by_force = "insert into key_transitions (key_id, epoch, from_state, to_state, approval, reason)
+                    select id, epoch + 1, state, 'pre-activation', 'test', 'test' from keys where name = 'spare'";
+    let by_force = sqlx::query(by_force).execute(&stand.database.pool).await;
+    let error = by_force.unwrap_err();
+    let constraint = error.as_database_error().and_then(|it| it.constraint());
+    assert_eq!(
+        constraint,
+        Some("key_transitions_only_unused_keys_begin_again")
+    );
+    is_back("spare", "deactivated").await;
+
+    // Compromised: that is never forgotten.
+    make("leaked").await;
+    step(&stand, "leaked", "compromised").await;
+    assert_eq!(has_destroyed("leaked").await, "compromised");
+    let less = operator
+        .post("/v1/keys/leaked/steps", &to("deactivated"))
+        .await;
+    refused(
+        "as less",
+        &less,
+        409,
+        "not-a-step",
+        "was compromised before",
+    );
+    is_back("leaked", "compromised").await;
+}
+
 /// How many leaves have this action.
 fn leaves(action: &str) -> String {
     let action = hex::encode(action);

@@ -25,7 +25,7 @@ const ALL_DUTIES: [&str; 3] = ["custodian", "key-operator", "security-officer"];
 const STOPPED_BY: [&str; 2] = ["custodian", "security-officer"];
 
 /// Each step, and the roles that may take it besides `operator`. `destroyed` is the service's own.
-const MODEL: [(&str, &str, &[&str]); 20] = [
+const MODEL: [(&str, &str, &[&str]); 21] = [
     ("pre-activation", "active", &["key-operator"]),
     ("pre-activation", "compromised", &STOPPED_BY),
     ("pre-activation", "destroy-pending", &["custodian"]),
@@ -44,7 +44,8 @@ const MODEL: [(&str, &str, &[&str]); 20] = [
     ("deactivated", "destroy-pending", &["custodian"]),
     ("compromised", "destroy-pending", &["custodian"]),
     ("destroy-pending", "deactivated", &ALL_DUTIES),
-    ("destroy-pending", "compromised", &STOPPED_BY),
+    ("destroy-pending", "compromised", &ALL_DUTIES),
+    ("destroy-pending", "pre-activation", &ALL_DUTIES),
     ("destroy-pending", "destroyed", &[]),
 ];
 
@@ -172,7 +173,7 @@ async fn every_step_is_an_edge_and_somebody_s() {
             }
         }
     }
-    let roles: usize = MODEL[..19]
+    let roles: usize = MODEL[..20]
         .iter()
         .map(|(_, _, roles)| roles.len() + 1)
         .sum();

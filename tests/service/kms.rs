@@ -493,7 +493,7 @@ async fn a_key_that_kms_only_waits_to_destroy_comes_back_and_is_certified_when_i
 
     let back = world.done(&format!("{path}/cancel"), &why()).await;
     let is = (back.status, &back.json["state"]);
-    assert_eq!(is, (201, &json!("deactivated")), "{}", back.text);
+    assert_eq!(is, (201, &json!("pre-activation")), "{}", back.text);
     assert_eq!(world.in_device(&arn).await, "Enabled");
     assert_eq!(world.leaves("take-key-back-from-device").await, 1);
     assert_eq!(world.leaves("certify-destruction").await, 0);
@@ -548,7 +548,7 @@ async fn what_dies_while_a_key_is_given_to_kms_or_taken_back_is_done_by_the_next
 
     let back = world.done(cancel, &why()).await;
     let is = (back.status, &back.json["state"]);
-    assert_eq!(is, (201, &json!("deactivated")), "{}", back.text);
+    assert_eq!(is, (201, &json!("pre-activation")), "{}", back.text);
     assert_eq!(world.in_device(&arn).await, "Enabled");
     assert_eq!(world.leaves("take-key-back-from-device").await, 1);
 }
@@ -577,7 +577,8 @@ async fn a_compromised_key_is_destroyed_though_it_is_disabled_and_stays_so_when_
     let both = "select count(*) from destructions where due_at is not null";
     world.database.becomes(both, 2).await;
     let back = world.done("/v1/keys/g/destruction/cancel", &why()).await;
-    assert_eq!(back.status, 201, "{}", back.text);
+    let is = (back.status, &back.json["state"]);
+    assert_eq!(is, (201, &json!("compromised")), "{}", back.text);
     assert_eq!(world.in_device(&arn).await, "Disabled");
 }
 

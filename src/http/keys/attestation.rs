@@ -48,10 +48,12 @@ pub(super) struct AttestationView {
     /// Who asked; null: the service, by itself.
     #[schema(value_type = Option<String>)]
     asked_by: Option<CallerId>,
+    /// Their name.
+    asked_by_name: Option<String>,
 }
 
 impl AttestationView {
-    fn of(key: &Key, it: Attestation) -> Self {
+    fn of(key: &Key, it: Attestation, asked_by_name: Option<String>) -> Self {
         Self {
             id: it.id,
             key: key.name.to_string(),
@@ -63,6 +65,7 @@ impl AttestationView {
             possession: it.possession,
             statement: it.statement,
             asked_by: it.actor,
+            asked_by_name,
         }
     }
 }
@@ -86,7 +89,12 @@ pub(super) async fn show_attestation(
     let key = visible(&app, &caller, &name).await?;
     let latest = app.attestations.latest(&key).await?;
     let latest = latest.ok_or_else(|| Problem::not_found("attestation"))?;
-    Ok(Json(AttestationView::of(&key, latest)))
+    let names = app
+        .callers
+        .names(latest.actor.into_iter().collect())
+        .await?;
+    let asked_by = latest.actor.map(|it| names.of(it));
+    Ok(Json(AttestationView::of(&key, latest, asked_by)))
 }
 
 /// Attest a key
@@ -123,7 +131,8 @@ pub(super) async fn attest_key(
         let answer = write
             .conclude(&permit, gate, async |change| {
                 suspended = app.attestations.record(&attested, &key, change).await?;
-                Ok(AttestationView::of(&key, attested.clone()))
+                let name = Some(caller.name.to_string());
+                Ok(AttestationView::of(&key, attested.clone(), name))
             })
             .await?;
         if drifted {

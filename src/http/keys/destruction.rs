@@ -35,11 +35,15 @@ pub(super) struct DestructionView {
     /// Who asked for it.
     #[schema(value_type = String)]
     requested_by: CallerId,
+    /// Their name.
+    requested_by_name: String,
     #[serde(with = "time::serde::rfc3339")]
     requested_at: OffsetDateTime,
     reason: String,
     /// Who agreed.
     approval: String,
+    /// The key's state before. Cancelled, it goes back there.
+    before: KeyState,
     /// What stood in the way and was accepted.
     accepted: Vec<ObstacleKind>,
     /// Until then it can be cancelled.
@@ -62,13 +66,15 @@ pub(super) struct DestructionView {
     certificate: Option<serde_json::Value>,
 }
 
-impl From<Destruction> for DestructionView {
-    fn from(it: Destruction) -> Self {
+impl DestructionView {
+    fn of(it: Destruction, requested_by_name: String) -> Self {
         Self {
             requested_by: it.requested_by,
+            requested_by_name,
             requested_at: it.requested_at,
             reason: it.reason,
             approval: it.approval,
+            before: it.before,
             accepted: it.accepted,
             not_before: it.not_before,
             begun_at: it.begun_at,
@@ -94,11 +100,18 @@ pub(super) async fn show_destruction(
     Named(name): Named,
 ) -> Result<Json<DestructionStatus>, Problem> {
     let key = visible(&app, &caller, &name).await?;
-    let destruction = app.destructions.of(&key).await?;
+    let destruction = match app.destructions.of(&key).await? {
+        Some(it) => {
+            let names = app.callers.names(vec![it.requested_by]).await?;
+            let name = names.of(it.requested_by);
+            Some(DestructionView::of(it, name))
+        }
+        None => None,
+    };
     Ok(Json(DestructionStatus {
         state: key.state,
         obstacles: app.destructions.obstacles(&key).await?,
-        destruction: destruction.map(DestructionView::from),
+        destruction,
     }))
 }
 
@@ -128,7 +141,7 @@ pub(super) async fn destroy_key(
     write
         .conclude(&permit, Gate::Exclusive, async |change| {
             let asked = app.destructions.request(&seen, &wish, obstacles, change);
-            Ok(DestructionView::from(asked.await?))
+            Ok(DestructionView::of(asked.await?, caller.name.to_string()))
         })
         .await
 }
@@ -144,8 +157,9 @@ pub(super) struct DestructionObjection {
 
 /// Cancel a key's destruction
 ///
-/// The key goes back to `deactivated`. Nobody has to agree. Once its device has been asked that works
-/// only where the device waits by itself (`due_at`), which then gives the key back.
+/// The key goes back to the state that it had before: `pre-activation` if it was never used, `deactivated`
+/// or `compromised`. Nobody has to agree. Once its device has been asked that works only where the device
+/// waits by itself (`due_at`), which then gives the key back.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction/cancel", tag = "keys",
     request_body = DestructionObjection,
     responses((status = 201, description = "The key", body = KeyView)),
@@ -158,11 +172,12 @@ pub(super) async fn cancel_destruction(
     Body(objection, request): Body<DestructionObjection>,
 ) -> Result<Response, Problem> {
     let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
-    let to = KeyState::Deactivated;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
+    let back = app.destructions.way_back(&seen).await?;
+    let to = back.unwrap_or(KeyState::Deactivated); // refused below, to whom may take the step
     let permit = may_step(&app, &caller, &seen, to)?;
     let given_back = app.destructions.give_back(&seen).await?;
     write

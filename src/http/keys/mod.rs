@@ -282,12 +282,18 @@ pub(super) async fn step_key(
     let moved = write
         .conclude(&permit, Gate::Exclusive, async |change| {
             let (to, reason) = (step.to, &step.reason);
-            let moved = if seen.state == KeyState::DestroyPending {
-                let destructions = &app.destructions;
-                let back = destructions.cancel(&seen, (to, reason), &given_back, change);
-                back.await?
-            } else {
-                app.keys.step(&seen, to, reason, change).await?
+            let destructions = &app.destructions;
+            let moved = match (seen.state, to) {
+                (KeyState::DestroyPending, KeyState::Compromised) => {
+                    destructions
+                        .declare_compromised(&seen, reason, change)
+                        .await?
+                }
+                (KeyState::DestroyPending, to) => {
+                    let back = destructions.cancel(&seen, (to, reason), &given_back, change);
+                    back.await?
+                }
+                (_, to) => app.keys.step(&seen, to, reason, change).await?,
             };
             Ok(KeyView::from(&moved))
         })

@@ -118,7 +118,9 @@ impl From<DestructionError> for Problem {
             DestructionError::InTheWay(_) => Self::new(&catalogue::KEY_IN_USE, error),
             DestructionError::NotAcceptable(_) => Self::new(&catalogue::INVALID_FIELD, error),
             DestructionError::Begun => Self::new(&catalogue::DESTRUCTION_BEGUN, error),
-            DestructionError::NotPending(_) => Self::new(&catalogue::NOT_A_STEP, error),
+            DestructionError::NotPending(_) | DestructionError::NotTheWayBack { .. } => {
+                Self::new(&catalogue::NOT_A_STEP, error)
+            }
             DestructionError::Key(error) => error.into(),
             DestructionError::ApprovalNeeded(needed) => needed.into(),
             DestructionError::Custody(error) => error.into(),

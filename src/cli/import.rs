@@ -185,7 +185,7 @@ impl Import {
         let path = format!("/v1/keys/{}/material", self.wanted.name);
         let body = json!({ "wrapped": wrapped });
         let imported = client.post(&path, &body).await.context(
-            "the key is on record and not in its device; the same command again brings it",
+            "the import is begun, and not on record as done; the same command again finishes it",
         )?;
         print_json(&imported)?;
         let there = imported["pem"].as_str().unwrap_or_default();

@@ -377,6 +377,86 @@ async fn an_import_that_stopped_anywhere_goes_on_or_ends() {
 }
 
 #[tokio::test]
+async fn what_a_database_that_is_lost_in_mid_import_leaves_is_said_and_the_same_command_finishes_it()
+ {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let token = stand.operator.token.clone();
+    let token_file = stand.deployment.dir.write("operator.token", &token);
+    // The server ends the session when the public half goes on record: the device has the key by then.
+    let lose = "create function lose() returns trigger language plpgsql as $$ begin
+                    perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+                create trigger lose before update of public_key on keys for each row execute function lose()";
+    sqlx::raw_sql(lose)
+        .execute(&stand.database.pool)
+        .await
+        .unwrap();
+    let args = [
+        "old",
+        "--purpose",
+        "wallet",
+        "--backend",
+        "soft",
+        "--expected",
+        ADDRESS,
+    ];
+    let said = import(&stand.operator, &token_file, HEX, &args).unwrap_err();
+    assert!(
+        said.contains("what was on record before it stays"),
+        "{said}"
+    );
+    assert!(
+        said.contains("the same command again finishes it"),
+        "{said}"
+    );
+    assert!(said.contains("No signature was released"), "{said}");
+    let there = "select count(*) from keys where name = 'old' and public_key is null";
+    assert_eq!(stand.database.count(there).await, 1);
+    let made = json!({ "name": "made", "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "d" });
+    let lost = stand
+        .operator
+        .post_as("made", "/v1/keys", &made)
+        .await
+        .unwrap();
+    let detail = "what was on record before it stays";
+    refused("made", &lost, 503, "ledger-unavailable", detail);
+
+    let heal = "drop trigger lose on keys";
+    sqlx::raw_sql(heal)
+        .execute(&stand.database.pool)
+        .await
+        .unwrap();
+    let (key, _) = import(&stand.operator, &token_file, HEX, &args).unwrap();
+    assert_eq!(key["address"], ADDRESS);
+    let whole = stand
+        .operator
+        .post_as("made", "/v1/keys", &made)
+        .await
+        .unwrap();
+    assert_eq!(whole.status, 201, "{}", whole.text);
+    assert_eq!(
+        stand
+            .database
+            .count("select count(*) from keys where name in ('old', 'made')")
+            .await,
+        2
+    );
+    // Under another name it is told which one it has.
+    let args = [
+        "new",
+        "--purpose",
+        "wallet",
+        "--backend",
+        "soft",
+        "--expected",
+        ADDRESS,
+    ];
+    let said = import(&stand.operator, &token_file, HEX, &args).unwrap_err();
+    assert!(said.contains("on record already, as old"), "{said}");
+}
+
+#[tokio::test]
 async fn who_may_and_what_is_no_key() {
     let Some(stand) = Stand::new("").await else {
         return;

@@ -131,12 +131,16 @@ pub(super) async fn bring_key(
         let malformed = |_| Problem::new(&problem::INVALID_FIELD, "wrapped: this is not base64");
         let wrapped = wrapped.map_err(malformed)?;
         let brought = app.keys.bring(&seen, &wrapped, &permit).await?;
-        write
+        let answer = write
             .conclude(&permit, Gate::Shared, async |change| {
                 let recorded = app.keys.record_import(seen.id, &brought, change).await?;
                 Ok(KeyView::from(&recorded))
             })
-            .await
+            .await;
+        if answer.is_err() {
+            app.keys.let_import_repeat(seen.id).await;
+        }
+        answer
     })
     .await
 }

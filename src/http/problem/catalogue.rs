@@ -62,7 +62,7 @@ kinds! {
     KEY_EXPIRED "key-expired" 409 "The key's cryptoperiod has ended"
         "Rotate the key.";
     KEY_EPOCH_CHANGED "key-epoch-changed" 409 "The key changed while the request was under way"
-        "Nothing was signed. Repeat the request.";
+        "No signature was released. Repeat the request.";
     KEY_CHANGED "key-changed" 409 "The key changed while the request was under way"
         "Look at the key again, and repeat the request if it still makes sense.";
     NO_IMPORT "no-import" 409 "No private key is waited for under this name"
@@ -180,7 +180,7 @@ kinds! {
     BUSY "busy" 503 "Too much is waiting already"
         "Nothing was signed. Repeat after Retry-After seconds.";
     DEVICE_UNAVAILABLE "device-unavailable" 503 "The device that holds the key is not available"
-        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds; if it lasts, tell an operator.";
+        "No signature was released. Repeat with the same Idempotency-Key after Retry-After seconds: what was begun is finished then. If it lasts, tell an operator.";
     SEALING_KEY_MISSING "sealing-key-missing" 503 "What is needed is sealed under a key that is not there"
         "Nothing was signed. Tell an operator; the log says which key is missing.";
     DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
@@ -196,11 +196,11 @@ kinds! {
     CLOCK_OFF "clock-off" 503 "The service does not know what the time is"
         "Nothing was signed. Repeat with the same Idempotency-Key: another replica may answer. Operators have to synchronize the clocks.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
-        "Nothing was released. Repeat with the same Idempotency-Key after Retry-After seconds.";
+        "No signature was released. Repeat with the same Idempotency-Key after Retry-After seconds: what was begun is finished then, not begun anew.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
         "Repeat it with the same Idempotency-Key: you get the one answer there is.";
     DEVICE_TIMED_OUT "device-timed-out" 504 "The device did not answer in time"
-        "Nothing was released. Repeat with the same Idempotency-Key.";
+        "No signature was released. Repeat with the same Idempotency-Key: what was begun is finished then.";
     DEADLINE_EXCEEDED "deadline-exceeded" 504 "There was no answer within the deadline"
         "The work goes on. Repeat with the same Idempotency-Key to get its answer.";
 }

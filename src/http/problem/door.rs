@@ -88,7 +88,8 @@ impl From<LedgerError> for Problem {
         match error {
             LedgerError::Unavailable(_) | LedgerError::Aborted(_) => {
                 tracing::warn!(%error, "the ledger is unavailable");
-                Self::new(&catalogue::LEDGER_UNAVAILABLE, "nothing was committed").retry_after(1)
+                let detail = "the last step is not on record; what was on record before it stays";
+                Self::new(&catalogue::LEDGER_UNAVAILABLE, detail).retry_after(1)
             }
             LedgerError::CallerRevoked => Self::new(&catalogue::NOT_AUTHENTICATED, error),
             LedgerError::OutcomeUnknown => {

@@ -240,6 +240,14 @@ impl Keys {
         }
     }
 
+    /// Lets the next request try where what was brought did not come on record. If that fails too, the next
+    /// one waits until nobody can be at the device any more.
+    pub async fn let_import_repeat(&self, id: KeyId) {
+        if let Err(error) = records::release(id, &self.ledger).await {
+            tracing::warn!(key.id = %id, %error, "an import is not to be repeated yet");
+        }
+    }
+
     /// Lets the next request try. A key that is not the announced one is worth a leaf.
     async fn refuse_import(
         &self,

@@ -188,6 +188,7 @@ impl Import {
             "the import is begun, and not on record as done; the same command again finishes it",
         )?;
         print_json(&imported)?;
+        super::keys::warn(&imported);
         let there = imported["pem"].as_str().unwrap_or_default();
         ensure!(
             PublicKey::from_pem(there).as_ref() == Ok(&announced),

@@ -224,6 +224,7 @@ impl Adopt {
         body["accept"] = json!(accept);
         let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
         print_json(&adopted)?;
+        warn(&adopted);
         let member = if adopted["address"].is_null() {
             "fingerprint"
         } else {
@@ -261,11 +262,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             wanted,
             algorithm,
             service,
-        } => {
-            let mut body = json!(wanted);
-            body["algorithm"] = json!(algorithm);
-            print_json(&service.client()?.post("/v1/keys", &body).await?)
-        }
+        } => create(&wanted, algorithm, &service).await,
         Command::Bundle { name, pem, service } => {
             let path = format!("/v1/keys/{name}/bundle");
             let bundle = service.client()?.get(&path).await?;
@@ -341,6 +338,29 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 async fn switch(service: &Service, name: &str, enabled: bool, reason: &str) -> anyhow::Result<()> {
     let body = json!({ "enabled": enabled, "reason": reason });
     post(service, name, "device-switch", &body).await
+async fn create(
+    wanted: &NewKey,
+    algorithm: Option<String>,
+    service: &Service,
+) -> anyhow::Result<()> {
+    let mut body = json!(wanted);
+    body["algorithm"] = json!(algorithm);
+    let made = service.client()?.post("/v1/keys", &body).await?;
+    print_json(&made)?;
+    warn(&made);
+    Ok(())
+}
+
+/// Says what may have been mistyped of a new key.
+pub(super) fn warn(key: &Value) {
+    for warning in key["warnings"].as_array().into_iter().flatten() {
+        remark(&format!(
+            "warning: {}",
+            warning.as_str().unwrap_or_default()
+        ));
+    }
+}
+
 }
 
 /// Asks for something to be done with a key.

@@ -37,6 +37,16 @@ pub enum OrderError {
         /// As given.
         given: Decimal,
     },
+    /// No trader has as much: it was typed wrong, or is in base units.
+    #[error(
+        "{field} {given} is more than anybody has: it is in shares or dollars, not in units of 10^-6"
+    )]
+    Absurd {
+        /// `size` or `amount`.
+        field: &'static str,
+        /// As given.
+        given: Decimal,
+    },
     /// No price was named, and the book has none for all of it.
     #[error("no match: {0}")]
     NoMatch(&'static str),
@@ -119,7 +129,9 @@ impl OrderError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::PriceOutOfRange { .. } | Self::PriceOffGrid { .. } => "price",
-            Self::NothingLeft { field, .. } | Self::NotInVersion { field, .. } => field,
+            Self::NothingLeft { field, .. }
+            | Self::Absurd { field, .. }
+            | Self::NotInVersion { field, .. } => field,
             Self::NoMatch(_) => "amount",
             Self::SpendOfSale | Self::SpendTooLarge(_) => "maxSpend",
             Self::ExpirationMissing

@@ -360,6 +360,31 @@ async fn wallet_key(deployment: &Deployment, database: &Database) -> Vec<u8> {
     key.to_bytes().to_vec()
 }
 
+#[tokio::test]
+async fn a_key_is_for_an_environment_that_there_is() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let make = async |name: &str, purpose: &str, environment: &str| {
+        let key = json!({
+            "name": name, "purpose": purpose, "backend": "soft", "environment": environment, "owner": "d",
+        });
+        stand.operator.post("/v1/keys", &key).await
+    };
+    let typo = make("typo", "client", "dev10").await;
+    refused("a client's", &typo, 422, "invalid-field", "there is dev01");
+    let none = "select count(*) from keys where name = 'typo'";
+    assert_eq!(stand.database.count(none).await, 0);
+    // A wallet needs no such section, and is told.
+    let odd = make("odd", "wallet", "dev10").await;
+    assert_eq!(odd.status, 201, "{}", odd.text);
+    let warning = odd.json["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("[oauth.environments.dev10]"), "{warning}");
+    let right = make("right", "client", "dev01").await;
+    assert_eq!(right.status, 201, "{}", right.text);
+    assert!(right.json["warnings"].is_null(), "{}", right.text);
+}
+
 /// All rows of all tables as text.
 async fn dump(database: &Database) -> String {
     let tables: Vec<String> =

@@ -110,6 +110,11 @@ impl Decimal {
             .filter(|_| self.fraction == 0)
     }
 
+    /// Whether nobody has as much, of dollars or of shares: of both there are fewer than 10¹².
+    pub(super) fn is_absurd(self) -> bool {
+        self.whole >= ABSURD
+    }
+
     /// Whether it is 0.
     pub fn is_zero(self) -> bool {
         self.whole == 0 && self.fraction == 0
@@ -126,6 +131,12 @@ impl fmt::Display for Decimal {
         write!(f, ".{}", digits.trim_end_matches('0'))
     }
 }
+
+/// More dollars or shares than there are: a hundred times what there is of USDC.
+const ABSURD: u128 = 10_u128.pow(12);
+
+/// The same in base units of 10⁻⁶, as orders have it.
+pub(super) const ABSURD_UNITS: u64 = 10_u64.pow(18);
 
 /// Units of 10⁻⁴, the finest price that any tick allows.
 const PRICE_UNIT: u64 = 100_000_000_000_000;

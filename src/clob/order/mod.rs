@@ -102,6 +102,7 @@ impl Order {
         timestamp_ms: i64,
         now_s: i64,
     ) -> Result<Self, OrderError> {
+        sensible("size", request.size)?;
         let amounts = Amounts::of_limit(request.price, request.size, terms.tick_size)?;
         let mut warnings = warnings(request.token_id, terms);
         if let Some(used) = amounts.cut_to {
@@ -140,6 +141,7 @@ impl Order {
         salt: u64,
         timestamp_ms: i64,
     ) -> Result<Self, OrderError> {
+        sensible("amount", request.amount)?;
         let amount = affordable(request, limit.price, fees, terms)?;
         let amounts = Amounts::of_market(request.side, limit.price, amount, terms.tick_size)?;
         let mut warnings = warnings(request.token_id, terms);
@@ -416,6 +418,14 @@ impl Blueprint {
             ..Order::of(profile, exchange, contents, self.envelope)
         })
     }
+}
+
+/// Refuses what nobody means.
+fn sensible(field: &'static str, given: Decimal) -> Result<(), OrderError> {
+    if given.is_absurd() {
+        return Err(OrderError::Absurd { field, given });
+    }
+    Ok(())
 }
 
 /// The amount of a market order, cut where it would cost more than may be spent with its fees.

@@ -70,6 +70,17 @@ fn a_field_of_another_version_is_refused_and_not_lost() {
 }
 
 #[test]
+fn what_nobody_has_is_not_offered() {
+    for absurd in ["1000000000000", "1000000000000000000000000"] {
+        let refused = refusal(json!({"size": absurd}));
+        assert!(matches!(refused, OrderError::Absurd { .. }), "{refused}");
+        assert_eq!(refused.field(), "size");
+    }
+    let all_there_is = build(json!({"size": "999999999999.99"})).unwrap();
+    assert_eq!(all_there_is.shares().to_string(), "999999999999990000");
+}
+
+#[test]
 fn only_gtd_has_an_expiration_and_it_lies_ahead() {
     assert_eq!(
         refusal(json!({"orderType": "GTD"})),

@@ -12,7 +12,7 @@ mod shape;
 use ruint::aliases::U256;
 use serde_json::value::RawValue;
 
-use super::amount::Side;
+use super::amount::{ABSURD_UNITS, Side};
 use super::contents::{Contents, Extra};
 use super::contracts::{Exchange, Layout, NEG_RISK_ADAPTER, Version};
 use super::l1::{self, ClobAuth};
@@ -329,6 +329,11 @@ fn contents(mut message: Members<'_>, layout: Layout) -> Result<Contents, TypedD
                 "it is 0: the order would be for nothing",
             ));
         }
+    }
+    if contents.maker_amount >= U256::from(ABSURD_UNITS) {
+        let gives = contents.maker_amount;
+        let why = format!("{gives} is more than anybody has: amounts are in units of 10^-6");
+        return Err(value("makerAmount", why));
     }
     let (cash, shares, field) = match side {
         Side::Buy => (contents.maker_amount, contents.taker_amount, "makerAmount"),

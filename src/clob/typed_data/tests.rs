@@ -278,6 +278,7 @@ fn what_is_not_exactly_ours_is_refused_with_the_reason() {
         (v1(), "/message/makerAmount", json!("0"), "nothing"),
         (v1(), "/message/takerAmount", json!("-1"), "takerAmount"),
         (v1(), "/message/makerAmount", json!("99999999999999"), "price above 1"),
+        (v1(), "/message/makerAmount", json!("1000000000000000000"), "more than anybody has"),
         (v1(), "/message/side", json!(2), "side"),
         (v1(), "/message/side", json!("BUY"), "side"),
         (v1(), "/message/signatureType", json!(4), "signatureType"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use super::{KeyView, visible};
+use super::{KeyView, environment, visible};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{PublicKey, Scheme};
@@ -76,6 +76,7 @@ pub(super) async fn begin_import(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
+        environment::known(&app, wish.purpose, &wish.environment)?;
         let begun = app.keys.begin_import(&wish, &permit).await?;
         let stated = app.attestations.state_offer(&begun, &caller, request).await;
         let statement = stated.unwrap_or_else(|error| {
@@ -134,7 +135,7 @@ pub(super) async fn bring_key(
         let answer = write
             .conclude(&permit, Gate::Shared, async |change| {
                 let recorded = app.keys.record_import(seen.id, &brought, change).await?;
-                Ok(KeyView::from(&recorded))
+                Ok(KeyView::fresh(&app, &recorded))
             })
             .await;
         if answer.is_err() {

@@ -3,6 +3,7 @@
 mod attestation;
 mod destruction;
 mod device_switch;
+mod environment;
 mod import;
 mod orphans;
 
@@ -88,6 +89,19 @@ pub(super) struct KeyView {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     cryptoperiod_ends_at: OffsetDateTime,
+    /// What may have been mistyped, where the key is new.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl KeyView {
+    /// A key that was put on record a moment ago.
+    pub(super) fn fresh(app: &App, key: &Key) -> Self {
+        Self {
+            warnings: environment::warnings(app, key),
+            ..Self::from(key)
+        }
+    }
 }
 
 impl From<&Key> for KeyView {
@@ -114,6 +128,7 @@ impl From<&Key> for KeyView {
             attributes: key.attributes.clone(),
             created_at: key.created_at,
             cryptoperiod_ends_at: key.cryptoperiod_ends_at,
+            warnings: Vec::new(),
         }
     }
 }
@@ -209,11 +224,12 @@ pub(super) async fn create_key(
         if let Some(earlier) = write.earlier().await? {
             return Ok(earlier);
         }
+        environment::known(&app, new.purpose, &new.environment)?;
         let (id, made) = app.keys.make(&new, &permit).await?;
         write
             .conclude(&permit, Gate::Shared, async |change| {
                 let key = app.keys.record(id, &made, change).await?;
-                Ok(KeyView::from(&key))
+                Ok(KeyView::fresh(&app, &key))
             })
             .await
     })
@@ -239,11 +255,12 @@ pub(super) async fn adopt_key(
     if let Some(earlier) = write.earlier().await? {
         return Ok(earlier);
     }
+    environment::known(&app, adoption.purpose, &adoption.environment)?;
     let found = app.keys.look_up(&adoption, &permit).await?;
     write
         .conclude(&permit, Gate::Shared, async |change| {
             let key = app.keys.adopt(&adoption, &found, change).await?;
-            Ok(KeyView::from(&key))
+            Ok(KeyView::fresh(&app, &key))
         })
         .await
 }

@@ -169,7 +169,9 @@ fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
         (KeyState::PreActivation, None, None) => {
             format!("chancery keys destroy {name} --reason …")
         }
-        (_, Some(client), _) => format!("chancery rotations open --client {client}"),
+        (_, Some(client), _) => {
+            format!("chancery rotations open --client {client} --new-key … --target … --reason …")
+        }
         (_, _, Some(wallet)) => {
             format!("chancery rotations open --wallet {wallet} --new-key … --target … --reason …")
         }

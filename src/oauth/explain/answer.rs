@@ -56,6 +56,9 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// What a refusal without a scope means, as it is documented.
+const NO_SCOPE_NAMED: &str = "the API refuses and names no missing scope, as it would: so it does not take calls from this address";
+
 /// `UNAUTHENTICATED` of gRPC.
 const UNAUTHENTICATED: i64 = 16;
 /// `RESOURCE_EXHAUSTED` of gRPC.
@@ -182,15 +185,55 @@ impl Question {
                 .filter(|_| code == Some(denied.code));
             match scope.and_then(|rest| rest.split_whitespace().next()) {
                 Some(scope) => self.judge_scope(&quoted(scope), report),
-                None => report.find(Finding::plain(
-                    Code::AddressNotAllowed,
-                    "the API refuses, and not for a missing scope: it does not take calls from this address",
-                )),
+                None => self.judge_refusal(message, report),
             }
         } else if answer.is(404, NO_ROUTE[0]) || answer.grpc_status == Some(NO_ROUTE[1]) {
             let Some(call) = &self.call else { return };
             judge_route(call, at, report);
         }
+    }
+
+    /// A refusal that does not name a scope in the documented words: of a scope all the same where it speaks
+    /// of one, or where the call needs one that the token does not carry.
+    fn judge_refusal(&self, message: Option<&str>, report: &mut Report) {
+        let said = message.map(str::trim).filter(|it| !it.is_empty());
+        if let Some(said) = said.filter(|it| it.to_lowercase().contains("scope")) {
+            let detail = format!(
+                "the API speaks of a scope, in other words than are documented: {}",
+                quoted(said)
+            );
+            report.find(Finding::of(Code::ScopeMissing, "scope", detail));
+            return;
+        }
+        let needed = self.needed_scope();
+        let carries = |needed: &String| {
+            let token = self.token.as_ref()?;
+            Some(token.scopes.contains(needed))
+        };
+        match needed.as_ref().map(|it| (it, carries(it))) {
+            Some((scope, Some(false))) => {
+                self.judge_scope(scope, report);
+                report.note("the answer does not name the scope; the call needs it, and the token does not carry it".to_owned());
+            }
+            Some((scope, None)) => {
+                report.find(Finding::plain(Code::AddressNotAllowed, NO_SCOPE_NAMED));
+                report.note(format!(
+                    "the call needs {scope}: show the token, and it is compared; without that scope it is the likelier cause"
+                ));
+            }
+            Some((_, Some(true))) | None => {
+                report.find(Finding::plain(Code::AddressNotAllowed, NO_SCOPE_NAMED));
+            }
+        }
+    }
+
+    /// The scope that the call needs, where the documentation says one.
+    fn needed_scope(&self) -> Option<String> {
+        let found = Table::exchange().find(self.call.as_ref()?).ok()?;
+        let [one] = found.as_slice() else {
+            return None;
+        };
+        one.endpoint.required_scope.clone()
     }
 
     fn judge_scope(&self, scope: &str, report: &mut Report) {

@@ -43,6 +43,25 @@ pub struct ApiCall {
     pub path: String,
 }
 
+impl ApiCall {
+    /// Method and path, also where both stand in the path, as in `GET /v1/positions`.
+    fn parts(&self) -> (Option<Method>, &str) {
+        let text = self.path.trim();
+        let Some((word, rest)) = text.split_once(char::is_whitespace) else {
+            return (self.method, text);
+        };
+        let all = Method::ALL;
+        let said = all
+            .into_iter()
+            .find(|it| it.name().eq_ignore_ascii_case(word));
+        match (self.method, said) {
+            (None, Some(_)) => (said, rest.trim_start()),
+            (given, said) if given.is_some() && given == said => (given, rest.trim_start()),
+            (given, _) => (given, text),
+        }
+    }
+}
+
 /// An endpoint that a call is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match<'a> {
@@ -77,8 +96,9 @@ const NEAR_LIMIT: usize = 5;
 impl Table {
     /// The endpoints that a call is: one, or where it says no method one for each.
     pub fn find(&self, wanted: &ApiCall) -> Result<Vec<Match<'_>>, UnknownEndpoint> {
-        let place = Place::read(&wanted.path);
-        let right = |it: &&Endpoint| wanted.method.is_none_or(|method| method == it.method);
+        let (method, path) = wanted.parts();
+        let place = Place::read(path);
+        let right = |it: &&Endpoint| method.is_none_or(|method| method == it.method);
         let found: Vec<_> = self
             .endpoints
             .iter()
@@ -94,7 +114,7 @@ impl Table {
         if !found.is_empty() {
             return Ok(found);
         }
-        let method = wanted.method.map(|it| format!("{} ", it.name()));
+        let method = method.map(|it| format!("{} ", it.name()));
         Err(UnknownEndpoint {
             asked: format!("{}{}", method.unwrap_or_default(), place.text()),
             near: self.near(&place),
@@ -250,6 +270,19 @@ mod tests {
         ] {
             assert_eq!(found(None, path).unwrap(), [endpoint], "{path}");
         }
+        for whole in ["GET /v1/positions", " get  /v1/positions?limit=5"] {
+            assert_eq!(
+                found(None, whole).unwrap(),
+                ["GET /v1/positions"],
+                "{whole}"
+            );
+        }
+        let twice = found(Some(Method::Get), "GET /v1/positions");
+        assert_eq!(twice.unwrap(), ["GET /v1/positions"]);
+        // What it is called with is said once, and nothing near it is the same.
+        let unknown = found(None, "POST /v1/positions").unwrap_err();
+        assert_eq!(unknown.asked, "POST /v1/positions");
+        assert!(!unknown.near.contains(&unknown.asked), "{unknown}");
         let wanted = ApiCall {
             method: None,
             path: "/v1/orderbook/ABC/bbo".into(),

@@ -60,10 +60,14 @@ fn each_thing_that_can_be_wrong_is_found_by_itself() {
             ),
         ),
         (
-            Code::AddressNotAllowed,
+            Code::ScopeMissing,
             answered(
                 json!({ "status": 403, "body": { "message": "permission denied: missing required scope x" } }),
             ),
+        ),
+        (
+            Code::ScopeMissing,
+            answered(json!({ "status": 403, "body": "Insufficient SCOPE" })),
         ),
         (
             Code::AddressNotAllowed,

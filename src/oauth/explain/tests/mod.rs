@@ -166,6 +166,33 @@ fn called(answer: Value, path: &str) -> Question {
     }
 }
 
+#[test]
+fn a_scope_that_a_call_needs_and_a_token_lacks_is_not_taken_for_an_address() {
+    let world = World::new();
+    let refused = |path: &str, token: Option<TokenClaims>| {
+        let question = Question {
+            token,
+            ..called(json!({ "status": 403, "body": "Forbidden" }), path)
+        };
+        let explanation = world.explain(&question);
+        (codes(&explanation), explanation.notes)
+    };
+    let api = "https://api.preprod.polymarketexchange.com";
+    let (found, notes) = refused("GET /v1/positions", Some(token(api, NOW)));
+    assert_eq!(found, [Code::ScopeMissing]);
+    assert!(
+        notes.iter().any(|it| it.contains("does not carry it")),
+        "{notes:?}"
+    );
+    // Without the token it is not known, and both are said.
+    let (found, notes) = refused("GET /v1/positions", None);
+    assert_eq!(found, [Code::AddressNotAllowed]);
+    assert!(
+        notes.iter().any(|it| it.contains("needs read:positions")),
+        "{notes:?}"
+    );
+}
+
 fn token(aud: &str, expires_at: i64) -> TokenClaims {
     TokenClaims {
         scopes: vec!["read:orders".into()],

@@ -67,7 +67,9 @@ pub(super) async fn list_callers(
 ) -> Result<Paged<Entry>, Problem> {
     app.ask(&caller, Action::ViewCallers, &Resource::service())
         .map(drop)?;
-    page.of("/v1/callers", app.callers.list().await?, |it| &it.name)
+    page.of("/v1/callers", app.callers.list().await?, |it| {
+        it.name.clone()
+    })
 }
 
 /// Show a caller

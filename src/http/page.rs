@@ -14,8 +14,15 @@ use super::problem::{self, Problem};
 pub(super) struct Page {
     /// How many at most, 1 to 1,000. All of them unless it is said.
     limit: Option<u16>,
-    /// Those that come after the one with this name. The answer's `Link` header has the next page's.
+    /// Those that come after the one with this name, or this id where they have no name. The answer's `Link` header has the next page's.
     after: Option<String>,
+}
+
+impl Page {
+    /// As a query says it that asks for more than a page.
+    pub(super) fn new(limit: Option<u16>, after: Option<String>) -> Self {
+        Self { limit, after }
+    }
 }
 
 /// A part of a list, and where the next one is.
@@ -25,16 +32,16 @@ pub(super) struct Paged<T> {
 }
 
 impl Page {
-    /// Cuts it out of the whole list, which is at this path.
+    /// Cuts it out of the whole list, which is at this path and perhaps query.
     pub(super) fn of<T>(
         &self,
         path: &str,
         mut items: Vec<T>,
-        name: impl Fn(&T) -> &str,
+        name: impl Fn(&T) -> String,
     ) -> Result<Paged<T>, Problem> {
         let wrong = |detail: &str| Problem::new(&problem::MALFORMED_QUERY, detail);
         if let Some(after) = &self.after {
-            let at = items.iter().position(|it| name(it) == after);
+            let at = items.iter().position(|it| name(it) == *after);
             let at = at.ok_or_else(|| wrong("after: there is nothing of this name in the list"))?;
             items.drain(..=at);
         }
@@ -47,8 +54,13 @@ impl Page {
         let is_longer = items.len() > usize::from(limit);
         items.truncate(limit.into());
         let next = items.last().filter(|_| is_longer);
-        let next =
-            next.map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", name(last)));
+        let and = if path.contains('?') { '&' } else { '?' };
+        let next = next.map(|last| {
+            format!(
+                "<{path}{and}limit={limit}&after={}>; rel=\"next\"",
+                name(last)
+            )
+        });
         Ok(Paged { items, next })
     }
 }
@@ -77,7 +89,9 @@ mod tests {
         };
         let mut seen: Vec<&str> = Vec::new();
         loop {
-            let Paged { items, next } = page.of("/v1/things", all.to_vec(), |it| it).unwrap();
+            let Paged { items, next } = page
+                .of("/v1/things", all.to_vec(), |it| (*it).to_owned())
+                .unwrap();
             seen.extend(&items);
             let Some(next) = next else { break };
             let last = items.last().unwrap();
@@ -93,8 +107,12 @@ mod tests {
                 limit,
                 after: after.map(str::to_owned),
             };
-            page.of("/", all.to_vec(), |it| it).is_err()
+            page.of("/", all.to_vec(), |it| (*it).to_owned()).is_err()
         };
+        let first = Page::new(Some(1), None);
+        let first = first.of("/v1/things?open=true", all.to_vec(), |it| (*it).to_owned());
+        let next = first.unwrap().next.unwrap();
+        assert_eq!(next, "</v1/things?open=true&limit=1&after=a>; rel=\"next\"");
         assert!(refused(Some(0), None) && refused(Some(1001), None) && refused(None, Some("f")));
     }
 }

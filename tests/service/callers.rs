@@ -72,7 +72,13 @@ async fn a_list_comes_in_pages_for_who_asks_for_them() {
     let Some(stand) = Stand::new("").await else {
         return;
     };
-    for path in ["/v1/keys", "/v1/wallets", "/v1/clients", "/v1/callers"] {
+    for path in [
+        "/v1/keys",
+        "/v1/wallets",
+        "/v1/clients",
+        "/v1/callers",
+        "/v1/environments",
+    ] {
         let names = |json: &serde_json::Value| -> Vec<String> {
             let all = json.as_array().unwrap().iter();
             all.map(|it| it["name"].as_str().unwrap().to_owned())
@@ -97,6 +103,50 @@ async fn a_list_comes_in_pages_for_who_asks_for_them() {
             refused(query, &wrong, 400, "malformed-query", "");
         }
     }
+
+    // What has no name goes by its id, and what was asked for besides stays asked for.
+    for number in 1..=3 {
+        let name = format!("r-{number}");
+        let key = json!({ "name": name, "purpose": "client", "backend": "soft", "environment": "dev01", "owner": "d" });
+        let client = json!({ "name": name, "key": name, "owner": "d", "client_id": name });
+        let active = json!({ "to": "active", "reason": "test" });
+        let rotation = json!({ "client": name, "new_key": format!("{name}-2"), "target_at": in_a_month(), "reason": "x" });
+        let steps = format!("/v1/keys/{name}/steps");
+        for (path, body) in [
+            ("/v1/keys", &key),
+            (&steps, &active),
+            ("/v1/clients", &client),
+            ("/v1/rotations", &rotation),
+        ] {
+            let made = stand.operator.post(path, body).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+        }
+    }
+    let mut next = Some("/v1/rotations?open=true&limit=2".to_owned());
+    let mut pages = Vec::new();
+    while let Some(page) = next {
+        assert!(page.contains("open=true"), "{page}");
+        let page = stand.operator.get(&page).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        pages.push(page.json.as_array().unwrap().len());
+        let link = page.headers.get("link").map(|it| it.to_str().unwrap());
+        next = link.map(|it| it[1..it.find('>').unwrap()].to_owned());
+    }
+    assert_eq!(pages, [2, 1]);
+    for path in ["/v1/rotations", "/v1/orphans", "/v1/wallets/d-w/credentials"] {
+        for query in ["limit=0", "after=nobody", "limt=1"] {
+            let wrong = stand.operator.get(&format!("{path}?{query}")).await;
+            refused(query, &wrong, 400, "malformed-query", "");
+        }
+    }
+}
+
+fn in_a_month() -> String {
+    let at = time::OffsetDateTime::now_utc() + time::Duration::days(30);
+    let seconds = at.replace_nanosecond(0).unwrap();
+    seconds
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap()
 }
 
 #[tokio::test]

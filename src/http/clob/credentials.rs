@@ -14,8 +14,9 @@ use crate::clob::api_keys::{ApiKeyError, How, KeyRequest};
 use crate::clob::l1::{IssuedLogin, LoginDraft};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
-use crate::http::body::{Body, Named};
+use crate::http::body::{self, Body, Named};
 use crate::http::caller::Required;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{self, Write, signed};
 use crate::idempotency::{Key, RequestDigest};
@@ -227,21 +228,23 @@ pub(super) async fn create_credential(
 /// List a wallet's API keys
 ///
 /// Those on record for the wallet's address, newest first.
-#[utoipa::path(get, path = "/v1/wallets/{wallet}/credentials", tag = "credentials",
+#[utoipa::path(get, path = "/v1/wallets/{wallet}/credentials", tag = "credentials", params(Page),
     responses((status = 200, description = "The API keys", body = Vec<CredentialView>)),
 )]
 pub(super) async fn list_credentials(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-) -> Result<Json<Vec<CredentialView>>, Problem> {
+    body::Asked(page): body::Asked<Page>,
+) -> Result<Paged<CredentialView>, Problem> {
     let request = of_operation("list", &name);
     let wish = wish(&app, &caller, &name, Action::ViewCredentials, request).await?;
     let all = app.api_keys.on_record(&wish).await?;
     let makers = all.iter().map(|it| it.created_by).collect();
     let names = app.callers.names(makers).await?;
     let views = all.iter().map(|it| CredentialView::of(it, None, &names));
-    Ok(Json(views.collect()))
+    let path = format!("/v1/wallets/{name}/credentials");
+    page.of(&path, views.collect(), |it| it.api_key.clone())
 }
 
 /// List the API keys that the CLOB has

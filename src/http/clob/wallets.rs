@@ -109,7 +109,7 @@ pub(super) async fn list_wallets(
     let wallets = app.wallets.list().await?;
     let seen = |w: &&Wallet| app.would(&caller, Action::View, &w.resource());
     let views = wallets.iter().filter(seen).map(WalletView::from);
-    page.of("/v1/wallets", views.collect(), |it| &it.name)
+    page.of("/v1/wallets", views.collect(), |it| it.name.clone())
 }
 
 /// Show a wallet

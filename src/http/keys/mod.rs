@@ -156,7 +156,7 @@ pub(super) async fn list_keys(
     let keys = app.keys.list().await?;
     let seen = |key: &&Key| app.would(&caller, Action::View, &key.resource());
     let views = keys.iter().filter(seen).map(KeyView::from);
-    page.of("/v1/keys", views.collect(), |it| &it.name)
+    page.of("/v1/keys", views.collect(), |it| it.name.clone())
 }
 
 /// Show a key

@@ -1,6 +1,5 @@
 //! `/v1/orphans` and `/v1/keys/{key}/recover`: keys that were begun and never finished.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -8,8 +7,9 @@ use super::{KeyView, visible};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
-use crate::http::body::{Body, Named};
+use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::keys::{InDevice, Orphan, Reason};
@@ -72,13 +72,14 @@ pub(super) struct KeyRecovery {
 ///
 /// On record by their id, without a public half: the process that had them made died, or the device did
 /// not answer. Each device is asked what it holds, which may take long.
-#[utoipa::path(get, path = "/v1/orphans", tag = "keys",
+#[utoipa::path(get, path = "/v1/orphans", tag = "keys", params(Page),
     responses((status = 200, description = "The orphans that you may see", body = Vec<OrphanView>)),
 )]
 pub(super) async fn list_orphans(
     State(app): State<App>,
     caller: Caller,
-) -> Result<Json<Vec<OrphanView>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<OrphanView>, Problem> {
     app.ask(&caller, Action::CreateKey, &Resource::service())
         .map(drop)?;
     let mut orphans = app.keys.orphans().await?;
@@ -86,7 +87,8 @@ pub(super) async fn list_orphans(
         let resource = orphan.key.resource();
         app.would(&caller, Action::View, &resource)
     });
-    Ok(Json(orphans.into_iter().map(OrphanView::from).collect()))
+    let views = orphans.into_iter().map(OrphanView::from).collect();
+    page.of("/v1/orphans", views, |it: &OrphanView| it.key.name.clone())
 }
 
 /// Recover a key

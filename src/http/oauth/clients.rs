@@ -76,7 +76,7 @@ pub(super) async fn list_clients(
     let clients = app.clients.list().await?;
     let seen = |c: &&Client| app.would(&caller, Action::View, &c.resource());
     let views = clients.iter().filter(seen).map(ClientView::from);
-    page.of("/v1/clients", views.collect(), |it| &it.name)
+    page.of("/v1/clients", views.collect(), |it| it.name.clone())
 }
 
 /// Show a client

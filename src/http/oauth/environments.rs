@@ -1,10 +1,11 @@
 //! `GET /v1/environments`.
 
-use axum::Json;
 use axum::extract::State;
 
 use crate::app::App;
 use crate::callers::Caller;
+use crate::http::body::Asked;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::name::Name;
 use crate::oauth::environment::{AssertionAud, Environment, Kid, TokenRequest};
@@ -65,13 +66,17 @@ impl EnvironmentView {
 /// List environments
 ///
 /// Those of the Exchange API that the service is configured for. A client is of one of them.
-#[utoipa::path(get, path = "/v1/environments", tag = "exchange",
+#[utoipa::path(get, path = "/v1/environments", tag = "exchange", params(Page),
     responses((status = 200, description = "The environments", body = Vec<EnvironmentView>)),
 )]
 pub(super) async fn list_environments(
     State(app): State<App>,
     _: Caller,
-) -> Result<Json<Vec<EnvironmentView>>, Problem> {
+    Asked(page): Asked<Page>,
+) -> Result<Paged<EnvironmentView>, Problem> {
     let all = app.clients.environments().iter();
-    Ok(Json(all.map(EnvironmentView::of).collect()))
+    let views = all.map(EnvironmentView::of).collect();
+    page.of("/v1/environments", views, |it: &EnvironmentView| {
+        it.name.clone()
+    })
 }

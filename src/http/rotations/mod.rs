@@ -15,6 +15,7 @@ use crate::callers::Caller;
 use crate::clob::wallets::Wallet;
 use crate::http::body::{Asked, Body, typed};
 use crate::http::caller::Required;
+use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::http::{clob, oauth};
@@ -43,6 +44,27 @@ pub(super) struct RotationQuery {
     open: Option<bool>,
     /// Those that are late, or those that are not.
     overdue: Option<bool>,
+    /// How many at most, 1 to 1,000. All of them unless it is said.
+    limit: Option<u16>,
+    /// Those that come after the one with this id. The answer's `Link` header has the next page's.
+    after: Option<String>,
+}
+
+impl RotationQuery {
+    /// The list, without the page.
+    fn path(&self) -> String {
+        let wanted = [("open", self.open), ("overdue", self.overdue)];
+        let wanted = wanted
+            .iter()
+            .filter_map(|(name, value)| Some((name, (*value)?)));
+        let query: Vec<_> = wanted
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        match query.as_slice() {
+            [] => "/v1/rotations".to_owned(),
+            query => format!("/v1/rotations?{}", query.join("&")),
+        }
+    }
 }
 
 /// The id in the path. What cannot be one is not there.
@@ -133,7 +155,7 @@ pub(super) async fn list_rotations(
     State(app): State<App>,
     caller: Caller,
     Asked(wanted): Asked<RotationQuery>,
-) -> Result<Json<Vec<RotationView>>, Problem> {
+) -> Result<Paged<RotationView>, Problem> {
     let mut seen = Vec::new();
     for rotation in app.rotations.list().await? {
         if wanted
@@ -153,7 +175,8 @@ pub(super) async fn list_rotations(
     if let Some(overdue) = wanted.overdue {
         views.retain(|it| it.status.overdue == overdue);
     }
-    Ok(Json(views))
+    let path = wanted.path();
+    Page::new(wanted.limit, wanted.after).of(&path, views, |it| it.id.to_string())
 }
 
 /// Show a rotation

@@ -155,7 +155,7 @@ pub(super) struct AlarmView {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 pub(in crate::http) struct RotationView {
     #[schema(value_type = String)]
-    id: RotationId,
+    pub(super) id: RotationId,
     kind: Kind,
     /// The wallet that is replaced.
     wallet: Option<String>,

@@ -1,6 +1,6 @@
 //! `chancery credentials`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,17 +9,35 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Service};
 use super::destination::Destination;
+use super::list::List;
 use super::{print_json, remark};
+use crate::guarded_file;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the API keys on record for a wallet's address
     List {
-        #[command(flatten)]
-        of: Of,
+        /// The wallet's name.
+        #[arg(long)]
+        wallet: String,
         /// Ask the CLOB which ones it has.
         #[arg(long)]
         at_clob: bool,
+        #[command(flatten)]
+        list: List,
+    },
+    /// Give the service a builder's API key, from files; builder headers are made with it from then on
+    GiveBuilder {
+        #[command(flatten)]
+        of: Of,
+        /// The API key's id, as the CLOB gave it out.
+        api_key: String,
+        /// The file with its secret.
+        #[arg(long, value_name = "FILE")]
+        secret_file: PathBuf,
+        /// The file with its passphrase.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: PathBuf,
     },
     /// Make an API key; the one that is live ends with it and has to be named
     Create {
@@ -85,7 +103,7 @@ pub(super) enum Command {
         #[arg(long)]
         until: Option<String>,
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Put nonces on record that were used elsewhere
     Declare {
@@ -132,10 +150,32 @@ impl Of {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { of, at_clob } => {
-            let rest = if at_clob { "api-keys" } else { "credentials" };
-            print_json(&of.service.client()?.get(&of.path(rest)).await?)
+        Command::List {
+            wallet,
+            at_clob,
+            list,
+        } => {
+            let path = |rest: &str| format!("/v1/wallets/{wallet}/{rest}");
+            if at_clob {
+                return list.print(&path("api-keys"), &["apiKey", "state"]).await;
+            }
+            let members = [
+                "apiKey",
+                "kind",
+                "state",
+                "state_at",
+                "nonce",
+                "chainId",
+                "created_by_name",
+            ];
+            list.print(&path("credentials"), &members).await
         }
+        Command::GiveBuilder {
+            of,
+            api_key,
+            secret_file,
+            passphrase_file,
+        } => give_builder(&of, &api_key, &secret_file, &passphrase_file).await,
         Command::Create {
             of,
             nonce,
@@ -181,7 +221,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             api_key,
             from,
             until,
-            service,
+            list,
         } => {
             let wanted = [
                 ("wallet", wallet),
@@ -195,7 +235,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 .filter_map(|(name, value)| Some((name, value?)));
             let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
             let path = format!("/v1/nonces?{}", query.query().unwrap_or_default());
-            print_json(&service.client()?.get(&path).await?)
+            let members = [
+                "nonce",
+                "outcome",
+                "apiKey",
+                "state",
+                "wallets",
+                "recorded_at",
+                "recorded_by_name",
+            ];
+            list.print(&path, &members).await
         }
         Command::Declare { of, nonces } => {
             let client = of.service.client()?;
@@ -223,6 +272,25 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             search(&client, &of, &id, first).await
         }
     }
+}
+
+/// Gives a builder's API key. Neither secret is an argument, which others see.
+async fn give_builder(
+    of: &Of,
+    api_key: &str,
+    secret: &Path,
+    passphrase: &Path,
+) -> anyhow::Result<()> {
+    let read = |file: &Path| {
+        let text = guarded_file::read_secret(file);
+        text.with_context(|| format!("cannot read {}", file.display()))
+    };
+    let (secret, passphrase) = (read(secret)?, read(passphrase)?);
+    let body = json!({
+        "apiKey": api_key, "secret": secret.trim(), "passphrase": passphrase.trim_end_matches(['\r', '\n']),
+    });
+    let client = of.service.client()?;
+    print_json(&client.post(&of.path("builder-credentials"), &body).await?)
 }
 
 /// Goes through a search, step by step, with its progress on standard error.

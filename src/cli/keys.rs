@@ -69,7 +69,7 @@ pub(super) enum Command {
     /// List keys that are on record and were never finished, and what their devices hold of them
     Orphans {
         #[command(flatten)]
-        service: Service,
+        list: List,
     },
     /// Put on record what a device made for a process that then died; it signs nothing before it is activated
     Recover {
@@ -282,7 +282,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({ "ends_at": ends_at, "reason": reason });
             post(&service, &name, "cryptoperiod", &body).await
         }
-        Command::Orphans { service } => print_json(&service.client()?.get("/v1/orphans").await?),
+        Command::Orphans { list } => {
+            let members = ["key", "in_device", "address", "fingerprint", "trouble"];
+            list.print("/v1/orphans", &members).await
+        }
         Command::Recover {
             name,
             reason,
@@ -335,9 +338,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn switch(service: &Service, name: &str, enabled: bool, reason: &str) -> anyhow::Result<()> {
-    let body = json!({ "enabled": enabled, "reason": reason });
-    post(service, name, "device-switch", &body).await
 async fn create(
     wanted: &NewKey,
     algorithm: Option<String>,
@@ -361,6 +361,9 @@ pub(super) fn warn(key: &Value) {
     }
 }
 
+async fn switch(service: &Service, name: &str, enabled: bool, reason: &str) -> anyhow::Result<()> {
+    let body = json!({ "enabled": enabled, "reason": reason });
+    post(service, name, "device-switch", &body).await
 }
 
 /// Asks for something to be done with a key.

@@ -26,7 +26,6 @@ impl List {
         self.show(&list, members)
     }
 
-    /// Prints a list that was fetched.
     fn show(&self, list: &Value, members: &[&str]) -> anyhow::Result<()> {
         if self.json || !std::io::stdout().is_terminal() {
             return print_json(list);

@@ -33,6 +33,8 @@ pub(super) fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
+        // What has a name of its own goes by it.
+        Value::Object(of) if of.get("name").is_some_and(Value::is_string) => cell(&of["name"]),
         Value::Array(list) if list.is_empty() => "-".to_owned(),
         Value::Array(list) => {
             let items: Vec<_> = list.iter().map(cell).collect();

@@ -7,6 +7,47 @@ use crate::l2::{BUILDER, GIVE, KEY, PASSPHRASE, SECRET, expected, give, given, n
 use crate::stand::{Stand, refused};
 
 #[tokio::test]
+async fn the_command_line_gives_a_builders_key_from_files() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let write = |name: &str, text: &str| {
+        let path = stand.deployment.dir.write(name, text);
+        path.display().to_string()
+    };
+    let token = write("operator.token", &stand.operator.token);
+    let secret = write("secret", &format!("{SECRET}\n"));
+    let passphrase = write("passphrase", &format!("{PASSPHRASE}\n"));
+    let run = |args: &[&str]| {
+        let service = ["--wallet", "d-w", "--url", &stand.server.base];
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .arg("credentials")
+            .args(args)
+            .args(service)
+            .args(["--token-file", &token])
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(output.status.success(), "{args:?}: {text}");
+        assert!(!text.contains(SECRET) && !text.contains(PASSPHRASE), "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let files = ["--secret-file", &secret, "--passphrase-file", &passphrase];
+    let given = run(&[&["give-builder", KEY][..], &files].concat());
+    assert_eq!(given["apiKey"], KEY);
+    let listed = run(&["list"]);
+    assert_eq!(listed[0]["kind"], "builder", "{listed}");
+    let ask = json!({ "method": "POST", "path": "/order", "body": "{}" });
+    let made = stand.trader.post(BUILDER, &ask).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let headers = &made.json["headers"];
+    let wanted = expected(&headers["POLY_BUILDER_TIMESTAMP"], "POST", "/order", "{}");
+    assert_eq!(headers["POLY_BUILDER_SIGNATURE"], wanted.as_str());
+    assert_eq!(headers["POLY_BUILDER_PASSPHRASE"], PASSPHRASE);
+}
+
+#[tokio::test]
 async fn a_builders_key_is_given_once_or_anew_and_never_shown() {
     let Some(stand) = Stand::new("").await else {
         return;

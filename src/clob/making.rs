@@ -84,7 +84,8 @@ impl Maker<'_> {
                 Order::build(request, &terms, self.profile, salt, now_ms, seconds)
             }
             NewOrder::Market(request) => {
-                let (limit, fees) = tokio::try_join!(self.limit(request), self.fees(request))?;
+                let (limit, fees) =
+                    tokio::try_join!(self.limit(request), self.fees(request, freshness))?;
                 let (salt, now_ms) = moment();
                 Order::build_market(request, limit, fees, &terms, self.profile, salt, now_ms)
             }
@@ -93,13 +94,18 @@ impl Maker<'_> {
     }
 
     /// What a taker pays, where somebody counts on it.
-    async fn fees(&self, request: &MarketOrderRequest) -> Result<TakerFees, NotMade> {
+    async fn fees(
+        &self,
+        request: &MarketOrderRequest,
+        freshness: Freshness,
+    ) -> Result<TakerFees, NotMade> {
         if request.max_spend.is_none() || request.side == Side::Sell {
             return Ok(TakerFees::NONE);
         }
         let (chain, builder) = (self.profile.chain(), request.builder_code);
         let markets = self.markets;
-        Ok(markets.taker_fees(chain, request.token_id, builder).await?)
+        let fees = markets.taker_fees(chain, request.token_id, builder, freshness);
+        Ok(fees.await?)
     }
 
     async fn limit(&self, request: &MarketOrderRequest) -> Result<Limit, NotMade> {

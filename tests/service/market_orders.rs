@@ -388,3 +388,32 @@ async fn the_clob_takes_what_was_signed() {
         "{taken}"
     );
 }
+
+#[tokio::test]
+async fn who_asks_afresh_gets_today_s_fees() {
+    let Some(clob) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&clob.section("polygon")).await else {
+        return;
+    };
+    let order = json!({ "tokenID": "3001", "side": "BUY", "amount": "100", "price": "0.3", "maxSpend": "40" });
+    let ask = async |afresh: bool| {
+        let trader = &stand.trader;
+        let request = trader.http.post(format!("{}{MARKET}", trader.base));
+        let key = uuid::Uuid::new_v4().to_string();
+        let mut request = request.header("idempotency-key", key).json(&order);
+        if afresh {
+            request = request.header("cache-control", "no-cache");
+        }
+        let answer = trader.send(request).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json["order"]["makerAmount"].clone()
+    };
+    assert_eq!(ask(false).await, "38640000");
+    // Today the market takes nothing.
+    let fault = json!({ "path": "/clob-markets/*", "status": 200, "body": {} });
+    clob.fault(fault.clone()).await;
+    assert_eq!(ask(false).await, "38640000", "as it is remembered");
+    assert_eq!(ask(true).await, "40000000");
+}

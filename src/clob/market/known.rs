@@ -314,6 +314,7 @@ impl Known {
         &self,
         token: TokenId,
         builder: Option<Bytes32>,
+        freshness: Freshness,
     ) -> Result<TakerFees, VenueError> {
         let of_market = || async {
             let path = format!("/markets-by-token/{}", token.0);
@@ -330,8 +331,7 @@ impl Known {
             fees.ok_or(VenueError::Nonsense("/clob-markets"))
         };
         let key = token.0.to_be_bytes::<32>();
-        let now = Freshness::Remembered;
-        let market = self.find(&self.taker_fees, key, true, now, of_market);
+        let market = self.find(&self.taker_fees, key, true, freshness, of_market);
         let builder = builder.filter(|code| *code != Bytes32::default());
         let Some(code) = builder else {
             return Ok(market.await?.value);
@@ -341,7 +341,7 @@ impl Known {
             let fees: BuilderFees = self.ask_at("/fees/builder-fees", &path).await?;
             Ok(fees.builder_taker_fee_rate_bps)
         };
-        let builder = self.find(&self.builder_fees, code.0, true, now, of_builder);
+        let builder = self.find(&self.builder_fees, code.0, true, freshness, of_builder);
         let (market, builder) = tokio::try_join!(market, builder)?;
         let fees = market.value.with_builder(builder.value);
         fees.ok_or(VenueError::Nonsense("/fees/builder-fees"))

@@ -33,12 +33,21 @@ pub(super) struct Seen<V> {
     pub(super) value: V,
     /// When the question was sent: the answer is no older.
     pub(super) asked_at: Instant,
-    /// When the last question for [`Freshness::Again`] ended, whatever came back.
-    looked_again: Arc<Mutex<Option<Instant>>>,
+    /// The last question that was asked though it was remembered, also the one that brought it.
+    looked_again: Arc<Mutex<Option<Looked>>>,
+}
+
+/// A question that was asked though an answer is remembered.
+#[derive(Clone, Debug)]
+struct Looked {
+    began: Instant,
+    ended: Instant,
+    /// Why no answer came.
+    failure: Option<VenueError>,
 }
 
 impl<V> Seen<V> {
-    fn new(value: V, asked_at: Instant, looked_again: Option<Instant>) -> Self {
+    fn new(value: V, asked_at: Instant, looked_again: Option<Looked>) -> Self {
         Self {
             value,
             asked_at,
@@ -51,13 +60,24 @@ impl<V> Seen<V> {
             Freshness::Remembered => true,
             Freshness::Since(since) => self.asked_at >= since,
             Freshness::Again(since) => {
-                let looked_again = *self.lock();
-                self.asked_at >= since || looked_again.is_some_and(|at| at.elapsed() < LOOKED_AGAIN)
+                let looked_again = self.lock();
+                let lately = |it: &Looked| it.ended.elapsed() < LOOKED_AGAIN;
+                self.asked_at >= since || looked_again.as_ref().is_some_and(lately)
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    /// Why a question brought nothing that was asked late enough to be this one's too.
+    fn failure(&self, freshness: Freshness) -> Option<VenueError> {
+        let Freshness::Since(since) = freshness else {
+            return None;
+        };
+        let looked_again = self.lock();
+        let looked = looked_again.as_ref().filter(|it| it.began >= since)?;
+        looked.failure.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Looked>> {
         self.looked_again
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -66,11 +86,29 @@ impl<V> Seen<V> {
 
 /// A second look at an answer. However it ends, also where nobody waits for it any more, it is noted
 /// then: those who come meanwhile wait for it.
-struct Look<'a, V>(&'a Seen<V>);
+struct Look<'a, V> {
+    at: &'a Seen<V>,
+    began: Instant,
+    failure: Option<VenueError>,
+}
+
+impl<'a, V> Look<'a, V> {
+    fn new(at: &'a Seen<V>, began: Instant) -> Self {
+        Self {
+            at,
+            began,
+            failure: Some(VenueError::NoAnswer), // if nobody waits to the end
+        }
+    }
+}
 
 impl<V> Drop for Look<'_, V> {
     fn drop(&mut self) {
-        *self.0.lock() = Some(Instant::now());
+        *self.at.lock() = Some(Looked {
+            began: self.began,
+            ended: Instant::now(),
+            failure: self.failure.take(),
+        });
     }
 }
 
@@ -96,20 +134,14 @@ where
     where
         F: Future<Output = Result<V, VenueError>>,
     {
-        loop {
-            let seen = match self.0.get(&key).await {
-                Some(seen) => seen,
-                None => Box::pin(self.ask(key.clone(), ask())).await?,
-            };
-            if seen.serves(freshness) {
-                return Ok(seen);
-            }
-            if let Freshness::Again(_) = freshness {
-                return Box::pin(self.ask_again(key, freshness, ask)).await;
-            }
-            // What comes next was asked after this look, so this ends.
-            self.0.invalidate(&key).await;
+        let seen = match self.0.get(&key).await {
+            Some(seen) => seen,
+            None => Box::pin(self.ask(key.clone(), ask())).await?,
+        };
+        if seen.serves(freshness) {
+            return Ok(seen);
         }
+        Box::pin(self.ask_again(key, freshness, ask)).await
     }
 
     /// The answer to `key` that is in memory; one that should be asked for once more serves, too.
@@ -134,7 +166,7 @@ where
         found.map_err(|error| VenueError::clone(&error))
     }
 
-    /// Asks once more, one at a time. Memory stays where no answer comes.
+    /// Asks once more, one at a time. Memory stays where no answer comes: it may do for others.
     async fn ask_again<F>(
         &self,
         key: K,
@@ -150,12 +182,16 @@ where
                 if seen.serves(freshness) {
                     return Ok(Op::Nop); // asked by whoever was before us
                 }
-                let _look = Look(&seen);
-                let value = ask().await?;
-                return Ok(Op::Put(Seen::new(value, now, Some(now))));
+                if let Some(failure) = seen.failure(freshness) {
+                    return Err(failure);
+                }
+                let mut look = Look::new(&seen, now);
+                let answer = ask().await;
+                look.failure = answer.as_ref().err().cloned();
+                return Ok(Op::Put(Seen::new(answer?, now, Some(looked(now)))));
             }
             let value = ask().await?;
-            Ok(Op::Put(Seen::new(value, now, Some(now))))
+            Ok(Op::Put(Seen::new(value, now, Some(looked(now)))))
         });
         match renewed.await? {
             CompResult::Inserted(entry)
@@ -165,6 +201,15 @@ where
                 unreachable!("what is not there is put there, and nothing is removed")
             }
         }
+    }
+}
+
+/// A look that began then and brought an answer.
+fn looked(began: Instant) -> Looked {
+    Looked {
+        began,
+        ended: Instant::now(),
+        failure: None,
     }
 }
 
@@ -246,8 +291,9 @@ mod tests {
         );
         assert_eq!(again().await, Ok(1), "within a second");
 
-        let second_ago = Instant::now().checked_sub(LOOKED_AGAIN);
-        *lookup.0.get(&1).await.unwrap().lock() = second_ago;
+        let second_ago = Instant::now().checked_sub(LOOKED_AGAIN).unwrap();
+        let seen = lookup.0.get(&1).await.unwrap();
+        seen.lock().as_mut().unwrap().ended = second_ago;
         assert_eq!(again().await, Err(VenueError::NoAnswer));
         assert_eq!(
             again().await,
@@ -255,5 +301,38 @@ mod tests {
             "a failure counts, and takes nothing away"
         );
         assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn who_wants_it_fresh_and_gets_nothing_takes_nothing_from_others() {
+        let asked = AtomicU32::new(0);
+        let lookup = Lookup::<u8, u32>::new(10, HOUR);
+        let ask = || async {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            match number {
+                1 => Err(VenueError::Unreachable),
+                2 => std::future::pending().await,
+                number => Ok(number),
+            }
+        };
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(0));
+        let now = Instant::now();
+        // Those who wait for the same look share its failure; memory stays.
+        let (a, b, memory) = tokio::join!(
+            found(&lookup, Since(now), ask),
+            found(&lookup, Since(now), ask),
+            found(&lookup, Remembered, ask)
+        );
+        assert_eq!((&a, &b), (&Err(VenueError::Unreachable), &a));
+        assert_eq!(memory, Ok(0));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        // Also where nobody waits to the end.
+        let patience = Duration::from_millis(20);
+        let hung = found(&lookup, Since(Instant::now()), ask);
+        assert!(tokio::time::timeout(patience, hung).await.is_err());
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(0));
+        assert_eq!(found(&lookup, Since(Instant::now()), ask).await, Ok(3));
+        assert_eq!(found(&lookup, Remembered, ask).await, Ok(3));
     }
 }

@@ -108,12 +108,13 @@ impl Markets {
         chain: Chain,
         token: TokenId,
         builder: Option<Bytes32>,
+        freshness: Freshness,
     ) -> Result<TakerFees, MarketError> {
         let field = "maxSpend";
         let known = self
             .on(chain)
             .ok_or(MarketError::NotSaid { field, chain })?;
-        let fees = known.taker_fees(token, builder).await;
+        let fees = known.taker_fees(token, builder, freshness).await;
         fees.map_err(|error| MarketError::Venue { field, error })
     }
 

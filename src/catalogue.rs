@@ -8,7 +8,7 @@ macro_rules! catalogue {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
         $(#[$about])* // after the derive, whose attributes may be among them
         pub enum $list {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+            $($(#[$doc])* #[serde(rename = $code)] #[schema(rename = $code)] $name,)*
         }
 
         impl $list {

@@ -259,7 +259,7 @@ impl App {
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
-        let callers = Callers::new(ledger.clone(), clock.clone());
+        let callers = Callers::new(ledger.clone());
         Ok(Self(Arc::new(Parts {
             administrators: Administrators::new(callers.clone(), policy),
             callers,

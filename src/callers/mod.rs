@@ -29,7 +29,6 @@ use uuid::Uuid;
 
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::{Author, Change, Log};
-use crate::clock::Clock;
 use crate::id::CallerId;
 use crate::joint::Joint;
 use crate::ledger::{Gate, Ledger, LedgerError, Tx};
@@ -184,7 +183,6 @@ impl Names {
 #[derive(Clone)]
 pub struct Callers {
     ledger: Ledger,
-    clock: Clock,
     recognised: Cache<[u8; 32], Caller>,
     /// Tokens that were valid once. Whether they still are, the ledger says.
     known: Cache<[u8; 32], ()>,
@@ -203,7 +201,7 @@ pub struct Recognised {
 
 impl Callers {
     /// Callers on this ledger.
-    pub fn new(ledger: Ledger, clock: Clock) -> Self {
+    pub fn new(ledger: Ledger) -> Self {
         let recognised = Cache::builder()
             .max_capacity(REMEMBERED)
             .time_to_live(REMEMBER)
@@ -214,7 +212,6 @@ impl Callers {
             .build();
         Self {
             ledger,
-            clock,
             recognised,
             known,
             strangers: Strangers::default(),
@@ -333,13 +330,13 @@ impl Callers {
         if break_glass::is_given_to(new.roles.iter().map(Name::as_str)) {
             return Err(CallerError::ReservedRole);
         }
-        let expires_at = self.token_end(new.token_days)?;
+        let life = token_life(new.token_days)?;
         let approval = change.loosen()?;
         records::insert(id, new, change.tx())
             .await
             .map_err(name_taken)?;
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change.tx()).await?;
         let details = serde_json::json!({
             "name": new.name, "owner": new.owner, "roles": new.roles, "token_days": new.token_days,
         });
@@ -354,7 +351,7 @@ impl Callers {
         token_days: u16,
         change: &mut Change,
     ) -> Result<Token, CallerError> {
-        let expires_at = self.token_end(token_days)?;
+        let life = token_life(token_days)?;
         let approval = change.loosen()?;
         let found = records::lock(name, change.tx()).await?;
         let (id, roles) = found.ok_or(CallerError::NotFound)?;
@@ -362,7 +359,7 @@ impl Callers {
             return Err(CallerError::OneToken);
         }
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), expires_at, change.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change.tx()).await?;
         let details = serde_json::json!({ "name": name, "token_days": token_days });
         change.note_as(approval, "issue-caller-token", id, &details);
         Ok(token)
@@ -384,13 +381,13 @@ impl Callers {
     pub fn forget(&self) {
         self.recognised.invalidate_all();
     }
+}
 
-    fn token_end(&self, days: u16) -> Result<OffsetDateTime, CallerError> {
-        if !(1..=MAX_TOKEN_DAYS).contains(&days) {
-            return Err(CallerError::TokenDays);
-        }
-        Ok(self.clock.now() + time::Duration::days(i64::from(days)))
+fn token_life(days: u16) -> Result<time::Duration, CallerError> {
+    if !(1..=MAX_TOKEN_DAYS).contains(&days) {
+        return Err(CallerError::TokenDays);
     }
+    Ok(time::Duration::days(i64::from(days)))
 }
 
 fn name_taken(error: LedgerError) -> CallerError {

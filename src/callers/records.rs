@@ -1,6 +1,6 @@
 //! `callers` and `caller_tokens`.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Caller, Entry, NewCaller};
@@ -114,19 +114,21 @@ pub(super) async fn insert(id: CallerId, new: &NewCaller, tx: &mut Tx) -> Result
     Ok(())
 }
 
+/// Inserts a token that lives so long by the database's clock, which also ends it.
 pub(super) async fn insert_token(
     id: Uuid,
     caller: CallerId,
     hash: &[u8; 32],
-    expires_at: OffsetDateTime,
+    life: Duration,
     tx: &mut Tx,
 ) -> Result<(), LedgerError> {
     sqlx::query!(
-        "insert into caller_tokens (id, caller_id, token_hash, expires_at) values ($1, $2, $3, $4)",
+        "insert into caller_tokens (id, caller_id, token_hash, expires_at)
+         values ($1, $2, $3, now() + make_interval(secs => $4))",
         id,
         caller.uuid(),
         hash.as_slice(),
-        expires_at,
+        life.as_seconds_f64(),
     )
     .execute(tx.connection())
     .await?;

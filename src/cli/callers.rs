@@ -239,9 +239,7 @@ pub(super) async fn bootstrap(config: &Config, new: &NewCaller) -> anyhow::Resul
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
     let log = Log::open(ledger.clone(), &App::writer(config), Clock::system()).await?;
-    let token = Callers::new(ledger, Clock::system())
-        .bootstrap(new, &log)
-        .await?;
+    let token = Callers::new(ledger).bootstrap(new, &log).await?;
     Ok(token.expose().to_owned())
 }
 
@@ -261,6 +259,6 @@ async fn break_glass(
     let (keys, writer) = (keys::list(&ledger).await?, App::writer(config));
     let log = Log::open(ledger.clone(), &writer, Clock::system()).await?;
     let proof = administrators::prove(&*opened, device, &keys, &log, &writer).await?;
-    let callers = Callers::new(ledger, Clock::system());
+    let callers = Callers::new(ledger);
     Ok(callers.break_glass(name, reason, &proof, &log).await?)
 }

@@ -140,15 +140,15 @@ impl Destructions {
         let approval = change.loosen()?;
         let to = KeyState::DestroyPending;
         let moved = self.keys.step(key, to, &request.reason, change).await?;
-        let not_before = self.clock.now() + self.wait;
         let author = change.author();
-        records::insert(&moved, request, not_before, author, approval, change.tx()).await?;
+        records::insert(&moved, request, self.wait, author, approval, change.tx()).await?;
+        let asked = records::of_epoch(key.id, moved.epoch, change.tx()).await?;
         let details = json!({
-            "name": key.name, "not_before": timestamp(not_before), "accepted": request.accept,
+            "name": key.name, "not_before": timestamp(asked.not_before), "accepted": request.accept,
             "reason": request.reason,
         });
         change.note_as(approval, "request-destruction", key.id, &details);
-        Ok(records::of_epoch(key.id, moved.epoch, change.tx()).await?)
+        Ok(asked)
     }
 
     /// The state to which a key goes back when its destruction is cancelled. `None`: it waits for none.

@@ -1,6 +1,6 @@
 //! `destructions`, and rows of other tables that depend on a key.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Obstacle, ObstacleKind, Request};
@@ -155,10 +155,11 @@ pub(super) async fn due(
     rows.into_iter().map(Destruction::try_from).collect()
 }
 
+/// The wait is counted by the database's clock.
 pub(super) async fn insert(
     moved: &Key,
     request: &Request,
-    not_before: OffsetDateTime,
+    wait: Duration,
     by: CallerId,
     approval: Approval,
     tx: &mut Tx,
@@ -166,14 +167,14 @@ pub(super) async fn insert(
     let accepted: Vec<_> = request.accept.iter().map(|it| it.name().into()).collect();
     sqlx::query!(
         "insert into destructions (key_id, epoch, requested_by, reason, approval, accepted, not_before)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
         moved.id.uuid(),
         moved.epoch,
         by.uuid(),
         request.reason.as_str(),
         approval.to_string(),
         &accepted as &[String],
-        not_before,
+        wait.as_seconds_f64(),
     )
     .execute(tx.connection())
     .await?;

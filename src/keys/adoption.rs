@@ -147,8 +147,7 @@ impl Keys {
             _ => Origin::Imported, // the key existed elsewhere, or the device does not say
         };
         let id = KeyId::new();
-        let ends_at = change.now() + time::Duration::days(i64::from(days(adoption)));
-        let row = (id, algorithm, origin, ends_at);
+        let row = (id, algorithm, origin, days(adoption));
         let key = records::insert_adopted(row, adoption, found, change.tx())
             .await
             .map_err(on_record)?;

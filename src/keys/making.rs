@@ -74,8 +74,7 @@ impl Keys {
         let approval = change.loosen()?;
         let (algorithm, days) = self.fits(new)?;
         let id = KeyId::new();
-        let ends_at = self.clock.now() + time::Duration::days(i64::from(days));
-        let row = (id, algorithm, Origin::Created, ends_at);
+        let row = (id, algorithm, Origin::Created, days);
         records::insert(row, new, change.tx())
             .await
             .map_err(name_taken)?;

@@ -155,16 +155,17 @@ pub(super) async fn set_cryptoperiod(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Inserts the row of a key that its device does not hold yet.
+/// Inserts the row of a key that its device does not hold yet. Its period is so many days by the
+/// database's clock, which also ends it.
 pub(super) async fn insert(
-    (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
+    (id, algorithm, origin, days): (KeyId, Algorithm, Origin, u16),
     new: &NewKey,
     tx: &mut Tx,
 ) -> Result<(), LedgerError> {
     sqlx::query!(
         "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
                            cryptoperiod_ends_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(hours => 24 * $9::int))",
         id.uuid(),
         new.name.as_str(),
         new.purpose.name(),
@@ -173,7 +174,7 @@ pub(super) async fn insert(
         new.environment.as_str(),
         new.owner.as_str(),
         origin.name(),
-        ends_at,
+        i32::from(days),
     )
     .execute(tx.connection())
     .await?;
@@ -182,7 +183,7 @@ pub(super) async fn insert(
 
 /// Inserts the row of a key that its device holds already.
 pub(super) async fn insert_adopted(
-    (id, algorithm, origin, ends_at): (KeyId, Algorithm, Origin, OffsetDateTime),
+    (id, algorithm, origin, days): (KeyId, Algorithm, Origin, u16),
     adoption: &Adoption,
     found: &DeviceKey,
     tx: &mut Tx,
@@ -191,7 +192,7 @@ pub(super) async fn insert_adopted(
         Row,
         "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
                            cryptoperiod_ends_at, public_key, attributes, device_ref)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(hours => 24 * $9::int), $10, $11, $12)
          returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner,
                    state, epoch, public_key, attributes, created_at, cryptoperiod_ends_at",
         id.uuid(),
@@ -202,7 +203,7 @@ pub(super) async fn insert_adopted(
         adoption.environment.as_str(),
         adoption.owner.as_str(),
         origin.name(),
-        ends_at,
+        i32::from(days),
         found.public_key.to_spki_der(),
         serde_json::json!(found.attributes),
         found.device_ref.as_ref().map(DeviceRef::as_str),

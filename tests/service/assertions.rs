@@ -310,6 +310,43 @@ async fn a_replica_whose_clock_is_off_is_not_ready_and_issues_no_assertion() {
 }
 
 #[tokio::test]
+async fn what_ends_is_counted_by_the_database_s_clock() {
+    let Some(within) = Within::new(60, 0).await else {
+        return;
+    };
+    for (round, days) in [463, -463].into_iter().enumerate() {
+        within.clock.set(Clock::system().unix_ms());
+        within.advance(days * 24 * 3600);
+        let name = format!("c-{round}");
+        let caller = json!({ "name": name, "owner": "d", "roles": ["trader"], "token_days": 7 });
+        let made = within.operator.post("/v1/callers", &caller).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let key = json!({
+            "name": name, "purpose": "wallet", "backend": "soft", "environment": "dev01",
+            "owner": "d", "cryptoperiod_days": 7,
+        });
+        let made = within.operator.post("/v1/keys", &key).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let why = json!({ "reason": "test" });
+        let path = format!("/v1/keys/{name}/destruction");
+        let asked = within.operator.post(&path, &why).await;
+        assert_eq!(asked.status, 201, "{}", asked.text);
+        for ends in [
+            "select expires_at - interval '7 days' from caller_tokens t
+             join callers c on c.id = t.caller_id where c.name = $1",
+            "select cryptoperiod_ends_at - interval '168 hours' from keys where name = $1",
+            "select not_before - interval '72 hours' from destructions d
+             join keys k on k.id = d.key_id where k.name = $1",
+        ] {
+            let off = format!("select abs(extract(epoch from now() - ({ends})))::bigint");
+            let off = sqlx::query_scalar(sqlx::AssertSqlSafe(off)).bind(&name);
+            let off: i64 = off.fetch_one(&within.database.pool).await.unwrap();
+            assert!(off < 3600, "{days} days: {off} s: {ends}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_signature_that_came_late_is_made_once_more() {
     let Some(within) = Within::new(60, 1).await else {
         return;
@@ -358,6 +395,7 @@ async fn a_device_that_is_always_late_is_said_to_be() {
 /// The service in this process, with a clock that a test moves.
 struct Within {
     app: App,
+    operator: Caller,
     trader: Caller,
     clock: Clock,
     database: Database,
@@ -406,9 +444,11 @@ impl Within {
             token: token.to_owned(),
             http: reqwest::Client::new(),
         };
-        let trader = caller(&desk(&caller(&operator), "d", "soft").await);
+        let operator = caller(&operator);
+        let trader = caller(&desk(&operator, "d", "soft").await);
         Some(Self {
             app,
+            operator,
             trader,
             clock,
             database,

@@ -19,7 +19,7 @@ pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger)
         return;
     };
     let clock = Clock::system();
-    let callers = Callers::new(ledger.clone(), clock.clone());
+    let callers = Callers::new(ledger.clone());
     let administrators = Administrators::new(callers, Arc::new(policy));
     let found = async {
         let concerns = administrators.concerns(clock.now()).await?;

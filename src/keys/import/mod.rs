@@ -165,10 +165,9 @@ impl Keys {
                 Some(true) => {}
             }
         } else {
-            let period = self.clock.now() + time::Duration::days(i64::from(days));
             let new = wish.as_new(algorithm);
             let origin = Origin::Imported;
-            super::records::insert((id, algorithm, origin, period), &new, change.tx())
+            super::records::insert((id, algorithm, origin, days), &new, change.tx())
                 .await
                 .map_err(super::making::name_taken)?;
             records::insert(id, announced, ends_at, change.author(), change.tx()).await?;

@@ -30,7 +30,10 @@ async fn the_command_line_gives_a_builders_key_from_files() {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8(text).unwrap();
         assert!(output.status.success(), "{args:?}: {text}");
-        assert!(!text.contains(SECRET) && !text.contains(PASSPHRASE), "{text}");
+        assert!(
+            !text.contains(SECRET) && !text.contains(PASSPHRASE),
+            "{text}"
+        );
         serde_json::from_str::<Value>(&text).unwrap()
     };
     let files = ["--secret-file", &secret, "--passphrase-file", &passphrase];

@@ -133,7 +133,11 @@ async fn a_list_comes_in_pages_for_who_asks_for_them() {
         next = link.map(|it| it[1..it.find('>').unwrap()].to_owned());
     }
     assert_eq!(pages, [2, 1]);
-    for path in ["/v1/rotations", "/v1/orphans", "/v1/wallets/d-w/credentials"] {
+    for path in [
+        "/v1/rotations",
+        "/v1/orphans",
+        "/v1/wallets/d-w/credentials",
+    ] {
         for query in ["limit=0", "after=nobody", "limt=1"] {
             let wrong = stand.operator.get(&format!("{path}?{query}")).await;
             refused(query, &wrong, 400, "malformed-query", "");

@@ -73,6 +73,28 @@ fn dev_shows_what_there_is_keeps_what_was_edited_and_ends_with_its_terminal() {
         skip(&said);
     }
 
+    if said.contains("An authorization server for demonstration is at") {
+        // What the trader is told to paste, and what the operator is told to type.
+        let told = "curl -s ".to_owned() + base + "/v1/clients/demo-client/tokens";
+        let curl = said.split_once(&told).unwrap().1;
+        let curl = told + curl.split_once("\n\n").unwrap().0;
+        let output = Command::new("bash").args(["-c", &curl]).output().unwrap();
+        let token: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(token["scope"], "read:orders", "{token}");
+        let open = "rotations open --client demo-client --new-key demo-client-key-2 --target ";
+        let target = said.split_once(open).unwrap().1.split(' ').next().unwrap();
+        let open = format!("{open}{target} --reason demonstration");
+        let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .args(open.split(' '))
+            .args(["--url", base, "--token-file"])
+            .arg(dir.join("operator.token"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    } else {
+        skip(&said);
+    }
+
     let file = dir.join("config.toml");
     let config = std::fs::read_to_string(&file).unwrap();
     let edited = config + "\n[cryptoperiods]\nlook_every_s = 59\n";

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::super::client::Client;
-use super::super::dev::clob::DemoClob;
+use super::super::dev::beside::{CLOB, Running};
 use super::super::dev::{Cluster, DataDir, SoftToken};
 use super::device::{Device, Elsewhere, Kind};
 use super::floor::{Ask, Key, What};
@@ -25,7 +25,7 @@ use crate::config::Config;
 /// A running service and what it stands on. What is first here ends first.
 pub(super) struct World {
     server: Program,
-    _clob: Option<DemoClob>,
+    _clob: Option<Running>,
     cluster: Cluster,
     pub(super) config: Config,
     file: PathBuf,
@@ -81,7 +81,7 @@ impl World {
         let mut left_out = Vec::new();
         let clob = match wanted
             .clob
-            .then(|| DemoClob::start(&dir, 0, AMOY))
+            .then(|| Running::start(&CLOB, &dir, 0, &[format!("--chain-id={AMOY}")]))
             .transpose()
         {
             Ok(clob) => clob,

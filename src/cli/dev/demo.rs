@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::super::client::Client;
 use super::super::print_json;
+use super::beside::{Beside, Running};
 use super::{is_recognised, replace_secret, say};
 use crate::app::App;
 use crate::callers::MAX_TOKEN_DAYS;
 use crate::clob::{Order, OrderRequest, Terms};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
+use crate::oauth::scopes::Table;
 
 const WALLET: &str = "demo-wallet";
 const CLIENT: &str = "demo-client";
@@ -88,15 +91,42 @@ impl Demo {
         })
     }
 
+    /// Has the authorization server for demonstration know the client, unless it does.
+    pub(super) async fn register(&self, beside: &Beside) -> anyhow::Result<()> {
+        let Some(server) = beside.authorization.as_ref().filter(|_| self.is_local()) else {
+            return Ok(());
+        };
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let client_id = self.client["client_id"].as_str().unwrap_or_default();
+        let at = format!("{}_admin/clients/{client_id}", server.url());
+        if http.get(&at).send().await?.status().is_success() {
+            return Ok(());
+        }
+        let scopes: Vec<_> = Table::exchange()
+            .scopes
+            .iter()
+            .map(|it| &it.scope)
+            .collect();
+        let body = json!({ "scopes": scopes, "keys": [{ "pem": self.client["pem"] }] });
+        http.put(&at).json(&body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Whether the client is one of the authorization server for demonstration.
+    fn is_local(&self) -> bool {
+        self.client["environment"] == "local"
+    }
+
     /// Says what there is, and what to paste.
-    pub(super) fn explain(&self, clob: Option<&str>) {
+    pub(super) fn explain(&self, beside: &Beside, now: OffsetDateTime) {
+        let clob = beside.clob.as_ref().map(Running::url);
         let member = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
         let (base, token) = (&self.base, self.trader_token.display());
         say(&format!(
             "
 chancery is at {base}; keys are in {device}.
   wallet  {WALLET}   {address} (Polygon, EOA)
-  client  {CLIENT}   {client_id} in dev01, fingerprint in GET /v1/keys/demo-client-key
+  client  {CLIENT}   {client_id} in {environment}, fingerprint in GET /v1/keys/demo-client-key
   trader  {TRADER}   token in {token}
   API     {base}/openapi.json
 
@@ -122,6 +152,7 @@ export CHANCERY_URL={base} CHANCERY_TOKEN_FILE='{operator}'
             device = self.device,
             address = member(&self.wallet, "address"),
             client_id = member(&self.client, "client_id"),
+            environment = member(&self.client, "environment"),
             order = order_request(clob.is_some()),
         ));
         if let Some(clob) = clob {
@@ -141,12 +172,44 @@ A market order, priced by its book:
 curl -s {base}/v1/wallets/{WALLET}/market-orders \\
   -H \"authorization: Bearer $(cat '{token}')\" \\
   -H \"content-type: application/json\" -H \"idempotency-key: $(date +%s%N)\" \\
-  -d '{{\"tokenID\":\"1001\",\"side\":\"BUY\",\"amount\":\"10\"}}'
-
-Access tokens and rotations want an authorization server: [oauth.environments] in config.toml.",
+  -d '{{\"tokenID\":\"1001\",\"side\":\"BUY\",\"amount\":\"10\"}}'",
                 program = program(),
             ));
         }
+        let authorization = beside.authorization.as_ref().filter(|_| self.is_local());
+        say(&match authorization {
+            Some(server) => self.tokens(server.url(), now),
+            None => "
+Access tokens and rotations want an authorization server: [oauth.environments] in config.toml."
+                .to_owned(),
+        });
+    }
+
+    /// What there is to try with an authorization server.
+    fn tokens(&self, server: &str, now: OffsetDateTime) -> String {
+        let client_id = self.client["client_id"].as_str().unwrap_or_default();
+        format!(
+            "
+An authorization server for demonstration is at {server} (not the Exchange's). An access token:
+
+curl -s {base}/v1/clients/{CLIENT}/tokens \\
+  -H \"authorization: Bearer $(cat '{token}')\" \\
+  -H \"content-type: application/json\" -d '{{\"scope\":\"read:orders\"}}'
+
+The rotation of the client's key, which says at each step what is next:
+
+{program} rotations open --client {CLIENT} --new-key demo-client-key-2 --target {target} --reason demonstration
+
+The counterparty's side of it, before \"confirm\" and after \"ask-removal\" (KID: jwk.kid of `keys show`):
+
+{program} keys bundle demo-client-key-2 --pem | curl -s {server}_admin/clients/{client_id}/keys \\
+  -H \"content-type: application/x-pem-file\" --data-binary @-
+curl -s -X DELETE -H \"content-type: application/json\" {server}_admin/clients/{client_id}/keys/KID",
+            base = self.base,
+            token = self.trader_token.display(),
+            program = program(),
+            target = (now + time::Duration::days(14)).date(),
+        )
     }
 
     /// Makes both requests, checks what comes back, and prints it.
@@ -204,7 +267,7 @@ fn order_request(has_clob: bool) -> Value {
 
 async fn make_key(operator: &Client, name: &str, purpose: &str) -> anyhow::Result<()> {
     let body = json!({
-        "name": name, "purpose": purpose, "backend": "dev", "environment": "dev01", "owner": "dev",
+        "name": name, "purpose": purpose, "backend": "dev", "environment": "local", "owner": "dev",
     });
     let key = find_or_make(operator, "/v1/keys", name, &body).await?;
     if key["state"] == "pre-activation" {

@@ -5,7 +5,7 @@
 //! the directory: who can write there has the ledger, and the keys as well, since the PIN lies
 //! beside the token.
 
-pub(super) mod clob;
+pub(super) mod beside;
 pub mod cluster;
 pub mod data_dir;
 mod demo;
@@ -29,7 +29,7 @@ use crate::custody::pkcs11::Pkcs11;
 use crate::http;
 use crate::ledger::Gate;
 use crate::sealing::SealingKey;
-use clob::DemoClob;
+use beside::{AUTHORIZATION, Beside, CLOB, Running};
 pub use cluster::Cluster;
 pub use data_dir::DataDir;
 use demo::Demo;
@@ -76,37 +76,61 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     };
     say("starting the private database");
     let cluster = Cluster::start(&data)?;
-    let clob = start_clob(options, data.path());
-    let parts = (token.as_ref(), &cluster, clob.as_ref());
+    let beside = start_beside(options, data.path());
+    let parts = (token.as_ref(), &cluster, &beside);
     let done = super::block_on(serve(options, data.path(), parts));
-    drop(clob);
+    drop(beside);
     cluster.stop()?;
     done
 }
 
-/// A CLOB beside the service, on the port after its own; what one order needs does without.
-fn start_clob(options: &Options, dir: &Path) -> Option<DemoClob> {
-    if options.once {
-        return None;
-    }
+/// What the tokens of the authorization server for demonstration are for.
+const AUDIENCE: &str = "https://api.local.example";
+
+/// A port so far behind the service's own.
+fn port_behind(options: &Options, by: u16) -> u16 {
     let port = options.listen.map_or(7300, |it| it.port());
-    let port = if port == 0 { 0 } else { port.wrapping_add(1) };
-    match DemoClob::start(dir, port, 137) {
-        Ok(clob) => Some(clob),
-        Err(why) => {
-            say(&format!(
-                "there is no CLOB for demonstration, so credentials, l2-headers and market orders wait for one: {why:#}"
-            ));
-            None
-        }
+    if port == 0 { 0 } else { port.wrapping_add(by) }
+}
+
+/// A CLOB and an authorization server beside the service, on the ports after its own; what one order needs
+/// does without.
+fn start_beside(options: &Options, dir: &Path) -> Beside {
+    if options.once {
+        return Beside::default();
+    }
+    let start = |program, by, more: &[String], without: &str| {
+        let started = Running::start(program, dir, port_behind(options, by), more);
+        started
+            .inspect_err(|why| say(&format!("{without}: {why:#}")))
+            .ok()
+    };
+    let clients = dir.join("authorization").join("clients.json");
+    let more = [
+        format!("--audience={AUDIENCE}"),
+        format!("--clients={}", clients.display()),
+    ];
+    Beside {
+        clob: start(
+            &CLOB,
+            1,
+            &[],
+            "there is no CLOB for demonstration, so credentials, l2-headers and market orders wait for one",
+        ),
+        authorization: start(
+            &AUTHORIZATION,
+            2,
+            &more,
+            "there is no authorization server for demonstration, so access tokens and rotations wait for one",
+        ),
     }
 }
 
-/// What the command has started: the token, if there is one, the database, and a CLOB where it can.
-type Started<'a> = (Option<&'a SoftToken>, &'a Cluster, Option<&'a DemoClob>);
+/// What the command has started: the token, if there is one, the database, and the servers beside.
+type Started<'a> = (Option<&'a SoftToken>, &'a Cluster, &'a Beside);
 
 async fn serve(options: &Options, dir: &Path, started: Started<'_>) -> anyhow::Result<()> {
-    let (token, _, clob) = started;
+    let (token, _, beside) = started;
     let config = prepare(options, dir, started).await?;
     let applied = App::ledger(&config)?.migrate().await?;
     if !applied.is_empty() {
@@ -128,10 +152,11 @@ async fn serve(options: &Options, dir: &Path, started: Started<'_>) -> anyhow::R
         let visited = async {
             let demo =
                 Demo::set_up(&format!("http://{address}"), dir, token.is_some(), &app).await?;
+            demo.register(beside).await?;
             if options.once {
                 demo.once(&app).await
             } else {
-                demo.explain(clob.map(DemoClob::url));
+                demo.explain(beside, app.clock.now());
                 say(RELAXED);
                 Ok(())
             }
@@ -203,7 +228,7 @@ database trusts every process of its user. Stop with Ctrl-C; the next run finds 
 async fn prepare(
     options: &Options,
     dir: &Path,
-    (token, cluster, clob): Started<'_>,
+    (token, cluster, beside): Started<'_>,
 ) -> anyhow::Result<Config> {
     let file = |name: &str| dir.join(name);
     for name in ["sealing.key", "keystore.key"] {
@@ -252,12 +277,24 @@ async fn prepare(
          [oauth.environments.dev01]\n\
          issuer = \"https://pmx-dev01.us.auth0.com/\"\n\
          token_endpoint = \"https://pmx-dev01.us.auth0.com/oauth/token\"\n\
-         token_audience = \"https://api.dev01.polymarketexchange.com\"\n",
+         token_audience = \"https://api.dev01.polymarketexchange.com\"\n\n\
+         [oauth.environments.local]\n\
+         issuer = \"{authorization}\"\n\
+         token_endpoint = \"{authorization}oauth/token\"\n\
+         token_audience = \"{AUDIENCE}\"\n",
         url = serde_json::json!(cluster.url()),
-        clob = clob.map_or(String::new(), |it| format!(
+        clob = beside.clob.as_ref().map_or(String::new(), |it| format!(
             "[clob.polygon]\nurl = \"{}\"\n\n",
             it.url()
         )),
+        // Where it would be, if it is not there: the section stays, for a key is of an environment for good.
+        authorization = beside.authorization.as_ref().map_or_else(
+            || match port_behind(options, 2) {
+                0 => "http://127.0.0.1:7302/".to_owned(),
+                port => format!("http://127.0.0.1:{port}/"),
+            },
+            |it| it.url().to_owned(),
+        ),
         sealing = text(&file("sealing.key")),
         policy = text(&file("policy.cedar")),
     );

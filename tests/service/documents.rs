@@ -115,6 +115,21 @@ fn an_order_made_of_the_examples_can_be_built() {
     }
 }
 
+#[test]
+fn the_document_has_the_codes_that_are_answered() {
+    let document = serde_json::to_value(chancery::http::openapi()).unwrap();
+    for name in ["Code", "ExchangeCode"] {
+        let codes = document["components"]["schemas"][name]["enum"].as_array();
+        let codes = codes.unwrap_or_else(|| panic!("{name}"));
+        assert!(codes.len() > 25, "{name}");
+        for code in codes {
+            let text = code.as_str().unwrap();
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(text.chars().all(is_plain), "{name}: {text}");
+        }
+    }
+}
+
 /// The database refuses what the code refuses.
 #[tokio::test]
 async fn the_steps_of_a_key_are_the_same_in_the_code_and_in_the_database() {

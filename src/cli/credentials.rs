@@ -148,6 +148,28 @@ impl Of {
     }
 }
 
+/// What a table shows of an API key.
+const API_KEYS: [&str; 7] = [
+    "apiKey",
+    "kind",
+    "state",
+    "state_at",
+    "nonce",
+    "chainId",
+    "created_by_name",
+];
+
+/// What a table shows of a nonce.
+const NONCES: [&str; 7] = [
+    "nonce",
+    "outcome",
+    "apiKey",
+    "state",
+    "wallets",
+    "recorded_at",
+    "recorded_by_name",
+];
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List {
@@ -159,16 +181,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if at_clob {
                 return list.print(&path("api-keys"), &["apiKey", "state"]).await;
             }
-            let members = [
-                "apiKey",
-                "kind",
-                "state",
-                "state_at",
-                "nonce",
-                "chainId",
-                "created_by_name",
-            ];
-            list.print(&path("credentials"), &members).await
+            list.print(&path("credentials"), &API_KEYS).await
         }
         Command::GiveBuilder {
             of,
@@ -188,13 +201,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 "create"
             };
             let body = json!({ "mode": mode, "nonce": nonce, "replaces": replaces });
-            let client = of.service.client()?;
-            print_json(&client.post(&of.path("credentials"), &body).await?)
+            make(&of, &body).await
         }
         Command::Derive { of, nonce } => {
-            let body = json!({ "mode": "derive", "nonce": nonce });
-            let client = of.service.client()?;
-            print_json(&client.post(&of.path("credentials"), &body).await?)
+            make(&of, &json!({ "mode": "derive", "nonce": nonce })).await
         }
         Command::Check { of, api_key } => {
             let path = of.path(&format!("credentials/{api_key}/check"));
@@ -230,21 +240,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 ("from", from),
                 ("until", until),
             ];
-            let wanted = wanted
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)));
-            let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
-            let path = format!("/v1/nonces?{}", query.query().unwrap_or_default());
-            let members = [
-                "nonce",
-                "outcome",
-                "apiKey",
-                "state",
-                "wallets",
-                "recorded_at",
-                "recorded_by_name",
-            ];
-            list.print(&path, &members).await
+            find_nonces(wanted, &list).await
         }
         Command::Declare { of, nonces } => {
             let client = of.service.client()?;
@@ -272,6 +268,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             search(&client, &of, &id, first).await
         }
     }
+}
+
+/// Has the CLOB make an API key, or tell one once more.
+async fn make(of: &Of, body: &Value) -> anyhow::Result<()> {
+    let client = of.service.client()?;
+    print_json(&client.post(&of.path("credentials"), body).await?)
+}
+
+async fn find_nonces(wanted: [(&str, Option<String>); 5], list: &List) -> anyhow::Result<()> {
+    let wanted = wanted
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
+    let path = format!("/v1/nonces?{}", query.query().unwrap_or_default());
+    list.print(&path, &NONCES).await
 }
 
 /// Gives a builder's API key. Neither secret is an argument, which others see.

@@ -414,13 +414,13 @@ async fn what_a_database_that_is_lost_in_mid_import_leaves_is_said_and_the_same_
     let there = "select count(*) from keys where name = 'old' and public_key is null";
     assert_eq!(stand.database.count(there).await, 1);
     let made = json!({ "name": "made", "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "d" });
-    let lost = stand
+    let answer = stand
         .operator
         .post_as("made", "/v1/keys", &made)
         .await
         .unwrap();
     let detail = "what was on record before it stays";
-    refused("made", &lost, 503, "ledger-unavailable", detail);
+    refused("made", &answer, 503, "ledger-unavailable", detail);
 
     let heal = "drop trigger lose on keys";
     sqlx::raw_sql(heal)

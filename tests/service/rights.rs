@@ -114,6 +114,60 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_is_taken_and_wanted_where_the_document_says() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let wallet = stand.operator.get("/v1/wallets/d-w").await;
+    let address = wallet.json["address"].as_str().unwrap();
+    let document = serde_json::to_value(chancery::http::openapi()).unwrap();
+    let nobody = stand.another("nobody", "x", "credential-holder").await;
+    let mut count = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let parameters = operation["parameters"].as_array();
+            let documented = parameters
+                .into_iter()
+                .flatten()
+                .find(|it| it["name"] == "Idempotency-Key")
+                .map(|it| it["required"] == true);
+            *count.entry(documented).or_insert(0) += 1;
+            // Names are names, and ids ids: who has neither is refused before.
+            let ids = [
+                "{rotation}",
+                "{sealing_key}",
+                "{search}",
+                "{signature}",
+                "{token}",
+            ];
+            let url = ids
+                .iter()
+                .fold(path.clone(), |url, id| url.replace(id, NOBODYS));
+            let url = url.replace(['{', '}'], "");
+            let body = body(id, address, &document, operation);
+            let with = async |key: Option<&str>| {
+                let request = request(&nobody, method, &url, body.as_ref());
+                let request = match key {
+                    Some(key) => request.header("idempotency-key", key),
+                    None => request,
+                };
+                nobody.send(request).await.unwrap().problem().to_owned()
+            };
+            let without = with(None).await;
+            let is_wanted = without == "idempotency-key-missing";
+            let is_taken = is_wanted || with(Some(&"k".repeat(300))).await == "malformed-header";
+            let takes = is_taken.then_some(is_wanted);
+            assert_eq!(takes, documented, "{id}: {without}");
+        }
+    }
+    assert!(
+        count[&Some(true)] > 25 && count[&Some(false)] == 3,
+        "{count:?}"
+    );
+}
+
+#[tokio::test]
 async fn leaves_and_counts_are_the_refusals_of_each_caller() {
     let Some(mut stand) = Stand::new("").await else {
         return;
@@ -182,6 +236,17 @@ fn is_refusal(id: &str, answer: &Answer) -> bool {
 }
 
 async fn ask(who: &Caller, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let request = request(who, method, path, body);
+    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
+    who.send(request).await.unwrap()
+}
+
+fn request(
+    who: &Caller,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> reqwest::RequestBuilder {
     let url = format!("{}{path}", who.base);
     let request = match method {
         "get" => who.http.get(url),
@@ -189,12 +254,10 @@ async fn ask(who: &Caller, method: &str, path: &str, body: Option<&Value>) -> An
         "post" => who.http.post(url),
         other => panic!("{other}"),
     };
-    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
-    let request = match body {
+    match body {
         Some(body) => request.json(body),
         None => request,
-    };
-    who.send(request).await.unwrap()
+    }
 }
 
 /// A body that is well formed, so that it is the policy that refuses.

@@ -62,6 +62,7 @@ mod rotations;
 mod rpc;
 mod rpc_clients;
 mod rpc_protocol;
+mod run_book;
 mod sealing_keys;
 mod signing;
 mod sockets;

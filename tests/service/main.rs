@@ -33,6 +33,7 @@ mod exchange;
 mod explain;
 mod fairness;
 mod grants;
+mod hidden;
 mod hygiene;
 mod import;
 mod key_lives;

@@ -2,7 +2,7 @@
 --
 -- Arguments are columns, one array each: r_ rights, e_ ends, b_ batches' keys, i_ intents, j_ identifiers of assertions, n_
 -- notes of what is handed out again. A number of a right or a batch counts from 1; 0 is none.
--- p_points is how many ends have an r. Planning anew for each group costs more than any plan gains.
+-- p_points is how many ends have an r.
 
 create function sign_group(
     p_run int, p_turn int, p_batch bigint, p_position int, p_lease_ms int, p_points int,
@@ -17,7 +17,7 @@ create function sign_group(
     n_right int[], n_kind text[], n_subject uuid[], n_leaf bytea[], n_hash bytea[],
     out holds boolean[], out key_state text[], out key_epoch bigint[], out key_is_over boolean[], out is_live boolean[],
     out ended uuid[], out late uuid[], out repeated uuid[], out held int[], out won uuid[], out leaves int
-) language plpgsql set lock_timeout = '1s' set plan_cache_mode = force_generic_plan as $$
+) language plpgsql set lock_timeout = '1s' as $$
 #variable_conflict use_column
 declare
     asked constant timestamptz := statement_timestamp();

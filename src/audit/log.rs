@@ -16,13 +16,18 @@ use crate::approvals::{Approval, ApprovalNeeded};
 use crate::clock::{self, Clock};
 use crate::id::{BootId, CallerId};
 use crate::ledger::{
-    Bounded, Function, Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, take_turn,
+    Bounded, Function, Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, is_there,
+    take_turn,
 };
 use crate::standing::{Look, Standing};
 
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
 /// with the wait for its answer less than callers wait.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// After so long without a word the connection is asked whether it is still there: what is sent on a dead
+/// one has to be inquired after, and its callers wait for that.
+const IDLE: Duration = Duration::from_millis(20);
 
 /// For how long it is taken that what could be written can still be written.
 const FRESH: Duration = Duration::from_secs(1);
@@ -47,6 +52,8 @@ struct Inner {
 struct State {
     /// Kept from one batch to the next, as long as nothing has gone wrong on it.
     session: Option<PgConnection>,
+    /// When it was used last.
+    used: Option<Instant>,
     /// The turn in which it was taken.
     turn: i32,
     /// The last batch that is known to be durable.
@@ -182,7 +189,15 @@ impl State {
     /// Keeps a connection on which everything is known.
     fn keep(&mut self, session: PgConnection) {
         self.session = Some(session);
+        self.used = Some(Instant::now());
         self.is_unsettled = false;
+    }
+
+    /// Takes the connection that was kept, if it is still there.
+    async fn kept(&mut self) -> Option<PgConnection> {
+        let mut session = self.session.take()?;
+        let is_warm = self.used.is_some_and(|used| used.elapsed() < IDLE);
+        (is_warm || is_there(&mut session).await).then_some(session)
     }
 }
 
@@ -197,36 +212,41 @@ impl Inner {
     /// The connection to write on: the one that was kept, or a new one, once it is known what became of
     /// all that was sent on the one before.
     async fn session(&self, state: &mut State) -> Result<PgConnection, LedgerError> {
-        if state.session.is_none() {
-            self.settle(state).await?;
+        if let Some(session) = state.kept().await {
+            return Ok(session);
+        }
+        // What became of the batch before is not this one's to wait for.
+        match self.try_to_settle(state).await {
+            Ok(_) => {}
+            Err(_) if state.is_unsettled => return Err(LedgerError::OutcomeUnknown),
+            Err(error) => return Err(error),
         }
         let none = || LedgerError::Unavailable("there is no connection".into());
         state.session.take().ok_or_else(none)
     }
 
-    /// Takes a new connection and a turn, and says whether the batch that was under way is durable. If
-    /// one was, that is tried for a while.
+    /// Takes a new connection and a turn, and says whether the batch that was under way is durable. That is
+    /// tried for a while.
     async fn settle(&self, state: &mut State) -> Result<bool, LedgerError> {
-        let until = Instant::now() + SETTLE;
-        loop {
-            let in_question = state.batch + 1;
-            let taking = tokio::time::timeout_at(until.into(), self.take_turn(in_question));
-            match taking.await {
-                Ok(Ok((session, turn, is_there))) => {
-                    state.turn = turn;
-                    state.batch += i64::from(is_there);
-                    state.keep(session);
-                    return Ok(is_there);
+        let trying = async {
+            loop {
+                match self.try_to_settle(state).await {
+                    Ok(is_there) => return is_there,
+                    Err(error) => tracing::debug!(%error, "a lost commit is not settled yet"),
                 }
-                Ok(Err(error)) if !state.is_unsettled => return Err(error),
-                Ok(Err(error)) => tracing::debug!(%error, "a lost commit is not settled yet"),
-                Err(_) if !state.is_unsettled => {
-                    return Err(LedgerError::Unavailable("it does not answer".into()));
-                }
-                Err(_) => return Err(LedgerError::OutcomeUnknown),
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        };
+        let settled = tokio::time::timeout(SETTLE, trying).await;
+        settled.map_err(|_| LedgerError::OutcomeUnknown)
+    }
+
+    async fn try_to_settle(&self, state: &mut State) -> Result<bool, LedgerError> {
+        let (session, turn, is_there) = self.take_turn(state.batch + 1).await?;
+        state.turn = turn;
+        state.batch += i64::from(is_there);
+        state.keep(session);
+        Ok(is_there)
     }
 
     async fn take_turn(&self, batch: i64) -> Result<(PgConnection, i32, bool), LedgerError> {
@@ -389,7 +409,7 @@ impl Change {
         if self.rows.is_empty() && self.written == 0 {
             return match self.tx.commit().await {
                 Ok(session) => {
-                    self.state.session = Some(session);
+                    self.state.keep(session);
                     Ok(Committed(()))
                 }
                 Err(NotCommitted::Aborted(error)) => Err(error),
@@ -425,6 +445,8 @@ impl Change {
 
     /// Ends the transaction without a trace.
     pub async fn abandon(mut self) {
-        self.state.session = self.tx.abandon().await;
+        if let Some(session) = self.tx.abandon().await {
+            self.state.keep(session);
+        }
     }
 }

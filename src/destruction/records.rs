@@ -345,7 +345,9 @@ async fn credentials(address: &Address, ledger: &Ledger) -> Result<Vec<Obstacle>
            union all
            select a.chain_id, l.nonce::text, 'login'
            from logins l join accounts a on a.id = l.account_id
-           where a.address = $1 and l.outcome is null"#,
+           left join ends e on e.intent_id = l.intent_id
+           where a.address = $1 and l.outcome is null and l.purpose <> 'derive'
+             and e.outcome is distinct from 'refused' and e.outcome is distinct from 'abandoned'"#,
         address.0.as_slice(),
     )
     .fetch_all(ledger.pool())

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -79,6 +79,11 @@ impl Ledger {
         sqlx::query("select 1").execute(self.pool()).await?;
         Ok(())
     }
+}
+
+/// Whether a connection is still there.
+pub(crate) async fn is_there(session: &mut PgConnection) -> bool {
+    in_time(async { Ok(session.ping().await?) }).await.is_ok()
 }
 
 /// Waits for the server to do something that takes it a moment, but not for ever: a connection may

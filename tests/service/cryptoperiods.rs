@@ -252,7 +252,11 @@ async fn what_is_due_is_listed_by_date_for_those_who_may_see_it() {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
     let client = all.iter().find(|it| it["name"] == "d-ck").unwrap();
-    assert_eq!(client["next"], "chancery rotations open --client d-c");
+    let next = client["next"].as_str().unwrap();
+    assert!(
+        next.starts_with("chancery rotations open --client d-c "),
+        "{next}"
+    );
     let wallet = all.iter().find(|it| it["name"] == "d-wk").unwrap();
     let next = wallet["next"].as_str().unwrap();
     assert!(

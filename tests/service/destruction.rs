@@ -344,3 +344,35 @@ async fn a_destruction_that_has_begun_cannot_be_cancelled() {
     );
     assert_eq!(certificate["was_compromised"], true);
 }
+
+/// A derivation makes nothing at the venue, so it leaves nothing to be settled.
+#[tokio::test]
+async fn only_a_login_that_may_have_made_a_key_stands_in_the_way() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    step(&stand, "d-wk", "compromised").await;
+    let account = "insert into accounts (id, chain_id, address)
+         select gen_random_uuid(), 137, decode(substring(address from 3), 'hex') from (values ('{address}')) as it (address);
+         insert into credential_nonces (account_id, nonce, origin, recorded_by)
+         select a.id, 0, 'searched', c.id from accounts a, callers c limit 1";
+    let key = stand.operator.get("/v1/keys/d-wk").await;
+    let address = key.json["address"].as_str().unwrap();
+    stand
+        .database
+        .run(&account.replace("{address}", address))
+        .await;
+    let login = "insert into logins (intent_id, account_id, nonce, wallet_id, caller_id, purpose, signed_for)
+         select gen_random_uuid(), account_id, nonce, gen_random_uuid(), recorded_by, '{purpose}', 0
+         from credential_nonces";
+    for (purpose, expected) in [
+        ("derive", vec!["in-use"]),
+        ("create", vec!["unsettled-logins", "in-use"]),
+    ] {
+        stand
+            .database
+            .run(&login.replace("{purpose}", purpose))
+            .await;
+        assert_eq!(obstacles(&stand, "d-wk").await, expected, "{purpose}");
+    }
+}

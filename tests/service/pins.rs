@@ -73,6 +73,7 @@ async fn a_pin_is_changed_under_a_running_service_and_a_change_that_was_cut_off_
             "needs an operator",
         );
     }
+    token.server.heard("the token refused the PIN").await;
     let tried = token
         .server
         .log()

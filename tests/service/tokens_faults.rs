@@ -175,11 +175,8 @@ async fn every_refusal_has_its_problem_and_is_not_repeated_at_once() {
         "assertion-rejected",
         "invalid_client",
     );
-    let log = exchange.stand.server.log();
-    assert!(
-        log.contains("the authorization server does not take a client"),
-        "an alarm"
-    );
+    let alarm = "the authorization server does not take a client";
+    exchange.stand.server.heard(alarm).await;
     exchange.check().await;
 }
 

@@ -163,7 +163,7 @@ impl Wallets {
         }
     }
 
-    /// A wallet as it was a moment ago, if that is known, for what passes the gate: see [`Recent`].
+    /// A wallet as it was a moment ago, if that is known, for what passes the gate (`clob/wallets/recent.rs`).
     pub fn recent(&self, name: &Name) -> Option<Arc<Wallet>> {
         self.recent.get(name)
     }

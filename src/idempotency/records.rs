@@ -86,24 +86,20 @@ pub(crate) async fn find(
     }))
 }
 
-/// Forgets keys whose last hour is over, in portions, so that nothing waits for long.
-pub(crate) async fn forget_expired(ledger: &Ledger) -> Result<(), LedgerError> {
+/// Forgets a portion of the keys whose last hour is over; says whether there may be more.
+pub(crate) async fn forget_expired(ledger: &Ledger) -> Result<bool, LedgerError> {
     const PORTION: i64 = 10_000;
-    loop {
-        let gone = sqlx::query!(
-            "delete from idempotency_keys where (caller_id, key) in (
+    let gone = sqlx::query!(
+        "delete from idempotency_keys where (caller_id, key) in (
                  select caller_id, key from idempotency_keys
                  where date_trunc('hour', expires_at at time zone 'UTC')
                        < date_trunc('hour', now() at time zone 'UTC')
                  limit $1 for update skip locked)",
-            PORTION,
-        )
-        .execute(ledger.pool())
-        .await?;
-        if gone.rows_affected() < PORTION.unsigned_abs() {
-            return Ok(());
-        }
-    }
+        PORTION,
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(gone.rows_affected() == PORTION.unsigned_abs())
 }
 
 /// An administrative answer as it is kept.

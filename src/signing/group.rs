@@ -133,6 +133,7 @@ impl Group {
 
 /// Takes over intents whose lease has run out, and has them ended, until the group is gone.
 async fn sweep(group: Reminder<Entry>, log: Log, clock: Clock, lease_ms: u64) {
+    let mut has_more_to_forget = false;
     for round in 1_u64.. {
         tokio::time::sleep(SWEEP).await;
         let Some(group) = group.upgrade() else { return };
@@ -145,10 +146,13 @@ async fn sweep(group: Reminder<Entry>, log: Log, clock: Clock, lease_ms: u64) {
             }
             Err(error) => tracing::debug!(%error, "nothing is taken over for now"),
         }
-        if round % SWEEPS_TO_FORGET == 0
-            && let Err(error) = idempotency::records::forget_expired(log.ledger()).await
-        {
-            tracing::debug!(%error, "expired idempotency keys stay a while longer");
+        // A portion at a time, so that what is to be taken over does not wait for a backlog.
+        if has_more_to_forget || round % SWEEPS_TO_FORGET == 0 {
+            let forgotten = idempotency::records::forget_expired(log.ledger()).await;
+            has_more_to_forget = forgotten.unwrap_or_else(|error| {
+                tracing::debug!(%error, "expired idempotency keys stay a while longer");
+                false
+            });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Files that decide what is signed, or open what is sealed: who else could have written them?
 //!
-//! A secret that others may write is not taken: whoever put theirs in its place would have all that is
-//! sealed from then on. Of a configuration or a policy that is said, and it is not taken where everybody
-//! may write it. What is looked at is the file that was opened, and not its name.
+//! What others may write is not taken: whoever put theirs in a secret's place would have all that is sealed from
+//! then on, and whoever writes a policy or a configuration decides what is signed. What is looked at is the file
+//! that was opened, and not its name.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -30,7 +30,7 @@ pub enum Weakness {
     Foreign(u32),
 }
 
-/// Opens a file that holds a secret.
+/// Opens a file that nobody else may write.
 pub fn open_secret(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     match weakness(&file)? {
@@ -46,13 +46,7 @@ pub fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
 
 /// Reads a configuration or a policy.
 pub fn read_rules(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    match weakness(&file)? {
-        None => {}
-        Some(Weakness::OthersWrite) => return Err(refusal(Weakness::OthersWrite)),
-        Some(weakness) => tracing::warn!(file = %path.display(), "{weakness}"),
-    }
-    read(file).map(|text| text.to_string())
+    read_secret(path).map(|text| text.to_string())
 }
 
 /// How else this file could have been written, the worst first.
@@ -96,23 +90,23 @@ mod tests {
     use crate::cli::dev::scratch;
 
     #[test]
-    fn a_secret_that_others_may_write_is_not_taken() {
+    fn what_others_may_write_is_not_taken() {
         let scratch = scratch();
         let path = scratch.path().join("pin");
         std::fs::write(&path, "1234").unwrap();
-        for (mode, secret, rules) in [
-            (0o400, true, true),
-            (0o600, true, true),
-            (0o640, true, true),
-            (0o644, true, true),
-            (0o660, false, true),
-            (0o620, false, true),
-            (0o602, false, false),
-            (0o666, false, false),
+        for (mode, taken) in [
+            (0o400, true),
+            (0o600, true),
+            (0o640, true),
+            (0o644, true),
+            (0o660, false),
+            (0o620, false),
+            (0o602, false),
+            (0o666, false),
         ] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read_secret(&path).is_ok(), secret, "{mode:o}");
-            assert_eq!(read_rules(&path).is_ok(), rules, "{mode:o}");
+            assert_eq!(read_secret(&path).is_ok(), taken, "{mode:o}");
+            assert_eq!(read_rules(&path).is_ok(), taken, "{mode:o}");
         }
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert_eq!(*read_secret(&path).unwrap(), "1234");
@@ -120,7 +114,7 @@ mod tests {
             chown(&path, Some(65_534), None).unwrap();
             let refused = read_secret(&path).unwrap_err().to_string();
             assert!(refused.contains("65534"), "{refused}");
-            assert_eq!(read_rules(&path).unwrap(), "1234");
+            assert!(read_rules(&path).is_err());
         }
     }
 }

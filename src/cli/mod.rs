@@ -21,6 +21,7 @@ mod isolation;
 mod keys;
 mod list;
 mod migrate;
+mod policy;
 mod rotations;
 mod serve;
 mod signatures;
@@ -89,6 +90,9 @@ enum Command {
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
+    /// Try a policy out: check it, test it, compare it with another
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Show and find what was signed
     #[command(subcommand)]
     Signatures(signatures::Command),
@@ -190,6 +194,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Exchange(command) => exchange::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Explain(options) => explain::run(options).await,
+        Command::Policy(command) => policy::run(command).await,
         Command::Signatures(command) => signatures::run(command).await,
         Command::Bench(options) => bench::run(options).await,
         Command::Completions { shell } => {
@@ -203,9 +208,14 @@ async fn execute(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// No core dump, and no debugger of the same user: memory holds PINs and tokens (P1).
+/// No core dump, and no debugger of the same user: memory holds PINs and tokens (P1). And what is written here
+/// is nobody else's to write: it would not be read again.
 fn harden() {
+    use rustix::fs::Mode;
     use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let others_write = Mode::WGRP | Mode::WOTH;
+    let usual = rustix::process::umask(others_write);
+    rustix::process::umask(usual | others_write);
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

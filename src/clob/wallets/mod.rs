@@ -18,7 +18,7 @@ use crate::id::WalletId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose, Reason};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
-use crate::policy::Resource;
+use crate::policy::{Resource, Stake};
 pub use funder::FunderError;
 use recent::Recent;
 
@@ -102,6 +102,23 @@ pub struct NewWallet {
     pub allow_replace: bool,
 }
 
+impl NewWallet {
+    /// What policies see of it. `funder` is empty where it is to follow from the key.
+    pub fn stake(&self, key: &Key) -> Stake {
+        let funder = self.funder.as_ref().map(super::stake::funder);
+        Stake::new()
+            .text("owner", self.owner.to_string())
+            .text("environment", key.environment.to_string())
+            .text("key", key.name.to_string())
+            .text("key_owner", key.owner.to_string())
+            .number("chain", self.chain.id())
+            .code("signature_type", self.signature_type.number())
+            .text("funder", funder.unwrap_or_default())
+            .flag("funder_unverified", self.funder_unverified)
+            .flag("allow_replace", self.allow_replace)
+    }
+}
+
 fn default_signature_type() -> SignatureType {
     SignatureType::Eoa
 }
@@ -126,6 +143,9 @@ pub enum WalletError {
     /// The key is for something else, or was never made.
     #[error("the key is not a wallet key that its device has made")]
     WrongKey,
+    /// The key is another desk's.
+    #[error("the key's owner is not the wallet's")]
+    OthersKey,
     /// Chain, type, signer and funder do not belong together.
     #[error(transparent)]
     Profile(#[from] ProfileError),
@@ -216,6 +236,9 @@ impl Wallets {
         let (Purpose::Wallet, Some(signer)) = (key.purpose, address) else {
             return Err(WalletError::WrongKey);
         };
+        if key.owner != new.owner {
+            return Err(WalletError::OthersKey);
+        }
         let profile = Profile::new(
             new.chain,
             new.signature_type,
@@ -240,6 +263,7 @@ impl Wallets {
             .await
             .map_err(|e| match e.constraint() {
                 Some("wallets_name_is_unique") => WalletError::NameTaken,
+                Some("wallets_key_is_of_their_owner") => WalletError::OthersKey,
                 _ => e.into(),
             })?;
         let details = serde_json::json!({

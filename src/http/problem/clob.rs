@@ -168,7 +168,9 @@ impl From<WalletError> for Problem {
             WalletError::NotOver(_) | WalletError::Closed => {
                 Self::new(&catalogue::WALLET_IN_USE, error)
             }
-            WalletError::WrongKey => Self::new(&catalogue::INVALID_FIELD, format!("key: {error}")),
+            WalletError::WrongKey | WalletError::OthersKey => {
+                Self::new(&catalogue::INVALID_FIELD, format!("key: {error}"))
+            }
             WalletError::Profile(error) => Self::new(&catalogue::INVALID_FIELD, error),
             WalletError::Funder(error) => match error {
                 FunderError::Missing(..) => Self::new(&catalogue::INVALID_FIELD, error),

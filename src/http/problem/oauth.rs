@@ -13,7 +13,9 @@ impl From<ClientError> for Problem {
                 Self::new(&catalogue::NAME_TAKEN, error)
             }
             ClientError::NotFound => Self::not_found("client"),
-            ClientError::WrongKey => Self::new(&catalogue::INVALID_FIELD, format!("key: {error}")),
+            ClientError::WrongKey | ClientError::OthersKey => {
+                Self::new(&catalogue::INVALID_FIELD, format!("key: {error}"))
+            }
             ClientError::ClientIdMalformed | ClientError::UnknownEnvironment(_) => {
                 Self::new(&catalogue::INVALID_FIELD, error)
             }

@@ -19,7 +19,7 @@ use crate::joint::Joint;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
-use crate::policy::Resource;
+use crate::policy::{Resource, Stake};
 
 /// A client on record.
 #[derive(Clone, Debug)]
@@ -113,6 +113,18 @@ pub struct NewClient {
     pub client_id: String,
 }
 
+impl NewClient {
+    /// What policies see of it.
+    pub fn stake(&self, key: &Key) -> Stake {
+        Stake::new()
+            .text("owner", self.owner.to_string())
+            .text("environment", key.environment.to_string())
+            .text("key", key.name.to_string())
+            .text("key_owner", key.owner.to_string())
+            .text("client_id", self.client_id.as_str())
+    }
+}
+
 /// Why a client was not made or found.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -131,6 +143,9 @@ pub enum ClientError {
     /// The key is for something else, for another environment, or was never made.
     #[error("the key is not a client key of this environment that its device has made")]
     WrongKey,
+    /// The key is another desk's.
+    #[error("the key's owner is not the client's")]
+    OthersKey,
     /// The key's environment is not configured.
     #[error("the environment {0} has no [oauth.environments.{0}] section")]
     UnknownEnvironment(Name),
@@ -212,7 +227,7 @@ impl Clients {
 
     /// An assertion for a client, in the client's environment.
     pub fn draft(&self, client: Client, errand: Errand) -> Result<AssertionDraft, ClientError> {
-        if client.key.environment != client.environment {
+        if client.key.environment != client.environment || client.key.owner != client.owner {
             return Err(ClientError::WrongKey); // the database refuses such a client too
         }
         let environment = self.environment(&client)?.clone();
@@ -334,6 +349,9 @@ impl Clients {
         if key.purpose != Purpose::Client || key.public_key.is_none() {
             return Err(ClientError::WrongKey);
         }
+        if key.owner != new.owner {
+            return Err(ClientError::OthersKey);
+        }
         if !self.environments.contains_key(&key.environment) {
             return Err(ClientError::UnknownEnvironment(key.environment));
         }
@@ -352,6 +370,7 @@ impl Clients {
             .map_err(|e| match e.constraint() {
                 Some("clients_name_is_unique") => ClientError::NameTaken,
                 Some("clients_client_id_is_unique") => ClientError::ClientIdTaken,
+                Some("clients_key_is_of_their_owner") => ClientError::OthersKey,
                 _ => e.into(),
             })?;
         let details = serde_json::json!({

@@ -165,7 +165,8 @@ fn leaves(c: &mut Criterion) {
     });
 }
 
-/// By the start policy, on the service as a whole: a wallet has three attributes more.
+/// By the start policy, one that looks at what is at stake and so is made each time: of a caller like the one
+/// who asks.
 fn policy(c: &mut Criterion) {
     let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/policies/start.cedar");
     let policy = Policy::load(&start).unwrap();

@@ -97,6 +97,20 @@ pub struct Entry {
     pub token_expires_at: Option<OffsetDateTime>,
 }
 
+impl Entry {
+    /// The caller as a policy sees one. They came with nothing, so that no right follows from it.
+    pub fn as_caller(&self) -> Result<Caller, CallerError> {
+        let name = |text: &String| Name::from_record("callers", text.clone());
+        Ok(Caller {
+            id: self.id,
+            credential: Uuid::nil(),
+            name: name(&self.name)?,
+            owner: name(&self.owner)?,
+            roles: self.roles.iter().map(name).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 /// What it takes to make a caller.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -139,7 +139,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let new = NewCaller {
                 name,
                 owner,
-                roles: vec!["operator".parse()?],
+                roles: vec!["operator".parse()?, "registrar".parse()?],
                 token_days,
             };
             let (config, destination) = (config.load()?, token_out.open()?);

@@ -226,7 +226,11 @@ impl Builders {
         })?;
         let may = |wallet: &Wallet| {
             accounts.contains(&wallet.account())
-                && rights.would(caller, Action::IssueBuilderHeaders, &wallet.resource())
+                && rights.would(
+                    caller,
+                    Action::IssueBuilderHeaders,
+                    &wallet.resource().open(),
+                )
         };
         let mut usable: Vec<_> = all.into_iter().filter(may).collect();
         let mut of: Vec<_> = usable.iter().map(Wallet::account).collect();

@@ -11,7 +11,7 @@ use crate::custody::Payload;
 use crate::id::IntentId;
 use crate::idempotency::Useful;
 use crate::keys::Key;
-use crate::policy::{Action, Ask, Resource};
+use crate::policy::{Action, Ask, Resource, Stake};
 use crate::signing::{Answer, Checked, Draft, Prepared};
 
 /// An order to be signed with a wallet.
@@ -40,6 +40,10 @@ impl Ask for OrderDraft {
 
     fn resource(&self) -> Resource {
         self.wallet.resource()
+    }
+
+    fn stake(&self) -> Stake {
+        self.order.stake()
     }
 }
 
@@ -108,6 +112,10 @@ impl Ask for TypedOrderDraft {
 
     fn resource(&self) -> Resource {
         self.0.resource()
+    }
+
+    fn stake(&self) -> Stake {
+        self.0.stake()
     }
 }
 

@@ -35,6 +35,7 @@ pub mod order;
 mod order_error;
 pub mod request;
 pub mod signed;
+mod stake;
 pub mod terms;
 pub mod typed_data;
 pub mod venue;

@@ -16,7 +16,7 @@ use crate::callers::{Caller, Entry, NewCaller, break_glass};
 use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Resource};
+use crate::policy::{Action, Permit, Resource};
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -99,7 +99,8 @@ pub(super) async fn create_caller(
     Required(key): Required,
     Body(new, request): Body<NewCaller>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
+    let wanted = Resource::of_caller(&new.name, &new.owner, &new.roles);
+    let permit = app.ask(&caller, Action::CreateCaller, &wanted)?;
     let known = app.rights.roles();
     let is_unknown = |role: &&Name| !known.is_empty() && !known.contains(role.as_str());
     if let Some(role) = new.roles.iter().find(is_unknown)
@@ -139,7 +140,7 @@ pub(super) async fn issue_token(
     Required(key): Required,
     Body(NewCallerToken { token_days }, request): Body<NewCallerToken>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
+    let permit = may(&app, &caller, Action::GrantCredential, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     write
         .run(&permit, Gate::Shared, async |change| {
@@ -167,7 +168,7 @@ pub(super) async fn revoke_caller(
     Required(key): Required,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ManageCallers, &Resource::service())?;
+    let permit = may(&app, &caller, Action::RevokeCaller, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     let answer = write
         .run(&permit, Gate::Exclusive, async |change| {
@@ -179,4 +180,13 @@ pub(super) async fn revoke_caller(
         .await;
     app.callers.forget();
     answer
+}
+
+/// Whether somebody may do this about a caller who is there. Where there is none, whoever could be permitted
+/// is told.
+async fn may(app: &App, caller: &Caller, action: Action, about: &Name) -> Result<Permit, Problem> {
+    app.rights.could(caller, action, &Resource::service())?;
+    let about = app.callers.show(about).await?;
+    let about = Resource::of_caller(&about.name, &about.owner, &about.roles);
+    Ok(app.ask(caller, action, &about)?)
 }

@@ -28,6 +28,7 @@ mod custody;
 mod due;
 mod keys;
 mod oauth;
+mod policy;
 mod rotations;
 mod rpc;
 mod signatures;
@@ -57,6 +58,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(due::list_due))
         .merge(custody::routes())
         .merge(callers::routes())
+        .merge(policy::routes())
 }
 
 /// The `OpenAPI` document, generated from the handlers.

@@ -1,20 +1,33 @@
 //! Decides by a policy file, in Cedar.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
-    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    PolicySet, Request, RestrictedExpression, Schema, SchemaFragment, ValidationMode, Validator,
 };
 use sha2::{Digest, Sha256};
 
+use super::bounds::{self, TooMuch};
+use super::looks::{self, Looks};
 use super::memory::Memory;
 use super::resource::Circumstance;
+use super::stake::Kind;
 use super::{Action, Denied, Resource, roles};
 use crate::callers::{Caller, break_glass};
 use crate::guarded_file;
+
+/// What can stand in `context`, by action.
+type Declared = BTreeMap<String, BTreeMap<String, Kind>>;
+
+/// What can be asked for, by whom, on what.
+const SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// What is said to forbid an order with numbers that Cedar has no place for.
+const BEYOND: &str = "numbers-beyond-policy";
 
 /// Why a policy file was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +35,9 @@ pub enum PolicyError {
     /// It cannot be read.
     #[error("cannot read the policy file {0}: {1}")]
     Unreadable(PathBuf, std::io::Error),
+    /// There is too much of it to be read.
+    #[error("the policy is not read: {0}")]
+    TooMuch(#[from] TooMuch),
     /// It is not Cedar.
     #[error("the policy does not parse: {0}")]
     Malformed(String),
@@ -33,7 +49,14 @@ pub enum PolicyError {
 /// A policy set, ready to decide.
 pub struct Policy {
     set: PolicySet,
+    /// Permits whatever the set could permit, whatever is at stake.
+    wider: PolicySet,
+    looks: Looks,
+    /// For requests: they say of their context only what is looked at.
     schema: Schema,
+    declared: Declared,
+    /// In their JSON form.
+    statements: serde_json::Value,
     digest: [u8; 32],
     authorizer: Authorizer,
     words: Words,
@@ -45,7 +68,13 @@ pub struct Policy {
 /// decision.
 struct Words {
     kinds: BTreeMap<&'static str, EntityTypeName>,
-    actions: BTreeMap<&'static str, EntityUid>,
+    actions: Vec<ActionWord>,
+}
+
+struct ActionWord {
+    uid: EntityUid,
+    /// Says of which group it is; none where it is of none.
+    entity: Option<Entity>,
 }
 
 impl Words {
@@ -56,14 +85,20 @@ impl Words {
     fn parse() -> Self {
         let kind = |name| EntityTypeName::from_str(name).expect("a word of the schema parses");
         let kinds = ["Caller", "Wallet", "Client", "Key", "Service"].map(|name| (name, kind(name)));
-        let action = |action: Action| {
-            let id = EntityId::new(action.name());
-            let uid = EntityUid::from_type_name_and_id(kind("Action"), id);
-            (action.name(), uid)
+        let uid = |name| EntityUid::from_type_name_and_id(kind("Action"), EntityId::new(name));
+        let word = |action: Action| {
+            let entity = action.group().map(|group| {
+                let groups = HashSet::from([uid(group)]);
+                Entity::new_no_attrs(uid(action.name()), groups)
+            });
+            ActionWord {
+                uid: uid(action.name()),
+                entity,
+            }
         };
         Self {
             kinds: kinds.into(),
-            actions: Action::ALL.map(action).into(),
+            actions: Action::ALL.map(word).into(),
         }
     }
 
@@ -91,10 +126,16 @@ impl Policy {
         &self.roles
     }
 
-    /// Whether a caller could let others in, if they asked. No right follows from it.
+    /// Whether a caller could let others in like themselves, if they asked, so that somebody is left who
+    /// can. No right follows from it.
     pub fn would_manage_callers(&self, caller: &Caller) -> bool {
-        self.decide(caller, Action::ManageCallers, &Resource::service())
-            .is_ok()
+        let alike = Resource::of_caller(&caller.name, &caller.owner, &caller.roles);
+        self.decide(caller, Action::CreateCaller, &alike).is_ok()
+    }
+
+    /// Whether it hangs on more than caller and resource who may do this.
+    pub(super) fn looks_at_stakes(&self, action: Action) -> bool {
+        !self.looks.at(action).is_empty()
     }
 
     /// Whether a policy permits it and none forbids it.
@@ -104,19 +145,27 @@ impl Policy {
         action: Action,
         resource: &Resource,
     ) -> Result<(), Denied> {
-        let denied = |rules| Denied {
+        let denied = |rules: Vec<String>| Denied {
             action,
             rules,
             hides: None,
         };
         if caller.is_break_glass() {
             // The way back in must not depend on what may be the reason for it: the policy file.
-            return match action {
-                Action::ManageCallers | Action::ViewCallers => Ok(()),
-                _ => Err(denied(vec![break_glass::ROLE.to_owned()])),
-            };
+            let role = || denied(vec![break_glass::ROLE.to_owned()]);
+            return break_glass_may(action).then_some(()).ok_or_else(role);
         }
-        let pair = self.memory.pair(caller, resource);
+        let looked = self.looks.at(action);
+        let circumstance = match &resource.circumstance {
+            _ if looked.is_empty() => Circumstance::Nothing,
+            Circumstance::Open => Circumstance::Open,
+            Circumstance::At(stake) if !stake.is_beyond() => {
+                Circumstance::At(stake.clone().only(|name| looked.contains(name)))
+            }
+            Circumstance::At(_) => return Err(denied(vec![BEYOND.to_owned()])),
+            Circumstance::Nothing => return Err(denied(Vec::new())),
+        };
+        let pair = self.memory.pair(caller, resource, &circumstance);
         match pair.as_ref().and_then(|pair| pair.decided(action)) {
             Some(true) => return Ok(()),
             Some(false) => return Err(denied(Vec::new())),
@@ -128,7 +177,7 @@ impl Policy {
             }
         };
         let answer = self
-            .ask(caller, action, resource)
+            .ask(caller, action, resource, &circumstance)
             .ok_or_else(|| denied(Vec::new()))?;
         let failed = answer.diagnostics().errors().next();
         if let Some(error) = failed {
@@ -141,13 +190,7 @@ impl Policy {
                 Ok(())
             }
             Decision::Deny => {
-                let id = |policy| {
-                    self.set
-                        .policy(policy)
-                        .and_then(|p| p.annotation("id"))
-                        .map_or_else(|| policy.to_string(), str::to_owned)
-                };
-                let rules: Vec<_> = answer.diagnostics().reason().map(id).collect();
+                let rules = self.rules_of(&answer);
                 if rules.is_empty() {
                     keep(false);
                 }
@@ -156,39 +199,70 @@ impl Policy {
         }
     }
 
-    fn ask(
+    /// The rules that an answer follows from, by their `@id`s.
+    pub(super) fn rules_of(&self, answer: &cedar_policy::Response) -> Vec<String> {
+        let id = |policy| {
+            let annotated = self.set.policy(policy).and_then(|it| it.annotation("id"));
+            annotated.map_or_else(|| policy.to_string(), str::to_owned)
+        };
+        let mut rules: Vec<_> = answer.diagnostics().reason().map(id).collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    /// At what of `context` it looks, for each action where it does.
+    pub fn looks_at(&self) -> Vec<(Action, &BTreeSet<String>)> {
+        let all = Action::ALL.map(|it| (it, self.looks.at(it)));
+        all.into_iter().filter(|(_, it)| !it.is_empty()).collect()
+    }
+
+    /// What of `context` it looks at where somebody asks for this.
+    pub(super) fn looked_at(&self, action: Action) -> &BTreeSet<String> {
+        self.looks.at(action)
+    }
+
+    /// What kind of value this is in `context`.
+    pub(super) fn kind_of(&self, action: Action, name: &str) -> Kind {
+        let of_it = self.declared.get(action.name());
+        of_it
+            .and_then(|it| it.get(name))
+            .copied()
+            .unwrap_or(Kind::Text)
+    }
+
+    /// The policies in their JSON form.
+    pub(super) fn statements(&self) -> &serde_json::Value {
+        &self.statements
+    }
+
+    pub(super) fn word(&self, action: Action) -> EntityUid {
+        self.words.actions[action as usize].uid.clone()
+    }
+
+    pub(super) fn ask(
         &self,
         caller: &Caller,
         action: Action,
         resource: &Resource,
+        circumstance: &Circumstance,
     ) -> Option<cedar_policy::Response> {
-        let text = RestrictedExpression::new_string;
         let principal = self.memory.caller(caller, || self.principal(caller))?;
         let on = self.memory.resource(resource, || self.object(resource))?;
         let (who, what_on) = (principal.uid(), on.uid());
-        let entities = Entities::from_entities([principal, on], None).ok()?;
-        let what = self.words.actions.get(action.name())?.clone();
-        let context = match &resource.circumstance {
-            Circumstance::Nothing => Context::empty(),
-            Circumstance::Scopes(scopes) => {
-                let scopes = scopes.iter().map(|scope| text(scope.clone()));
-                let scopes = RestrictedExpression::new_set(scopes);
-                Context::from_pairs([("scopes".to_owned(), scopes)]).ok()?
-            }
-            Circumstance::Step { from, to } => {
-                let step = [("from", from), ("to", to)];
-                let step = step.map(|(name, state)| (name.to_owned(), text((*state).to_owned())));
-                Context::from_pairs(step).ok()?
-            }
+        let word = &self.words.actions[action as usize];
+        let entities = [principal, on].into_iter().chain(word.entity.clone());
+        let entities = Entities::from_entities(entities, None).ok()?;
+        let (context, set) = match circumstance {
+            Circumstance::Nothing => (Context::empty(), &self.set),
+            Circumstance::Open => (Context::empty(), &self.wider),
+            Circumstance::At(stake) => (stake.context()?, &self.set),
         };
+        let what = word.uid.clone();
         let request = Request::new(who, what, what_on, context, Some(&self.schema)).ok()?;
-        Some(
-            self.authorizer
-                .is_authorized(&request, &self.set, &entities),
-        )
+        Some(self.authorizer.is_authorized(&request, set, &entities))
     }
 
-    fn principal(&self, caller: &Caller) -> Option<Entity> {
+    pub(super) fn principal(&self, caller: &Caller) -> Option<Entity> {
         let text = RestrictedExpression::new_string;
         let roles = caller.roles.iter().map(|role| text(role.to_string()));
         let attributes = [
@@ -200,7 +274,7 @@ impl Policy {
         Entity::new(uid, attributes.into(), HashSet::new()).ok()
     }
 
-    fn object(&self, resource: &Resource) -> Option<Entity> {
+    pub(super) fn object(&self, resource: &Resource) -> Option<Entity> {
         let text = |value: &String| RestrictedExpression::new_string(value.clone());
         let attributes = resource.attributes.iter();
         let attributes = attributes.map(|(name, value)| ((*name).to_owned(), text(value)));
@@ -213,10 +287,12 @@ impl FromStr for Policy {
     type Err = PolicyError;
 
     fn from_str(text: &str) -> Result<Self, PolicyError> {
-        let (schema, _) = Schema::from_cedarschema_str(include_str!("schema.cedarschema"))
-            .map_err(|error| PolicyError::DoesNotFit(error.to_string()))?;
+        bounds::check(text)?;
+        let does_not_fit = |error: &dyn ToString| PolicyError::DoesNotFit(error.to_string());
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|e| does_not_fit(&e))?;
+        let (requests, declared) = schema_of_requests().map_err(|e| does_not_fit(&e))?;
         let set = PolicySet::from_str(text).map_err(|e| PolicyError::Malformed(e.to_string()))?;
-        let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+        let verdict = Validator::new(schema).validate(&set, ValidationMode::Strict);
         let faults: Vec<_> = verdict
             .validation_errors()
             .map(ToString::to_string)
@@ -224,14 +300,26 @@ impl FromStr for Policy {
         if !faults.is_empty() {
             return Err(PolicyError::DoesNotFit(faults.join("; ")));
         }
+        let policies = set.clone().to_json().map_err(|e| does_not_fit(&e))?;
         let mut roles = BTreeSet::new();
-        if let Ok(policies) = set.clone().to_json() {
-            roles::named_in(&policies, &mut roles);
-        }
+        roles::named_in(&policies, &mut roles);
+        let wider = looks::widened(&policies);
+        let wider = wider.ok_or_else(|| does_not_fit(&"it has something else than policies"))?;
         Ok(Self {
             roles,
+            wider,
+            looks: Looks::of(&policies, |action| {
+                let of_it = declared.get(action.name());
+                of_it
+                    .into_iter()
+                    .flat_map(BTreeMap::keys)
+                    .cloned()
+                    .collect()
+            }),
+            declared,
             set,
-            schema,
+            statements: policies,
+            schema: requests,
             digest: Sha256::digest(text).into(),
             authorizer: Authorizer::new(),
             words: Words::parse(),
@@ -240,160 +328,33 @@ impl FromStr for Policy {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::CallerId;
+/// Whether a break-glass caller may do this, whatever the policies say.
+pub(super) fn break_glass_may(action: Action) -> bool {
+    matches!(
+        action,
+        Action::CreateCaller | Action::GrantCredential | Action::RevokeCaller | Action::ViewCallers
+    )
+}
 
-    const START: &str = include_str!("../../deploy/policies/start.cedar");
-
-    fn caller(owner: &str, roles: &[&str]) -> Caller {
-        Caller {
-            id: CallerId::new(),
-            credential: uuid::Uuid::now_v7(),
-            name: "somebody".parse().unwrap(),
-            owner: owner.parse().unwrap(),
-            roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
-        }
-    }
-
-    #[test]
-    fn the_start_set_denies_what_it_does_not_name() {
-        let policy: Policy = START.parse().unwrap();
-        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
-        let key = Resource::owned("Key", &"k", &"desk-1", &"prod").with("purpose", &"wallet");
-        let service = Resource::service();
-        let allowed = |who: &Caller, action, on: &Resource| policy.decide(who, action, on).is_ok();
-
-        let trader = caller("desk-1", &["trader"]);
-        assert!(allowed(&trader, Action::SignOrder, &wallet));
-        assert!(allowed(&trader, Action::View, &wallet));
-        assert!(!allowed(&trader, Action::CreateKey, &service));
-        assert!(
-            !allowed(&trader, Action::IssueAssertion, &wallet),
-            "an action of another resource"
-        );
-
-        let neighbour = caller("desk-2", &["trader"]);
-        assert!(!allowed(&neighbour, Action::SignOrder, &wallet));
-        assert!(!allowed(&neighbour, Action::View, &wallet));
-
-        let operator = caller("desk-1", &["operator"]);
-        let step = key.clone().with_step("active", "suspended");
-        assert!(allowed(&operator, Action::StepKey, &step));
-        assert!(!allowed(&operator, Action::StepKey, &key), "no step named");
-        assert!(!allowed(&operator, Action::SignOrder, &wallet));
-
-        let auditor = caller("audit", &["auditor"]);
-        assert!(allowed(&auditor, Action::ViewSignatures, &wallet));
-        assert!(!allowed(&auditor, Action::StepKey, &step));
-
-        let nobody = caller("desk-1", &["unheard-of"]);
-        for action in [Action::SignOrder, Action::View, Action::ViewSignatures] {
-            assert!(!allowed(&nobody, action, &wallet), "{action:?}");
-        }
-    }
-
-    #[test]
-    fn a_token_has_only_scopes_that_its_caller_may_have() {
-        let policy: Policy = START.parse().unwrap();
-        let client = |scopes: &[&str]| {
-            let scopes = scopes.iter().map(ToString::to_string).collect();
-            Resource::owned("Client", &"c", &"desk-1", &"prod").with_scopes(scopes)
+/// The schema with nothing in `context` that has to be said, and what can be said there, by action.
+fn schema_of_requests() -> Result<(Schema, Declared), Box<dyn Error>> {
+    let (fragment, _) = SchemaFragment::from_cedarschema_str(SCHEMA)?;
+    let mut schema = fragment.to_json_value()?;
+    let mut declared = BTreeMap::new();
+    let actions = schema.pointer_mut("//actions");
+    let actions = actions.and_then(serde_json::Value::as_object_mut);
+    for (name, action) in actions.into_iter().flatten() {
+        let attributes = action.pointer_mut("/appliesTo/context/attributes");
+        let Some(attributes) = attributes.and_then(serde_json::Value::as_object_mut) else {
+            continue;
         };
-        let allowed = |who: &Caller, scopes: &[&str]| {
-            policy
-                .decide(who, Action::IssueToken, &client(scopes))
-                .is_ok()
-        };
-        let trader = caller("desk-1", &["trader"]);
-        assert!(allowed(&trader, &["read:orders", "write:orders"]));
-        assert!(!allowed(&trader, &["read:orders", "write:funding"]));
-        assert!(!allowed(&caller("desk-2", &["trader"]), &["read:orders"]));
-        let treasurer = caller("desk-1", &["treasurer"]);
-        assert!(allowed(&treasurer, &["write:funding"]));
-        assert!(!allowed(&treasurer, &["write:orders"]));
-        let reader = caller("desk-1", &["exchange-reader"]);
-        assert!(allowed(&reader, &["read:positions"]));
-        assert!(!allowed(&reader, &["read:positions", "write:orders"]));
-        // Without the scopes nothing is decided.
-        let bare = Resource::owned("Client", &"c", &"desk-1", &"prod");
-        assert!(policy.decide(&trader, Action::IssueToken, &bare).is_err());
-    }
-
-    #[test]
-    fn a_break_glass_caller_manages_callers_and_nothing_else() {
-        let all = "permit (principal, action, resource);";
-        let none = "forbid (principal, action, resource);";
-        let glass = caller("break-glass", &[break_glass::ROLE, "operator"]);
-        for text in [all, none, START] {
-            let policy: Policy = text.parse().unwrap();
-            for action in Action::ALL {
-                let given = [Action::ManageCallers, Action::ViewCallers].contains(&action);
-                let decided = policy.decide(&glass, action, &Resource::service());
-                assert_eq!(decided.is_ok(), given, "{action:?}");
-            }
+        for attribute in attributes.values_mut() {
+            attribute["required"] = false.into();
         }
+        let kinds = attributes
+            .iter()
+            .map(|(name, it)| (name.clone(), Kind::of(it)));
+        declared.insert(name.clone(), kinds.collect());
     }
-
-    #[test]
-    fn the_roles_that_a_policy_names_are_known() {
-        let policy: Policy = START.parse().unwrap();
-        let known: Vec<_> = policy.roles().iter().map(String::as_str).collect();
-        let expected = [
-            "auditor",
-            "clob-login",
-            "credential-holder",
-            "custodian",
-            "exchange-reader",
-            "key-operator",
-            "onboarder",
-            "operator",
-            "security-officer",
-            "trader",
-            "treasurer",
-        ];
-        assert_eq!(known, expected);
-        let all: Policy = "permit (principal, action, resource);".parse().unwrap();
-        assert!(all.roles().is_empty());
-    }
-
-    #[test]
-    fn a_policy_that_cannot_be_evaluated_denies() {
-        // Overflow is an error at run time that no validator foresees.
-        let text = r#"
-            permit (principal, action, resource);
-            @id("sum") forbid (principal, action, resource)
-            when { 9223372036854775807 + 1 == 0 };
-        "#;
-        let policy: Policy = text.parse().unwrap();
-        let trader = caller("desk-1", &["trader"]);
-        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
-        assert!(policy.decide(&trader, Action::SignOrder, &wallet).is_err());
-    }
-
-    #[test]
-    fn a_denial_names_the_rule_that_forbids() {
-        let text = format!(
-            "{START} @id(\"no-orders-today\") forbid (principal, action == Action::\"sign_order\", resource);"
-        );
-        let policy: Policy = text.parse().unwrap();
-        let trader = caller("desk-1", &["trader"]);
-        let wallet = Resource::owned("Wallet", &"w", &"desk-1", &"prod");
-        let denied = policy
-            .decide(&trader, Action::SignOrder, &wallet)
-            .unwrap_err();
-        assert_eq!(denied.rules, ["no-orders-today"]);
-    }
-
-    #[test]
-    fn a_policy_that_does_not_fit_the_schema_is_refused() {
-        for text in [
-            "permit (principal, action == Action::\"sign\", resource);",
-            "permit (principal, action, resource) when { principal.rolls.contains(\"x\") };",
-            "permit (",
-        ] {
-            assert!(text.parse::<Policy>().is_err(), "{text}");
-        }
-    }
+    Ok((Schema::from_json_value(schema)?, declared))
 }

@@ -6,9 +6,9 @@
 //! # Why
 //! Cedar takes some forty microseconds for a decision, mostly to make entities of the same callers and
 //! wallets, and an order takes two decisions. Those that hang on caller, action and resource alone are
-//! remembered. One with circumstances of its own (scopes, steps; amounts, when they come) is made each
-//! time, of prepared entities, so that limits in a policy need nothing here. So is a no that names rules,
-//! and one that could not be evaluated, which is to be heard of each time.
+//! remembered, and so are those on what recurs in requests (a side, a step), where a policy looks at that. One
+//! on anything else (amounts, scopes) is made each time, of prepared entities. So is a no that names rules, and
+//! one that could not be evaluated, which is to be heard of each time.
 //!
 //! Whoever asks of many things at once drives out only what is asked of seldom: what stays is what is
 //! asked of most (`TinyLFU`), so that no caller empties it for another (P11).
@@ -58,22 +58,33 @@ impl Memory {
         }
     }
 
-    /// Where decisions on these two are kept, unless the request says more than which they are.
-    pub(super) fn pair(&self, caller: &Caller, resource: &Resource) -> Option<Arc<Pair>> {
-        if resource.circumstance != Circumstance::Nothing {
+    /// Where decisions on these two are kept, in circumstances that recur.
+    pub(super) fn pair(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        circumstance: &Circumstance,
+    ) -> Option<Arc<Pair>> {
+        if let Circumstance::At(stake) = circumstance
+            && !stake.recurs()
+        {
             return None;
         }
         let mut hash = self.hasher.build_hasher();
         caller.id.hash(&mut hash);
-        resource.hash(&mut hash);
+        resource.thing().hash(&mut hash);
+        circumstance.hash(&mut hash);
         let place = hash.finish();
         let found = self.pairs.get(&place);
-        if let Some(pair) = found.filter(|it| it.is_of(caller, resource)) {
+        if let Some(pair) = found.filter(|it| it.is_of(caller, resource, circumstance)) {
             return Some(pair);
         }
         let pair = Arc::new(Pair {
             caller: caller.clone(),
-            resource: resource.clone(),
+            resource: Resource {
+                circumstance: circumstance.clone(),
+                ..resource.clone()
+            },
             yes: AtomicU64::new(0),
             no: AtomicU64::new(0),
         });
@@ -104,14 +115,14 @@ impl Memory {
         resource: &Resource,
         entity: impl FnOnce() -> Option<Entity>,
     ) -> Option<Entity> {
-        let bare = resource.bare();
-        let place = self.hasher.hash_one(&bare);
+        let place = self.hasher.hash_one(resource.thing());
         let found = self.resources.get(&place);
-        if let Some(found) = found.filter(|it| it.0 == bare) {
+        if let Some(found) = found.filter(|it| it.0.thing() == resource.thing()) {
             return Some(found.1.clone());
         }
         let made = entity()?;
-        self.resources.insert(place, Arc::new((bare, made.clone())));
+        let kept = Arc::new((resource.bare(), made.clone()));
+        self.resources.insert(place, kept);
         Some(made)
     }
 }
@@ -135,8 +146,9 @@ impl Pair {
         decisions.fetch_or(bit(action), Ordering::Relaxed);
     }
 
-    fn is_of(&self, caller: &Caller, resource: &Resource) -> bool {
-        is_same(&self.caller, caller) && self.resource == *resource
+    fn is_of(&self, caller: &Caller, resource: &Resource, circumstance: &Circumstance) -> bool {
+        let is_it = self.resource.thing() == resource.thing();
+        is_it && self.resource.circumstance == *circumstance && is_same(&self.caller, caller)
     }
 }
 
@@ -182,7 +194,7 @@ mod tests {
     #[test]
     fn every_action_has_a_bit_of_its_own() {
         let bits = Action::ALL.map(bit);
-        assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 30);
+        assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 33);
     }
 
     #[test]
@@ -193,19 +205,20 @@ mod tests {
             let decided = policy.decide(who, Action::SignOrder, &wallet(owner));
             decided.is_ok()
         };
+        let of = |who: &Caller, on: &Resource| policy.memory.pair(who, on, &on.circumstance);
         let one = trader();
         for _ in 0..2 {
             assert!(signs(&one, "desk-1"));
             assert!(!signs(&one, "desk-2"));
         }
-        let pair = policy.memory.pair(&one, &wallet("desk-1")).unwrap();
+        let pair = of(&one, &wallet("desk-1")).unwrap();
         assert_eq!(pair.decided(Action::SignOrder), Some(true));
         assert_eq!(pair.decided(Action::View), None);
         let again = Caller {
             credential: uuid::Uuid::now_v7(),
             ..one.clone()
         };
-        let same = policy.memory.pair(&again, &wallet("desk-1")).unwrap();
+        let same = of(&again, &wallet("desk-1")).unwrap();
         assert!(Arc::ptr_eq(&pair, &same));
         // The same caller, who has lost the role, moved, or is called otherwise since.
         let (mut roleless, mut moved, mut renamed) = (one.clone(), one.clone(), one.clone());
@@ -216,7 +229,7 @@ mod tests {
         assert!(!signs(&moved, "desk-1") && signs(&moved, "desk-2"));
         assert!(signs(&renamed, "desk-1"));
         for other in [&roleless, &moved, &renamed] {
-            let other = policy.memory.pair(other, &wallet("desk-1")).unwrap();
+            let other = of(other, &wallet("desk-1")).unwrap();
             assert!(!Arc::ptr_eq(&pair, &other));
         }
         assert!(signs(&one, "desk-1"));
@@ -235,6 +248,7 @@ mod tests {
                 assert_eq!(decided.is_ok(), permitted, "{scope}");
             }
         }
-        assert!(policy.memory.pair(&one, &client("read:orders")).is_none());
+        let on = client("read:orders");
+        assert!(policy.memory.pair(&one, &on, &on.circumstance).is_none());
     }
 }

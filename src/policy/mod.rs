@@ -8,22 +8,34 @@
 //! It **trusts** the policy file, which is the operator's, and the roles and owners in the ledger.
 
 mod action;
+mod bounds;
+mod cases;
 mod cedar;
 mod denials;
+mod differences;
+mod judging;
+mod looks;
 mod memory;
 mod permit;
 mod resource;
 mod rights;
 mod roles;
+mod stake;
+#[cfg(test)]
+mod tests;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 pub use action::Action;
+pub use cases::{Asked, Case, Failure, NotARequest, Suite, What, Who};
 pub use cedar::{Policy, PolicyError};
+pub use differences::{Difference, Differences, differences};
+pub use judging::{Explanation, Judgement, Missing};
 pub use permit::{Ask, Deed, Denied, Permit};
 pub use resource::Resource;
 pub use rights::Rights;
+pub use stake::Stake;
 
 /// `[policy]`
 #[derive(Clone, Debug, serde::Deserialize)]

@@ -1,6 +1,6 @@
 //! What a yes and a no of the policy are.
 
-use super::{Action, Resource};
+use super::{Action, Resource, Stake};
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::Author;
 
@@ -28,6 +28,10 @@ pub trait Ask {
     fn action(&self) -> Action;
     /// On what.
     fn resource(&self) -> Resource;
+    /// What is at stake. It is asked for only where a policy looks at that.
+    fn stake(&self) -> Stake {
+        Stake::new()
+    }
 }
 
 impl<A> Permit<A> {

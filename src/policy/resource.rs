@@ -1,5 +1,7 @@
 //! On what something is asked for.
 
+use super::Stake;
+
 /// On what, with the attributes that policies look at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource {
@@ -9,15 +11,15 @@ pub struct Resource {
     pub(super) circumstance: Circumstance,
 }
 
-/// What of the request itself policies look at: `context`.
+/// What is known of the request itself, which policies see as `context`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Circumstance {
+    /// Nothing, and there is nothing to know.
     Nothing,
-    Scopes(Vec<String>),
-    Step {
-        from: &'static str,
-        to: &'static str,
-    },
+    /// It is not made yet: the question is whether any could be permitted.
+    Open,
+    /// This is at stake.
+    At(Stake),
 }
 
 impl Resource {
@@ -29,6 +31,19 @@ impl Resource {
             attributes: Vec::new(),
             circumstance: Circumstance::Nothing,
         }
+    }
+
+    /// The service, which is to let somebody in: this caller, of this desk, with these roles.
+    pub fn of_caller<T: ToString, R: ToString>(
+        caller: &impl ToString,
+        owner: &T,
+        roles: &[R],
+    ) -> Self {
+        let stake = Stake::new()
+            .text("caller", caller.to_string())
+            .text("owner", owner.to_string())
+            .texts("roles", roles.iter().map(ToString::to_string).collect());
+        Self::service().at(stake)
     }
 
     /// A wallet, client or key (`kind` as the schema has it) with its owner and environment.
@@ -62,18 +77,35 @@ impl Resource {
         }
     }
 
+    /// With what is at stake in this request.
+    #[must_use]
+    pub fn at(mut self, stake: Stake) -> Self {
+        self.circumstance = Circumstance::At(stake);
+        self
+    }
+
+    /// The same before it is known what is at stake: whether a request could be permitted.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.circumstance = Circumstance::Open;
+        self
+    }
+
     /// With the scopes that an access token is to have: `context.scopes`.
     #[must_use]
-    pub fn with_scopes(mut self, scopes: Vec<String>) -> Self {
-        self.circumstance = Circumstance::Scopes(scopes);
-        self
+    pub fn with_scopes(self, scopes: Vec<String>) -> Self {
+        self.at(Stake::new().texts("scopes", scopes))
     }
 
     /// With the step that a key is to take: `context.from` and `context.to`, states by their names.
     #[must_use]
-    pub fn with_step(mut self, from: &'static str, to: &'static str) -> Self {
-        self.circumstance = Circumstance::Step { from, to };
-        self
+    pub fn with_step(self, from: &'static str, to: &'static str) -> Self {
+        self.at(Stake::new().word("from", from).word("to", to))
+    }
+
+    /// Whether nothing is known of the request.
+    pub(super) fn is_bare(&self) -> bool {
+        self.circumstance == Circumstance::Nothing
     }
 
     /// What people call such a thing, where who may see it is a question.
@@ -86,11 +118,18 @@ impl Resource {
         }
     }
 
+    /// What it is, whatever the request.
+    pub(super) fn thing(&self) -> (&str, &str, &[(&'static str, String)]) {
+        (self.kind, &self.name, &self.attributes)
+    }
+
     /// The same, without anything of the request.
     pub(super) fn bare(&self) -> Self {
         Self {
+            kind: self.kind,
+            name: self.name.clone(),
+            attributes: self.attributes.clone(),
             circumstance: Circumstance::Nothing,
-            ..self.clone()
         }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::denials::Denials;
-use super::{Action, Ask, Deed, Denied, Permit, Policy, Resource, Settings};
+use super::{
+    Action, Ask, Deed, Denied, Explanation, NotARequest, Permit, Policy, Resource, Settings,
+};
 use crate::approvals;
 use crate::audit::{Author, Log};
 use crate::callers::Caller;
@@ -51,8 +53,29 @@ impl Rights {
 
     /// The same of something that says itself what it asks for, which the permit then holds.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
-        self.decide(caller, asked.action(), &asked.resource())?;
+        let action = asked.action();
+        let mut resource = asked.resource();
+        if resource.is_bare() && self.0.policy.looks_at_stakes(action) {
+            resource = resource.at(asked.stake());
+        }
+        self.decide(caller, action, &resource)?;
         Ok(Permit::new(asked, self.author(caller)))
+    }
+
+    /// Whether it hangs on more than caller and resource who may do this.
+    pub fn looks_at_stakes(&self, action: Action) -> bool {
+        self.0.policy.looks_at_stakes(action)
+    }
+
+    /// Whether a request for this could be permitted, before it is known what will be at stake: then it is
+    /// asked again. A no is put on record.
+    pub fn could(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(), Denied> {
+        self.decide(caller, action, &resource.clone().open())
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left
@@ -69,6 +92,16 @@ impl Rights {
             rules: Vec::new(),
             hides: self.hides(caller, resource),
         }
+    }
+
+    /// What the policy says to a request of somebody, and why. It is no answer to them.
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<Explanation, NotARequest> {
+        self.0.policy.explain(caller, action, resource)
     }
 
     /// The roles that the policy names. Without any it goes by something else.

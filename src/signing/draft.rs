@@ -9,7 +9,7 @@ use crate::custody::{Payload, SealedSecret};
 use crate::id::{ClientId, IntentId};
 use crate::idempotency::Useful;
 use crate::keys::Key;
-use crate::policy::{Action, Ask, Resource};
+use crate::policy::{Action, Ask, Resource, Stake};
 
 /// Something that can be signed: an order, an assertion.
 pub trait Draft: Ask + Send + Sync + 'static {
@@ -53,6 +53,10 @@ impl Ask for Box<dyn Draft> {
 
     fn resource(&self) -> Resource {
         (**self).resource()
+    }
+
+    fn stake(&self) -> Stake {
+        (**self).stake()
     }
 }
 

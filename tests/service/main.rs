@@ -67,6 +67,7 @@ mod run_book;
 mod sealing_keys;
 mod signing;
 mod sockets;
+mod stakes;
 mod stand;
 mod texts;
 mod tokens;

@@ -138,18 +138,18 @@ async fn who_may_not_do_it_is_told_which_right_is_missing() {
         (&stand.trader, "/v1/keys", &key, "create_key"),
         (&stand.trader, "/v1/wallets", &wallet, "create_wallet"),
         (&stand.trader, "/v1/clients", &client, "create_client"),
-        (&stand.trader, "/v1/callers", &caller, "manage_callers"),
+        (&stand.trader, "/v1/callers", &caller, "create_caller"),
         (
             &stand.trader,
             "/v1/callers/operator/revoke",
             &nothing,
-            "manage_callers",
+            "revoke_caller",
         ),
         (
             &stand.trader,
             "/v1/callers/d-trader/tokens",
             &json!({ "token_days": 1 }),
-            "manage_callers",
+            "grant_credential",
         ),
     ] {
         let answer = who.post(path, body).await;

@@ -94,6 +94,9 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
             if id == "find_signatures" {
                 url.push_str("?idempotency_key=x");
             }
+            if id == "explain_policy" {
+                url.push_str("?caller=d-trader&action=view");
+            }
             let body = body(id, address, &document, operation);
             let denied = denied(&stand).await;
             let answer = ask(&nobody, method, &url, body.as_ref()).await;

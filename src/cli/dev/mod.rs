@@ -184,7 +184,7 @@ async fn keep_operator(app: &App, file: &Path) -> anyhow::Result<()> {
     let new = NewCaller {
         name: "dev-operator".parse()?,
         owner: "dev".parse()?,
-        roles: vec!["operator".parse()?],
+        roles: vec!["operator".parse()?, "registrar".parse()?],
         token_days: MAX_TOKEN_DAYS,
     };
     let token = match app.callers.bootstrap(&new, &app.log).await {

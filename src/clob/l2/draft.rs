@@ -13,7 +13,7 @@ use crate::credentials::{Credential, Kind};
 use crate::custody::{Payload, SealedSecret};
 use crate::id::IntentId;
 use crate::keys::Key;
-use crate::policy::{Action, Ask, Resource};
+use crate::policy::{Action, Ask, Resource, Stake};
 use crate::signing::{Answer, Business, Checked, Draft, Prepared};
 
 /// How long headers are answered again under their idempotency key. The venue's own window is not
@@ -69,6 +69,10 @@ impl Ask for HeaderDraft {
 
     fn resource(&self) -> Resource {
         self.wallet.resource()
+    }
+
+    fn stake(&self) -> Stake {
+        self.request.stake()
     }
 }
 

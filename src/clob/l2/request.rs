@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ethereum::eip712::Bytes32;
+use crate::policy::Stake;
 use crate::text;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -98,6 +99,13 @@ impl VenueRequest {
             path: path.to_owned(),
             body: body.to_owned(),
         })
+    }
+
+    /// What policies see of it.
+    pub fn stake(&self) -> Stake {
+        Stake::new()
+            .word("method", self.method)
+            .text("path", self.path.as_str())
     }
 
     /// What is authenticated.

@@ -247,6 +247,11 @@ impl Order {
         self.envelope.order_type
     }
 
+    /// Whether it is to rest or not to be at all. Nothing signs that.
+    pub fn is_post_only(&self) -> bool {
+        self.envelope.post_only
+    }
+
     /// When it ends, in unix seconds. Only version 1 signs it: elsewhere the poster can change it.
     pub fn expiration(&self) -> Option<u64> {
         Some(self.envelope.expiration).filter(|seconds| *seconds != 0)

@@ -236,6 +236,10 @@ impl Attempt<'_> {
                     drafts.push((Box::new(OrderDraft { wallet, order }), item.clone()));
                     drafted.push(number);
                 }
+                // What cannot be made cannot be decided on, where a policy looks at it.
+                Err(problem) if self.app.rights.looks_at_stakes(Action::SignOrder) => {
+                    done.push((number, Err(Not::Made(problem))));
+                }
                 Err(problem) => {
                     let right = Right::new(&wallet.key, Business::Ordinary, self.caller);
                     let key = item.idempotency.as_ref();

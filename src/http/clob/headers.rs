@@ -141,7 +141,8 @@ pub(super) async fn headers(
         Kind::Builder => (Action::IssueBuilderHeaders, "builder's API key"),
     };
     let resource = wallet.resource();
-    app.ask(caller, right, &resource).map(drop)?;
+    let stake = resource.clone().at(request.stake());
+    app.ask(caller, right, &stake).map(drop)?;
     // With such headers a caller could go around the rights that these things take here.
     if request.makes_credentials() {
         app.ask(caller, Action::CreateCredential, &resource)

@@ -129,6 +129,8 @@ impl Wished {
         let made = timeout_at(until.into(), maker.make(&self.wish)).await;
         let order = match made.map_or_else(|_| Err(not_looked_up()), |made| Ok(made?)) {
             Ok(order) => order,
+            // What cannot be made cannot be decided on, where a policy looks at it.
+            Err(problem) if app.rights.looks_at_stakes(Action::SignOrder) => return Err(problem),
             Err(problem) => {
                 // It may have been made before, when it still could be.
                 let right = Right::new(&wallet.key, Business::Ordinary, caller);

@@ -21,10 +21,10 @@ use crate::http::page::{Page, Paged};
 use crate::http::problem::{Problem, Replaced};
 use crate::http::write::Write;
 use crate::id::WalletId;
-use crate::keys::{KeyState, Reason};
+use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Permit, Resource};
+use crate::policy::{Action, Permit, Resource, Stake};
 use crate::signing::SigningError;
 
 /// A wallet.
@@ -148,15 +148,30 @@ pub(in crate::http) async fn permitted(
     action: Action,
     name: &Name,
 ) -> Result<(Wallet, Permit), Problem> {
-    let nothing = Resource::nothing("Wallet", name);
-    let looked = app.wallets.show(name).await;
-    let wallet = found(app, caller, &[action, Action::View], &nothing, looked)?;
+    let wallet = looked_up(app, caller, action, name).await?;
     let permit = app.ask(caller, action, &wallet.resource())?;
     Ok((wallet, permit))
 }
 
-/// The same for what passes the gate: a wallet as it was a moment ago will do for a yes. A no is said, and
-/// put on record, by what is there now.
+async fn looked_up(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<Wallet, Problem> {
+    let nothing = Resource::nothing("Wallet", name).open();
+    let looked = app.wallets.show(name).await;
+    Ok(found(
+        app,
+        caller,
+        &[action, Action::View],
+        &nothing,
+        looked,
+    )?)
+}
+
+/// The same for what passes the gate, where what is at stake is asked about there: a wallet as it was a moment
+/// ago will do for a yes. A no is said, and put on record, by what is there now.
 pub(in crate::http) async fn permitted_at_gate(
     app: &App,
     caller: &Caller,
@@ -164,11 +179,12 @@ pub(in crate::http) async fn permitted_at_gate(
     name: &Name,
 ) -> Result<Arc<Wallet>, Problem> {
     if let Some(wallet) = app.wallets.recent(name)
-        && app.would(caller, action, &wallet.resource())
+        && app.would(caller, action, &wallet.resource().open())
     {
         return Ok(wallet);
     }
-    let (wallet, _) = permitted(app, caller, action, name).await?;
+    let wallet = looked_up(app, caller, action, name).await?;
+    app.rights.could(caller, action, &wallet.resource())?;
     Ok(app.wallets.remember(wallet))
 }
 
@@ -203,7 +219,10 @@ pub(super) async fn create_wallet(
     Required(key): Required,
     Body(new, request): Body<NewWallet>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::CreateWallet, &Resource::service())?;
+    let permit = may_bind(&app, &caller, Action::CreateWallet, &new.key, |key| {
+        new.stake(key)
+    });
+    let permit = permit.await?;
     let write = Write::new(&app, &caller, &key, request);
     write
         .run(&permit, Gate::Shared, async |change| {
@@ -211,6 +230,28 @@ pub(super) async fn create_wallet(
             Ok(WalletView::from(&wallet))
         })
         .await
+}
+
+/// Whether a caller may have something made that a key signs for. Where there is no such key, or
+/// none that they may see, whoever could be permitted is told.
+pub(in crate::http) async fn may_bind(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    key: &Name,
+    stake: impl FnOnce(&Key) -> Stake,
+) -> Result<Permit, Problem> {
+    let service = Resource::service();
+    app.rights.could(caller, action, &service)?;
+    let key = app.keys.show(key).await?;
+    let permit = app.ask(caller, action, &service.at(stake(&key)));
+    permit.map_err(|denied| {
+        if app.would(caller, Action::View, &key.resource()) {
+            denied.into()
+        } else {
+            Problem::not_found("key")
+        }
+    })
 }
 
 /// That nothing is left of a wallet.

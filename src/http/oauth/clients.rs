@@ -10,6 +10,7 @@ use crate::callers::Caller;
 use crate::custody::PublicKey;
 use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
+use crate::http::clob::wallets::may_bind;
 use crate::http::hidden::found;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
@@ -131,7 +132,7 @@ pub(super) async fn permitted_at_gate(
     name: &Name,
 ) -> Result<Client, Problem> {
     if let Some(client) = app.clients.recent(name)
-        && app.would(caller, action, &client.resource())
+        && app.would(caller, action, &client.resource().open())
     {
         return Ok(client);
     }
@@ -153,7 +154,10 @@ pub(super) async fn create_client(
     Required(key): Required,
     Body(new, request): Body<NewClient>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::CreateClient, &Resource::service())?;
+    let permit = may_bind(&app, &caller, Action::CreateClient, &new.key, |key| {
+        new.stake(key)
+    });
+    let permit = permit.await?;
     let write = Write::new(&app, &caller, &key, request);
     write
         .run(&permit, Gate::Shared, async |change| {

@@ -65,7 +65,7 @@ fn login_right(app: &App, caller: &Caller, wallet: &Wallet) -> Option<Action> {
 }
 
 fn may(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
-    app.would(caller, action, &wallet.resource())
+    app.would(caller, action, &wallet.resource().open())
 }
 
 /// `eth_signTypedData_v4`.
@@ -177,7 +177,7 @@ fn note_hidden(app: &App, caller: &Caller, account: Address, data: &TypedData, a
             TypedData::Order(_) => Action::SignOrder,
             TypedData::Login(_) => Action::IssueL1Header,
         };
-        drop(app.ask(caller, action, &hidden.resource()));
+        drop(app.rights.could(caller, action, &hidden.resource()));
     }
 }
 

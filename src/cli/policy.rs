@@ -1,0 +1,196 @@
+//! Trying policies out: what a file means, before anybody has to live with it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use super::client::Service;
+use super::{print_json, print_line};
+use crate::guarded_file;
+use crate::policy::{Asked, Policy, Suite, differences};
+
+/// What is done.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say whether a policy file parses and fits the schema, and what it hangs on
+    Check {
+        /// The Cedar file.
+        file: PathBuf,
+    },
+    /// Ask a policy the requests that are kept beside it, and compare the answers
+    Test {
+        /// The Cedar file.
+        file: PathBuf,
+        /// The requests; NAME.tests.toml beside NAME.cedar unless it is given.
+        #[arg(long, value_name = "FILE")]
+        tests: Option<PathBuf>,
+    },
+    /// Name requests that become permitted or denied from one policy to another
+    Diff {
+        /// The policy as it is.
+        old: PathBuf,
+        /// The policy as it would be.
+        new: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the service which rule decides on a request, and what is missing for a yes
+    Explain {
+        #[command(flatten)]
+        question: Question,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Prove what a policy can never permit, by the program chancery-prove
+    Prove {
+        /// The Cedar file.
+        file: PathBuf,
+        /// What is to hold; invariants/*.cedar beside the file unless they are given.
+        invariants: Vec<PathBuf>,
+    },
+}
+
+/// A request that somebody would make.
+#[derive(Debug, Args)]
+pub(super) struct Question {
+    /// Who would ask: a caller's name.
+    #[arg(long)]
+    caller: String,
+    /// What for: `sign_order`.
+    #[arg(long)]
+    action: String,
+    /// On what: wallet:NAME, client:NAME or key:NAME; on the service unless it is given.
+    #[arg(long)]
+    resource: Option<String>,
+    /// What would be at stake: {"side": "BUY", "notional": 1000000}.
+    #[arg(long, value_name = "JSON")]
+    context: Option<String>,
+}
+
+/// Runs it.
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { file } => check(&file),
+        Command::Test { file, tests } => test(&file, tests),
+        Command::Diff { old, new, json } => diff(&old, &new, json),
+        Command::Explain { question, service } => explain(question, &service).await,
+        Command::Prove { file, invariants } => prove(&file, &invariants),
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<()> {
+    let policy = Policy::load(file)?;
+    print_line(&format!("{} fits the schema", file.display()));
+    print_line(&format!("digest  {}", hex::encode(policy.digest())));
+    let roles: Vec<_> = policy.roles().iter().map(String::as_str).collect();
+    print_line(&format!("roles   {}", roles.join(", ")));
+    for (action, names) in policy.looks_at() {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        print_line(&format!("{action} looks at {}", names.join(", ")));
+    }
+    Ok(())
+}
+
+fn test(file: &Path, tests: Option<PathBuf>) -> anyhow::Result<()> {
+    let policy = Policy::load(file)?;
+    let tests = tests.unwrap_or_else(|| file.with_extension("tests.toml"));
+    let text = guarded_file::read_rules(&tests)
+        .with_context(|| format!("cannot read {}", tests.display()))?;
+    let suite: Suite = toml::from_str(&text).with_context(|| tests.display().to_string())?;
+    let failures = suite.failures(&policy);
+    for failure in &failures {
+        print_line(&format!("FAILED  {failure}"));
+    }
+    let count = suite.tests.len();
+    if count == 0 {
+        bail!("{} has no tests", tests.display());
+    }
+    if !failures.is_empty() {
+        bail!("{} of {count} tests failed", failures.len());
+    }
+    print_line(&format!("{count} tests passed"));
+    Ok(())
+}
+
+fn diff(old: &Path, new: &Path, json: bool) -> anyhow::Result<()> {
+    let (old, new) = (Policy::load(old)?, Policy::load(new)?);
+    let differences = differences(&old, &new);
+    if json {
+        return print_json(&differences);
+    }
+    for difference in &differences.found {
+        let word = if difference.permitted {
+            "permitted"
+        } else {
+            "denied   "
+        };
+        let more = match difference.more {
+            0 => String::new(),
+            more => format!("  (and {more} like it)"),
+        };
+        print_line(&format!("{word}  {}{more}", sentence(&difference.request)));
+    }
+    let (found, asked) = (differences.found.len(), differences.asked);
+    print_line(&format!(
+        "{found} kinds of requests differ, of {asked} requests tried"
+    ));
+    if !differences.cut.is_empty() {
+        let cut = differences.cut.join(", ");
+        print_line(&format!("not every combination was tried of {cut}"));
+    }
+    Ok(())
+}
+
+async fn explain(question: Question, service: &Service) -> anyhow::Result<()> {
+    let said = [
+        ("caller", Some(question.caller)),
+        ("action", Some(question.action)),
+        ("resource", question.resource),
+        ("context", question.context),
+    ];
+    let said = said.into_iter().filter_map(|(name, it)| Some((name, it?)));
+    let query = reqwest::Url::parse_with_params("http://query/", said)?;
+    let path = format!("/v1/policy/explain?{}", query.query().unwrap_or_default());
+    print_json(&service.client()?.get(&path).await?)
+}
+
+/// The prover is a program of its own: the service has nothing of it among its dependencies.
+fn prove(file: &Path, invariants: &[PathBuf]) -> anyhow::Result<()> {
+    drop(Policy::load(file)?);
+    let program = "chancery-prove";
+    let done = std::process::Command::new(program)
+        .arg(file)
+        .args(invariants)
+        .status()
+        .with_context(|| {
+            format!("{program} cannot be run: cargo install --locked --path deploy/prover")
+        })?;
+    match done.code() {
+        Some(0) => Ok(()),
+        Some(1) => bail!("{} does not hold what is to hold", file.display()),
+        _ => bail!("it cannot be told"),
+    }
+}
+
+/// A request for people.
+fn sentence(request: &Asked) -> String {
+    let who = match request.caller.roles.as_slice() {
+        [] => "somebody without a role".to_owned(),
+        roles => roles.join(" and "),
+    };
+    let on = match &request.resource {
+        None => String::new(),
+        Some(what) => format!(" on a {} of {}", what.kind.to_lowercase(), what.owner),
+    };
+    let stake = serde_json::to_value(request).unwrap_or_default();
+    let stake = match stake.get("context") {
+        Some(stake) => format!(" with {stake}"),
+        None => String::new(),
+    };
+    format!(
+        "{who} of {}: {}{on}{stake}",
+        request.caller.owner, request.action
+    )
+}

@@ -11,11 +11,15 @@ grant usage on schema public to chancery_service;
 grant select on all tables in schema public to chancery_service;
 
 -- Evidence: added, never changed or removed.
+grant insert on authority to chancery_service;
 grant insert on drains to chancery_service;
 grant insert on attestations, attestation_rounds to chancery_service;
 grant insert on rotation_steps, rotation_alarms, assigned_key_ids to chancery_service;
 grant insert on leaves, intents, ends, takeovers, signature_points, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
     to chancery_service;
+
+-- How far what decides has come; a trigger sees to the count.
+grant update (version, tightened) on authority_head to chancery_service;
 
 -- One row for each run; whoever takes a connection to write on raises its turn.
 grant insert, update (turn, seen_at) on writers to chancery_service;

@@ -71,6 +71,8 @@ pub mod approvals;
 
 pub mod standing;
 
+pub mod authority;
+
 pub mod idempotency;
 
 // The ground.

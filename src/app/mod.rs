@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
+use crate::authority::Authority;
 use crate::callers::{Caller, Callers};
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub administrators: Administrators,
     /// Who may do what.
     pub rights: Rights,
+    /// What that stands on, by version.
+    pub authority: Authority,
     /// The door.
     pub signer: Signer,
     /// The keys.
@@ -203,9 +206,11 @@ impl App {
         let vault = Arc::new(vault);
         let log = Log::open(ledger.clone(), &Self::writer(settings), clock.clone()).await?;
         let tasks = TaskTracker::new();
+        let authority = Authority::open(ledger.clone()).await?;
         let rights = Rights::new(
             &settings.policy,
             policy.clone(),
+            authority.clone(),
             settings.approvals.clone(),
             log.clone(),
             &tasks,
@@ -226,6 +231,7 @@ impl App {
         );
         let venues = Venues::open(&settings.clob)?;
         let stop = CancellationToken::new();
+        tasks.spawn(authority.clone().watch(stop.clone()));
         let api_keys = ApiKeys::new(api_keys::Tools {
             signer: signer.clone(),
             venues: venues.clone(),
@@ -264,6 +270,7 @@ impl App {
             administrators: Administrators::new(callers.clone(), policy),
             callers,
             rights,
+            authority,
             attestations: Attestations::new(
                 log.clone(),
                 keys.clone(),

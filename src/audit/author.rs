@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::approvals::{Approval, ApprovalNeeded};
+use crate::authority::Version;
 use crate::id::CallerId;
 
 /// Whoever makes a change: a caller by their right, or the service by itself.
@@ -11,6 +12,8 @@ pub struct Author {
     id: CallerId,
     /// What they came with. Every change of theirs looks whether it is still good.
     credential: Option<Uuid>,
+    /// By which version of what decides they may. Every change of theirs looks whether that still holds.
+    decided: Option<Version>,
     /// On what they do what loosens nothing.
     ground: Approval,
     /// Who has agreed to what loosens, if anybody has.
@@ -20,10 +23,16 @@ pub struct Author {
 impl Author {
     /// A caller, for whom the policy has decided, and who agreed to what they ask for. Called only by
     /// `policy`, for a permit.
-    pub(crate) fn caller(id: CallerId, credential: Uuid, agreed: Option<Approval>) -> Self {
+    pub(crate) fn caller(
+        id: CallerId,
+        credential: Uuid,
+        decided: Version,
+        agreed: Option<Approval>,
+    ) -> Self {
         Self {
             id,
             credential: Some(credential),
+            decided: Some(decided),
             ground: Approval::by_right(),
             agreed,
         }
@@ -34,6 +43,7 @@ impl Author {
         Self {
             id: CallerId::SERVICE,
             credential: None,
+            decided: None,
             ground: Approval::automatic(),
             agreed: None,
         }
@@ -44,6 +54,7 @@ impl Author {
         Self {
             id,
             credential: None,
+            decided: None,
             ground: Approval::bootstrap(),
             agreed: Some(Approval::bootstrap()),
         }
@@ -54,6 +65,7 @@ impl Author {
         Self {
             id,
             credential: None,
+            decided: None,
             ground: Approval::break_glass(),
             agreed: Some(Approval::break_glass()),
         }
@@ -65,6 +77,7 @@ impl Author {
     pub fn afterwards(&self) -> Self {
         Self {
             credential: None,
+            decided: None,
             ..self.clone()
         }
     }
@@ -72,6 +85,11 @@ impl Author {
     /// What they came with.
     pub fn credential(&self) -> Option<Uuid> {
         self.credential
+    }
+
+    /// By which version of what decides they may; the service by none.
+    pub fn decided(&self) -> Option<Version> {
+        self.decided
     }
 
     /// Who it is.

@@ -140,18 +140,20 @@ impl Log {
             Tx::begin(session, gate, Some(self.0.run(&state))).await?
         };
         let mut change = Change {
+            gate,
             now: self.0.clock.now(),
             author: author.clone(),
             log: self.clone(),
             state,
             tx,
             rows: Vec::new(),
+            decides: false,
             written: 0,
         };
         let Some(credential) = author.credential() else {
             return Ok(change);
         };
-        match Box::pin(change.has_live(credential)).await {
+        match Box::pin(change.stands(credential)).await {
             Ok(()) => Ok(change),
             Err(error) => {
                 change.abandon().await;
@@ -306,30 +308,51 @@ pub(crate) enum Written<T> {
 /// A transaction, who answers for it, and the leaves that will be durable with it. Dropped without a
 /// commit, nothing of it has happened.
 pub struct Change {
+    gate: Gate,
     author: Author,
     now: OffsetDateTime,
     log: Log,
     state: OwnedMutexGuard<State>,
     tx: Tx,
     rows: Vec<Row>,
+    /// Whether it states anything that decides.
+    decides: bool,
     /// How many leaves of the batch are written already.
     written: usize,
 }
 
 impl Change {
-    async fn has_live(&mut self, credential: Uuid) -> Result<(), LedgerError> {
+    /// Whether its author still is who may make it.
+    async fn stands(&mut self, credential: Uuid) -> Result<(), LedgerError> {
         let look = Look::at(Some(credential), None);
         let standing = Standing::behind_gate(&look, &mut self.tx).await?;
-        if standing.is_live(credential) {
-            Ok(())
-        } else {
+        let decided = self.author.decided().unwrap_or_default();
+        if !standing.is_live(credential) {
             Err(LedgerError::CallerRevoked)
+        } else if !standing.upholds(decided) {
+            Err(LedgerError::AuthorityChanged)
+        } else {
+            Ok(())
         }
     }
 
     /// The transaction, for the statements of a `records.rs`.
     pub fn tx(&mut self) -> &mut Tx {
         &mut self.tx
+    }
+
+    /// Who else may be at the gate meanwhile.
+    pub(super) fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// Whether anything that decides is stated in it.
+    pub fn decides(&self) -> bool {
+        self.decides
+    }
+
+    pub(super) fn has_decided(&mut self) {
+        self.decides = true;
     }
 
     /// Who makes the change.

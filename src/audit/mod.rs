@@ -9,12 +9,14 @@
 //! attackers.
 
 mod author;
+mod deciding;
 pub mod leaf;
 mod log;
 mod records;
 mod voucher;
 
 pub use author::Author;
+pub use deciding::Effect;
 pub use leaf::{Event, Leaf};
 pub(crate) use log::{Batch, Place, Written};
 pub use log::{Change, Log};

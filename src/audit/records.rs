@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Leaf, Place, leaf};
 use crate::id::BootId;
 use crate::ledger::{Bounded, Function, Ledger, LedgerError, Run};
-use crate::standing::{Look, Standing};
+use crate::standing::{self, Look, Standing};
 
 /// A leaf on its way into the table.
 #[derive(Clone, Debug)]
@@ -137,16 +137,21 @@ impl Function for Vouch<'_> {
     ) -> BoxFuture<'a, Result<Self::Answer, sqlx::Error>> {
         Box::pin(async move {
             let rows = sqlx::query!(
-                r#"select id as "id!", state, epoch, is_over from vouch($1, $2, $3)"#,
+                r#"select id, state, epoch, is_over, authority, tightened from vouch($1, $2, $3)"#,
                 self.run,
                 &self.look.keys(),
                 &self.look.credentials(),
             )
             .fetch_all(session)
             .await?;
-            let rows = rows
-                .into_iter()
-                .map(|row| (row.id, row.state, row.epoch, row.is_over));
+            let rows = rows.into_iter().map(|row| standing::Row {
+                id: row.id,
+                state: row.state,
+                epoch: row.epoch,
+                is_over: row.is_over,
+                authority: row.authority,
+                tightened: row.tightened,
+            });
             Ok(rows.collect())
         })
     }

@@ -137,7 +137,7 @@ pub(super) async fn reseal(
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&permit).await? {
         return Ok(earlier);
     }
     let beginning = After {
@@ -197,7 +197,7 @@ pub(super) async fn make_sealing_key(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         let (resealing, reason) = (&app.resealing, because.reason.as_str());
@@ -231,7 +231,7 @@ pub(super) async fn destroy_sealing_key(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         let (resealing, reason) = (&app.resealing, because.reason.as_str());

@@ -44,8 +44,9 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The answer that was given to this request before, if it was: to a caller who still stands.
-    pub(super) async fn earlier(&self) -> Result<Option<Response>, Problem> {
+    /// The answer that was given to this request before, if it was: to a caller who still stands, and whose
+    /// permit does.
+    pub(super) async fn earlier(&self, permit: &Permit) -> Result<Option<Response>, Problem> {
         let held = records::find(self.caller.id, self.key, &self.app.ledger).await?;
         let Some(held) = held else {
             return Ok(None);
@@ -58,6 +59,9 @@ impl<'a> Write<'a> {
         let standing = self.app.log.vouch(Look::at(Some(credential), None)).await?;
         if !standing.is_live(credential) {
             return Err(LedgerError::CallerRevoked.into());
+        }
+        if !standing.upholds(permit.decided()) {
+            return Err(self.overtaken(LedgerError::AuthorityChanged).await);
         }
         let sealed = held.answer.unwrap_or_default();
         let body = self
@@ -79,13 +83,16 @@ impl<'a> Write<'a> {
         gate: Gate,
         work: impl AsyncFnOnce(&mut Change) -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
-        let mut change = self.app.log.begin(gate, permit.author()).await?;
+        let mut change = match self.app.log.begin(gate, permit.author()).await {
+            Ok(change) => change,
+            Err(error) => return Err(self.overtaken(error).await),
+        };
         let answer = match work(&mut change).await {
             Ok(answer) => answer,
             Err(problem) => {
                 change.abandon().await;
                 // It may be refused because its twin has done it meanwhile: then that is the answer.
-                return self.earlier().await?.ok_or(problem);
+                return self.earlier(permit).await?.ok_or(problem);
             }
         };
         let body = serde_json::to_vec(&answer).expect("plain data serializes");
@@ -101,15 +108,19 @@ impl<'a> Write<'a> {
         .await?;
         if !claimed {
             change.abandon().await; // a twin was faster
-            let twin = self.earlier().await?;
+            let twin = self.earlier(permit).await?;
             return twin.ok_or_else(|| Problem::new(&problem::IN_FLIGHT, "repeat the request"));
         }
+        let decides = change.decides();
         fail_point!("write-before-commit");
         change.commit().await?;
         fail_point!("write-after-commit");
         // Elsewhere they are old for a moment, and the gate knows better.
         self.app.wallets.forget();
         self.app.clients.forget();
+        if decides && let Err(error) = self.app.authority.catch_up().await {
+            tracing::debug!(%error, "what was decided is not loaded yet");
+        }
         Ok(passed_gate(json(StatusCode::CREATED, body)))
     }
 
@@ -120,10 +131,20 @@ impl<'a> Write<'a> {
         gate: Gate,
         work: impl AsyncFnOnce(&mut Change) -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
-        match self.earlier().await? {
+        match self.earlier(permit).await? {
             Some(earlier) => Ok(earlier),
             None => self.conclude(permit, gate, work).await,
         }
+    }
+
+    /// Why a permit is of no use. What decides is loaded where that is why, for whoever asks again.
+    async fn overtaken(&self, why: LedgerError) -> Problem {
+        if matches!(why, LedgerError::AuthorityChanged)
+            && let Err(error) = self.app.authority.catch_up().await
+        {
+            return error.into();
+        }
+        why.into()
     }
 
     fn aad(&self) -> Vec<u8> {

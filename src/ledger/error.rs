@@ -24,6 +24,10 @@ pub enum LedgerError {
     /// gate. Nothing was committed.
     #[error("the caller was revoked meanwhile")]
     CallerRevoked,
+    /// What decides was tightened before the transaction passed the gate: the right to it has to be looked at
+    /// again. Nothing was committed.
+    #[error("what is allowed changed meanwhile")]
+    AuthorityChanged,
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),
@@ -39,6 +43,7 @@ impl LedgerError {
         match self {
             Self::OutcomeUnknown => Self::OutcomeUnknown,
             Self::CallerRevoked => Self::CallerRevoked,
+            Self::AuthorityChanged => Self::AuthorityChanged,
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -34,7 +34,7 @@ pub use differences::{Difference, Differences, differences};
 pub use judging::{Explanation, Judgement, Missing};
 pub use permit::{Ask, Deed, Denied, Permit};
 pub use resource::Resource;
-pub use rights::Rights;
+pub use rights::{Again, Rights};
 pub use stake::Stake;
 
 /// `[policy]`

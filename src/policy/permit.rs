@@ -3,6 +3,7 @@
 use super::{Action, Resource, Stake};
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::Author;
+use crate::authority::Version;
 
 /// Proof that the policy allowed exactly this `A`. Minted only in `policy`; a change is begun with
 /// it, and a signature is taken to its record with it.
@@ -34,6 +35,16 @@ pub trait Ask {
     }
 }
 
+impl Ask for Deed {
+    fn action(&self) -> Action {
+        self.action
+    }
+
+    fn resource(&self) -> Resource {
+        self.resource.clone()
+    }
+}
+
 impl<A> Permit<A> {
     pub(super) fn new(action: A, author: Author) -> Self {
         Self { action, author }
@@ -52,6 +63,16 @@ impl<A> Permit<A> {
     /// Who answers for it.
     pub fn author(&self) -> &Author {
         &self.author
+    }
+
+    /// By which version of what decides it was permitted.
+    pub fn decided(&self) -> Version {
+        self.author.decided().unwrap_or_default()
+    }
+
+    /// The permitted thing, for which leave is asked anew.
+    pub(crate) fn give_up(self) -> A {
+        self.action
     }
 
     /// Who has agreed to it, if it loosens (P6).

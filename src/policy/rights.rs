@@ -11,7 +11,20 @@ use super::{
 };
 use crate::approvals;
 use crate::audit::{Author, Log};
+use crate::authority::{Authority, Version};
 use crate::callers::Caller;
+use crate::ledger::LedgerError;
+
+/// Why something that was permitted is not permitted again.
+#[derive(Debug, thiserror::Error)]
+pub enum Again {
+    /// What decides could not be loaded.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// It is no more.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
 
 /// The rights of callers. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +32,7 @@ pub struct Rights(Arc<Inner>);
 
 struct Inner {
     policy: Arc<Policy>,
+    authority: Authority,
     approvals: approvals::Settings,
     denials: Denials,
 }
@@ -28,12 +42,14 @@ impl Rights {
     pub fn new(
         settings: &Settings,
         policy: Arc<Policy>,
+        authority: Authority,
         approvals: approvals::Settings,
         log: Log,
         tasks: &TaskTracker,
     ) -> Self {
         Self(Arc::new(Inner {
             policy,
+            authority,
             approvals,
             denials: Denials::start(settings, log, tasks),
         }))
@@ -46,20 +62,38 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<Permit, Denied> {
-        self.decide(caller, action, resource)?;
+        let decided = self.decide(caller, action, resource)?;
         let resource = resource.clone();
-        Ok(Permit::new(Deed { action, resource }, self.author(caller)))
+        let author = self.author(caller, decided);
+        Ok(Permit::new(Deed { action, resource }, author))
     }
 
     /// The same of something that says itself what it asks for, which the permit then holds.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
-        let action = asked.action();
-        let mut resource = asked.resource();
-        if resource.is_bare() && self.0.policy.looks_at_stakes(action) {
-            resource = resource.at(asked.stake());
+        let decided = self.decide(caller, asked.action(), &self.on(&asked))?;
+        Ok(Permit::new(asked, self.author(caller, decided)))
+    }
+
+    /// Decides once more, by what was decided until now: what was permitted may have been tightened. Says by
+    /// which version it is still permitted.
+    pub async fn again(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Again> {
+        self.0.authority.catch_up().await?;
+        Ok(self.decide(caller, asked.action(), &self.on(asked))?)
+    }
+
+    /// On what something is asked for, with what is at stake where the policy looks at that.
+    fn on(&self, asked: &impl Ask) -> Resource {
+        let resource = asked.resource();
+        if resource.is_bare() && self.0.policy.looks_at_stakes(asked.action()) {
+            resource.at(asked.stake())
+        } else {
+            resource
         }
-        self.decide(caller, action, &resource)?;
-        Ok(Permit::new(asked, self.author(caller)))
+    }
+
+    /// What decides, apart from the policy file.
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
     }
 
     /// Whether it hangs on more than caller and resource who may do this.
@@ -76,6 +110,7 @@ impl Rights {
         resource: &Resource,
     ) -> Result<(), Denied> {
         self.decide(caller, action, &resource.clone().open())
+            .map(drop)
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left
@@ -114,8 +149,16 @@ impl Rights {
         self.0.policy.digest()
     }
 
-    fn decide(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<(), Denied> {
+    /// By which version of what decides it is permitted.
+    fn decide(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<Version, Denied> {
+        let now = self.0.authority.now();
         let decided = self.0.policy.decide(caller, action, resource);
+        let decided = decided.map(|()| now.version());
         decided.map_err(|denied| {
             let refused = self.refuse(caller, action, resource);
             Denied {
@@ -132,8 +175,8 @@ impl Rights {
         (!seen).then_some(noun)
     }
 
-    fn author(&self, caller: &Caller) -> Author {
+    fn author(&self, caller: &Caller, decided: Version) -> Author {
         let agreed = self.0.approvals.agreement();
-        Author::caller(caller.id, caller.credential, agreed)
+        Author::caller(caller.id, caller.credential, decided, agreed)
     }
 }

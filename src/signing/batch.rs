@@ -6,12 +6,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::group::Joining;
 use super::job::BatchKey;
-use super::{Asked, AskedTogether, Draft, Right, Signed, Signer, SigningError};
+use super::{Asked, AskedTogether, Draft, Signed, Signer, SigningError};
 use crate::callers::Caller;
 use crate::custody::{CustodyError, Turn};
 use crate::fail_point;
 use crate::policy::{Denied, Permit};
-use crate::standing::Look;
 
 /// A draft that may be signed, and how it came in.
 type Ready = (Permit<Box<dyn Draft>>, Turn, Asked);
@@ -19,7 +18,7 @@ type Ready = (Permit<Box<dyn Draft>>, Turn, Asked);
 /// Why a draft does not go into the group.
 enum Not {
     Permitted(Denied),
-    Ready(CustodyError, Asked),
+    Ready(CustodyError, Box<Permit<Box<dyn Draft>>>, Asked),
 }
 
 impl Signer {
@@ -35,9 +34,7 @@ impl Signer {
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
         let mut ready = Vec::with_capacity(count);
-        let mut rights = Vec::with_capacity(count);
         for (draft, asked) in drafts {
-            rights.push(Right::to(&*draft, caller.credential));
             ready.push(self.ready_for(caller, draft, asked, until).await);
         }
         // From here to the tasks nothing waits: who hangs up stops all of it or none.
@@ -51,8 +48,8 @@ impl Signer {
                 tasks.spawn(async move {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
-                        Err(Not::Ready(away, asked)) => {
-                            return signer.released_or(&caller, &asked, away).await;
+                        Err(Not::Ready(away, permit, asked)) => {
+                            return signer.released_or(&caller, &permit, &asked, away).await;
                         }
                         Err(Not::Permitted(denied)) => return Err(denied.into()),
                     };
@@ -68,7 +65,6 @@ impl Signer {
                 Err(_) => Err(SigningError::DeadlineExceeded),
             });
         }
-        self.vouch_for(&mut results, &rights, until).await;
         results
     }
 
@@ -84,7 +80,7 @@ impl Signer {
         let permit = permit.map_err(Not::Permitted)?;
         match self.ready(caller, &permit, until).await {
             Ok(turn) => Ok((permit, turn, asked)),
-            Err(away) => Err(Not::Ready(away, asked)),
+            Err(away) => Err(Not::Ready(away, Box::new(permit), asked)),
         }
     }
 
@@ -115,36 +111,5 @@ impl Signer {
             drop(self.0.group.intend_all(caller, intends));
         }
         joinings
-    }
-
-    /// Vouches once for all that was released earlier.
-    async fn vouch_for(
-        &self,
-        results: &mut [Result<Signed, SigningError>],
-        rights: &[Right],
-        until: Instant,
-    ) {
-        let mut look = Look::default();
-        let replayed = |it: &Result<Signed, _>| it.as_ref().is_ok_and(|done| done.replayed);
-        for (_, right) in results.iter().zip(rights).filter(|(it, _)| replayed(it)) {
-            look.join(right.look());
-        }
-        if look.is_empty() {
-            return;
-        }
-        let vouched = timeout_at(until, self.0.equipment.log.vouch(look)).await;
-        for (result, right) in results.iter_mut().zip(rights) {
-            if !replayed(result) {
-                continue;
-            }
-            let holds = match &vouched {
-                Ok(Ok(standing)) => right.holds(standing),
-                Ok(Err(error)) => Err(SigningError::Ledger(error.again())),
-                Err(_) => Err(SigningError::DeadlineExceeded),
-            };
-            if let Err(why) = holds {
-                *result = Err(why);
-            }
-        }
     }
 }

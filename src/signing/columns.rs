@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::job::{BatchKey, End, HandOut, How, Intend, Job};
 use super::{Right, SigningError};
+use crate::authority::Head;
 use crate::id::CallerId;
 use crate::idempotency::{self, Key as IdempotencyKey};
 use crate::standing::{KeyStanding, Standing};
@@ -271,6 +272,11 @@ impl Rights {
         self.list.iter().map(Right::states).collect()
     }
 
+    /// The versions of what decides by which they were given.
+    pub(super) fn decided(&self) -> Vec<i64> {
+        self.list.iter().map(|it| it.decided().number()).collect()
+    }
+
     /// Whether it holds after the key's period.
     pub(super) fn last(&self) -> Vec<bool> {
         self.list.iter().map(Right::lasts).collect()
@@ -280,11 +286,12 @@ impl Rights {
     pub(super) fn standings(
         &self,
         facts: impl Iterator<Item = (bool, Option<KeyStanding>, bool)>,
+        head: Option<Head>,
     ) -> Vec<(bool, Standing)> {
         let each = self.list.iter().zip(facts);
         each.map(|(right, (holds, key, is_live))| {
             let credential = is_live.then(|| right.credential());
-            (holds, Standing::of(right.key(), key, credential))
+            (holds, Standing::of(right.key(), key, credential, head))
         })
         .collect()
     }

@@ -6,9 +6,11 @@ use tokio::time::Instant;
 
 use super::intent::Intent;
 use super::job::{Ended, How};
-use super::{BadSignature, Checked, Draft, Signer, SigningError, packed};
+use super::{AGAIN, BadSignature, Checked, Draft, Signer, SigningError, packed};
+use crate::callers::Caller;
 use crate::custody::CustodyError;
 use crate::fail_point;
+use crate::policy::Again;
 
 /// How often it is tried to put an alarm on record, and how long after each time.
 const TRIES_TO_SUSPEND: u32 = 30;
@@ -18,7 +20,8 @@ impl Signer {
     /// Takes an intent to its end. `Err(draft)`: it came too late and may be tried once more.
     pub(super) async fn finish(
         &self,
-        intent: Intent,
+        caller: &Caller,
+        mut intent: Intent,
         until: Instant,
     ) -> Result<Result<Vec<u8>, Box<dyn Draft>>, SigningError> {
         fail_point!("device-before");
@@ -48,9 +51,10 @@ impl Signer {
             packed::pack(&answer.body, &intent.leaf)
         };
         let release = How::released(&intent, &checked, &answer, stored);
-        let ended = self.0.group.end(&intent, release).await?; // durable, or nobody sees it
+        let ended = self.release(caller, &mut intent, release).await?; // durable, or nobody sees it
         fail_point!("release-told");
         match ended {
+            Ended::Overtaken(_) => Err(SigningError::AuthorityChanged),
             Ended::AsAsked => Ok(Ok(answer.body)),
             Ended::Late => Ok(Err(intent.draft)),
             Ended::Lost => Err(SigningError::LeaseLost),
@@ -61,6 +65,34 @@ impl Signer {
                 Err(why)
             }
         }
+    }
+
+    /// Releases a signature. What decides may be tightened meanwhile: then it is decided again.
+    async fn release(
+        &self,
+        caller: &Caller,
+        intent: &mut Intent,
+        mut how: How,
+    ) -> Result<Ended, SigningError> {
+        for _ in 0..AGAIN {
+            match self.0.group.end(intent, how).await? {
+                Ended::Overtaken(as_asked) => how = as_asked,
+                ended => return Ok(ended),
+            }
+            match self.0.equipment.rights.again(caller, &intent.draft).await {
+                Ok(decided) => intent.right = intent.right.decided_again(decided),
+                Err(Again::Denied(denied)) => how = How::Refused(denied.into()),
+                Err(Again::Ledger(error)) => {
+                    tracing::warn!(intent.id = %intent.id, %error, "a signature is not released: its right is not known");
+                    how = How::Abandoned("authority-unknown");
+                    self.end(intent, how).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        let why = SigningError::AuthorityChanged;
+        self.end(intent, How::Refused(why.clone())).await;
+        Err(why)
     }
 
     /// Refuses a signature that must not leave, and has its key suspended with the same commit. Tried

@@ -95,7 +95,16 @@ pub(super) enum Claim {
     /// Nobody has asked this before, or nothing came of it.
     Fresh(Box<Intent>),
     /// The idempotency key is taken.
-    Taken(IdempotencyKey),
+    Taken(IdempotencyKey, Box<Permit<Box<dyn Draft>>>),
+    /// What decides was tightened since it was permitted: to be asked for anew.
+    Overtaken(Box<Overtaken>),
+}
+
+/// What has to be permitted anew before it goes on record.
+pub(super) struct Overtaken {
+    pub(super) draft: Box<dyn Draft>,
+    pub(super) batch: Option<Arc<BatchKey>>,
+    pub(super) turn: Turn,
 }
 
 /// A permit that is to be put on record.
@@ -154,7 +163,7 @@ impl Intend {
         let intend = Self {
             id,
             caller: caller.id,
-            right: Right::to(&**draft, caller.credential),
+            right: Right::to(&permit, caller),
             leaf: Row::new(&Leaf::new(now_ms, Event::Intent(Box::new(leaf)))),
             prepared,
             permit,
@@ -238,6 +247,8 @@ pub(super) enum Ended {
     Lost,
     /// Refused instead of released: a right was taken away meanwhile.
     Refused(SigningError),
+    /// Not yet: what decides was tightened since it was permitted. As it was to end.
+    Overtaken(How),
 }
 
 /// The end of an intent.

@@ -59,6 +59,9 @@ pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
 pub use settings::Settings;
 
+/// How often it is decided again for one request, each time because what decides was tightened meanwhile.
+const AGAIN: u32 = 8;
+
 /// Signs. Cheap to clone.
 #[derive(Clone)]
 pub struct Signer(Arc<Inner>);
@@ -133,18 +136,13 @@ impl Signer {
         {
             return Err(SigningError::ClockOff(ahead_ms));
         }
-        let right = Right::to(&**permit.action(), caller.credential);
-        let done = match self.ready(caller, &permit, until).await {
+        match self.ready(caller, &permit, until).await {
             Ok(turn) => {
-                let joining = self.intend(caller, permit, asked, turn)?;
-                self.follow(caller, joining, asked, until).await?
+                let joining = self.intend(caller, permit, asked, None, turn)?;
+                self.follow(caller, joining, asked, until).await
             }
-            Err(away) => self.released_or(caller, asked, away).await?,
-        };
-        if done.replayed {
-            self.vouch(right).await?; // nothing is answered before its release is durable
+            Err(away) => self.released_or(caller, &permit, asked, away).await,
         }
-        Ok(done)
     }
 
     /// Sends what is permitted to be put on record.
@@ -153,9 +151,10 @@ impl Signer {
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
+        batch: Option<Arc<BatchKey>>,
         turn: Turn,
     ) -> Result<Joining, SigningError> {
-        let (intend, joining) = self.intent_of(caller, permit, asked, None, turn);
+        let (intend, joining) = self.intent_of(caller, permit, asked, batch, turn);
         self.0.group.intend(intend)?;
         Ok(joining)
     }
@@ -173,7 +172,7 @@ impl Signer {
         Intend::new(caller, permit, asked, batch, turn, policy, now_ms)
     }
 
-    /// Follows an intent to its end. What was released earlier is not yet vouched for.
+    /// Follows an intent to its end.
     async fn follow(
         &self,
         caller: &Caller,
@@ -181,14 +180,28 @@ impl Signer {
         asked: &Asked,
         until: Instant,
     ) -> Result<Signed, SigningError> {
-        let mut last = false;
+        let (mut last, mut overtaken) = (false, 0);
         loop {
             let intent = match joining.answer().await? {
                 Claim::Fresh(intent) => intent, // durable, or we do not get past this line
-                Claim::Taken(key) => return self.released(caller, &key, asked.digest).await,
+                Claim::Taken(key, permit) => {
+                    let done = self.released(caller, &key, asked.digest).await?;
+                    self.vouch(caller, &permit).await?; // nothing is answered before its release is durable
+                    return Ok(done);
+                }
+                Claim::Overtaken(_) if overtaken == AGAIN => {
+                    return Err(SigningError::AuthorityChanged);
+                }
+                Claim::Overtaken(it) => {
+                    overtaken += 1;
+                    self.0.equipment.rights.authority().catch_up().await?;
+                    let permit = self.0.equipment.rights.permit(caller, it.draft)?;
+                    joining = self.intend(caller, permit, asked, it.batch, it.turn)?;
+                    continue;
+                }
             };
             fail_point!("intent-told");
-            match self.finish(*intent, until).await? {
+            match self.finish(caller, *intent, until).await? {
                 Ok(body) => {
                     return Ok(Signed {
                         body,
@@ -199,7 +212,7 @@ impl Signer {
                 Err(late) => {
                     let permit = self.0.equipment.rights.permit(caller, late)?;
                     let turn = Turn::default().until(until);
-                    joining = self.intend(caller, permit, asked, turn)?;
+                    joining = self.intend(caller, permit, asked, None, turn)?;
                     last = true;
                 }
             }

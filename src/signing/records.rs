@@ -9,6 +9,7 @@ use super::columns::{Columns, Decided};
 use super::packed;
 use super::signatures::{By, Entry};
 use crate::audit::{Batch, Event, Leaf, Place};
+use crate::authority::Head;
 use crate::clock::Clock;
 use crate::id::IntentId;
 use crate::ledger::{Ledger, LedgerError};
@@ -60,10 +61,10 @@ pub(super) async fn sign_group(
     let left_ms = e.left_ms(now_ms);
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
-                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, ended, late, repeated, held, won, leaves as "leaves!"
+                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!"
          from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                          $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54)"#,
+                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55)"#,
         place.run.number,
         place.run.turn,
         place.batch,
@@ -75,6 +76,7 @@ pub(super) async fn sign_group(
         &rights.credentials(),
         &rights.states() as &[&str],
         &rights.last(),
+        &rights.decided(),
         &e.intent,
         &e.attempt,
         &e.right,
@@ -127,7 +129,7 @@ pub(super) async fn sign_group(
     let facts = facts.map(|((holds, key), is_live)| (holds, key, is_live));
     let set = |ids: Option<Vec<Uuid>>| ids.unwrap_or_default().into_iter().collect();
     Ok(Decided {
-        rights: rights.standings(facts),
+        rights: rights.standings(facts, Head::read(row.authority, row.tightened)),
         ended: set(row.ended),
         late: set(row.late),
         repeated: set(row.repeated),

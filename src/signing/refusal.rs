@@ -27,6 +27,9 @@ pub enum SigningError {
     /// The caller or their token was revoked, or the token expired, meanwhile.
     #[error("the caller was revoked meanwhile")]
     CallerRevoked,
+    /// What decides was tightened since it was decided that this may be signed.
+    #[error("what is allowed changed meanwhile")]
+    AuthorityChanged,
     /// The nonce is not to be signed now.
     #[error(transparent)]
     Login(#[from] LoginRefused),
@@ -70,6 +73,8 @@ impl SigningError {
             Self::KeyNotActive(_) => "key-not-active",
             Self::KeyEpochChanged => "key-epoch-changed",
             Self::KeyExpired => "key-expired",
+            Self::AuthorityChanged => "authority-changed",
+            Self::Denied(_) => "denied",
             _ => "refused",
         }
     }

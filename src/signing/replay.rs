@@ -1,12 +1,14 @@
 //! What was answered before is answered again, to whoever may still have it.
 
 use super::right::Right;
-use super::{Asked, Signed, Signer, SigningError, packed};
+use super::{AGAIN, Asked, Business, Draft, Signed, Signer, SigningError, packed};
 use crate::audit::Event;
 use crate::callers::Caller;
 use crate::custody::CustodyError;
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
+use crate::keys::Key;
 use crate::ledger::LedgerError;
+use crate::policy::{Again, Ask, Deed, Permit};
 
 impl Signer {
     /// What was released for this request before, if anything was. For a request that could not be
@@ -14,13 +16,15 @@ impl Signer {
     pub async fn earlier(
         &self,
         caller: &Caller,
-        right: Right,
-        key: &IdempotencyKey,
+        (deed, key): (Deed, &Key),
+        idempotency: &IdempotencyKey,
         request: RequestDigest,
     ) -> Result<Option<Signed>, SigningError> {
-        match self.released(caller, key, request).await {
+        match self.released(caller, idempotency, request).await {
             Ok(signed) => {
-                self.vouch(right).await?;
+                let permit = self.0.equipment.rights.permit(caller, deed)?;
+                let right = Right::new(key, Business::Ordinary, caller, &permit);
+                self.vouch_for(caller, right, permit.action()).await?;
                 Ok(Some(signed))
             }
             Err(SigningError::InFlight | SigningError::KeyReused) => Ok(None),
@@ -29,10 +33,11 @@ impl Signer {
     }
 
     /// What was released for this request before, where its device is not ready now: P3 holds all the
-    /// same. Not yet vouched for.
+    /// same.
     pub(super) async fn released_or(
         &self,
         caller: &Caller,
+        permit: &Permit<Box<dyn Draft>>,
         asked: &Asked,
         away: CustodyError,
     ) -> Result<Signed, SigningError> {
@@ -41,7 +46,11 @@ impl Signer {
         };
         match self.released(caller, key, asked.digest).await {
             Err(SigningError::InFlight) => Err(away.into()),
-            released => released,
+            Err(error) => Err(error),
+            Ok(done) => {
+                self.vouch(caller, permit).await?;
+                Ok(done)
+            }
         }
     }
 
@@ -81,13 +90,39 @@ impl Signer {
 
     /// Sees to it that what was read a moment ago is durable, and that it is still right to tell it:
     /// both behind the gate. Nothing that was signed is told again before.
-    pub async fn vouch(&self, right: Right) -> Result<(), SigningError> {
-        let standing = self.0.equipment.log.vouch(right.look()).await?;
-        right.holds(&standing)
+    pub(super) async fn vouch(
+        &self,
+        caller: &Caller,
+        permit: &Permit<Box<dyn Draft>>,
+    ) -> Result<(), SigningError> {
+        let right = Right::to(permit, caller);
+        self.vouch_for(caller, right, permit.action()).await
+    }
+
+    async fn vouch_for(
+        &self,
+        caller: &Caller,
+        mut right: Right,
+        asked: &impl Ask,
+    ) -> Result<(), SigningError> {
+        for _ in 0..AGAIN {
+            let standing = self.0.equipment.log.vouch(right.look()).await?;
+            match right.holds(&standing) {
+                Err(SigningError::AuthorityChanged) => {}
+                judged => return judged,
+            }
+            right = match self.0.equipment.rights.again(caller, asked).await {
+                Ok(decided) => right.decided_again(decided),
+                Err(Again::Denied(denied)) => return Err(denied.into()),
+                Err(Again::Ledger(error)) => return Err(error.into()),
+            };
+        }
+        Err(SigningError::AuthorityChanged)
     }
 
     /// Puts on record that a caller gets what was signed for earlier, unless the right to it is lost
-    /// meanwhile: asked behind the gate, as for a release.
+    /// meanwhile: asked behind the gate, as for a release. [`SigningError::AuthorityChanged`]: it has to
+    /// be decided again, by what [`decided_since`](Self::decided_since) has loaded.
     pub async fn hand_out(
         &self,
         caller: &Caller,
@@ -95,5 +130,10 @@ impl Signer {
         event: Event,
     ) -> Result<(), SigningError> {
         self.0.group.hand_out(caller, right, event).await
+    }
+
+    /// Loads what was decided until now.
+    pub async fn decided_since(&self) -> Result<(), SigningError> {
+        Ok(self.0.equipment.rights.authority().catch_up().await?)
     }
 }

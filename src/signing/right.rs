@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::{Draft, SigningError};
 use crate::audit::Change;
+use crate::authority::Version;
 use crate::callers::Caller;
 use crate::id::KeyId;
 use crate::keys::{Key, KeyState};
 use crate::ledger::LedgerError;
+use crate::policy::Permit;
 use crate::standing::{Look, Standing};
 
 /// What is signed for, as far as the key's state is concerned.
@@ -46,26 +48,31 @@ pub struct Right {
     key: KeyId,
     epoch: i64,
     business: Business,
+    decided: Version,
 }
 
 impl Right {
-    /// To what a draft says, with this credential.
-    pub(super) fn to(draft: &dyn Draft, credential: Uuid) -> Self {
-        Self::with(draft.key(), draft.business(), credential)
+    /// To a draft that is permitted.
+    pub(super) fn to(permit: &Permit<Box<dyn Draft>>, caller: &Caller) -> Self {
+        let draft = permit.action();
+        Self::new(draft.key(), draft.business(), caller, permit)
     }
 
-    /// To what a key signs for this business.
-    pub fn new(key: &Key, business: Business, caller: &Caller) -> Self {
-        Self::with(key, business, caller.credential)
-    }
-
-    fn with(key: &Key, business: Business, credential: Uuid) -> Self {
+    /// To what a key signs for this business, on the ground of a permit.
+    pub fn new<A>(key: &Key, business: Business, caller: &Caller, permit: &Permit<A>) -> Self {
         Self {
-            credential,
+            credential: caller.credential,
             key: key.id,
             epoch: key.epoch,
             business,
+            decided: permit.decided(),
         }
+    }
+
+    /// The same, decided again.
+    #[must_use]
+    pub(super) fn decided_again(self, decided: Version) -> Self {
+        Self { decided, ..self }
     }
 
     /// With what its holder came.
@@ -81,6 +88,11 @@ impl Right {
     /// The key's epoch when it was asked for.
     pub(super) fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// The version of what decides by which it was given.
+    pub(super) fn decided(&self) -> Version {
+        self.decided
     }
 
     /// The states of the key in which it holds, with spaces between.
@@ -124,6 +136,8 @@ impl Right {
             Err(SigningError::KeyEpochChanged)
         } else if key.is_over && !self.lasts() {
             Err(SigningError::KeyExpired)
+        } else if !standing.upholds(self.decided) {
+            Err(SigningError::AuthorityChanged)
         } else {
             Ok(())
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::columns::{Columns, Decided};
 use super::intent::Intent;
-use super::job::{Claim, End, Ended, Entry, How, Intend, Job};
+use super::job::{Claim, End, Ended, Entry, How, Intend, Job, Overtaken};
 use super::queue::{Receiver, Sender};
 use super::{BadSignature, Equipment, Settings, SigningError, records};
 use crate::audit::{Change, Committed, Log, Logged, Written};
@@ -77,6 +77,8 @@ pub(super) enum Verdict {
     /// Somebody else has ended the intent.
     Lost,
     Refused(SigningError),
+    /// What decides was tightened since it was permitted.
+    Overtaken,
     /// To be ended in this way instead.
     Otherwise(How),
     /// It was not written, and it is not known why not.
@@ -91,7 +93,7 @@ impl Verdict {
                 if decided.won.contains(&intend.id.uuid()) {
                     Self::Done
                 } else if let Some(why) = columns.refusal(intend.right, decided) {
-                    Self::Refused(why)
+                    Self::refused(why)
                 } else if columns.is_of_another(intend, decided) {
                     Self::Refused(SigningError::KeyReused)
                 } else {
@@ -108,7 +110,10 @@ impl Verdict {
                     && let Some(right) = end.right
                     && let Some(why) = columns.refusal(right, decided)
                 {
-                    Self::Otherwise(How::Refused(why))
+                    match Self::refused(why) {
+                        Self::Refused(why) => Self::Otherwise(How::Refused(why)),
+                        overtaken => overtaken,
+                    }
                 } else if decided.late.contains(&id) {
                     Self::Otherwise(How::Late)
                 } else {
@@ -119,6 +124,13 @@ impl Verdict {
                 Some(why) => Self::Refused(why),
                 None => Self::Done,
             },
+        }
+    }
+
+    fn refused(why: SigningError) -> Self {
+        match why {
+            SigningError::AuthorityChanged => Self::Overtaken,
+            why => Self::Refused(why),
         }
     }
 }
@@ -287,11 +299,24 @@ pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed) {
     match (job, verdict) {
         (job, Verdict::Refused(why)) => job.fail(why),
         (Job::Intend(intend), Verdict::Done) => tell_fresh(*intend, proof),
+        (Job::Intend(intend), Verdict::Overtaken) => {
+            let overtaken = Overtaken {
+                draft: intend.permit.give_up(),
+                batch: intend.batch,
+                turn: intend.turn,
+            };
+            let overtaken = Claim::Overtaken(Box::new(overtaken));
+            drop(intend.told.send(Ok(overtaken)));
+        }
         (Job::Intend(intend), _) => {
-            let taken = intend.idempotency.map(Claim::Taken);
+            let permit = Box::new(intend.permit);
+            let taken = intend.idempotency.map(|key| Claim::Taken(key, permit));
             drop(intend.told.send(taken.ok_or(SigningError::InFlight)));
         }
         (Job::End(end), Verdict::Done) => end.tell(),
+        (Job::End(end), Verdict::Overtaken) => {
+            drop(end.told.send(Ok(Ended::Overtaken(end.how))));
+        }
         (Job::End(end), _) => drop(end.told.send(Ok(Ended::Lost))),
         (Job::HandOut(out), _) => drop(out.told.send(Ok(()))),
     }

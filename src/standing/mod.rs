@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use crate::authority::{Head, Version};
 use crate::id::KeyId;
 use crate::ledger::{LedgerError, Tx};
 
@@ -25,6 +26,8 @@ pub struct Look {
 pub struct Standing {
     live: HashSet<Uuid>,
     keys: HashMap<KeyId, KeyStanding>,
+    /// How far what decides has come; `None`: nothing was looked at, and nothing is upheld.
+    head: Option<Head>,
 }
 
 /// What is true of a key.
@@ -70,11 +73,17 @@ impl Look {
 }
 
 impl Standing {
-    /// Of one key, as far as it is on record, and of a credential that is good, if it is.
-    pub(crate) fn of(id: KeyId, key: Option<KeyStanding>, live: Option<Uuid>) -> Self {
+    /// Of one key, as far as it is on record, of a credential that is good, if it is, and of what decides.
+    pub(crate) fn of(
+        id: KeyId,
+        key: Option<KeyStanding>,
+        live: Option<Uuid>,
+        head: Option<Head>,
+    ) -> Self {
         Self {
             live: live.into_iter().collect(),
             keys: key.map(|key| (id, key)).into_iter().collect(),
+            head,
         }
     }
 
@@ -91,29 +100,49 @@ impl Standing {
         self.live.contains(&credential)
     }
 
+    /// Whether what was decided by this version of what decides still holds.
+    pub fn upholds(&self, decided: Version) -> bool {
+        self.head.is_some_and(|head| head.upholds(decided))
+    }
+
+    /// The last version of what decides that tightens.
+    pub fn tightened(&self) -> Option<Version> {
+        self.head.map(|head| head.tightened)
+    }
+
     /// What is true of a key; `None`: it is not on record.
     pub fn key(&self, id: KeyId) -> Option<&KeyStanding> {
         self.keys.get(&id)
     }
 }
 
-/// What the database says: a key has a state, a good credential has none.
-impl FromIterator<(Uuid, Option<String>, Option<i64>, Option<bool>)> for Standing {
-    fn from_iter<I>(rows: I) -> Self
-    where
-        I: IntoIterator<Item = (Uuid, Option<String>, Option<i64>, Option<bool>)>,
-    {
+/// What the database says: a key has a state, a good credential has none, what decides has no id.
+pub(crate) struct Row {
+    pub(crate) id: Option<Uuid>,
+    pub(crate) state: Option<String>,
+    pub(crate) epoch: Option<i64>,
+    pub(crate) is_over: Option<bool>,
+    pub(crate) authority: Option<i64>,
+    pub(crate) tightened: Option<i64>,
+}
+
+impl FromIterator<Row> for Standing {
+    fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Self {
         let mut standing = Self::default();
-        for (id, state, epoch, is_over) in rows {
-            if let (Some(state), Some(epoch), Some(is_over)) = (state, epoch, is_over) {
-                let key = KeyStanding {
-                    state,
-                    epoch,
-                    is_over,
-                };
-                standing.keys.insert(id.into(), key);
-            } else {
-                standing.live.insert(id);
+        for row in rows {
+            match (row.id, row.state, row.epoch, row.is_over) {
+                (Some(id), Some(state), Some(epoch), Some(is_over)) => {
+                    let key = KeyStanding {
+                        state,
+                        epoch,
+                        is_over,
+                    };
+                    standing.keys.insert(id.into(), key);
+                }
+                (Some(id), ..) => {
+                    standing.live.insert(id);
+                }
+                (None, ..) => standing.head = Head::read(row.authority, row.tightened),
             }
         }
         standing

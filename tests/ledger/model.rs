@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{Database, Postgres};
 
-const FUNCTIONS: &str = include_str!("../../migrations/20261129120100_sign_in_one_call.sql");
+const FUNCTIONS: &str = include_str!("../../migrations/20261129160000_count_what_decides.sql");
 const GATE: &str = "perform pg_advisory_xact_lock_shared(7163082334074663545), ";
 
 /// A guard of `sign_group`, and what stands in its place where it is taken out.
@@ -37,6 +37,13 @@ const THE_TURN: Guard = Guard {
 const THE_ATTEMPT: Guard = Guard {
     name: "sign_without_attempt",
     text: "and attempt = coalesce((select max(t.attempt) from takeovers t where t.intent_id = e.intent), 1)",
+    without: "",
+};
+
+const THE_VERSION: Guard = Guard {
+    name: "sign_without_version",
+    text: "and r.authority between (select h.tightened from authority_head h where h.the_only)
+                                       and (select h.version from authority_head h where h.the_only)",
     without: "",
 };
 
@@ -83,6 +90,8 @@ struct Scene {
     caller: Uuid,
     run: i32,
     intent: Uuid,
+    /// How far what decides had come when it was decided that this may be signed.
+    decided: i64,
 }
 
 impl Outcome {
@@ -122,6 +131,7 @@ impl Scene {
             caller,
             run: i32::try_from(database.count(&run).await).unwrap(),
             intent,
+            decided: database.count("select version from authority_head").await,
         }
     }
 
@@ -146,6 +156,7 @@ impl Scene {
                 "r_credential" => format!("'{{{}}}'", self.token),
                 "r_states" => "'{active}'".to_owned(),
                 "r_lasts" => "'{f}'".to_owned(),
+                "r_authority" => format!("'{{{}}}'", self.decided),
                 _ => "'{}'".to_owned(),
             })
         });
@@ -393,6 +404,38 @@ async fn take_away(database: &Database, form: Form, revokes: bool) -> Vec<String
     .await
 }
 
+/// A halt is set, or another thing tightened, while one intent is released and another begun.
+async fn tighten(database: &Database, form: Form) -> Vec<String> {
+    let calls = async |scene: &Scene| {
+        let other = scene.another_run(database).await;
+        let halt = "update authority_head set version = version + 1, tightened = version + 1";
+        vec![
+            alone(halt),
+            scene.release(form, scene.run, 1),
+            scene.intend(form, other, 0, Uuid::new_v4()),
+        ]
+    };
+    explore(database, calls, |it| {
+        it[0].has_done() && !it[1].came_after(&it[0]) && !it[2].came_after(&it[0])
+    })
+    .await
+}
+
+/// Something is loosened meanwhile: it waits for nobody, and takes nothing away.
+async fn loosen(database: &Database) -> Vec<String> {
+    let calls = async |scene: &Scene| {
+        let other = scene.another_run(database).await;
+        let loosen = "begin; select pg_advisory_xact_lock_shared(7163082334074663545);
+                      update authority_head set version = version + 1; select true";
+        vec![
+            loosen.to_owned(),
+            scene.release(AS_IT_IS, scene.run, 1),
+            scene.intend(AS_IT_IS, other, 0, Uuid::new_v4()),
+        ]
+    };
+    explore(database, calls, |it| it.iter().all(Outcome::has_done)).await
+}
+
 /// A call whose answer is lost, whoever takes the next turn, and the same call in that turn.
 async fn lose_an_answer(database: &Database, form: Form) -> Vec<String> {
     let calls = async |scene: &Scene| {
@@ -475,6 +518,8 @@ async fn every_order_of_calls_and_commits_keeps_the_promises_and_each_guard_is_n
         lose_an_answer(&database, AS_IT_IS).await,
         take_over(&database, AS_IT_IS).await,
         claim_twice(&database, AS_IT_IS).await,
+        tighten(&database, AS_IT_IS).await,
+        loosen(&database).await,
     ] {
         assert!(broken.is_empty(), "{broken:#?}");
     }
@@ -482,14 +527,18 @@ async fn every_order_of_calls_and_commits_keeps_the_promises_and_each_guard_is_n
     let without = THE_GATE.take_out(&database).await;
     assert!(!take_away(&database, without, false).await.is_empty());
     assert!(!take_away(&database, without, true).await.is_empty());
+    assert!(!tighten(&database, without).await.is_empty());
     let without = THE_TURN.take_out(&database).await;
     assert!(!lose_an_answer(&database, without).await.is_empty());
     let without = THE_ATTEMPT.take_out(&database).await;
     assert!(!take_over(&database, without).await.is_empty());
+    let without = THE_VERSION.take_out(&database).await;
+    assert!(!tighten(&database, without).await.is_empty());
     // What is looked at has to be newer than the lock.
     let one_snapshot = Form {
         isolation: "repeatable read",
         ..AS_IT_IS
     };
     assert!(!take_away(&database, one_snapshot, false).await.is_empty());
+    assert!(!tighten(&database, one_snapshot).await.is_empty());
 }

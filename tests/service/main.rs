@@ -14,6 +14,7 @@ mod administrators;
 mod adoption;
 mod assertions;
 mod attestation;
+mod authority;
 mod bad_input;
 mod batches;
 mod bench;

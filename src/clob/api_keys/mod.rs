@@ -419,7 +419,8 @@ impl ApiKeys {
         let author = wish.permit.author();
         let mut change = self.0.log.begin(Gate::Shared, author).await?;
         // The secrets stop with the key, as the headers made with them do.
-        let right = Right::new(&wish.wallet.key, Business::Reduction, &wish.caller);
+        let (key, permit) = (&wish.wallet.key, &wish.permit);
+        let right = Right::new(key, Business::Reduction, &wish.caller, permit);
         if let Err(why) = right.within(&mut change).await {
             change.abandon().await;
             return Err(why.into());

@@ -27,10 +27,8 @@ use crate::http::body::{self, Body, Named};
 use crate::http::caller::{Afresh, Required, Waits};
 use crate::http::problem::{self, Document, Problem, Replaced};
 use crate::http::write;
-use crate::policy::Action;
-use crate::signing::{
-    Asked, AskedTogether, Business, Draft, LARGEST_BATCH, Right, Signed, SigningError,
-};
+use crate::policy::{Action, Deed};
+use crate::signing::{Asked, AskedTogether, Draft, LARGEST_BATCH, Signed, SigningError};
 
 /// Orders to be signed together.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -241,10 +239,14 @@ impl Attempt<'_> {
                     done.push((number, Err(Not::Made(problem))));
                 }
                 Err(problem) => {
-                    let right = Right::new(&wallet.key, Business::Ordinary, self.caller);
+                    let deed = Deed {
+                        action: Action::SignOrder,
+                        resource: wallet.resource(),
+                    };
+                    let what = (deed, &wallet.key);
                     let key = item.idempotency.as_ref();
                     let key = key.unwrap_or(&self.asked.idempotency);
-                    let earlier = door.earlier(self.caller, right, key, item.digest);
+                    let earlier = door.earlier(self.caller, what, key, item.digest);
                     let earlier = match earlier.await {
                         Ok(earlier) => earlier.ok_or(Not::Made(problem)),
                         Err(error) if error.is_about_the_key() => Err(Not::Signed(error)),

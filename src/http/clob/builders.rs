@@ -48,7 +48,7 @@ pub(super) async fn give_builder_credential(
     let action = Action::CreateCredential;
     let (wallet, permit) = permitted(&app, &caller, action, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&permit).await? {
         return Ok(earlier);
     }
     let sealed = app.builders.seal(&wallet, &given, &permit).await?; // before the transaction: the device may be slow

@@ -195,7 +195,7 @@ pub(super) async fn create_credential(
     }
     let permit = wish.permit.clone();
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&permit).await? {
         return Ok(earlier);
     }
     let work = {

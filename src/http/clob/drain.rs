@@ -54,7 +54,7 @@ pub(super) async fn drain_wallet(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         let wish = KeyRequest {

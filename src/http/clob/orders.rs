@@ -20,8 +20,8 @@ use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::signed;
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
-use crate::policy::Action;
-use crate::signing::{Asked, Business, Right, Signed, SigningError};
+use crate::policy::{Action, Deed};
+use crate::signing::{Asked, Signed, SigningError};
 
 /// Sign an order
 ///
@@ -133,8 +133,12 @@ impl Wished {
             Err(problem) if app.rights.looks_at_stakes(Action::SignOrder) => return Err(problem),
             Err(problem) => {
                 // It may have been made before, when it still could be.
-                let right = Right::new(&wallet.key, Business::Ordinary, caller);
-                let earlier = app.signer.earlier(caller, right, &self.key, self.digest);
+                let deed = Deed {
+                    action: Action::SignOrder,
+                    resource: wallet.resource(),
+                };
+                let what = (deed, &wallet.key);
+                let earlier = app.signer.earlier(caller, what, &self.key, self.digest);
                 return match earlier.await {
                     Ok(Some(earlier)) => Ok(Ok(earlier)),
                     Ok(None) => Err(problem),

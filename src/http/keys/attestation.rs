@@ -117,7 +117,7 @@ pub(super) async fn attest_key(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &idempotency, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         let attested = app.attestations.attest(&key, &caller, request).await?;

@@ -131,9 +131,9 @@ pub(super) async fn destroy_key(
     Required(key): Required,
     Body(wish, request): Body<Request>,
 ) -> Result<Response, Problem> {
-    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
+    let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&view).await? {
         return Ok(earlier);
     }
     let permit = may_step(&app, &caller, &seen, KeyState::DestroyPending)?;
@@ -171,9 +171,9 @@ pub(super) async fn cancel_destruction(
     Required(key): Required,
     Body(objection, request): Body<DestructionObjection>,
 ) -> Result<Response, Problem> {
-    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
+    let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&view).await? {
         return Ok(earlier);
     }
     let back = app.destructions.way_back(&seen).await?;

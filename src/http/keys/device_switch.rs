@@ -53,11 +53,11 @@ pub(super) async fn switch_in_device(
     Required(key): Required,
     Body(wish, request): Body<DeviceSwitch>,
 ) -> Result<Response, Problem> {
-    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
+    let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&view).await? {
             return Ok(earlier);
         }
         let (from, enabled) = (seen.state, wish.enabled);

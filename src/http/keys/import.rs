@@ -73,7 +73,7 @@ pub(super) async fn begin_import(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         environment::known(&app, wish.purpose, &wish.environment)?;
@@ -125,7 +125,7 @@ pub(super) async fn bring_key(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         let wrapped = STANDARD.decode(&material.wrapped);

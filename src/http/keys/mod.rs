@@ -221,7 +221,7 @@ pub(super) async fn create_key(
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);
-        if let Some(earlier) = write.earlier().await? {
+        if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
         environment::known(&app, new.purpose, &new.environment)?;
@@ -252,7 +252,7 @@ pub(super) async fn adopt_key(
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::AdoptKey, &Resource::service())?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&permit).await? {
         return Ok(earlier);
     }
     environment::known(&app, adoption.purpose, &adoption.environment)?;
@@ -277,9 +277,9 @@ pub(super) async fn step_key(
     Required(key): Required,
     Body(step, request): Body<KeyStep>,
 ) -> Result<Response, Problem> {
-    let (seen, _) = permitted(&app, &caller, Action::View, &name).await?;
+    let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
-    if let Some(earlier) = write.earlier().await? {
+    if let Some(earlier) = write.earlier(&view).await? {
         return Ok(earlier);
     }
     let permit = may_step(&app, &caller, &seen, step.to)?;

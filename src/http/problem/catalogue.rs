@@ -197,6 +197,8 @@ kinds! {
         "Nothing was signed. Repeat with the same Idempotency-Key: another replica may answer. Operators have to synchronize the clocks.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "No signature was released. Repeat with the same Idempotency-Key after Retry-After seconds: what was begun is finished then, not begun anew.";
+    AUTHORITY_CHANGED "authority-changed" 503 "What is allowed changed while the request was under way"
+        "Nothing was released or changed. Repeat the request with the same Idempotency-Key: it is decided by what holds now.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"
         "Repeat it with the same Idempotency-Key: you get the one answer there is.";
     DEVICE_TIMED_OUT "device-timed-out" 504 "The device did not answer in time"

@@ -61,6 +61,9 @@ impl From<SigningError> for Problem {
             SigningError::KeyExpired => Self::new(&catalogue::KEY_EXPIRED, error),
             SigningError::KeyEpochChanged => Self::new(&catalogue::KEY_EPOCH_CHANGED, error),
             SigningError::CallerRevoked => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            SigningError::AuthorityChanged => {
+                Self::new(&catalogue::AUTHORITY_CHANGED, error).retry_after(1)
+            }
             SigningError::Login(refused) => refused.into(),
             SigningError::KeyReused => Self::new(&catalogue::IDEMPOTENCY_KEY_REUSED, error),
             SigningError::InFlight => Self::new(&catalogue::IN_FLIGHT, error).retry_after(1),
@@ -92,6 +95,9 @@ impl From<LedgerError> for Problem {
                 Self::new(&catalogue::LEDGER_UNAVAILABLE, detail).retry_after(1)
             }
             LedgerError::CallerRevoked => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            LedgerError::AuthorityChanged => {
+                Self::new(&catalogue::AUTHORITY_CHANGED, error).retry_after(1)
+            }
             LedgerError::OutcomeUnknown => {
                 Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
             }

@@ -53,7 +53,7 @@ use crate::id::{ClientId, IntentId, KeyId};
 use crate::idempotency::RequestDigest;
 use crate::joint::Joint;
 use crate::name::Name;
-use crate::policy::Rights;
+use crate::policy::{Permit, Rights};
 use crate::signing::{Business, Right, Signer, SigningError};
 use breaker::Breaker;
 pub use failure::{Diagnosis, FetchError, Rejected, TokenError};
@@ -211,6 +211,9 @@ impl Broker {
                     let now = self.0.clients.rekeyed(&client).await?;
                     client = now.ok_or(error)?;
                 }
+                Err(TokenError::Signing(SigningError::AuthorityChanged)) => {
+                    self.0.signer.decided_since().await?;
+                }
                 Err(error) => return Err(error),
             }
             afresh = false; // it was, once
@@ -240,7 +243,7 @@ impl Broker {
             }
             None => self.widest(wish, &place, &permitted, afresh).await?,
         };
-        self.hand_out(wish, client, held).await
+        self.hand_out(wish, client, &permitted.permit, held).await
     }
 
     /// A token with all scopes that are both granted and permitted.
@@ -295,6 +298,7 @@ impl Broker {
         &self,
         wish: &TokenNeed,
         client: &Client,
+        permit: &Permit,
         held: Arc<Held>,
     ) -> Result<Option<HandedOut>, TokenError> {
         let (inner, key) = (&self.0, &client.key);
@@ -312,7 +316,7 @@ impl Broker {
             scopes: scopes.unwrap_or_default(),
             expires_at_ms: now_ms.saturating_add(left(Instant::now())),
         };
-        let right = Right::new(key, Business::Ordinary, &wish.caller);
+        let right = Right::new(key, Business::Ordinary, &wish.caller, permit);
         inner
             .signer
             .hand_out(&wish.caller, right, Event::Token(token))

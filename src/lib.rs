@@ -82,6 +82,8 @@ pub mod counterparty;
 
 pub mod sealing;
 
+pub mod tlog;
+
 pub mod turns;
 
 pub mod joint;

@@ -21,6 +21,12 @@ grant insert on leaves, intents, ends, takeovers, signature_points, jtis, key_tr
 -- How far what decides has come; a trigger sees to the count.
 grant update (version, tightened) on authority_head to chancery_service;
 
+-- The tree over the leaves: it grows by a function that moves its head, and a key comes under another sealing key.
+grant insert, update (size, frontier) on log_head to chancery_service;
+grant insert on log_batches, log_nodes, checkpoints to chancery_service;
+grant insert, update (batch) on log_runs to chancery_service;
+grant insert, update (sealed) on log_keys to chancery_service;
+
 -- One row for each run; whoever takes a connection to write on raises its turn.
 grant insert, update (turn, seen_at) on writers to chancery_service;
 

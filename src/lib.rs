@@ -10,8 +10,8 @@
 //! (P1); nothing is signed before its intent is durable, nothing answered before its release is (P2);
 //! one idempotency key, one request, one answer (P3); nonces and `jti`s are on record before they
 //! leave (P4); deny by default (P5); loosening takes two, tightening one (P6); only typed things are
-//! signed (P7); every signature is checked before it leaves (P8); the log proves itself (P9, its tree
-//! is still to come); a refusal says what to do (P10); no caller can stop another (P11).
+//! signed (P7); every signature is checked before it leaves (P8); the log proves itself (P9); a refusal
+//! says what to do (P10); no caller can stop another (P11).
 #![warn(
     clippy::print_stderr,
     reason = "nobody need read it: `telemetry` and `cli` write there without waiting or failing"
@@ -25,6 +25,8 @@ pub mod words;
 pub mod cli;
 
 pub mod config;
+
+pub mod verification;
 
 pub mod http;
 
@@ -65,6 +67,8 @@ pub mod policy;
 pub mod callers;
 
 // What is remembered, and on whose agreement.
+pub mod evidence;
+
 pub mod audit;
 
 pub mod approvals;

@@ -29,6 +29,7 @@ use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
 use crate::custody::{self, Vault};
 use crate::destruction::Destructions;
+use crate::evidence::{Evidence, EvidenceError};
 use crate::guarded_file;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
@@ -108,6 +109,8 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     /// The audit log.
     pub log: Log,
+    /// The tree over it.
+    pub evidence: Evidence,
     /// Postgres.
     pub ledger: Ledger,
     /// Seals answers that are credentials.
@@ -134,6 +137,9 @@ pub enum StartError {
     /// The sealing key.
     #[error(transparent)]
     Sealing(#[from] BadKeyFile),
+    /// The audit log does not prove itself.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// A venue.
     #[error(transparent)]
     Venue(#[from] BadVenue),
@@ -205,6 +211,7 @@ impl App {
         let sealing = Arc::new(sealing);
         let vault = Arc::new(vault);
         let log = Log::open(ledger.clone(), &Self::writer(settings), clock.clone()).await?;
+        let evidence = Evidence::open(&settings.evidence, ledger.clone(), &sealing).await?;
         let tasks = TaskTracker::new();
         let authority = Authority::open(ledger.clone()).await?;
         let rights = Rights::new(
@@ -224,6 +231,7 @@ impl App {
                 vault: vault.clone(),
                 keys: keys.clone(),
                 log: log.clone(),
+                evidence: evidence.clone(),
                 sealing: sealing.clone(),
                 clock: clock.clone(),
                 tasks: tasks.clone(),
@@ -264,6 +272,7 @@ impl App {
             clock: clock.clone(),
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
+        tasks.spawn(evidence.clone().run(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         let callers = Callers::new(ledger.clone());
         Ok(Self(Arc::new(Parts {
@@ -321,6 +330,7 @@ impl App {
             keys,
             vault,
             log,
+            evidence,
             ledger,
             sealing,
             idempotency: settings.idempotency.clone(),

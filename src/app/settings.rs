@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 
 use crate::name::Name;
 use crate::{
-    approvals, attestation, clob, clock, cryptoperiods, custody, destruction, idempotency, ledger,
-    oauth, policy, rotations, sealing, signing,
+    approvals, attestation, clob, clock, cryptoperiods, custody, destruction, evidence,
+    idempotency, ledger, oauth, policy, rotations, sealing, signing,
 };
 
 /// Everything that can be set, but what is the edge's own. Unknown names are refused.
@@ -44,6 +44,9 @@ pub struct Settings {
     /// `[signing]`
     #[serde(default)]
     pub signing: signing::Settings,
+    /// `[evidence]`
+    #[serde(default)]
+    pub evidence: evidence::Settings,
     /// `[cryptoperiods]`
     #[serde(default)]
     pub cryptoperiods: cryptoperiods::Settings,

@@ -5,6 +5,7 @@
 //! change, so a new field means a new version beside the old one.
 
 use minicbor::{Decode, Encode};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -236,6 +237,43 @@ impl Leaf {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let leaf: Self = minicbor::decode(bytes).ok()?;
         (leaf.version == VERSION && leaf.to_bytes() == bytes).then_some(leaf)
+    }
+
+    /// The same as JSON, for people: ids and digests as text, records as what they are.
+    pub fn for_people(&self) -> serde_json::Value {
+        let json = |text: &str| serde_json::from_str(text).unwrap_or(serde_json::Value::Null);
+        let mut event = match &self.event {
+            Event::Intent(it) => json!({
+                "intent": it.intent, "operation": it.operation, "caller": it.caller, "credential": it.credential,
+                "subject": it.subject, "key": it.key, "key_epoch": it.key_epoch, "policy": hex::encode(it.policy),
+                "request_digest": hex::encode(it.request_digest), "idempotency_key": it.idempotency_key,
+                "digest": hex::encode(it.digest), "record": json(&it.record),
+            }),
+            Event::Released(it) => json!({
+                "intent": it.intent, "attempt": it.attempt, "signature_hash": hex::encode(it.signature_hash),
+                "answer_hash": hex::encode(it.answer_hash), "tries": it.tries,
+            }),
+            Event::Refused(it) | Event::Abandoned(it) => json!({
+                "intent": it.intent, "attempt": it.attempt, "reason": it.reason, "tries": it.tries,
+            }),
+            Event::Denied(it) => json!({
+                "caller": it.caller, "action": it.action, "resource": it.resource,
+            }),
+            Event::Denials(it) => json!({ "caller": it.caller, "refusals": it.refusals }),
+            Event::Admin(it) => json!({
+                "actor": it.actor, "action": it.action, "subject": it.subject, "approval": it.approval,
+                "details": json(&it.details),
+            }),
+            Event::Token(it) => json!({
+                "fetch": it.fetch, "client": it.client, "key": it.key, "key_epoch": it.key_epoch,
+                "caller": it.caller, "credential": it.credential, "policy": hex::encode(it.policy),
+                "scopes": it.scopes, "expires_at_ms": it.expires_at_ms,
+            }),
+        };
+        event["kind"] = self.kind().into();
+        event["at_ms"] = self.at_ms.into();
+        event["software"] = self.software.as_str().into();
+        event
     }
 
     /// The word for the kind of event, as the table has it.

@@ -4,9 +4,8 @@
 //! [`Log`] of this process, so that (run, batch, position) has no gaps: batches are given
 //! out one at a time, and the next one only when the outcome of the last is known.
 //!
-//! It **trusts** Postgres to keep what it has committed. An attacker who can change rows there can
-//! remove leaves until the Merkle tree over them exists; the trigger on the table stops slips, not
-//! attackers.
+//! It **trusts** Postgres to keep what it has committed, for the moment until `evidence` has published a
+//! checkpoint of the tree that covers it. The trigger on the table stops slips, not attackers.
 
 mod author;
 mod deciding;

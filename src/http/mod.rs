@@ -27,6 +27,7 @@ mod clob;
 mod custody;
 mod due;
 mod keys;
+mod log;
 mod oauth;
 mod policy;
 mod rotations;
@@ -53,6 +54,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(rpc::call_rpc))
         .merge(oauth::routes())
         .merge(signatures::routes())
+        .merge(log::routes())
         .merge(rotations::routes())
         .merge(keys::routes())
         .routes(routes!(due::list_due))

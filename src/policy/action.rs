@@ -69,6 +69,8 @@ words! {
         ViewCustody = "view_custody",
         /// Replace sealing keys.
         ManageCustody = "manage_custody",
+        /// Read the audit log and prove it.
+        ViewLog = "view_log",
     }
 }
 

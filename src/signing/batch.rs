@@ -31,6 +31,10 @@ impl Signer {
         drafts: Vec<(Box<dyn Draft>, Asked)>,
         asked: &AskedTogether,
     ) -> Vec<Result<Signed, SigningError>> {
+        if let Err(unpublished) = self.0.equipment.evidence.is_current() {
+            let none = |_| Err(SigningError::Unpublished(unpublished.clone()));
+            return drafts.iter().map(none).collect();
+        }
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
         let mut ready = Vec::with_capacity(count);

@@ -45,6 +45,7 @@ use crate::audit::Log;
 use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::custody::{Turn, Vault};
+use crate::evidence::Evidence;
 use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
@@ -76,6 +77,8 @@ pub struct Equipment {
     pub keys: Keys,
     /// Where evidence goes.
     pub log: Log,
+    /// Whether it is published in time.
+    pub evidence: Evidence,
     /// Seals answers that are credentials.
     pub sealing: Arc<Keyring>,
     /// The time.
@@ -130,6 +133,7 @@ impl Signer {
         until: Instant,
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
+        self.0.equipment.evidence.is_current()?;
         let permit = self.0.equipment.rights.permit(caller, draft)?;
         if let Some(ahead_ms) = self.0.equipment.clock.off_by_ms()
             && permit.action().tells_the_time()

@@ -3,6 +3,7 @@
 use super::BadSignature;
 use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
+use crate::evidence::Late;
 use crate::ledger::LedgerError;
 use crate::policy::Denied;
 
@@ -60,6 +61,9 @@ pub enum SigningError {
     /// Nobody knows what the time is, which goes into what would be signed.
     #[error("this service's clock is {0} ms ahead of the database's")]
     ClockOff(i64),
+    /// What was written before is not published in time.
+    #[error(transparent)]
+    Unpublished(#[from] Late),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

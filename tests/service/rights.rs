@@ -38,7 +38,12 @@ const READS: [(&str, u16); 22] = [
 ];
 
 /// The same, of things that there are none of on this stand.
-const READS_OF_NOTHING: [&str; 3] = ["show_search", "show_signature", "step_search"];
+const READS_OF_NOTHING: [&str; 4] = [
+    "prove_signature",
+    "show_search",
+    "show_signature",
+    "step_search",
+];
 
 const NOBODYS: &str = "01890000-0000-7000-8000-000000000000";
 
@@ -96,6 +101,9 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
             }
             if id == "explain_policy" {
                 url.push_str("?caller=d-trader&action=view");
+            }
+            if id == "show_consistency" {
+                url.push_str("?from=0&to=1");
             }
             let body = body(id, address, &document, operation);
             let denied = denied(&stand).await;

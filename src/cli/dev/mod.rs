@@ -270,6 +270,7 @@ async fn prepare(
          [http]\nlisten = \"{listen}\"\n\n\
          [ledger]\nurl = {url}\n\n\
          [sealing]\nkey_file = {sealing}\n\n\
+         [evidence]\ncheckpoint_file = {checkpoint}\n\n\
          {custody}\n\
          {clob}\
          [policy]\nfile = {policy}\n\n\
@@ -296,6 +297,7 @@ async fn prepare(
             |it| it.url().to_owned(),
         ),
         sealing = text(&file("sealing.key")),
+        checkpoint = text(&file("checkpoint")),
         policy = text(&file("policy.cedar")),
     );
     let mut config = keep_config(dir, &config)?;

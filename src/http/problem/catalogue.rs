@@ -195,6 +195,10 @@ kinds! {
         "Repeat after Retry-After seconds; if it lasts, tell an operator.";
     CLOCK_OFF "clock-off" 503 "The service does not know what the time is"
         "Nothing was signed. Repeat with the same Idempotency-Key: another replica may answer. Operators have to synchronize the clocks.";
+    EVIDENCE_LATE "evidence-late" 503 "What was signed before is not published in time"
+        "Repeat the request with the same Idempotency-Key after Retry-After; if it stays so, tell the operator.";
+    EVIDENCE_BROKEN "evidence-broken" 503 "The audit log does not prove itself"
+        "Tell the operator at once: what was written was changed.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "No signature was released. Repeat with the same Idempotency-Key after Retry-After seconds: what was begun is finished then, not begun anew.";
     AUTHORITY_CHANGED "authority-changed" 503 "What is allowed changed while the request was under way"

@@ -81,6 +81,9 @@ impl From<SigningError> for Problem {
             SigningError::LeaseLost | SigningError::DeadlineExceeded => {
                 Self::new(&catalogue::DEADLINE_EXCEEDED, error).retry_after(1)
             }
+            SigningError::Unpublished(_) => {
+                Self::new(&catalogue::EVIDENCE_LATE, error).retry_after(5)
+            }
             SigningError::Ledger(error) => error.into(),
         }
     }

@@ -1,0 +1,247 @@
+//! The log proves itself (P9): a Merkle tree over all leaves, checkpoints of it that a key signs and that a
+//! second place keeps, and proofs that need nobody's word.
+//!
+//! It promises that each leaf gets one index, for ever, at most a moment after it was committed; that no
+//! two checkpoints disagree; that nothing is served from a database that is behind what was published, or
+//! is another; and that nothing is signed while what was signed before is not published in time.
+//!
+//! It **trusts** the sealing key, under which the log's key rests, and whoever can write the published
+//! checkpoint: who has both, and the database, can tell another story. Whoever has the database alone
+//! cannot, but for leaves that no published checkpoint covers yet.
+//!
+//! # Why
+//! Every replica may let the tree grow, and none leads: the statement that appends moves the tree from the
+//! size that was read, so of two who come together one has read for nothing. Leaves are in the log with
+//! their business rows, and get their index afterwards, so that no signature waits for another one's.
+
+mod growth;
+mod key;
+mod nodes;
+mod publish;
+mod records;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::audit::Leaf;
+use crate::ledger::{Ledger, LedgerError};
+use crate::sealing::Keyring;
+use crate::tlog::{Checkpoint, Note, NoteKey, NoteSigner, Proof, tree};
+pub use growth::Tampered;
+use publish::Place;
+
+/// `[evidence]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The log's name in checkpoints, such as `chancery.example/prod`. Set at the first start and never
+    /// changed; one is made up without it.
+    pub origin: Option<String>,
+    /// The file to which checkpoints are published. The owner of the database should not be able to write it.
+    pub checkpoint_file: Option<PathBuf>,
+    /// How often checkpoints are signed while something is written, in milliseconds.
+    pub checkpoint_every_ms: u64,
+    /// How long what was written may be without a published checkpoint, in seconds.
+    pub unpublished_at_most_s: u64,
+    /// Whether signing goes on when that is over, with an alarm only.
+    pub alarm_only: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            checkpoint_file: None,
+            checkpoint_every_ms: 2_000,
+            unpublished_at_most_s: 60,
+            alarm_only: false,
+        }
+    }
+}
+
+/// Why there is no evidence.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The log's name is another.
+    #[error("[evidence] origin: the log is named {0}, and a log keeps its name")]
+    OtherOrigin(String),
+    /// The log's key.
+    #[error("the log's key: {0}")]
+    Key(&'static str),
+    /// Somebody changed what was written.
+    #[error(transparent)]
+    Tampered(#[from] Tampered),
+    /// The published checkpoint cannot be read or written.
+    #[error("[evidence] checkpoint_file {0}: {1}")]
+    Place(PathBuf, std::io::Error),
+    /// There is no checkpoint of that size.
+    #[error("the log has {0} leaves")]
+    Beyond(u64),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What was written is not published in time: nothing is signed until it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Late(String);
+
+/// The log's tree. Cheap to clone.
+#[derive(Clone)]
+pub struct Evidence(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    ledger: Ledger,
+    signer: NoteSigner,
+    place: Option<Place>,
+    state: Mutex<State>,
+}
+
+/// How far it is, as this replica knows.
+struct State {
+    /// All that was committed before this is in a published checkpoint.
+    covered: Instant,
+    /// What is wrong, if something is.
+    trouble: Option<String>,
+    /// The newest published checkpoint.
+    newest: Option<Note>,
+}
+
+/// A leaf of an intent, and where it is in the tree, as far as a checkpoint covers it.
+pub struct Proved {
+    /// What kind of leaf.
+    pub kind: &'static str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its proof; `None`: the next checkpoint will cover it.
+    pub proof: Option<Proof>,
+}
+
+impl Evidence {
+    /// Opens the log's tree. Refuses a database that is not the one whose checkpoint was published last.
+    pub async fn open(
+        settings: &Settings,
+        ledger: Ledger,
+        sealing: &Keyring,
+    ) -> Result<Self, EvidenceError> {
+        let made_up = format!("chancery/{}", Uuid::now_v7());
+        let origin = settings.origin.clone().unwrap_or(made_up);
+        let named = records::name_log(&origin, &ledger).await?;
+        if settings.origin.as_ref().is_some_and(|it| *it != named) {
+            return Err(EvidenceError::OtherOrigin(named));
+        }
+        let signer = key::open(&named, &ledger, sealing).await?;
+        if settings.checkpoint_file.is_none() {
+            tracing::warn!(
+                "[evidence] checkpoint_file is not set: checkpoints stay in the database, whose owner can change both"
+            );
+        }
+        let evidence = Self(Arc::new(Inner {
+            place: settings.checkpoint_file.clone().map(Place::new),
+            settings: settings.clone(),
+            ledger,
+            signer,
+            state: Mutex::new(State {
+                covered: Instant::now(),
+                trouble: None,
+                newest: None,
+            }),
+        }));
+        evidence.compare().await?;
+        Ok(evidence)
+    }
+
+    /// The key by which checkpoints are verified.
+    pub fn key(&self) -> &NoteKey {
+        self.0.signer.key()
+    }
+
+    /// The newest checkpoint that is published.
+    pub fn newest(&self) -> Option<Note> {
+        self.state().newest.clone()
+    }
+
+    /// Whether all is published in time; without that nothing may leave.
+    pub fn is_current(&self) -> Result<(), Late> {
+        if self.0.settings.alarm_only {
+            return Ok(());
+        }
+        self.lateness()
+    }
+
+    /// The same, whatever follows from it.
+    pub fn lateness(&self) -> Result<(), Late> {
+        let state = self.state();
+        let late = state.covered.elapsed();
+        if late < Duration::from_secs(self.0.settings.unpublished_at_most_s) {
+            return Ok(());
+        }
+        let why = state
+            .trouble
+            .as_deref()
+            .unwrap_or("no checkpoint was signed");
+        Err(Late(format!(
+            "what was written in the last {} s has no published checkpoint: {why}",
+            late.as_secs()
+        )))
+    }
+
+    /// What was written of an intent, with proofs.
+    pub async fn prove(&self, intent: Uuid) -> Result<Vec<Proved>, EvidenceError> {
+        let newest = self.newest();
+        let covering = newest.as_ref().and_then(|note| {
+            let checkpoint = Checkpoint::signed(note, self.key()).ok()?;
+            Some((note, checkpoint.size))
+        });
+        let mut proved = Vec::new();
+        for placed in records::leaves_of(intent, &self.0.ledger).await? {
+            let proof = match (placed.index, covering) {
+                (Some(index), Some((note, size))) if index < size => {
+                    let ranges = tree::inclusion(index, size).unwrap_or_default();
+                    let hashes = nodes::hashes(&ranges, &self.0.ledger).await?;
+                    Some(Proof {
+                        extra: Some(placed.leaf.clone()),
+                        index,
+                        hashes,
+                        note: note.clone(),
+                    })
+                }
+                _ => None,
+            };
+            let leaf = Leaf::from_bytes(&placed.leaf);
+            proved.push(Proved {
+                kind: leaf.map_or("unreadable", |leaf| leaf.kind()),
+                bytes: placed.leaf,
+                proof,
+            });
+        }
+        Ok(proved)
+    }
+
+    /// The hashes that show that the log at one size begins with the log at another.
+    pub async fn consistency(&self, old: u64, new: u64) -> Result<Vec<tree::Hash>, EvidenceError> {
+        let size = records::head(&self.0.ledger).await?.tree.size();
+        let ranges = tree::consistency(old, new).filter(|_| new <= size);
+        let ranges = ranges.ok_or(EvidenceError::Beyond(size))?;
+        Ok(nodes::hashes(&ranges, &self.0.ledger).await?)
+    }
+
+    /// Leaves from an index on, in the order of the tree, at most so many.
+    pub async fn leaves(
+        &self,
+        from: u64,
+        limit: u16,
+    ) -> Result<Vec<(u64, Vec<u8>)>, EvidenceError> {
+        Ok(records::leaves(from, limit, &self.0.ledger).await?)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

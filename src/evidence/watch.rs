@@ -1,0 +1,188 @@
+//! What every replica does all the time: lets the tree grow, signs, publishes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::growth::{self, Tampered};
+use super::publish::{Locked, Place};
+use super::{Evidence, EvidenceError, nodes, records};
+use crate::tlog::{Checkpoint, Note};
+
+/// How often it is looked for leaves that have no place yet.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// So many leaves are placed at a time: more than any batch has.
+const AT_A_TIME: i64 = 8_192;
+
+impl Evidence {
+    /// Looks after the tree until the service stops, and then once more, so that what was signed last is
+    /// covered.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut signed: Option<Instant> = None;
+        let every = Duration::from_millis(self.0.settings.checkpoint_every_ms);
+        loop {
+            let is_over = stop
+                .run_until_cancelled(tokio::time::sleep(LOOK))
+                .await
+                .is_none();
+            let is_time = is_over || signed.is_none_or(|at| at.elapsed() >= every);
+            match self.look(is_time).await {
+                Ok(true) => signed = Some(Instant::now()),
+                Ok(false) => {}
+                Err(error) => self.trouble(&error),
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Places what is new; signs and publishes, if it is time. Says whether it did.
+    async fn look(&self, is_time: bool) -> Result<bool, EvidenceError> {
+        let began = Instant::now();
+        while self.grow().await? {}
+        if !is_time {
+            return Ok(false);
+        }
+        self.publish().await?;
+        let mut state = self.state();
+        state.covered = began;
+        state.trouble = None;
+        Ok(true)
+    }
+
+    /// Places leaves; says whether there may be more.
+    async fn grow(&self) -> Result<bool, EvidenceError> {
+        let ledger = &self.0.ledger;
+        // First how far the tree is, then what has no place in it: the other way round, what another replica
+        // has placed meanwhile would be placed twice.
+        let head = records::head(ledger).await?;
+        let leaves = records::unplaced(AT_A_TIME, ledger).await?;
+        let is_cut = leaves.len() >= usize::try_from(AT_A_TIME).unwrap_or(usize::MAX);
+        let grown = growth::grow(&head.tree, &leaves, is_cut)?;
+        if grown.tree.size() > head.tree.size() {
+            records::grow(head.tree.size(), &grown, ledger).await?;
+        }
+        Ok(is_cut)
+    }
+
+    /// Signs the tree as it is, and publishes that.
+    async fn publish(&self) -> Result<(), EvidenceError> {
+        let locked = self.lock().await?;
+        let checkpoint = self.now(locked.as_ref()).await?;
+        let newest = self.newest();
+        if self
+            .signed(newest.as_ref())?
+            .is_some_and(|it| it == checkpoint)
+        {
+            return Ok(()); // nothing was written since
+        }
+        let text = checkpoint.to_string();
+        let note = format!("{text}\n{}", self.0.signer.sign(&text, 0));
+        let kept = records::keep_checkpoint(checkpoint.size, &note, &self.0.ledger).await?;
+        // Another replica may have been first; it said the same.
+        let note: Option<Note> = kept.parse().ok();
+        let same = self
+            .signed(note.as_ref())?
+            .is_some_and(|it| it == checkpoint);
+        let Some(note) = note.filter(|_| same) else {
+            let other = "another checkpoint of the same size is on record";
+            return Err(Tampered::Rollback(other).into());
+        };
+        if let Some((place, locked)) = self.0.place.as_ref().zip(locked) {
+            locked.write(&kept).map_err(|error| failed(place, error))?;
+        }
+        self.state().newest = Some(note);
+        Ok(())
+    }
+
+    /// Compares the tree on record with what was published last, before anything is served.
+    pub(super) async fn compare(&self) -> Result<(), EvidenceError> {
+        let locked = self.lock().await?;
+        self.now(locked.as_ref()).await?;
+        Ok(())
+    }
+
+    /// Waits for the place without keeping others from their work.
+    async fn lock(&self) -> Result<Option<Locked>, EvidenceError> {
+        let Some(place) = &self.0.place else {
+            return Ok(None);
+        };
+        let own = place.clone();
+        let locked = tokio::task::spawn_blocking(move || own.lock()).await;
+        let locked = locked.map_err(io::Error::other).flatten();
+        locked.map(Some).map_err(|error| failed(place, error))
+    }
+
+    /// The tree as it is, which begins with what was published. That is read first: the other way round,
+    /// another replica might have published more.
+    async fn now(&self, locked: Option<&Locked>) -> Result<Checkpoint, EvidenceError> {
+        let mut published = records::newest_checkpoint(&self.0.ledger)
+            .await?
+            .into_iter()
+            .collect::<Vec<_>>();
+        if let Some((place, locked)) = self.0.place.as_ref().zip(locked) {
+            published.extend(locked.read().map_err(|error| failed(place, error))?);
+        }
+        let head = records::head(&self.0.ledger).await?;
+        let now = Checkpoint {
+            origin: head.origin,
+            size: head.tree.size(),
+            root: head.tree.root(),
+        };
+        for note in published {
+            self.follows(&note, &now).await?;
+        }
+        Ok(now)
+    }
+
+    /// That the tree begins with what was published.
+    async fn follows(&self, published: &str, now: &Checkpoint) -> Result<(), EvidenceError> {
+        let note: Option<Note> = published.parse().ok();
+        let Some(before) = self.signed(note.as_ref())? else {
+            return Err(Tampered::Rollback("what was published is no checkpoint").into());
+        };
+        if before.size > now.size {
+            let older =
+                "the database has fewer leaves than the published checkpoint: it is an older one";
+            return Err(Tampered::Rollback(older).into());
+        }
+        let root = if before.size == now.size {
+            now.root
+        } else {
+            nodes::root(before.size, &self.0.ledger).await?
+        };
+        if root == before.root {
+            return Ok(());
+        }
+        let other = "the database has other leaves than the published checkpoint";
+        Err(Tampered::Rollback(other).into())
+    }
+
+    /// What a note says that this log's key has signed.
+    fn signed(&self, note: Option<&Note>) -> Result<Option<Checkpoint>, EvidenceError> {
+        let checkpoint = note.map(|note| Checkpoint::signed(note, self.key()));
+        let others = |_| Tampered::Rollback("a checkpoint is not signed by this log's key");
+        Ok(checkpoint.transpose().map_err(others)?)
+    }
+
+    fn trouble(&self, error: &EvidenceError) {
+        let text = error.to_string();
+        let mut state = self.state();
+        if state.trouble.as_ref() == Some(&text) {
+            return;
+        }
+        if matches!(error, EvidenceError::Tampered(_)) {
+            tracing::error!(%error, "the audit log does not prove itself");
+        } else {
+            tracing::warn!(%error, "no checkpoint is published for now");
+        }
+        state.trouble = Some(text);
+    }
+}
+
+fn failed(place: &Place, error: io::Error) -> EvidenceError {
+    EvidenceError::Place(place.path().to_owned(), error)
+}

@@ -4,6 +4,7 @@
 //! others speak the same API as everybody else, with a caller's token.
 
 mod attestation;
+mod audit;
 mod bench;
 mod callers;
 mod client;
@@ -96,6 +97,9 @@ enum Command {
     /// Show and find what was signed
     #[command(subcommand)]
     Signatures(signatures::Command),
+    /// Prove what is in the audit log, export it, and verify both offline
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Say why a CLOB refuses an order, signed here or elsewhere
     Explain(explain::Options),
     /// Measure how fast the service signs, beside what it stands on
@@ -196,6 +200,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Explain(options) => explain::run(options).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Signatures(command) => signatures::run(command).await,
+        Command::Audit(command) => audit::run(command).await,
         Command::Bench(options) => bench::run(options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

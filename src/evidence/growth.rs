@@ -195,7 +195,9 @@ mod tests {
         };
         assert_eq!((grown.tree.size(), &grown.batches), (6, &expected));
         let mut more = run(4, &[3, 2])[3..].to_vec();
-        more.iter_mut().for_each(|leaf| leaf.before = 1);
+        for leaf in &mut more {
+            leaf.before = 1;
+        }
         let again = grow(&grown.tree, &more, false).unwrap();
         assert_eq!((again.tree.size(), again.batches.first), (8, vec![6]));
     }
@@ -258,7 +260,9 @@ mod tests {
         assert_eq!((of(8), of(16), grown.nodes.level.len()), (273, 1, 274));
         let first: Vec<_> = leaves[..256].iter().map(|it| it.hash).collect();
         let mut tree = Frontier::default();
-        first.iter().for_each(|hash| tree.append(*hash, |_, _| {}));
+        for hash in &first {
+            tree.append(*hash, |_, _| {});
+        }
         assert_eq!(grown.nodes.hash[0], tree.root());
         assert_eq!(fold(grown.tree.hashes()), grown.tree.root());
         assert_eq!(Range::first(size).nodes().len(), grown.tree.hashes().len());

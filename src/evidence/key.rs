@@ -27,14 +27,12 @@ pub(super) async fn open(
     ledger: &Ledger,
     sealing: &Keyring,
 ) -> Result<NoteSigner, EvidenceError> {
-    let sealed = match records::newest_key(ledger).await? {
-        Some(sealed) => sealed,
-        None => {
-            records::insert_key(&make(sealing)?, ledger).await?;
-            let none = || EvidenceError::Key("it is not on record");
-            records::newest_key(ledger).await?.ok_or_else(none)?
-        }
-    };
+    let mut sealed = records::newest_key(ledger).await?;
+    if sealed.is_none() {
+        records::insert_key(&make(sealing)?, ledger).await?;
+        sealed = records::newest_key(ledger).await?;
+    }
+    let sealed = sealed.ok_or(EvidenceError::Key("it is not on record"))?;
     let aad = about(sealed.number, &sealed.public);
     let seed = sealing
         .open(&aad, &sealed.sealed)

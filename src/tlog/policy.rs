@@ -250,14 +250,20 @@ mod tests {
     fn policy(quorum: &str) -> (Policy, NoteSigner, Vec<NoteSigner>) {
         let log = signer(1, Kind::Ed25519);
         let witnesses: Vec<_> = (2..=4).map(|n| signer(n, Kind::Cosignature)).collect();
-        let mut text = format!(
+        let log_line = format!(
             "# whom we trust\n\nlog {} https://log.example/\n",
             log.key()
         );
-        for (n, witness) in witnesses.iter().enumerate() {
-            text += &format!("witness w{n} {}\n", witness.key());
-        }
-        (format!("{text}{quorum}").parse().unwrap(), log, witnesses)
+        let lines = witnesses.iter().enumerate();
+        let lines = lines.map(|(n, witness)| format!("witness w{n} {}", witness.key()));
+        let lines: Vec<_> = lines.collect();
+        (
+            format!("{log_line}{}\n{quorum}", lines.join("\n"))
+                .parse()
+                .unwrap(),
+            log,
+            witnesses,
+        )
     }
 
     #[test]

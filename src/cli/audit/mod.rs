@@ -1,0 +1,82 @@
+//! `chancery audit`
+
+mod export;
+mod offline;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::client::Service;
+use super::destination::Destination;
+use super::print_json;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the log's name, its key, and the newest published checkpoint
+    Log {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Write a proof that a signature is in the log, as a .tlog-proof file that verifies offline
+    Prove {
+        /// The id of the signature's answer.
+        id: String,
+        /// Of what was to be signed, in place of how it ended.
+        #[arg(long)]
+        intent: bool,
+        /// Where to put it; standard output unless it is said.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Verify a .tlog-proof file, without network and database, and show the leaf
+    VerifyProof {
+        /// The proof.
+        file: PathBuf,
+        #[command(flatten)]
+        trust: offline::Trust,
+    },
+    /// Write all leaves that the newest checkpoint covers to a file
+    Export {
+        /// A new file; one that an interrupted export left is gone on with.
+        file: PathBuf,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Verify an export, without network and database, and print what was found
+    Verify {
+        /// The export.
+        file: PathBuf,
+        #[command(flatten)]
+        trust: offline::Trust,
+        /// A checkpoint that was kept elsewhere: without one, an export does not show that its end was cut.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Log { service } => print_json(&service.client()?.get("/v1/log").await?),
+        Command::Prove {
+            id,
+            intent,
+            out,
+            service,
+        } => {
+            let out = Destination::open(out.as_deref())?;
+            let path = format!("/v1/signatures/{id}/proofs");
+            let proofs = service.client()?.get(&path).await?;
+            out.write(&offline::choose(&proofs, intent)?)
+        }
+        Command::VerifyProof { file, trust } => offline::verify_proof(&file, &trust),
+        Command::Export { file, service } => export::run(&service.client()?, &file).await,
+        Command::Verify {
+            file,
+            trust,
+            checkpoint,
+        } => offline::verify(&file, &trust, &checkpoint),
+    }
+}

@@ -1,0 +1,302 @@
+"""An independent verifier of exports of the audit log.
+
+It shares no code with the service: written from RFC 6962, RFC 8949 and C2SP's signed-note and
+tlog-checkpoint. Usage: verify.py EXPORT KEY [CHECKPOINT ...]; with --each DIRECTORY in place of EXPORT,
+every file in it. Prints a JSON report; exit status 1 where a log does not prove itself.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import pathlib
+import sys
+import uuid
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+ENDS = (1, 2, 3)  # released, refused, abandoned
+
+
+def of_bytes(width):
+    return lambda it: isinstance(it, bytes) and len(it) == width
+
+
+def whole(low, high):
+    return lambda it: isinstance(it, int) and low <= it < high
+
+
+ID, HASH = of_bytes(16), of_bytes(32)
+U32, U64 = whole(0, 1 << 32), whole(0, 1 << 64)
+I32, I64 = whole(-(1 << 31), 1 << 31), whole(-(1 << 63), 1 << 63)
+
+
+def text(it):
+    return isinstance(it, str)
+
+
+def absent_or(kind):
+    """What is absent is null, but at the end, where nothing stands for it."""
+    return lambda it: it is None or kind(it)
+
+
+# The fields of each kind of event.
+EVENTS = {
+    0: [ID, text, ID, ID, ID, ID, I64, HASH, HASH, absent_or(text), HASH, text],
+    1: [ID, I32, HASH, HASH, absent_or(U32)],
+    2: [ID, I32, text, absent_or(U32)],
+    3: [ID, I32, text, absent_or(U32)],
+    4: [ID, text, text],
+    5: [ID, text, ID, text, text],
+    6: [ID, ID, ID, I64, ID, ID, HASH, text, I64],
+    7: [ID, U64],
+}
+
+
+def read_leaf(raw):
+    """The kind of a leaf's event, and its fields."""
+    version, at_ms, software, (kind, (fields,)) = read_cbor(raw)
+    wanted = EVENTS.get(kind, [])
+    given = fields + [None] * (len(wanted) - len(fields))
+    shape = zip(wanted, given, strict=True)
+    whole_leaf = version == 1 and I64(at_ms) and text(software) and wanted
+    if not whole_leaf or fields[-1] is None or not all(fits(it) for fits, it in shape):
+        raise Malformed("no leaf of this version")
+    return kind, given
+
+
+class Malformed(Exception):
+    """Not what it has to be."""
+
+
+def read_key(text):
+    """name+hash+base64(type, key): the name, the four bytes that name the key, the key."""
+    name, digest, key = text.split("+", 2)
+    raw = base64.b64decode(key, validate=True)
+    if raw[0] != 1 or len(raw) != 33:
+        raise Malformed("not an Ed25519 key of a log")
+    ident = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
+    if ident.hex() != digest:
+        raise Malformed("the key's hash does not fit")
+    return name, ident, Ed25519PublicKey.from_public_bytes(raw[1:])
+
+
+def read_checkpoint(note, key):
+    """The origin, size and root of a note that the key has signed."""
+    name, ident, public = key
+    text, lines = note[: note.rindex("\n\n") + 1], note[note.rindex("\n\n") + 2 :]
+    signed = False
+    for line in lines.splitlines():
+        dash, who, signature = line.split(" ", 2)
+        raw = base64.b64decode(signature, validate=True)
+        if dash == "\u2014" and who == name and raw[:4] == ident:
+            public.verify(raw[4:], text.encode())
+            signed = True
+    if not signed:
+        raise Malformed("nobody that is known has signed the checkpoint")
+    origin, size, root = text.split("\n")[:3]
+    if origin != name or str(int(size)) != size:
+        raise Malformed("a checkpoint of another log, or not of a size")
+    return origin, int(size), base64.b64decode(root, validate=True)
+
+
+class Tree:
+    """Roots of perfect subtrees from left to right, each larger than the next."""
+
+    def __init__(self):
+        self.size, self.parts = 0, []
+
+    def append(self, leaf):
+        node, at = hashlib.sha256(b"\0" + leaf).digest(), self.size
+        while at & 1:
+            node = hashlib.sha256(b"\1" + self.parts.pop() + node).digest()
+            at >>= 1
+        self.parts.append(node)
+        self.size += 1
+
+    def root(self):
+        if not self.parts:
+            return hashlib.sha256(b"").digest()
+        node = self.parts[-1]
+        for left in reversed(self.parts[:-1]):
+            node = hashlib.sha256(b"\1" + left + node).digest()
+        return node
+
+
+def read_cbor(raw):
+    """Deterministic CBOR, as far as leaves need it."""
+    value, end = item(raw, 0)
+    if end != len(raw):
+        raise Malformed("bytes after the leaf")
+    return value
+
+
+def item(raw, at):
+    first = raw[at]
+    major, short = first >> 5, first & 31
+    at += 1
+    if first == 0xF6:
+        return None, at
+    if short < 24:
+        number = short
+    elif short in (24, 25, 26, 27):
+        width = 1 << (short - 24)
+        number = int.from_bytes(raw[at : at + width], "big")
+        at += width
+        if number < (24 if width == 1 else 1 << (4 * width)):
+            raise Malformed("a number is not in its shortest form")
+    else:
+        raise Malformed("an indefinite length")
+    if major == 0:
+        return number, at
+    if major == 1:
+        return -1 - number, at
+    if major in (2, 3):
+        body = raw[at : at + number]
+        if len(body) != number:
+            raise Malformed("it ends too early")
+        return (body if major == 2 else body.decode()), at + number
+    if major == 4:
+        array = []
+        for _ in range(number):
+            value, at = item(raw, at)
+            array.append(value)
+        return array, at
+    raise Malformed("a kind that no leaf has")
+
+
+class Report:
+    """What was found."""
+
+    def __init__(self):
+        self.faults, self.covered, self.released, self.ended, self.open = [], 0, 0, 0, 0
+
+    def fault(self, kind, index=None):
+        self.faults.append({"kind": kind, "index": index})
+
+    def json(self, leaves):
+        return {
+            "verified": not self.faults and self.covered > 0,
+            "leaves": leaves,
+            "covered": self.covered,
+            "released": self.released,
+            "ended": self.ended,
+            "open": self.open,
+            "faults": self.faults,
+        }
+
+
+class Story:
+    """Each intent ends once, and nothing that is unique comes twice."""
+
+    def __init__(self, report):
+        self.report, self.intents, self.early, self.jtis = report, {}, {}, set()
+
+    def hear(self, index, raw):
+        try:
+            kind, event = read_leaf(raw)
+            if kind == 0:
+                self.begins(index, event)
+            elif kind in ENDS:
+                self.ends(index, kind, event)
+        except (Malformed, IndexError, TypeError, ValueError):
+            self.report.fault("no-leaf", index)
+
+    def begins(self, index, event):
+        intent = uuid.UUID(bytes=event[0])
+        if intent in self.intents:
+            self.report.fault("intent-twice", index)
+        self.intents[intent] = self.early.pop(intent, None) is not None
+        try:
+            record = json.loads(event[11])
+        except ValueError:
+            self.report.fault("record", index)
+            return
+        try:
+            jti = uuid.UUID(record["claims"]["jti"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return  # not an assertion
+        if jti in self.jtis:
+            self.report.fault("jti-twice", index)
+        self.jtis.add(jti)
+
+    def ends(self, index, kind, event):
+        intent = uuid.UUID(bytes=event[0])
+        if kind == ENDS[0]:
+            self.report.released += 1
+        else:
+            self.report.ended += 1
+        if intent in self.intents:
+            twice, self.intents[intent] = self.intents[intent], True
+        else:
+            twice, self.early[intent] = intent in self.early, index
+        if twice:
+            self.report.fault("end-twice", index)
+
+    def end(self):
+        self.report.open = sum(1 for ended in self.intents.values() if not ended)
+        for index in sorted(self.early.values()):
+            self.report.fault("end-without-intent", index)
+
+
+def verify(path, key, kept):
+    report, tree = Report(), Tree()
+    with open(path, encoding="utf-8") as lines:
+        head = json.loads(next(lines))
+        if head["chancery_export"] != 1:
+            raise Malformed("another version of the format")
+        checkpoints = []
+        for note in [head["checkpoint"], *kept]:
+            try:
+                origin, size, root = read_checkpoint(note, key)
+                if origin != head["origin"]:
+                    raise Malformed("a checkpoint of another log")
+                checkpoints.append((size, root))
+            except (Malformed, InvalidSignature, ValueError, binascii.Error):
+                report.fault("checkpoint")
+        checkpoints.sort()
+        story = Story(report)
+
+        def compare():
+            while checkpoints and checkpoints[0][0] == tree.size:
+                if checkpoints.pop(0)[1] == tree.root():
+                    report.covered = tree.size
+                else:
+                    report.fault("root")
+
+        compare()
+        for line in lines:
+            entry = json.loads(line)
+            if entry["index"] != tree.size:
+                report.fault("out-of-order", tree.size)
+            raw = base64.b64decode(entry["leaf"], validate=True)
+            index = tree.size
+            tree.append(raw)
+            story.hear(index, raw)
+            compare()
+        for _ in checkpoints:
+            report.fault("cut")
+        story.end()
+    return report.json(tree.size)
+
+
+def main():
+    arguments = sys.argv[1:]
+    each = arguments[0] == "--each"
+    path, key, *kept = arguments[each:]
+    key = read_key(key)
+    kept = [pathlib.Path(name).read_text(encoding="utf-8") for name in kept]
+    paths = sorted(pathlib.Path(path).iterdir()) if each else [pathlib.Path(path)]
+    verified = True
+    for path in paths:
+        try:
+            found = verify(path, key, kept)
+        except (Malformed, ValueError, KeyError, StopIteration) as error:
+            found = {"verified": False, "unreadable": str(error), "faults": []}
+        verified &= found["verified"]
+        print(json.dumps({"file": path.name, **found}))
+    sys.exit(0 if verified else 1)
+
+
+main()

@@ -1,6 +1,6 @@
 //! Those who can manage callers: without one of them nobody is ever let in again.
 //!
-//! It promises that the last of them is not revoked, that a warning comes before the last of their
+//! It promises that the last of them is not revoked, nor the last credential of the last, that a warning comes before the last of their
 //! tokens ends, and that there is a way back in, which takes what nobody has alone and is heard
 //! ([`break_glass`]). Who they are is asked of the policy, caller by caller, and remembered nowhere.
 
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration as Elapsed, Instant};
 
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::audit::{Change, Log};
 use crate::callers::break_glass::Proof;
@@ -121,11 +122,36 @@ impl Administrators {
     /// Revokes a caller, unless nobody would be left. The change stands at the exclusive gate, so that two
     /// who revoke each other come one after the other.
     pub async fn revoke(&self, name: &Name, change: &mut Change) -> Result<(), AdministratorError> {
-        let all = self.among(self.callers.live_in(change.tx()).await?);
-        if matches!(all.as_slice(), [last] if last.name == *name) {
+        let before = self.among(self.callers.live_in(change.tx()).await?);
+        self.callers.revoke(name, change).await?;
+        self.somebody_is_left(name, &before, change).await
+    }
+
+    /// Revokes one credential of a caller, unless nobody would be left. At the exclusive gate, too.
+    pub async fn revoke_credential(
+        &self,
+        name: &Name,
+        credential: Uuid,
+        change: &mut Change,
+    ) -> Result<(), AdministratorError> {
+        let before = self.among(self.callers.live_in(change.tx()).await?);
+        let callers = &self.callers;
+        callers.revoke_credential(name, credential, change).await?;
+        self.somebody_is_left(name, &before, change).await
+    }
+
+    /// Looks at what the change leaves, and not at whom it names: there is more than one name for one.
+    async fn somebody_is_left(
+        &self,
+        name: &Name,
+        before: &[Administrator],
+        change: &mut Change,
+    ) -> Result<(), AdministratorError> {
+        let after = self.among(self.callers.live_in(change.tx()).await?);
+        if after.is_empty() && !before.is_empty() {
             return Err(AdministratorError::Last(name.clone()));
         }
-        Ok(self.callers.revoke(name, change).await?)
+        Ok(())
     }
 
     /// Callers that a break-glass made and nobody has revoked.

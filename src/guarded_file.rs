@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_READ: u32 = 0o004;
 /// More than any of these files has.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
@@ -22,6 +23,9 @@ pub enum Weakness {
     /// Everybody may write it.
     #[error("everybody may write it: chmod o-w")]
     OthersWrite,
+    /// Everybody may read it.
+    #[error("everybody may read it: chmod o-r")]
+    OthersRead,
     /// Its group may.
     #[error("its group may write it: chmod g-w")]
     GroupWrites,
@@ -42,6 +46,16 @@ pub fn open_secret(path: &Path) -> io::Result<File> {
 /// Reads a file that holds a secret, as text.
 pub fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
     read(open_secret(path)?)
+}
+
+/// The same of one that nobody but its owner and group may read either.
+pub fn read_private(path: &Path) -> io::Result<Zeroizing<String>> {
+    let file = open_secret(path)?;
+    let found = file.metadata()?;
+    if found.is_file() && found.mode() & OTHERS_READ != 0 {
+        return Err(refusal(Weakness::OthersRead));
+    }
+    read(file)
 }
 
 /// Reads a configuration or a policy.
@@ -94,6 +108,10 @@ mod tests {
         let scratch = scratch();
         let path = scratch.path().join("pin");
         std::fs::write(&path, "1234").unwrap();
+        for (mode, private) in [(0o400, true), (0o640, true), (0o644, false), (0o660, false)] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_private(&path).is_ok(), private, "{mode:o}");
+        }
         for (mode, taken) in [
             (0o400, true),
             (0o600, true),

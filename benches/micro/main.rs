@@ -155,6 +155,7 @@ fn leaves(c: &mut Criterion) {
             idempotency_key: Some(Uuid::now_v7().to_string()),
             digest: *order.digest(),
             record: order.record().to_string(),
+            credential_kind: None,
         })),
     );
     c.bench_function("leaf: write and hash an INTENT", |b| {
@@ -173,6 +174,7 @@ fn policy(c: &mut Criterion) {
     let caller = Caller {
         id: CallerId::new(),
         credential: Uuid::now_v7(),
+        kind: chancery::callers::Kind::Token,
         name: "market-maker".parse().unwrap(),
         owner: "desk".parse().unwrap(),
         roles: vec!["operator".parse().unwrap()],

@@ -15,7 +15,7 @@ use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::authority::Authority;
-use crate::callers::{Caller, Callers};
+use crate::callers::{BadWay, Caller, Callers};
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
@@ -149,6 +149,9 @@ pub enum StartError {
     /// A device.
     #[error("[custody.{0}] {1}")]
     Custody(Name, custody::CustodyError),
+    /// A way in.
+    #[error(transparent)]
+    Way(#[from] BadWay),
     /// A file named by the configuration.
     #[error("cannot read {0}: {1}")]
     File(std::path::PathBuf, std::io::Error),
@@ -274,7 +277,7 @@ impl App {
         tasks.spawn(rotations.clone().watch(stop.clone()));
         tasks.spawn(evidence.clone().run(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
-        let callers = Callers::new(ledger.clone());
+        let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
         Ok(Self(Arc::new(Parts {
             administrators: Administrators::new(callers.clone(), policy),
             callers,

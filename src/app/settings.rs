@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use crate::name::Name;
 use crate::{
-    approvals, attestation, clob, clock, cryptoperiods, custody, destruction, evidence,
+    approvals, attestation, callers, clob, clock, cryptoperiods, custody, destruction, evidence,
     idempotency, ledger, oauth, policy, rotations, sealing, signing,
 };
 
@@ -35,6 +35,9 @@ pub struct Settings {
     pub secrets: custody::hmac::Settings,
     /// `[policy]`
     pub policy: policy::Settings,
+    /// `[callers]`
+    #[serde(default)]
+    pub callers: callers::Settings,
     /// `[approvals]`
     #[serde(default)]
     pub approvals: approvals::Settings,

@@ -70,7 +70,7 @@ pub struct Intent {
     /// Who asked.
     #[cbor(n(2), with = "id")]
     pub caller: Uuid,
-    /// With which of their tokens.
+    /// With which of their credentials.
     #[cbor(n(3), with = "id")]
     pub credential: Uuid,
     /// The wallet or client.
@@ -97,6 +97,9 @@ pub struct Intent {
     /// The same for people, as JSON.
     #[n(11)]
     pub record: String,
+    /// What kind of credential they came with, where it was no token.
+    #[n(12)]
+    pub credential_kind: Option<String>,
 }
 
 /// A signature that left.
@@ -199,7 +202,7 @@ pub struct Token {
     /// Who gets it.
     #[cbor(n(4), with = "id")]
     pub caller: Uuid,
-    /// With which of their tokens.
+    /// With which of their credentials.
     #[cbor(n(5), with = "id")]
     pub credential: Uuid,
     /// SHA-256 of the policy that allowed it.
@@ -211,6 +214,9 @@ pub struct Token {
     /// When it ends, in milliseconds since 1970.
     #[n(8)]
     pub expires_at_ms: i64,
+    /// What kind of credential they came with, where it was no token.
+    #[n(9)]
+    pub credential_kind: Option<String>,
 }
 
 impl Leaf {

@@ -1,6 +1,6 @@
-//! Who may call: callers and their tokens.
+//! Who may call: callers and their credentials.
 //!
-//! A caller is found by the SHA-256 of the token that was presented. It **trusts** the `callers` and
+//! A caller is found by the SHA-256 of the token that was presented, or of whom another credential names. It **trusts** the `callers` and
 //! `caller_tokens` tables: whoever can write there can add a caller or lend one a role. They cannot
 //! read a token from them.
 //!
@@ -15,9 +15,17 @@
 //! was acknowledged before they asked is told anything. A revocation on this replica ends the moment, too.
 
 pub mod break_glass;
+pub mod certificate;
+pub mod credential;
+mod error;
+mod giving;
+mod jwks;
+pub mod jwt;
 mod records;
+mod spiffe;
 mod strangers;
 pub mod token;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -27,14 +35,21 @@ use moka::future::Cache;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::approvals::{Approval, ApprovalNeeded};
+use crate::approvals::Approval;
 use crate::audit::{Author, Change, Log};
+use crate::clock::Clock;
 use crate::id::CallerId;
 use crate::joint::Joint;
 use crate::ledger::{Gate, Ledger, LedgerError, Tx};
 use crate::name::Name;
+use certificate::Presented;
+pub use credential::Kind;
+use credential::{Credential, Shown};
+pub use error::CallerError;
 use strangers::Strangers;
 pub use token::Token;
+use ways::Ways;
+pub use ways::{BadWay, Settings, check};
 
 /// How long a token that was found valid is taken without another look at the tables. Long enough that
 /// whoever asks all the time costs one look a second; a longer one would only make it longer until work for
@@ -58,6 +73,8 @@ pub struct Caller {
     pub id: CallerId,
     /// The credential by which the caller was recognised.
     pub credential: Uuid,
+    /// What kind of credential it is.
+    pub kind: Kind,
     /// Their name.
     pub name: Name,
     /// The desk or team they belong to.
@@ -92,7 +109,7 @@ pub struct Entry {
     /// When they were revoked, if they were.
     #[serde(with = "time::serde::rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
-    /// When the last of their live tokens ends.
+    /// When the last of their live credentials ends, tokens and others.
     #[serde(with = "time::serde::rfc3339::option")]
     pub token_expires_at: Option<OffsetDateTime>,
 }
@@ -104,11 +121,23 @@ impl Entry {
         Ok(Caller {
             id: self.id,
             credential: Uuid::nil(),
+            kind: Kind::Token,
             name: name(&self.name)?,
             owner: name(&self.owner)?,
             roles: self.roles.iter().map(name).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A caller with all their credentials. Never a token.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = CallerWithCredentials)]
+pub struct Whole {
+    /// The caller.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// By what they are known, and were; the newest first.
+    pub credentials: Vec<Credential>,
 }
 
 /// What it takes to make a caller.
@@ -134,50 +163,6 @@ fn default_token_days() -> u16 {
     30
 }
 
-/// Why a caller was not made, changed or recognised.
-#[derive(Debug, thiserror::Error)]
-pub enum CallerError {
-    /// No such token, or one that was revoked or has expired.
-    #[error("the token is not valid")]
-    NotRecognised,
-    /// The name is taken.
-    #[error("a caller with this name exists")]
-    NameTaken,
-    /// Too many tokens that nobody has seen are being looked for.
-    #[error("too many unknown tokens are being looked for")]
-    Busy,
-    /// No caller has this name.
-    #[error("no such caller")]
-    NotFound,
-    /// There is an operator already.
-    #[error("there are callers already: the first one was made at an earlier bootstrap")]
-    AlreadyBootstrapped,
-    /// A token lives 1 to 90 days.
-    #[error("token_days is 1 to 90")]
-    TokenDays,
-    /// A caller needs a role, or no policy line will ever fit it.
-    #[error("roles is empty: a caller has at least one")]
-    NoRole,
-    /// A second person is needed.
-    #[error(transparent)]
-    ApprovalNeeded(#[from] ApprovalNeeded),
-    /// A name that is somebody's id, or could be.
-    #[error("name: {0} is the form of an id, and callers are shown by both")]
-    LikeAnId(Name),
-    /// The role that only a break-glass gives.
-    #[error(
-        "roles: {} is not given by anybody; chancery callers break-glass makes such a caller",
-        break_glass::ROLE
-    )]
-    ReservedRole,
-    /// A break-glass caller has one token, which is short.
-    #[error("a break-glass caller gets no other token: make an operator with the one it has")]
-    OneToken,
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
 /// Names of callers, for what holds their ids.
 #[derive(Debug, Default)]
 pub struct Names(BTreeMap<CallerId, String>);
@@ -197,25 +182,41 @@ impl Names {
 #[derive(Clone)]
 pub struct Callers {
     ledger: Ledger,
-    recognised: Cache<[u8; 32], Caller>,
+    recognised: Cache<Shown, Caller>,
     /// Tokens that were valid once. Whether they still are, the ledger says.
-    known: Cache<[u8; 32], ()>,
+    known: Cache<Shown, ()>,
     strangers: Strangers,
     /// Looks at the tables for answers that wait for them.
-    looks: Joint<[u8; 32], Option<Caller>>,
+    looks: Joint<Shown, Option<Caller>>,
+    ways: Ways,
 }
 
-/// A caller, and the hash of the token that they were recognised by.
+/// A caller, and what they were recognised by.
 #[derive(Clone, Debug)]
 pub struct Recognised {
     /// Who.
     pub caller: Caller,
-    token: [u8; 32],
+    shown: Shown,
+    /// When what they came with ends by itself, in seconds since 1970.
+    until: Option<i64>,
 }
 
 impl Callers {
-    /// Callers on this ledger.
+    /// Callers on this ledger, who come by tokens only.
+    ///
+    /// # Panics
+    /// Never: without files there is nothing that could be wrong with them.
     pub fn new(ledger: Ledger) -> Self {
+        let ways = Ways::open(&Settings::default(), Clock::system());
+        Self::by(ways.expect("there are no files to read"), ledger)
+    }
+
+    /// Callers on this ledger, who come by these ways.
+    pub fn open(settings: &Settings, ledger: Ledger, clock: Clock) -> Result<Self, BadWay> {
+        Ok(Self::by(Ways::open(settings, clock)?, ledger))
+    }
+
+    fn by(ways: Ways, ledger: Ledger) -> Self {
         let recognised = Cache::builder()
             .max_capacity(REMEMBERED)
             .time_to_live(REMEMBER)
@@ -230,35 +231,52 @@ impl Callers {
             known,
             strangers: Strangers::default(),
             looks: Joint::new(),
+            ways,
         }
     }
 
-    /// The caller whose token this is, if that is known without a look at the tables.
-    pub async fn remembered(&self, presented: &str) -> Option<Recognised> {
-        let token = token::hash(presented);
-        let caller = self.recognised.get(&token).await?;
-        Some(Recognised { caller, token })
-    }
-
-    /// The caller whose token this is, or was a moment ago: see [the module](self).
+    /// The caller whose token this is, or was a moment ago: see [the module](self). A token of this
+    /// service, or a JWT.
     pub async fn recognise(&self, presented: &str) -> Result<Recognised, CallerError> {
-        if let Some(remembered) = self.remembered(presented).await {
-            return Ok(remembered);
+        let shown = Shown::token(presented);
+        if let Some(caller) = self.recognised.get(&shown).await {
+            let until = None;
+            return Ok(Recognised {
+                caller,
+                shown,
+                until,
+            });
         }
-        let token = Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
-        let hash = token.hash();
+        if self.ways.may_be_jwt(presented) {
+            let proved = self.ways.by_jwt(presented, &self.strangers).await?;
+            return self.find(proved.shown, Some(proved.until)).await;
+        }
+        Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
+        self.find(shown, None).await
+    }
+
+    /// The caller whose certificate was shown on the connection.
+    pub async fn recognise_certificate(
+        &self,
+        presented: &Presented,
+    ) -> Result<Recognised, CallerError> {
+        let proved = self.ways.by_certificate(presented)?;
+        self.find(proved.shown, Some(proved.until)).await
+    }
+
+    async fn find(&self, shown: Shown, until: Option<i64>) -> Result<Recognised, CallerError> {
         let look = async {
-            let _turn = match self.known.get(&hash).await {
+            let _turn = match self.known.get(&shown).await {
                 Some(()) => None,
                 None => Some(self.strangers.turn().await.ok_or(CallerError::Busy)?),
             };
-            let found = records::find(&hash, &self.ledger).await?;
+            let found = records::find(&shown, &self.ledger).await?;
             let caller = found.ok_or(CallerError::NotRecognised)?;
-            self.known.insert(hash, ()).await;
+            self.known.insert(shown, ()).await;
             Ok(caller)
         };
         // One look at the table for all who come at the same time.
-        let found = self.recognised.try_get_with(hash, look).await;
+        let found = self.recognised.try_get_with(shown, look).await;
         let caller = found.map_err(|error| match &*error {
             CallerError::Ledger(error) => error.clone().into(),
             CallerError::Busy => CallerError::Busy,
@@ -266,19 +284,25 @@ impl Callers {
         })?;
         Ok(Recognised {
             caller,
-            token: hash,
+            shown,
+            until,
         })
     }
 
-    /// That a token is still valid, and still stands for what it stood for: by a look that was begun after
+    /// That a credential is still valid, and still stands for what it stood for: by a look that was begun after
     /// this was asked.
     pub async fn still(&self, who: &Recognised) -> Result<(), CallerError> {
-        let look = async || records::find(&who.token, &self.ledger).await;
-        let found = self.looks.look(who.token, look).await?;
+        if let Some(until) = who.until
+            && self.ways.now()? > until
+        {
+            return Err(CallerError::NotRecognised);
+        }
+        let look = async || records::find(&who.shown, &self.ledger).await;
+        let found = self.looks.look(who.shown, look).await?;
         if found.as_ref() == Some(&who.caller) {
             return Ok(());
         }
-        self.recognised.invalidate(&who.token).await;
+        self.recognised.invalidate(&who.shown).await;
         Err(CallerError::NotRecognised)
     }
 
@@ -302,9 +326,16 @@ impl Callers {
             .ok_or(CallerError::NotFound)
     }
 
-    /// Those whose token works now, by name, each with the end of their last token.
+    /// The same with all their credentials.
+    pub async fn show_whole(&self, name: &Name) -> Result<Whole, CallerError> {
+        let entry = self.show(name).await?;
+        let credentials = records::credentials(entry.id, &self.ledger).await?;
+        Ok(Whole { entry, credentials })
+    }
+
+    /// Those with a credential that works now, and of a kind that is open here, by name, each with the end of their last one.
     pub async fn live(&self) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
-        Ok(records::live(self.ledger.pool()).await?)
+        Ok(records::live(&self.ways.kinds(), self.ledger.pool()).await?)
     }
 
     /// The same as a transaction sees it.
@@ -312,7 +343,7 @@ impl Callers {
         &self,
         tx: &mut Tx,
     ) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
-        Ok(records::live(tx.connection()).await?)
+        Ok(records::live(&self.ways.kinds(), tx.connection()).await?)
     }
 
     /// Makes the first operator. Works once, and never when there is any caller.
@@ -379,7 +410,7 @@ impl Callers {
         Ok(token)
     }
 
-    /// Revokes a caller with all their tokens. Once the change is committed, which must stand at the
+    /// Revokes a caller with all their credentials. Once the change is committed, which must stand at the
     /// exclusive gate, nothing more is released to them; [`forget`](Self::forget) then makes them a
     /// stranger here at once.
     pub(crate) async fn revoke(&self, name: &Name, change: &mut Change) -> Result<(), CallerError> {
@@ -391,9 +422,15 @@ impl Callers {
         Ok(())
     }
 
+    /// Takes the authorities and keys that files and issuers have now, by which callers are known.
+    pub async fn renew(&self) {
+        self.ways.renew().await;
+    }
+
     /// Forgets a caller who was recognised a moment ago.
     pub fn forget(&self) {
         self.recognised.invalidate_all();
+        self.ways.forget();
     }
 }
 

@@ -3,23 +3,25 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::credential::{Credential, Identity, Kind, Shown};
 use super::{Caller, Entry, NewCaller};
 use crate::id::CallerId;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
-pub(super) async fn find(hash: &[u8; 32], ledger: &Ledger) -> Result<Option<Caller>, LedgerError> {
-    let row = sqlx::query!(
-        "select c.id, c.name, c.owner, c.roles, t.id as credential
+pub(super) async fn find(shown: &Shown, ledger: &Ledger) -> Result<Option<Caller>, LedgerError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select c.id, c.name, c.owner, c.roles, t.id as credential, t.kind
          from caller_tokens t join callers c on c.id = t.caller_id
-         where t.token_hash = $1
+         where t.token_hash = $1 and t.kind = $2
            and t.revoked_at is null and t.expires_at > now() and c.revoked_at is null",
-        hash.as_slice(),
+        shown.hash.as_slice(),
+        shown.kind.name(),
     )
     .fetch_optional(ledger.pool())
     .await?;
-    row.map(|row| caller(row.id, row.credential, row.name, row.owner, row.roles))
-        .transpose()
+    row.map(caller).transpose()
 }
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
@@ -45,22 +47,34 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
         .collect())
 }
 
-/// Callers whose token works now, by name, each with the last of their tokens.
+/// Callers with a credential of these kinds that works now, by name, each with the last of them.
 pub(super) async fn live(
+    kinds: &[String],
     on: impl sqlx::PgExecutor<'_>,
 ) -> Result<Vec<(Caller, OffsetDateTime)>, LedgerError> {
     let rows = sqlx::query!(
-        "select distinct on (c.name) c.id, c.name, c.owner, c.roles, t.id as credential, t.expires_at
+        "select distinct on (c.name) c.id, c.name, c.owner, c.roles, t.id as credential, t.kind, t.expires_at
          from callers c join caller_tokens t on t.caller_id = c.id
-         where c.revoked_at is null and t.revoked_at is null and t.expires_at > now()
-         order by c.name, t.expires_at desc"
+         where c.revoked_at is null and t.revoked_at is null and t.expires_at > now() and t.kind = any($1)
+         order by c.name, t.expires_at desc",
+        kinds,
     )
     .fetch_all(on)
     .await?;
     rows.into_iter()
         .map(|row| {
-            let caller = caller(row.id, row.credential, row.name, row.owner, row.roles)?;
-            Ok((caller, row.expires_at))
+            let (expires_at, row) = (
+                row.expires_at,
+                Row {
+                    id: row.id,
+                    name: row.name,
+                    owner: row.owner,
+                    roles: row.roles,
+                    credential: row.credential,
+                    kind: row.kind,
+                },
+            );
+            Ok((caller(row)?, expires_at))
         })
         .collect()
 }
@@ -76,21 +90,103 @@ pub(super) async fn names(
     Ok(rows.into_iter().map(|it| (it.id.into(), it.name)).collect())
 }
 
-fn caller(
+/// A caller by one of their credentials.
+struct Row {
     id: Uuid,
-    credential: Uuid,
     name: String,
     owner: String,
     roles: Vec<String>,
-) -> Result<Caller, LedgerError> {
+    credential: Uuid,
+    kind: String,
+}
+
+fn caller(row: Row) -> Result<Caller, LedgerError> {
     let name_of = |text| Name::from_record("callers", text);
     Ok(Caller {
-        id: id.into(),
-        credential,
-        name: name_of(name)?,
-        owner: name_of(owner)?,
-        roles: roles.into_iter().map(name_of).collect::<Result<_, _>>()?,
+        id: row.id.into(),
+        credential: row.credential,
+        kind: kind(&row.kind)?,
+        name: name_of(row.name)?,
+        owner: name_of(row.owner)?,
+        roles: row
+            .roles
+            .into_iter()
+            .map(name_of)
+            .collect::<Result<_, _>>()?,
     })
+}
+
+fn kind(word: &str) -> Result<Kind, LedgerError> {
+    Kind::from_name(word).ok_or_else(|| LedgerError::Corrupt("caller_tokens", word.to_owned()))
+}
+
+/// The credentials of a caller, the newest first.
+pub(super) async fn credentials(
+    caller: CallerId,
+    ledger: &Ledger,
+) -> Result<Vec<Credential>, LedgerError> {
+    let rows = sqlx::query!(
+        "select id, kind, identity, created_at, expires_at, revoked_at
+         from caller_tokens where caller_id = $1 order by created_at desc, id desc",
+        caller.uuid(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Credential {
+                id: row.id,
+                kind: kind(&row.kind)?,
+                identity: row.identity,
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                revoked_at: row.revoked_at,
+            })
+        })
+        .collect()
+}
+
+/// Inserts a credential for which others vouch, for so many days by the database's clock.
+pub(super) async fn insert_credential(
+    id: Uuid,
+    caller: CallerId,
+    identity: &Identity,
+    days: u16,
+    tx: &mut Tx,
+) -> Result<(), LedgerError> {
+    let shown = identity.shown();
+    sqlx::query!(
+        "insert into caller_tokens (id, caller_id, kind, identity, token_hash, expires_at)
+         values ($1, $2, $3, $4, $5, now() + make_interval(days => $6))",
+        id,
+        caller.uuid(),
+        identity.kind().name(),
+        identity.to_string(),
+        shown.hash.as_slice(),
+        i32::from(days),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Revokes one credential of a caller; whose it is, and its kind.
+pub(super) async fn revoke_credential(
+    name: &Name,
+    credential: Uuid,
+    tx: &mut Tx,
+) -> Result<Option<(CallerId, Kind)>, LedgerError> {
+    let row = sqlx::query!(
+        "update caller_tokens t set revoked_at = coalesce(t.revoked_at, now()) from callers c
+         where c.id = t.caller_id and t.id = $2 and (c.name = $1 or c.id::text = $1)
+         returning c.id, t.kind",
+        name.as_str(),
+        credential,
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| Ok((row.id.into(), kind(&row.kind)?)))
+        .transpose()
 }
 
 pub(super) async fn any(tx: &mut Tx) -> Result<bool, LedgerError> {

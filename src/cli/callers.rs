@@ -96,13 +96,53 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Revoke a caller with all their tokens, at once
+    /// Give a caller a credential that others vouch for: a SPIFFE ID, a certificate, an issuer's word
+    Credential {
+        /// The caller's name.
+        name: Name,
+        #[command(flatten)]
+        known_by: KnownBy,
+        /// `sub` of the JWT, exactly.
+        #[arg(long, requires = "issuer")]
+        subject: Option<String>,
+        /// How many days it counts, 1 to 366.
+        #[arg(long, default_value_t = 90)]
+        days: u16,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Revoke one credential of a caller, a token too, at once; `show` lists them
+    #[command(alias = "revoke-token")]
+    RevokeCredential {
+        /// The caller's name.
+        name: Name,
+        /// The credential's id.
+        credential: uuid::Uuid,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Revoke a caller with all their credentials, at once
     Revoke {
         /// The caller's name.
         name: Name,
         #[command(flatten)]
         service: Service,
     },
+}
+
+/// By what a caller is known. One of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct KnownBy {
+    /// A SPIFFE ID: spiffe://prod.example/desk-1/bot.
+    #[arg(long)]
+    spiffe_id: Option<String>,
+    /// SHA-256 of a certificate, as `openssl x509 -fingerprint -sha256` prints it.
+    #[arg(long, value_name = "SHA256")]
+    certificate: Option<String>,
+    /// `iss` of a JWT, exactly; with --subject.
+    #[arg(long, requires = "subject")]
+    issuer: Option<String>,
 }
 
 /// Where a token goes.
@@ -200,6 +240,37 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({ "token_days": token_days });
             let path = format!("/v1/callers/{name}/tokens");
             ask_for_token(&service, &token_out, &path, &body, &name).await
+        }
+        Command::Credential {
+            name,
+            known_by,
+            subject,
+            days,
+            service,
+        } => {
+            let body = match known_by {
+                KnownBy {
+                    spiffe_id: Some(id),
+                    ..
+                } => json!({ "kind": "spiffe", "spiffe_id": id, "days": days }),
+                KnownBy {
+                    certificate: Some(sha256),
+                    ..
+                } => json!({ "kind": "certificate", "sha256": sha256, "days": days }),
+                KnownBy { issuer, .. } => {
+                    json!({ "kind": "jwt", "issuer": issuer, "subject": subject, "days": days })
+                }
+            };
+            let path = format!("/v1/callers/{name}/credentials");
+            print_json(&service.client()?.post(&path, &body).await?)
+        }
+        Command::RevokeCredential {
+            name,
+            credential,
+            service,
+        } => {
+            let path = format!("/v1/callers/{name}/credentials/{credential}/revoke");
+            print_json(&service.client()?.post(&path, &json!({})).await?)
         }
         Command::Revoke { name, service } => {
             let path = format!("/v1/callers/{name}/revoke");

@@ -1,7 +1,7 @@
 //! The API's client, for the commands that speak to a running service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::environment;
 use crate::guarded_file;
 use crate::idempotency::Key;
 
@@ -22,6 +23,13 @@ pub(super) struct Service {
     /// The file with your token.
     #[arg(long, help = "The file with your token; also CHANCERY_TOKEN_FILE", default_value_t = super::from_environment("CHANCERY_TOKEN_FILE", "/etc/chancery/token"))]
     token_file: String,
+    /// The authority that signed for the service, in PEM, where it is your own.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The authority that signed for the service, in PEM; also CHANCERY_CA_FILE"
+    )]
+    ca_file: Option<PathBuf>,
     /// Repeat a command that failed under the key that it named: what was done is not done again.
     #[arg(long, value_name = "KEY", value_parser = parse_key)]
     idempotency_key: Option<String>,
@@ -38,7 +46,10 @@ fn parse_key(text: &str) -> Result<String, String> {
 
 impl Service {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
-        let mut client = Client::new(&self.url, Path::new(&self.token_file))?;
+        let given = || environment::variable("CHANCERY_CA_FILE").map(PathBuf::from);
+        let ca_file = self.ca_file.clone().or_else(given);
+        let mut client =
+            Client::trusting(ca_file.as_deref(), &self.url, Path::new(&self.token_file))?;
         if let Some(key) = &self.idempotency_key {
             client.key.clone_from(key);
         }
@@ -78,6 +89,17 @@ impl Way {
     }
 }
 
+/// The authorities in a file. Whoever could write it could be the service.
+fn authorities(file: &Path) -> anyhow::Result<Vec<reqwest::Certificate>> {
+    let failed = || format!("cannot read the authority {}", file.display());
+    let text = guarded_file::read_secret(file).with_context(failed)?;
+    let all = reqwest::Certificate::from_pem_bundle(text.as_bytes()).with_context(failed)?;
+    if all.is_empty() {
+        bail!("{} holds no certificate", file.display());
+    }
+    Ok(all)
+}
+
 /// Speaks to the service.
 pub(super) struct Client {
     base: String,
@@ -90,6 +112,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base: &str, token_file: &Path) -> anyhow::Result<Self> {
+        Self::trusting(None, base, token_file)
+    }
+
+    /// One that takes this authority's word alone for who the service is.
+    fn trusting(ca_file: Option<&Path>, base: &str, token_file: &Path) -> anyhow::Result<Self> {
         let token = guarded_file::read_secret(token_file)
             .with_context(|| format!("cannot read the token file {}", token_file.display()))?;
         let way = Way::to(base)?;
@@ -97,6 +124,11 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_mins(2));
+        // It alone counts then: who asks for their own authority means no other.
+        let http = match ca_file {
+            None => http,
+            Some(file) => http.tls_certs_only(authorities(file)?),
+        };
         let http = match way {
             Way::Encrypted => http,
             // A proxy would be handed the token in the clear, and its loopback is another one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -28,7 +28,8 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
             );
         }
     }
-    let stop = stop_on_signal()?;
+    let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
+    let renew = signal(SignalKind::hangup())?;
     let listener = http::listen(&config.http).await?;
     let app = App::build(config, Clock::system()).await?;
     for (name, health) in app.vault.health().await {
@@ -46,6 +47,13 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     app.watch_clock(config.clock.clone()).await;
     app.look_after_keys();
     app.look_into_devices();
+    app.callers.renew().await;
+    app.tasks.spawn(look_at_files(
+        app.clone(),
+        listener.renewal(),
+        renew,
+        stop.clone(),
+    ));
     let router = http::router(app.clone(), &config.http);
     http::serve(listener, router, &config.http, &app.tasks, stop).await;
     app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))
@@ -55,26 +63,49 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A token that the usual signals cancel.
-pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    let (mut terminate, mut interrupt, mut hangup) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::hangup())?, // the terminal is gone
-    );
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it ends with the process, not before"
-    )]
-    tokio::spawn(async move {
+/// How often it is looked whether a certificate, or what callers are known by, is another one.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Takes what is new in the files, every few seconds and when told to.
+async fn look_at_files(
+    app: App,
+    listener: http::Renewal,
+    mut told: Signal,
+    stop: CancellationToken,
+) {
+    loop {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            _ = told.recv() => {}
+            () = stop.cancelled() => return,
         }
-        told.cancel();
-    });
+        listener.renew();
+        app.callers.renew().await;
+    }
+}
+
+/// A token that the usual signals cancel, and that of a terminal that is gone.
+pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    stop_on(&[
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ])
+}
+
+/// A token that these signals cancel.
+fn stop_on(kinds: &[SignalKind]) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in kinds {
+        let (mut signal, told) = (signal(*kind)?, stop.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with the process, not before"
+        )]
+        tokio::spawn(async move {
+            signal.recv().await;
+            told.cancel();
+        });
+    }
     Ok(stop)
 }

@@ -1,5 +1,6 @@
 //! From headers to a [`Caller`], and the other headers that operations take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 use super::admission::Admitted;
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::callers::{Caller, Recognised};
+use crate::callers::{Caller, Recognised, certificate};
 use crate::idempotency::Key;
 use crate::signing::Held;
 
@@ -19,14 +20,12 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let presented = presented(&parts.headers)?;
-        let Some(bearer @ Presented::Bearer(_)) = presented else {
+        if is_basic(&parts.headers) {
             return Err(missing());
-        };
-        match parts.extensions.get::<Recognised>() {
-            Some(recognised) => Ok(recognised.caller.clone()),
-            None => Ok(recognise(app, &bearer).await?.caller),
         }
+        EitherWay::from_request_parts(parts, app)
+            .await
+            .map(|it| it.0)
     }
 }
 
@@ -38,11 +37,11 @@ impl FromRequestParts<App> for EitherWay {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let presented = presented(&parts.headers)?.ok_or_else(missing)?;
-        match parts.extensions.get::<Recognised>() {
-            Some(recognised) => Ok(Self(recognised.caller.clone())),
-            None => Ok(Self(recognise(app, &presented).await?.caller)),
+        if let Some(recognised) = parts.extensions.get::<Recognised>() {
+            return Ok(Self(recognised.caller.clone()));
         }
+        let recognised = identify(parts, app).await?.ok_or_else(missing)?;
+        Ok(Self(recognised.caller))
     }
 }
 
@@ -61,7 +60,8 @@ impl FromRequestParts<App> for Perhaps {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if !parts.headers.contains_key(header::AUTHORIZATION) {
+        let is_known = parts.extensions.get::<Recognised>().is_some();
+        if !is_known && !parts.headers.contains_key(header::AUTHORIZATION) {
             return Ok(Self(None));
         }
         let caller = Caller::from_request_parts(parts, app).await?;
@@ -70,19 +70,40 @@ impl FromRequestParts<App> for Perhaps {
 }
 
 /// Who calls, found once for all who ask later. Nobody, where there is no credential at all; whether an
-/// operation takes that, or Basic, it says itself.
+/// operation takes that, or Basic, it says itself. Who shows a certificate is who it names: a token besides
+/// has to be the same caller's.
 pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Recognised>, Problem> {
-    if !parts.headers.contains_key(header::AUTHORIZATION) {
-        return Ok(None);
+    let shown = parts.extensions.get::<Arc<certificate::Presented>>();
+    let by_certificate = match shown {
+        Some(shown) => Some(app.callers.recognise_certificate(shown).await?),
+        None => None,
+    };
+    let by_token = if parts.headers.contains_key(header::AUTHORIZATION) {
+        let presented = presented(&parts.headers)?.ok_or_else(missing)?;
+        Some(recognise(app, &presented).await?)
+    } else {
+        None
+    };
+    if let (Some(one), Some(other)) = (&by_certificate, &by_token)
+        && one.caller.id != other.caller.id
+    {
+        let (certificate, token) = (&one.caller.name, &other.caller.name);
+        tracing::warn!(%certificate, %token, "a request came with the credentials of two callers");
+        let detail = "the certificate is one caller's, the token another's";
+        return Err(Problem::new(&problem::CREDENTIALS_DISAGREE, detail));
     }
-    let presented = presented(&parts.headers)?.ok_or_else(missing)?;
-    let recognised = recognise(app, &presented).await?;
+    let Some(recognised) = by_certificate.or(by_token) else {
+        return Ok(None);
+    };
+    let id = tracing::field::display(recognised.caller.id);
+    tracing::Span::current().record("caller.id", id);
     parts.extensions.insert(recognised.clone());
     Ok(Some(recognised))
 }
 
 pub(super) fn missing() -> Problem {
-    Problem::new(&problem::NOT_AUTHENTICATED, "there is no bearer token")
+    let detail = "there is neither a bearer token nor a certificate";
+    Problem::new(&problem::NOT_AUTHENTICATED, detail)
 }
 
 /// The one credential of a request: its scheme, and what comes after it.
@@ -95,6 +116,12 @@ fn credential(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {
     }
     let pair = value.and_then(|value| value.split_once(' '));
     Ok(pair.map(|(scheme, rest)| (scheme, rest.trim())))
+}
+
+/// Whether a token came as the password of Basic.
+fn is_basic(headers: &HeaderMap) -> bool {
+    let credential = credential(headers).ok().flatten();
+    credential.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
 }
 
 /// A token, as it came.
@@ -126,10 +153,7 @@ async fn recognise(app: &App, presented: &Presented<'_>) -> Result<Recognised, P
         Presented::Bearer(token) => token,
         Presented::Basic(token) => token.as_str(),
     };
-    let recognised = app.callers.recognise(token).await?;
-    let id = tracing::field::display(recognised.caller.id);
-    tracing::Span::current().record("caller.id", id);
-    Ok(recognised)
+    Ok(app.callers.recognise(token).await?)
 }
 
 /// `Idempotency-Key`, where an operation needs it.

@@ -1,10 +1,11 @@
 //! `/v1/callers`.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::body::{Asked, Body, Named};
 use super::caller::Required;
@@ -12,7 +13,8 @@ use super::page::{Page, Paged};
 use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
-use crate::callers::{Caller, Entry, NewCaller, break_glass};
+use crate::callers::credential::NewCredential;
+use crate::callers::{Caller, CallerError, Entry, NewCaller, Whole, break_glass};
 use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -25,6 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show_caller))
         .routes(routes!(issue_token))
         .routes(routes!(revoke_caller))
+        .routes(routes!(add_credential))
+        .routes(routes!(revoke_credential))
 }
 
 /// A token, shown this once.
@@ -56,6 +60,24 @@ pub(super) struct RevokedCaller {
     revoked: String,
 }
 
+/// A credential that was given.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct AddedCredential {
+    /// Whose it is.
+    caller: String,
+    /// Its id.
+    credential: Uuid,
+}
+
+/// A credential that was revoked.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct RevokedCredential {
+    /// Whose it was.
+    caller: String,
+    /// Its id.
+    revoked: Uuid,
+}
+
 /// List callers
 #[utoipa::path(get, path = "/v1/callers", tag = "callers", params(Page),
     responses((status = 200, description = "All callers; never a token", body = Vec<Entry>)),
@@ -74,16 +96,16 @@ pub(super) async fn list_callers(
 
 /// Show a caller
 #[utoipa::path(get, path = "/v1/callers/{caller}", tag = "callers",
-    responses((status = 200, description = "The caller; never a token", body = Entry)),
+    responses((status = 200, description = "The caller and their credentials; never a token", body = Whole)),
 )]
 pub(super) async fn show_caller(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-) -> Result<Json<Entry>, Problem> {
+) -> Result<Json<Whole>, Problem> {
     app.ask(&caller, Action::ViewCallers, &Resource::service())
         .map(drop)?;
-    Ok(Json(app.callers.show(&name).await?))
+    Ok(Json(app.callers.show_whole(&name).await?))
 }
 
 /// Create a caller
@@ -175,6 +197,67 @@ pub(super) async fn revoke_caller(
             app.administrators.revoke(&name, change).await?;
             Ok(RevokedCaller {
                 revoked: name.to_string(),
+            })
+        })
+        .await;
+    app.callers.forget();
+    answer
+}
+
+/// Give a caller another credential
+///
+/// One that others vouch for: a name in a trust domain, a certificate, an issuer's word. For a token:
+/// POST /v1/callers/{caller}/tokens.
+#[utoipa::path(post, path = "/v1/callers/{caller}/credentials", tag = "callers",
+    request_body = NewCredential,
+    responses((status = 201, description = "The credential", body = AddedCredential)),
+)]
+pub(super) async fn add_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(new, request): Body<NewCredential>,
+) -> Result<Response, Problem> {
+    let permit = may(&app, &caller, Action::GrantCredential, &name).await?;
+    let write = Write::new(&app, &caller, &key, request);
+    write
+        .run(&permit, Gate::Shared, async |change| {
+            let credential = app.callers.add_credential(&name, &new, change).await?;
+            Ok(AddedCredential {
+                caller: name.to_string(),
+                credential,
+            })
+        })
+        .await
+}
+
+/// Revoke one credential of a caller
+///
+/// A token or another one; the others stay. Once this is answered, nothing more is released to who comes
+/// with it. The last credential of the last who can manage callers is not revoked.
+#[utoipa::path(post, path = "/v1/callers/{caller}/credentials/{credential}/revoke", tag = "callers",
+    request_body = NoDetails,
+    responses((status = 201, description = "Revoked", body = RevokedCredential)),
+)]
+pub(super) async fn revoke_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path((name, id)): Path<(String, String)>,
+    Required(key): Required,
+    Body(NoDetails {}, request): Body<NoDetails>,
+) -> Result<Response, Problem> {
+    let name: Name = name.parse().map_err(|_| CallerError::NoCredential)?;
+    let permit = may(&app, &caller, Action::RevokeCaller, &name).await?;
+    let id: Uuid = id.parse().map_err(|_| CallerError::NoCredential)?;
+    let write = Write::new(&app, &caller, &key, request);
+    let answer = write
+        .run(&permit, Gate::Exclusive, async |change| {
+            let administrators = &app.administrators;
+            administrators.revoke_credential(&name, id, change).await?;
+            Ok(RevokedCredential {
+                caller: name.to_string(),
+                revoked: id,
             })
         })
         .await;

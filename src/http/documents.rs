@@ -30,10 +30,11 @@ use crate::app::App;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 11] = [
+const IN_PATHS: [(&str, &str); 12] = [
     ("apiKey", "The API key's id"),
     ("caller", "The caller's name"),
     ("client", "The client's name"),
+    ("credential", "The credential's id"),
     ("device", "The device's name"),
     ("key", "The key's name"),
     ("rotation", "The rotation's id"),
@@ -55,8 +56,15 @@ pub(super) fn complete(mut document: Document) -> Document {
     let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", scheme);
-    let token = SecurityRequirement::new("token", Vec::<String>::new());
-    document.security = Some(vec![token]);
+    let certificate = SecurityScheme::MutualTls {
+        description: Some("A certificate of the caller, where the service speaks TLS.".to_owned()),
+        deprecated: None,
+        extensions: None,
+    };
+    components.add_security_scheme("certificate", certificate);
+    let either = ["token", "certificate"];
+    let either = either.map(|it| SecurityRequirement::new(it, Vec::<String>::new()));
+    document.security = Some(either.into());
     close_variants(components);
     for (path, item) in &mut document.paths.paths {
         for operation in [&mut item.get, &mut item.post, &mut item.delete] {

@@ -17,6 +17,8 @@ mod page;
 pub mod problem;
 mod serve;
 mod settings;
+mod site;
+mod tls;
 mod wire;
 mod write;
 mod written;
@@ -44,8 +46,9 @@ use crate::app::App;
 use admit::{Entrance, admit};
 use observe::observe;
 use problem::Problem;
-pub use serve::{ListenError, listen, serve};
+pub use serve::{ListenError, Listener, Renewal, check, listen, serve};
 pub use settings::Settings;
+use site::Names;
 
 /// The API's table of contents.
 fn api() -> OpenApiRouter<App> {
@@ -86,6 +89,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let (router, _) = api().split_for_parts();
     let (health, _) = health().split_for_parts();
     let entrance = Entrance::new(app.clone(), settings);
+    let names = Names::new(settings);
     router
         .layer(middleware::from_fn_with_state(entrance, admit))
         .merge(documents::routes(&document))
@@ -97,6 +101,6 @@ pub fn router(app: App, settings: &Settings) -> Router {
                 "this path exists, with another method",
             )
         })
-        .layer(middleware::from_fn(observe))
+        .layer(middleware::from_fn_with_state(names, observe))
         .with_state(app)
 }

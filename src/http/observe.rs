@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use super::problem::Problem;
+use super::site::Names;
 use super::{body, clob, oauth, rpc};
 
 /// Says a problem, which the response is, in another form.
@@ -25,8 +26,21 @@ fn translation(path: &str) -> Option<Translate> {
     }
 }
 
+/// A request that is for this service, and whose body can be read. Who watches the service knows it by
+/// its address.
+fn readable(names: &Names, request: Request) -> Result<Request, Problem> {
+    if let Some(problem) = body::unreadable(&request) {
+        return Err(problem);
+    }
+    let (parts, body) = request.into_parts();
+    if !super::is_about_health(parts.uri.path()) {
+        names.check(&parts)?;
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
 /// One span and one event for each request; its id goes out with the answer.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(names): State<Names>, request: Request, next: Next) -> Response {
     use tracing::Instrument;
 
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,9 +59,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let translate = translation(request.uri().path());
     let start = std::time::Instant::now();
     async move {
-        let mut response = match body::unreadable(&request) {
-            Some(problem) => problem.into_response(),
-            None => next.run(request).await,
+        let mut response = match readable(&names, request) {
+            Err(problem) => problem.into_response(),
+            Ok(request) => next.run(request).await,
         };
         if let Some(translate) = translate
             && let Some(problem) = response.extensions().get::<Arc<Problem>>().cloned()

@@ -2,12 +2,17 @@
 
 use std::net::SocketAddr;
 
+pub(super) use super::site::Host;
+use super::tls;
+
 /// `[http]`
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where to listen. Loopback only, until the service speaks TLS itself.
+    /// Where to listen. Loopback only, unless the service speaks TLS.
     pub listen: SocketAddr,
+    /// Names under which callers know the service, beside loopback's and its address: what `Host` may say.
+    pub hosts: Vec<Host>,
     /// The largest body, in bytes; eight times as much for `/rpc`, which takes batches.
     pub body_limit_bytes: usize,
     /// How many requests are under way at a time; more are refused at once, but for a few of each caller.
@@ -35,6 +40,8 @@ pub struct Settings {
     pub shutdown_timeout_ms: u64,
     /// Whether a client's key set is shown without a token: for a counterparty who fetches it.
     pub public_jwks: bool,
+    /// `[http.tls]`; in clear text, and on loopback only, without it.
+    pub tls: Option<tls::Settings>,
 }
 
 /// `[http] public_jwks`
@@ -45,6 +52,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            hosts: Vec::new(),
             body_limit_bytes: 64 * 1024,
             concurrent_requests: 1_024,
             requests_per_caller: 512,
@@ -57,6 +65,7 @@ impl Default for Settings {
             request_timeout_ms: 15_000,
             shutdown_timeout_ms: 15_000,
             public_jwks: false,
+            tls: None,
         }
     }
 }

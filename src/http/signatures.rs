@@ -5,11 +5,12 @@ use axum::extract::{Path, State};
 use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::body::Asked;
 use super::problem::{self, Problem};
 use crate::app::App;
-use crate::callers::{Caller, Names};
+use crate::callers::{Caller, Kind, Names};
 use crate::id::IntentId;
 use crate::idempotency::Key;
 use crate::name::Name;
@@ -36,6 +37,10 @@ pub(super) struct SignatureView {
     caller: String,
     /// Their name.
     caller_name: String,
+    /// With which of their credentials they came.
+    credential: Uuid,
+    /// What kind it is.
+    credential_kind: Kind,
     /// What was signed: an EIP-712 digest, or SHA-256 of a JWS signing input or of what headers
     /// authenticate.
     digest: String,
@@ -196,6 +201,8 @@ fn view(entry: Entry, subject: String, names: &Names) -> SignatureView {
         subject,
         caller: entry.caller.to_string(),
         caller_name: names.of(entry.caller),
+        credential: entry.credential,
+        credential_kind: entry.kind,
         digest: text(&entry.digest),
         order_hash: entry.order_hash.as_deref().map(text),
         record: entry.record,

@@ -170,11 +170,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Nothing is left to be written.
+    /// Nothing is left to be written once it is done. What is under TLS keeps some of it until then.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.taken = 0;
-        self.connection.stalls(false);
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_pending() {
+            self.connection.stalls(true);
+        } else {
+            self.taken = 0;
+            self.connection.stalls(false);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -176,6 +176,7 @@ impl Asked {
         Ok(Caller {
             id: CallerId::SERVICE,
             credential: uuid::Uuid::nil(),
+            kind: crate::callers::Kind::Token,
             name: self.caller.name.parse()?,
             owner: self.caller.owner.parse()?,
             roles: roles.collect::<Result<Vec<Name>, _>>()?,

@@ -157,6 +157,7 @@ fn is_same(one: &Caller, other: &Caller) -> bool {
     let Caller {
         id,
         credential: _,
+        kind: _,
         name,
         owner,
         roles,
@@ -185,6 +186,7 @@ mod tests {
         Caller {
             id: CallerId::new(),
             credential: uuid::Uuid::now_v7(),
+            kind: crate::callers::Kind::Token,
             name: "somebody".parse().unwrap(),
             owner: "desk-1".parse().unwrap(),
             roles: vec!["trader".parse().unwrap()],

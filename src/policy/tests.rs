@@ -10,6 +10,7 @@ pub(super) fn caller(owner: &str, roles: &[&str]) -> Caller {
     Caller {
         id: CallerId::new(),
         credential: uuid::Uuid::now_v7(),
+        kind: crate::callers::Kind::Token,
         name: "somebody".parse().unwrap(),
         owner: owner.parse().unwrap(),
         roles: roles.iter().map(|role| role.parse().unwrap()).collect(),

@@ -159,6 +159,7 @@ impl Intend {
             idempotency_key: asked.idempotency.as_ref().map(ToString::to_string),
             digest: prepared.digest,
             record: prepared.record.to_string(),
+            credential_kind: caller.kind.in_leaf(),
         };
         let intend = Self {
             id,

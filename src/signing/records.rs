@@ -8,8 +8,9 @@ use super::LARGEST_BATCH;
 use super::columns::{Columns, Decided};
 use super::packed;
 use super::signatures::{By, Entry};
-use crate::audit::{Batch, Event, Leaf, Place};
+use crate::audit::{Batch, Event, Leaf, Place, leaf};
 use crate::authority::Head;
+use crate::callers::Kind;
 use crate::clock::Clock;
 use crate::id::IntentId;
 use crate::ledger::{Ledger, LedgerError};
@@ -232,15 +233,21 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         .map(|row| {
             let corrupt = |table| LedgerError::Corrupt(table, row.id.to_string());
             let unpack = |stored| packed::unpack(stored, &row.leaf).ok_or_else(|| corrupt("ends"));
+            let intent = intent(&row.leaf).ok_or_else(|| corrupt("leaves"))?;
+            let kind = intent.credential_kind.as_deref();
             Ok(Entry {
                 id: row.id.into(),
                 operation: row.operation,
                 caller: row.caller_id.into(),
+                credential: intent.credential,
+                kind: kind
+                    .map_or(Some(Kind::Token), Kind::from_name)
+                    .ok_or_else(|| corrupt("leaves"))?,
                 subject: row.subject_id,
                 key: row.key_id.into(),
                 digest: row.digest,
                 order_hash: row.order_hash,
-                record: record(&row.leaf).ok_or_else(|| corrupt("leaves"))?,
+                record: serde_json::from_str(&intent.record).map_err(|_| corrupt("leaves"))?,
                 outcome: row.outcome,
                 reason: row.reason,
                 created_at: row.created_at,
@@ -252,10 +259,10 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
         .collect()
 }
 
-/// What was to be signed, for people, as the leaf of its intent says.
-fn record(leaf: &[u8]) -> Option<serde_json::Value> {
+/// What was to be signed, and for whom, as the leaf of its intent says.
+fn intent(leaf: &[u8]) -> Option<Box<leaf::Intent>> {
     match Leaf::from_bytes(leaf)?.event {
-        Event::Intent(intent) => serde_json::from_str(&intent.record).ok(),
+        Event::Intent(intent) => Some(intent),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Signer, SigningError, records, right};
-use crate::callers::Caller;
+use crate::callers::{Caller, Kind};
 use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::Key;
 use crate::standing::Look;
@@ -18,6 +18,10 @@ pub struct Entry {
     pub operation: String,
     /// Who asked.
     pub caller: CallerId,
+    /// With which of their credentials.
+    pub credential: Uuid,
+    /// What kind it is.
+    pub kind: Kind,
     /// The wallet or client.
     pub subject: Uuid,
     /// The key.

@@ -34,6 +34,7 @@ async fn insert(database: &Database, boot: Uuid, old: &Old<'_>) {
         idempotency_key: None,
         digest: [7; 32],
         record: record.to_string(),
+        credential_kind: None,
     };
     write(
         database,

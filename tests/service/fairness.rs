@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// its refusal.
 async fn slow(caller: &Caller) -> (TcpStream, String) {
     let head = format!(
-        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nIdempotency-Key: slow\r\n\
+        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIdempotency-Key: slow\r\n\
          Content-Type: application/json\r\nContent-Length: 400\r\nExpect: 100-continue\r\n\r\n",
         caller.token
     );

@@ -22,7 +22,7 @@ async fn a_head_that_never_ends_is_cut_off() {
     };
     let mut half = connect(
         &stand,
-        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: x\r\nX-",
+        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: localhost\r\nX-",
     )
     .await;
     let mut silent = connect(&stand, "").await;
@@ -125,7 +125,7 @@ async fn who_does_not_wait_finds_the_answer_later() {
 /// Everything of an order's request but its body.
 fn head(stand: &Stand) -> String {
     format!(
-        "POST {ORDERS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nIdempotency-Key: slow\r\n\
+        "POST {ORDERS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIdempotency-Key: slow\r\n\
          Content-Type: application/json\r\nContent-Length: 400\r\nConnection: close\r\n\r\n",
         stand.trader.token
     )

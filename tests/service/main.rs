@@ -79,3 +79,4 @@ mod tokens_oauth;
 mod verifiers;
 mod wallet_profiles;
 mod wallet_rotations;
+mod ways;

@@ -67,6 +67,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("device", "soft"),
         ("rotation", rotation.json["id"].as_str().unwrap()),
         ("apiKey", "x"),
+        ("credential", NOBODYS),
         ("search", NOBODYS),
         ("sealing_key", NOBODYS),
         ("signature", NOBODYS),
@@ -146,6 +147,7 @@ async fn an_idempotency_key_is_taken_and_wanted_where_the_document_says() {
             *count.entry(documented).or_insert(0) += 1;
             // Names are names, and ids ids: who has neither is refused before.
             let ids = [
+                "{credential}",
                 "{rotation}",
                 "{sealing_key}",
                 "{search}",

@@ -24,7 +24,7 @@ async fn connect(stand: &Stand, text: &str) -> TcpStream {
 async fn ask(stand: &Stand, path: &str) -> String {
     let token = &stand.trader.token;
     let head = format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
     let mut stream = connect(stand, &head).await;
     let mut text = String::new();
@@ -45,7 +45,7 @@ async fn clients_that_never_read_are_let_go() {
     let Some(mut stand) = Stand::new(settings).await else {
         return;
     };
-    let greedy = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let greedy = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
     let mut clients = Vec::new();
     for _ in 0..50 {
         clients.push(connect(&stand, &greedy).await);
@@ -69,12 +69,12 @@ async fn a_head_has_its_time_though_a_connection_may_idle() {
     drop(read.expect("it is closed"));
     assert!(bytes.is_empty());
     // Between requests there is more time.
-    let mut idle = connect(&stand, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut idle = connect(&stand, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let mut answer = [0; 15];
     idle.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
     tokio::time::sleep(Duration::from_millis(900)).await;
-    let again = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let again = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     idle.write_all(again).await.unwrap();
     let mut rest = String::new();
     idle.read_to_string(&mut rest).await.unwrap();
@@ -104,7 +104,7 @@ async fn health_is_said_though_every_connection_is_at_work() {
         return;
     };
     let head = format!(
-        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nIdempotency-Key: k\r\n\
+        "POST /v1/wallets/d-w/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIdempotency-Key: k\r\n\
          Content-Type: application/json\r\nContent-Length: 400\r\nExpect: 100-continue\r\n\r\n",
         stand.trader.token
     );
@@ -132,8 +132,8 @@ async fn a_line_of_a_head_ends_with_cr_lf() {
     let Some(mut stand) = Stand::new("").await else {
         return;
     };
-    let good = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let good = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     for (text, statuses) in [
         ("GET /healthz HTTP/1.1\nHost: x\n\n", "400"),
         ("GET /healthz HTTP/1.1\r\nHost: x\nX: y\r\n\r\n", "400"),

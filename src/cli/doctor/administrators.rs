@@ -11,7 +11,7 @@ use crate::keys::timestamp;
 use crate::ledger::Ledger;
 use crate::policy::Policy;
 
-/// Somebody can manage callers, for a while yet. Without a policy that was said already.
+/// Somebody can manage callers, for a while yet. Without a policy, or ways in, that was said already.
 pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger) {
     const WHAT: &str = "administrators";
     const ADVICE: &str = "see \"Callers\" in deploy/README.md";
@@ -19,7 +19,9 @@ pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger)
         return;
     };
     let clock = Clock::system();
-    let callers = Callers::new(ledger.clone());
+    let Ok(callers) = Callers::open(&config.callers, ledger.clone(), clock.clone()) else {
+        return;
+    };
     let administrators = Administrators::new(callers, Arc::new(policy));
     let found = async {
         let concerns = administrators.concerns(clock.now()).await?;

@@ -17,6 +17,7 @@ use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::policy::Policy;
 use crate::sealing::Keyring;
+use crate::{callers, http};
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
@@ -151,11 +152,28 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     };
     report.check("approvals", single, "set it, if that is accepted");
     let address = config.http.listen;
-    let loopback = address.ip().is_loopback().then(|| address.to_string());
+    let way = match config.http.tls {
+        Some(_) => "under TLS",
+        None => "in clear text",
+    };
+    let listener = http::check(&config.http).map(|()| format!("{address}, {way}"));
     report.check(
         "listener",
-        loopback.ok_or(format!("{address} is not a loopback address")),
-        "listen on 127.0.0.1 or [::1], behind a proxy that speaks TLS",
+        listener.map_err(text),
+        "correct [http.tls] and its files, or listen on 127.0.0.1 or [::1]",
+    );
+    let ways = callers::check(&config.callers).map(|()| match &config.callers {
+        it if it.trust_domains.is_empty() && it.jwt.is_empty() => "tokens".to_owned(),
+        it => format!(
+            "tokens, {} trust domains, {} issuers",
+            it.trust_domains.len(),
+            it.jwt.len()
+        ),
+    });
+    report.check(
+        "ways in",
+        ways.map_err(text),
+        "correct [callers] and the files it names",
     );
 
     match App::ledger(&config) {

@@ -36,7 +36,15 @@ kinds! {
     IDEMPOTENCY_KEY_MISSING "idempotency-key-missing" 400 "This operation needs an Idempotency-Key"
         "Send a header Idempotency-Key with a fresh value for each new request, and the same value when you repeat one.";
     NOT_AUTHENTICATED "not-authenticated" 401 "Who is calling is not known"
-        "Send a header Authorization: Bearer with a token that was neither revoked nor has expired.";
+        "Send a header Authorization: Bearer with a token that was neither revoked nor has expired, or connect with a certificate.";
+    CERTIFICATE_REFUSED "certificate-refused" 401 "Nobody is known by the certificate"
+        "Connect with a certificate that is valid now and meant for this; the detail says what is wrong with it.";
+    JWT_REFUSED "jwt-refused" 401 "Nobody is known by the JWT"
+        "Get a fresh JWT for this service from its issuer; the detail says what is wrong with it.";
+    CREDENTIALS_DISAGREE "credentials-disagree" 401 "The certificate and the token are two callers'"
+        "Come with one of them, or with two of one caller. It is on record in the log.";
+    FOREIGN_SITE "foreign-site" 403 "A page of another site sent this"
+        "Nothing was done. Call from a program, or from a page of this service; behind a proxy, have an operator name it in [http] hosts.";
     SCOPE_DENIED "scope-denied" 403 "The policy does not permit a token with this scope"
         "Ask for less, or ask an operator for the right to the scopes that the detail names.";
     SCOPE_NOT_GRANTED "scope-not-granted" 403 "The authorization server does not grant the application this scope or audience"
@@ -53,6 +61,8 @@ kinds! {
         "/openapi.json lists the methods.";
     NAME_TAKEN "name-taken" 409 "Something has this name already"
         "Choose another name, or use what exists.";
+    CREDENTIAL_TAKEN "credential-taken" 409 "Somebody is known by this credential already"
+        "Revoke it where it is, which GET /v1/callers/{caller} shows, then give it again.";
     LAST_ADMINISTRATOR "last-administrator" 409 "Nobody else could manage callers"
         "Make another caller who can, then revoke this one with theirs; at once where the token is in wrong hands.";
     ONE_TOKEN "one-token" 409 "A break-glass caller has one token, which lives an hour"
@@ -115,6 +125,8 @@ kinds! {
         "Ask again with a fresh Idempotency-Key.";
     BODY_TOO_LARGE "body-too-large" 413 "The body is too large"
         "Send less; only a batch needs more than a few kilobytes.";
+    HOST_NOT_KNOWN "host-not-known" 421 "The request is for another host"
+        "Call the service by a name that it has: 127.0.0.1, localhost, or one that an operator names in [http] hosts.";
     UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" 415 "The body is not declared as JSON"
         "Send Content-Type: application/json.";
     INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
@@ -193,6 +205,8 @@ kinds! {
         "Repeat after Retry-After seconds, not before: the quota is the application's, and everybody shares it.";
     TOKEN_ENDPOINT_UNAVAILABLE "token-endpoint-unavailable" 503 "The token endpoint cannot be reached, or does not answer"
         "Repeat after Retry-After seconds; if it lasts, tell an operator.";
+    ISSUER_UNAVAILABLE "issuer-unavailable" 503 "The keys of the JWT's issuer are not known"
+        "Repeat after Retry-After seconds, or come with another credential. Operators have to see that the issuer's keys can be looked up.";
     CLOCK_OFF "clock-off" 503 "The service does not know what the time is"
         "Nothing was signed. Repeat with the same Idempotency-Key: another replica may answer. Operators have to synchronize the clocks.";
     EVIDENCE_LATE "evidence-late" 503 "What was signed before is not published in time"

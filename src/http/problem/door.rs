@@ -36,14 +36,26 @@ impl From<CallerError> for Problem {
     fn from(error: CallerError) -> Self {
         match error {
             CallerError::NotRecognised => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            CallerError::Certificate(_) => Self::new(&catalogue::CERTIFICATE_REFUSED, error),
+            CallerError::Jwt(_) => Self::new(&catalogue::JWT_REFUSED, error),
+            CallerError::IssuerAway(_) => {
+                Self::new(&catalogue::ISSUER_UNAVAILABLE, error).retry_after(10)
+            }
+            CallerError::ClockOff(_) => Self::new(&catalogue::CLOCK_OFF, error).retry_after(10),
             CallerError::NameTaken | CallerError::AlreadyBootstrapped => {
                 Self::new(&catalogue::NAME_TAKEN, error)
             }
             CallerError::Busy => Self::new(&catalogue::BUSY, error).retry_after(1),
             CallerError::NotFound => Self::not_found("caller"),
+            CallerError::NoCredential => Self::not_found("credential"),
+            CallerError::CredentialTaken => Self::new(&catalogue::CREDENTIAL_TAKEN, error),
             CallerError::TokenDays
             | CallerError::NoRole
             | CallerError::LikeAnId(_)
+            | CallerError::CredentialDays
+            | CallerError::SpiffeId(_)
+            | CallerError::Fingerprint
+            | CallerError::Claim(_)
             | CallerError::ReservedRole => Self::new(&catalogue::INVALID_FIELD, error),
             CallerError::OneToken => Self::new(&catalogue::ONE_TOKEN, error),
             CallerError::ApprovalNeeded(error) => error.into(),

@@ -315,6 +315,7 @@ impl Broker {
             policy: inner.signer.policy_digest(),
             scopes: scopes.unwrap_or_default(),
             expires_at_ms: now_ms.saturating_add(left(Instant::now())),
+            credential_kind: wish.caller.kind.in_leaf(),
         };
         let right = Right::new(key, Business::Ordinary, &wish.caller, permit);
         inner

@@ -19,7 +19,7 @@ grant insert on leaves, intents, ends, takeovers, signature_points, jtis, key_tr
     to chancery_service;
 
 -- How far what decides has come; a trigger sees to the count.
-grant update (version, tightened) on authority_head to chancery_service;
+grant update (version, tightened, link, seal) on authority_head to chancery_service;
 
 -- The tree over the leaves: it grows by a function that moves its head, and a key comes under another sealing key.
 grant insert, update (size, frontier) on log_head to chancery_service;

@@ -75,6 +75,10 @@ id!(
     IntentId
 );
 id!(
+    /// A halt.
+    HaltId
+);
+id!(
     /// One run of the service.
     BootId
 );

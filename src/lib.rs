@@ -64,6 +64,8 @@ pub mod custody;
 
 pub mod policy;
 
+pub mod halts;
+
 pub mod callers;
 
 // What is remembered, and on whose agreement.

@@ -179,6 +179,13 @@ impl App {
         )?)
     }
 
+    /// Reads the service's own keys.
+    pub fn keyring(settings: &Settings) -> Result<Arc<Keyring>, StartError> {
+        let sealing = &settings.sealing;
+        let keys = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
+        Ok(Arc::new(keys))
+    }
+
     /// The replica's name in the audit log.
     pub fn writer(settings: &Settings) -> String {
         settings.writer.as_ref().map_or_else(
@@ -209,14 +216,13 @@ impl App {
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
         let policy = Arc::new(Policy::load(&settings.policy.file)?);
-        let sealing = &settings.sealing;
-        let sealing = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
-        let sealing = Arc::new(sealing);
+        let sealing = Self::keyring(settings)?;
         let vault = Arc::new(vault);
-        let log = Log::open(ledger.clone(), &Self::writer(settings), clock.clone()).await?;
+        let writer = Self::writer(settings);
+        let log = Log::open(ledger.clone(), &writer, clock.clone(), sealing.clone()).await?;
         let evidence = Evidence::open(&settings.evidence, ledger.clone(), &sealing).await?;
         let tasks = TaskTracker::new();
-        let authority = Authority::open(ledger.clone()).await?;
+        let authority = Authority::open(ledger.clone(), sealing.clone()).await?;
         let rights = Rights::new(
             &settings.policy,
             policy.clone(),

@@ -41,8 +41,8 @@ impl Change {
             let why = "what tightens passes the gate alone";
             return Err(LedgerError::Aborted(why.into()));
         }
-        let by = self.author();
-        let version = records::add((kind, id.into()), body, tightens, by, self.tx()).await?;
+        let (thing, who, seal) = ((kind, id.into()), (self.author(), self.now()), self.seal());
+        let version = records::add(thing, body, tightens, who, &seal, self.tx()).await?;
         self.has_decided();
         Ok(version)
     }

@@ -13,12 +13,14 @@ use super::records::{self, Row};
 use super::voucher::Voucher;
 use super::{Author, Committed, Event, Leaf, leaf};
 use crate::approvals::{Approval, ApprovalNeeded};
+use crate::authority::Seal;
 use crate::clock::{self, Clock};
 use crate::id::{BootId, CallerId};
 use crate::ledger::{
     Bounded, Function, Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, is_there,
     take_turn,
 };
+use crate::sealing::Keyring;
 use crate::standing::{Look, Standing};
 
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
@@ -41,6 +43,7 @@ struct Inner {
     /// The number of this run.
     run: i32,
     clock: Clock,
+    seal: Seal,
     state: Arc<Mutex<State>>,
     voucher: Voucher,
     /// When it was last tried whether anything can be written, and what came of it.
@@ -77,7 +80,12 @@ pub(crate) struct Place<'a> {
 
 impl Log {
     /// Opens the log and puts this run on record.
-    pub async fn open(ledger: Ledger, writer: &str, clock: Clock) -> Result<Self, LedgerError> {
+    pub async fn open(
+        ledger: Ledger,
+        writer: &str,
+        clock: Clock,
+        sealing: Arc<Keyring>,
+    ) -> Result<Self, LedgerError> {
         let run = records::insert_run(BootId::new(), writer, &ledger).await?;
         Ok(Self(Arc::new(Inner {
             voucher: Voucher::start(ledger.clone(), run),
@@ -85,6 +93,7 @@ impl Log {
             ledger,
             run,
             clock,
+            seal: Seal::new(sealing),
             state: Arc::default(),
         })))
     }
@@ -344,6 +353,11 @@ impl Change {
     /// Who else may be at the gate meanwhile.
     pub(super) fn gate(&self) -> Gate {
         self.gate
+    }
+
+    /// With what the versions that it states are sealed.
+    pub(super) fn seal(&self) -> Seal {
+        self.log.0.seal.clone()
     }
 
     /// Whether anything that decides is stated in it.

@@ -8,10 +8,14 @@
 //!
 //! What loosens is seen within a second, for a snapshot that is too strict releases nothing wrong.
 //!
-//! It **trusts** the rows of `authority` and `authority_head` so far.
+//! The rows prove themselves (`seal.rs`): one that was changed, added or taken away by whoever can write to the
+//! database is seen when it is loaded, and nothing is signed by it. What the gate says it has read is
+//! compared with what was proven. It **trusts** the sealing key's file, and does not see that the whole
+//! database was put back to an earlier day while no replica ran.
 
 mod body;
 pub(crate) mod records;
+mod seal;
 mod snapshot;
 mod view;
 
@@ -22,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::joint::Joint;
 use crate::ledger::{Ledger, LedgerError};
+use crate::sealing::Keyring;
 pub use body::{read, write};
+pub(crate) use seal::Seal;
 pub use snapshot::{Kind, Snapshot, Stated};
 pub use view::{Parsed, View};
 
@@ -46,7 +52,7 @@ impl Version {
 }
 
 /// What the gate has read: the newest version, and the last that tightens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// The newest version.
     pub version: Version,
@@ -76,15 +82,17 @@ pub struct Authority(Arc<Inner>);
 
 struct Inner {
     ledger: Ledger,
+    seal: Seal,
     now: RwLock<Arc<Snapshot>>,
     looks: Joint<(), ()>,
 }
 
 impl Authority {
-    /// Loads what holds.
-    pub async fn open(ledger: Ledger) -> Result<Self, LedgerError> {
+    /// Loads what holds, and sees whether it proves itself.
+    pub async fn open(ledger: Ledger, sealing: Arc<Keyring>) -> Result<Self, LedgerError> {
         let authority = Self(Arc::new(Inner {
             ledger,
+            seal: Seal::new(sealing),
             now: RwLock::default(),
             looks: Joint::new(),
         }));
@@ -101,6 +109,40 @@ impl Authority {
     /// Loads what was decided until now. One look does for all who ask meanwhile.
     pub async fn catch_up(&self) -> Result<(), LedgerError> {
         self.0.looks.look((), async || self.0.load().await).await
+    }
+
+    /// Compares what the gate says it has read with what proves itself.
+    pub async fn confirm(&self, read: Option<Head>) -> Result<(), LedgerError> {
+        let falsified = |what: String| {
+            tracing::error!(
+                alarm = "falsified",
+                what,
+                "the gate does not read what was decided"
+            );
+            Err(LedgerError::Falsified("authority_head", what))
+        };
+        let Some(read) = read else {
+            return falsified("it is gone".into());
+        };
+        if read == self.now().head() {
+            return Ok(());
+        }
+        if read.version > self.now().version() {
+            self.catch_up().await?;
+        }
+        let now = self.now();
+        let (version, tightened) = (read.version.number(), read.tightened.number());
+        if read.version > now.version() {
+            falsified(format!(
+                "the gate has read version {version}, which there is not"
+            ))
+        } else if now.tightened_at(read.version) != read.tightened {
+            falsified(format!(
+                "version {tightened} is not the last to tighten as of {version}"
+            ))
+        } else {
+            Ok(())
+        }
     }
 
     /// Looks for what others have decided, until the service stops.
@@ -121,9 +163,17 @@ impl Inner {
             Arc::clone(&now.unwrap_or_else(PoisonError::into_inner))
         };
         let news = records::since(before.version(), &self.ledger).await?;
-        let after = before.with(news).inspect_err(|error| {
-            tracing::error!(%error, "what decides is not what it was: nothing that depends on it is signed");
+        let (head, sealed) = (news.head, news.seal.clone());
+        let after = before.with(news, &self.seal).inspect_err(|error| {
+            tracing::error!(alarm = "falsified", %error,
+                "what decides is not what was decided: nothing is signed by it");
         })?;
+        if let (Some(former), Some(proven)) = (sealed, after.as_ref().or(Some(&*before)))
+            && !self.seal.is_current(&former)
+        {
+            let new = proven.sealed(head, &self.seal);
+            records::seal_anew(head, (&former, &new), &self.ledger).await?;
+        }
         if let Some(after) = after {
             let now = self.now.write();
             *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(after);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Version;
 use super::records::{News, Row};
+use super::seal::{Link, Seal, link};
+use super::{Head, Version};
 use crate::id::CallerId;
 use crate::ledger::LedgerError;
 
@@ -61,6 +62,9 @@ struct Things {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     version: Version,
+    /// The versions that tighten, in their order.
+    tightenings: Vec<Version>,
+    link: Link,
     kinds: HashMap<Kind, Arc<Things>>,
 }
 
@@ -68,6 +72,26 @@ impl Snapshot {
     /// Which.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// How far it goes.
+    pub(super) fn head(&self) -> Head {
+        Head {
+            version: self.version,
+            tightened: self.tightened_at(self.version),
+        }
+    }
+
+    /// A seal of this.
+    pub(super) fn sealed(&self, head: Head, seal: &Seal) -> Vec<u8> {
+        seal.seal(head, &self.link)
+    }
+
+    /// The last version that tightens, as of a version that is known here.
+    pub(super) fn tightened_at(&self, version: Version) -> Version {
+        let until = self.tightenings.partition_point(|it| *it <= version);
+        let last = until.checked_sub(1).and_then(|at| self.tightenings.get(at));
+        last.copied().unwrap_or_default()
     }
 
     /// What holds of things of a kind, by id.
@@ -87,10 +111,16 @@ impl Snapshot {
         changed.map(|it| it.changed).max().unwrap_or_default()
     }
 
-    /// What holds after what came since; `None`: nothing did.
-    pub(super) fn with(&self, news: News) -> Result<Option<Self>, LedgerError> {
-        let corrupt = |what: String| Err(LedgerError::Corrupt("authority", what));
-        let News { version, rows } = news;
+    /// What holds after what came since, if all of that proves itself; `None`: nothing did.
+    pub(super) fn with(&self, news: News, seal: &Seal) -> Result<Option<Self>, LedgerError> {
+        let corrupt = |what: String| Err(LedgerError::Falsified("authority", what));
+        let News {
+            head,
+            link: head_link,
+            seal: sealed,
+            rows,
+        } = news;
+        let version = head.version;
         if version < self.version {
             let (ours, theirs) = (self.version.number(), version.number());
             return corrupt(format!("it went back from version {ours} to {theirs}"));
@@ -104,17 +134,34 @@ impl Snapshot {
             let Some(kind) = Kind::from_name(&row.kind) else {
                 return corrupt(format!("version {number} is of an unknown kind"));
             };
+            let linked = link(&after.link, &row);
+            if row.link != Some(linked) {
+                return corrupt(format!(
+                    "version {number} does not follow from the one before"
+                ));
+            }
+            after.link = linked;
             after.state(kind, row);
         }
         if after.version != version {
             let missing = after.version.number() + 1;
             return corrupt(format!("version {missing} is missing"));
         }
+        let is_linked = head_link.unwrap_or_default() == after.link;
+        if after.head() != head || !is_linked || !seal.is_of(head, &after.link, sealed.as_deref()) {
+            return corrupt(format!(
+                "the head at version {} is not sealed",
+                version.number()
+            ));
+        }
         Ok((after.version != self.version).then_some(after))
     }
 
     fn state(&mut self, kind: Kind, row: Row) {
         self.version = row.version;
+        if row.tightens {
+            self.tightenings.push(row.version);
+        }
         let things = Arc::make_mut(self.kinds.entry(kind).or_default());
         things.changed = row.version;
         match row.body {
@@ -135,6 +182,11 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealing::{Keyring, SealingKey};
+
+    fn seal(byte: u8) -> Seal {
+        Seal::new(Arc::new(Keyring::from(SealingKey::from_bytes(&[byte; 32]))))
+    }
 
     fn row(number: i64, kind: &str, id: u128, body: Option<&[u8]>) -> Row {
         Row {
@@ -143,28 +195,62 @@ mod tests {
             by: CallerId::from(Uuid::nil()),
             kind: kind.to_owned(),
             id: Uuid::from_u128(id),
+            tightens: body.is_some(),
             body: body.map(<[u8]>::to_vec),
+            link: None,
         }
     }
 
-    fn news(version: i64, rows: Vec<Row>) -> News {
+    /// Rows with their links, after those of a snapshot, and the head that they lead to.
+    fn news(after: &Snapshot, mut rows: Vec<Row>) -> News {
+        let (mut last, mut head) = (after.link, after.head());
+        for row in &mut rows {
+            last = link(&last, row);
+            row.link = Some(last);
+            head.version = row.version;
+            if row.tightens {
+                head.tightened = row.version;
+            }
+        }
+        let sealed = (head.version != Version::default()).then(|| seal(7).seal(head, &last));
         News {
-            version: Version::from_ledger(version),
+            head,
+            link: Some(last),
+            seal: sealed,
             rows,
         }
     }
 
+    fn after(snapshot: &Snapshot, rows: Vec<Row>) -> Snapshot {
+        let news = news(snapshot, rows);
+        snapshot.with(news, &seal(7)).unwrap().unwrap()
+    }
+
     #[test]
     fn the_newest_row_of_a_thing_is_what_holds_and_the_rest_is_left_alone() {
-        let rows = vec![
-            row(1, "halt", 1, Some(b"a")),
-            row(2, "halt", 2, Some(b"b")),
-            row(3, "policy", 1, Some(b"c")),
-        ];
-        let first = Snapshot::default().with(news(3, rows)).unwrap().unwrap();
-        assert!(first.with(news(3, vec![])).unwrap().is_none());
+        let nothing = Snapshot::default();
+        assert!(
+            nothing
+                .with(news(&nothing, vec![]), &seal(7))
+                .unwrap()
+                .is_none()
+        );
+        let first = after(
+            &nothing,
+            vec![
+                row(1, "halt", 1, Some(b"a")),
+                row(2, "halt", 2, Some(b"b")),
+                row(3, "policy", 1, Some(b"c")),
+            ],
+        );
+        assert!(
+            first
+                .with(news(&first, vec![]), &seal(7))
+                .unwrap()
+                .is_none()
+        );
         let rows = vec![row(4, "halt", 1, None), row(5, "halt", 2, Some(b"d"))];
-        let second = first.with(news(5, rows)).unwrap().unwrap();
+        let second = after(&first, rows);
 
         let bodies = |snapshot: &Snapshot| -> Vec<Vec<u8>> {
             let halts = snapshot.of(Kind::Halt);
@@ -176,20 +262,44 @@ mod tests {
         assert_eq!(second.changed(&[Kind::Policy]).number(), 3);
         assert_eq!(second.changed(&[Kind::Policy, Kind::Halt]).number(), 5);
         assert_eq!(second.changed(&[Kind::Limit]).number(), 0);
+        let at = |number| second.tightened_at(Version::from_ledger(number)).number();
+        assert_eq!([0, 1, 3, 4, 5].map(at), [0, 1, 3, 3, 5]);
     }
 
     #[test]
-    fn what_does_not_follow_is_refused() {
-        let first = news(1, vec![row(1, "halt", 1, Some(b"a"))]);
-        let first = Snapshot::default().with(first).unwrap().unwrap();
-        for wrong in [
-            news(0, vec![]),
-            news(2, vec![]),
-            news(3, vec![row(3, "halt", 1, None)]),
-            news(3, vec![row(2, "halt", 1, None)]),
-            news(2, vec![row(2, "hold", 1, None)]),
-        ] {
-            first.with(wrong).unwrap_err();
+    fn what_does_not_follow_or_is_not_sealed_is_refused() {
+        let nothing = Snapshot::default();
+        let first = after(&nothing, vec![row(1, "halt", 1, Some(b"a"))]);
+        let next = || vec![row(2, "halt", 1, None), row(3, "halt", 2, Some(b"b"))];
+        let good = || news(&first, next());
+        assert!(first.with(good(), &seal(7)).unwrap().is_some());
+        assert!(first.with(good(), &seal(8)).is_err(), "another key");
+        let changes: [(&str, fn(&mut News)); 11] = [
+            ("went back", |it| {
+                it.head.version = Version::from_ledger(0);
+                it.rows.clear();
+            }),
+            ("missing at the end", |it| drop(it.rows.pop())),
+            ("missing at the beginning", |it| drop(it.rows.remove(0))),
+            ("all missing", |it| it.rows.clear()),
+            ("changed", |it| it.rows[1].body = Some(b"c".to_vec())),
+            ("no more there", |it| it.rows[1].body = None),
+            ("loosened", |it| it.rows[1].tightens = false),
+            ("unknown", |it| it.rows[1].kind = "hold".into()),
+            ("unlinked", |it| it.rows[1].link = None),
+            ("tightened less", |it| {
+                it.head.tightened = Version::from_ledger(1)
+            }),
+            ("unsealed", |it| it.seal = None),
+        ];
+        for (what, change) in changes {
+            let mut news = good();
+            change(&mut news);
+            assert!(first.with(news, &seal(7)).is_err(), "{what}");
         }
+        // Whoever links a row of their own still has no seal for it.
+        let mut forged = news(&first, vec![row(2, "halt", 1, None)]);
+        forged.seal = good().seal;
+        assert!(first.with(forged, &seal(7)).is_err());
     }
 }

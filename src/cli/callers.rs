@@ -309,7 +309,8 @@ fn keep(destination: Destination, token: &str, caller: &Name) -> anyhow::Result<
 pub(super) async fn bootstrap(config: &Config, new: &NewCaller) -> anyhow::Result<String> {
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let log = Log::open(ledger.clone(), &App::writer(config), Clock::system()).await?;
+    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
+    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
     let token = Callers::new(ledger).bootstrap(new, &log).await?;
     Ok(token.expose().to_owned())
 }
@@ -328,7 +329,8 @@ async fn break_glass(
     ledger.check_schema().await?;
     let opened = custody::open(device, settings, &ledger)?;
     let (keys, writer) = (keys::list(&ledger).await?, App::writer(config));
-    let log = Log::open(ledger.clone(), &writer, Clock::system()).await?;
+    let sealing = App::keyring(config)?;
+    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
     let proof = administrators::prove(&*opened, device, &keys, &log, &writer).await?;
     let callers = Callers::new(ledger);
     Ok(callers.break_glass(name, reason, &proof, &log).await?)

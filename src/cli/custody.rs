@@ -85,7 +85,8 @@ async fn change_pin(device: &Name, new: PathBuf, config: &Config) -> anyhow::Res
     };
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let log = Log::open(ledger, &App::writer(config), Clock::system()).await?;
+    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
+    let log = Log::open(ledger, &writer, Clock::system(), sealing).await?;
     let mut change = log.begin(Gate::Shared, &Author::service()).await?;
     let details = json!({ "device": device, "writer": App::writer(config) });
     change.note_as(Approval::by_right(), "change-pin", Uuid::now_v7(), &details);

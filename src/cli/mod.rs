@@ -17,6 +17,7 @@ mod doctor;
 mod due;
 mod exchange;
 mod explain;
+mod halt;
 mod import;
 mod isolation;
 mod keys;
@@ -94,6 +95,9 @@ enum Command {
     /// Try a policy out: check it, test it, compare it with another
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Stop what is signed and handed out, and let it go on
+    #[command(subcommand)]
+    Halt(halt::Command),
     /// Show and find what was signed
     #[command(subcommand)]
     Signatures(signatures::Command),
@@ -197,6 +201,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Clients(command) => clients::run(command).await,
         Command::Exchange(command) => exchange::run(command).await,
         Command::Callers(command) => callers::run(command).await,
+        Command::Halt(command) => halt::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Signatures(command) => signatures::run(command).await,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ruint::aliases::U256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -44,6 +45,10 @@ impl Ask for OrderDraft {
 
     fn stake(&self) -> Stake {
         self.order.stake()
+    }
+
+    fn markets(&self) -> Vec<U256> {
+        vec![self.order.contents().token_id.0]
     }
 }
 
@@ -116,6 +121,10 @@ impl Ask for TypedOrderDraft {
 
     fn stake(&self) -> Stake {
         self.0.stake()
+    }
+
+    fn markets(&self) -> Vec<U256> {
+        self.0.markets()
     }
 }
 

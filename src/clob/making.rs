@@ -6,6 +6,7 @@ use super::amount::Side;
 use super::fees::TakerFees;
 use super::market::{Freshness, MarketError, Markets};
 use super::order::{Limit, PriceFrom};
+use super::request::TokenId;
 use super::terms::GivenTerms;
 use super::{MarketOrderRequest, Order, OrderError, OrderRequest, Profile, random_salt};
 use crate::clock::Clock;
@@ -17,6 +18,16 @@ pub enum NewOrder {
     Limit(Box<OrderRequest>),
     /// With an amount, at once.
     Market(Box<MarketOrderRequest>),
+}
+
+impl NewOrder {
+    /// Of what.
+    pub fn token_id(&self) -> TokenId {
+        match self {
+            Self::Limit(request) => request.token_id,
+            Self::Market(request) => request.token_id,
+        }
+    }
 }
 
 /// How an order is made.

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::problem::{self, Problem};
 use super::settings::PublicJwks;
 use crate::app::App;
 use crate::callers::Recognised;
+use crate::ledger::LedgerError;
 
 /// What is still read of a body that is not wanted: a client that is cut off while it sends may not hear
 /// why.
@@ -35,11 +37,42 @@ const AT_ONCE: (u32, Duration) = (64, Duration::from_millis(100));
 #[derive(Clone, Copy)]
 struct PassedGate;
 
-/// Says of an answer that it passed the gate. Whatever does not is held until the caller was looked at
-/// again.
-pub(super) fn passed_gate(mut answer: Response) -> Response {
+/// An answer begins within this of the commit that lets it leave, or it is dropped: what takes a right away
+/// waits for nobody's answer.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What lets an answer leave was not durable before this.
+#[derive(Clone, Copy)]
+struct Durable(std::time::Instant);
+
+/// Says of an answer that it passed the gate, with a commit that came after this. Whatever does not is held
+/// until the caller was looked at again.
+pub(super) fn passed_gate(mut answer: Response, since: std::time::Instant) -> Response {
     answer.extensions_mut().insert(PassedGate);
+    durable(answer, since)
+}
+
+/// Says of an answer that part of it left with a commit that came after this.
+pub(super) fn durable(mut answer: Response, since: std::time::Instant) -> Response {
+    answer.extensions_mut().insert(Durable(since));
     answer
+}
+
+/// How many answers were dropped because they came too late.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// The answer, unless it comes too late.
+fn in_time(answer: Response) -> Response {
+    let late = answer.extensions().get::<Durable>();
+    let late = late.map(|since| since.0.elapsed()).filter(|it| *it > FRESH);
+    let Some(late) = late else { return answer };
+    let dropped = DROPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    tracing::warn!(
+        late_ms = late.as_millis(),
+        dropped,
+        "an answer came too late after its commit and was dropped"
+    );
+    Problem::from(LedgerError::OutcomeUnknown).into_response()
 }
 
 /// What it takes to admit requests. Cheap to clone.
@@ -104,10 +137,10 @@ impl Inner {
         let answer = next.run(Request::from_parts(parts, body)).await;
         match who {
             Some(who) if !may_leave(&answer) => match self.app.callers.still(&who).await {
-                Ok(()) => answer,
+                Ok(()) => in_time(answer),
                 Err(error) => Problem::from(error).into_response(),
             },
-            _ => answer,
+            _ => in_time(answer),
         }
     }
 
@@ -213,7 +246,8 @@ mod tests {
             StatusCode::FORBIDDEN,
         ] {
             assert!(!may_leave(&answer(status)), "{status}");
-            assert!(may_leave(&passed_gate(answer(status))), "{status}");
+            let now = std::time::Instant::now();
+            assert!(may_leave(&passed_gate(answer(status), now)), "{status}");
         }
         for status in [
             StatusCode::UNAUTHORIZED,
@@ -222,5 +256,18 @@ mod tests {
         ] {
             assert!(may_leave(&answer(status)), "{status}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_after_its_commit_is_dropped() {
+        let answer = || StatusCode::OK.into_response();
+        let long_ago = |ms| std::time::Instant::now().checked_sub(Duration::from_millis(ms));
+        let of = |since| in_time(passed_gate(answer(), since)).status();
+        assert_eq!(of(long_ago(500).unwrap()), StatusCode::OK);
+        assert_eq!(
+            of(long_ago(1_001).unwrap()),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(in_time(answer()).status(), StatusCode::OK);
     }
 }

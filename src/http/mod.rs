@@ -28,6 +28,7 @@ mod callers;
 mod clob;
 mod custody;
 mod due;
+mod halts;
 mod keys;
 mod log;
 mod oauth;
@@ -62,6 +63,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(keys::routes())
         .routes(routes!(due::list_due))
         .merge(custody::routes())
+        .merge(halts::routes())
         .merge(callers::routes())
         .merge(policy::routes())
 }

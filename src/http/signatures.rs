@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use ruint::aliases::U256;
 use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,7 +15,7 @@ use crate::callers::{Caller, Kind, Names};
 use crate::id::IntentId;
 use crate::idempotency::Key;
 use crate::name::Name;
-use crate::policy::Action;
+use crate::policy::{Action, Deed};
 use crate::signing::signatures::{By, Entry};
 
 /// What is at the API's paths for them.
@@ -154,6 +155,7 @@ pub(super) async fn visible(
 ) -> Result<Vec<(Entry, Name)>, Problem> {
     let mut seen = Vec::new();
     for mut entry in app.signer.look_up(caller, by).await? {
+        let markets = market_of(&entry);
         let on = if entry.operation == "assertion" {
             app.clients
                 .by_id(entry.subject.into())
@@ -179,9 +181,27 @@ pub(super) async fn visible(
         if entry.answer.is_some() && !may && !again {
             entry.withheld = Some("not-permitted");
         }
+        if let Some(action) = entry.answer.as_ref().and(sign_again(&entry)) {
+            let deed = Deed {
+                action,
+                resource,
+                markets,
+            };
+            if app.rights.halt_on(caller, &deed)?.is_some() {
+                entry.withheld = Some("halted");
+            }
+        }
         seen.push((entry, name));
     }
     Ok(seen)
+}
+
+/// The token id of an order, as its record has it.
+fn market_of(entry: &Entry) -> Vec<U256> {
+    let id = entry.record.pointer("/struct/tokenId");
+    let id = id.and_then(serde_json::Value::as_str);
+    let id = id.and_then(|text| U256::from_str_radix(text, 10).ok());
+    id.into_iter().collect()
 }
 
 /// By which right it is signed, where its answer is no credential.

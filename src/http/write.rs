@@ -1,6 +1,8 @@
 //! Administrative writes: one transaction for the change, its leaf and its answer, so that a
 //! repeated request gets the answer and never a second change (P3).
 
+use std::time::Instant;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -56,10 +58,12 @@ impl<'a> Write<'a> {
             return Err(Problem::new(&problem::IDEMPOTENCY_KEY_REUSED, detail));
         }
         let credential = self.caller.credential;
+        let since = Instant::now();
         let standing = self.app.log.vouch(Look::at(Some(credential), None)).await?;
         if !standing.is_live(credential) {
             return Err(LedgerError::CallerRevoked.into());
         }
+        self.app.authority.confirm(standing.head()).await?;
         if !standing.upholds(permit.decided()) {
             return Err(self.overtaken(LedgerError::AuthorityChanged).await);
         }
@@ -69,7 +73,7 @@ impl<'a> Write<'a> {
             .sealing
             .open(self.aad().as_slice(), &sealed)
             .map_err(|error| LedgerError::Corrupt("idempotency_keys", error.to_string()))?;
-        let mut response = passed_gate(json(StatusCode::CREATED, body.to_vec()));
+        let mut response = passed_gate(json(StatusCode::CREATED, body.to_vec()), since);
         response
             .headers_mut()
             .insert(REPLAYED, HeaderValue::from_static("true"));
@@ -113,6 +117,7 @@ impl<'a> Write<'a> {
         }
         let decides = change.decides();
         fail_point!("write-before-commit");
+        let since = Instant::now();
         change.commit().await?;
         fail_point!("write-after-commit");
         // Elsewhere they are old for a moment, and the gate knows better.
@@ -121,7 +126,7 @@ impl<'a> Write<'a> {
         if decides && let Err(error) = self.app.authority.catch_up().await {
             tracing::debug!(%error, "what was decided is not loaded yet");
         }
-        Ok(passed_gate(json(StatusCode::CREATED, body)))
+        Ok(passed_gate(json(StatusCode::CREATED, body), since))
     }
 
     /// [`earlier`](Self::earlier), else [`conclude`](Self::conclude).
@@ -168,7 +173,7 @@ pub(super) async fn to_its_end(
 
 /// A body that was signed, as it was released.
 pub(super) fn signed(done: Signed) -> Response {
-    let mut response = passed_gate(json(StatusCode::OK, done.body));
+    let mut response = passed_gate(json(StatusCode::OK, done.body), done.since);
     if done.replayed {
         response
             .headers_mut()

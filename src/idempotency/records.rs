@@ -21,6 +21,8 @@ pub(crate) struct Released {
     pub(crate) answer: Vec<u8>,
     /// The leaf of its intent, without which it is not read where it is not sealed.
     pub(crate) leaf: Vec<u8>,
+    /// The leaf of its release, which has its hash.
+    pub(crate) released: Vec<u8>,
     pub(crate) sealed: bool,
     /// Whether it has expired, by the database's clock.
     pub(crate) is_over: bool,
@@ -62,11 +64,13 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"select k.request_digest, k.intent_id, k.answer,
                 e.answer as "released?", e.answer_is_sealed as "sealed?", l.leaf as "leaf?",
+                d.leaf as "released_leaf?",
                 coalesce(e.expires_at <= now(), false) as "is_over!"
          from idempotency_keys k
          left join ends e on e.intent_id = k.intent_id and e.outcome = 'released'
          left join intents i on i.id = e.intent_id
          left join leaves l on l.run = i.run and l.batch = i.batch and l.subject_id = i.id
+         left join leaves d on d.run = e.run and d.batch = e.batch and d.subject_id = e.intent_id
          where k.caller_id = $1 and k.key = $2 and k.expires_at >= now()"#,
         caller.uuid(),
         key.as_str(),
@@ -79,6 +83,7 @@ pub(crate) async fn find(
         released: row.released.map(|answer| Released {
             answer,
             leaf: row.leaf.unwrap_or_default(),
+            released: row.released_leaf.unwrap_or_default(),
             sealed: row.sealed.unwrap_or(true),
             is_over: row.is_over,
         }),

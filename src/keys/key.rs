@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use super::KeyState;
 use crate::custody::{Algorithm, Attributes, DeviceRef, KeyRef, Place, PublicKey};
+use crate::halts::Touches;
 use crate::id::KeyId;
 use crate::name::Name;
 use crate::policy::Resource;
@@ -75,6 +76,10 @@ impl Key {
     pub fn resource(&self) -> Resource {
         Resource::owned("Key", &self.name, &self.owner, &self.environment)
             .with("purpose", &self.purpose.name())
+            .touching(Touches {
+                key: Some(self.id),
+                ..Touches::default()
+            })
     }
 
     /// Where to find it in its device.

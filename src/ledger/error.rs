@@ -31,6 +31,10 @@ pub enum LedgerError {
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),
+    /// What decides, or what the gate reads of it, is not what this service put there: somebody else wrote to
+    /// the database. Nothing was released.
+    #[error("{0} is not as this service wrote it: {1}")]
+    Falsified(&'static str, String),
     /// A row does not hold what the code that wrote it puts there.
     #[error("a row of {0} cannot be read: {1}")]
     Corrupt(&'static str, String),
@@ -44,6 +48,7 @@ impl LedgerError {
             Self::OutcomeUnknown => Self::OutcomeUnknown,
             Self::CallerRevoked => Self::CallerRevoked,
             Self::AuthorityChanged => Self::AuthorityChanged,
+            Self::Falsified(table, what) => Self::Falsified(table, what.clone()),
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -1,5 +1,7 @@
 //! What can be asked for, in the schema's words.
 
+use crate::halts::{Bearing, Winding};
+
 words! {
     /// What somebody wants to do, in the schema's words.
     pub enum Action {
@@ -63,6 +65,12 @@ words! {
         GrantCredential = "grant_credential",
         /// Take a caller's credentials away.
         RevokeCaller = "revoke_caller",
+        /// Set a halt.
+        Halt = "halt",
+        /// Lift one.
+        LiftHalt = "lift_halt",
+        /// See which are in force.
+        ViewHalts = "view_halts",
         /// See what the policy says to others, and why.
         ViewPolicy = "view_policy",
         /// See the devices and their sealing keys.
@@ -82,6 +90,48 @@ impl Action {
                 Some("manage_callers")
             }
             _ => None,
+        }
+    }
+
+    /// What comes of it, as far as halts are about it.
+    pub(super) fn bearing(self) -> Bearing {
+        match self {
+            Self::SignOrder
+            | Self::IssueL1Header
+            | Self::CreateCredential
+            | Self::DeriveCredential
+            | Self::RecoverCredentials
+            | Self::RevealCredential
+            | Self::IssueL2Headers
+            | Self::IssueBuilderHeaders
+            | Self::IssueAssertion
+            | Self::IssueToken
+            | Self::AttestKey => Bearing::Signs,
+            Self::DeleteCredential | Self::DrainWallet => Bearing::Winds(Winding::Cancel),
+            Self::ProbeKey => Bearing::Probes,
+            Self::View
+            | Self::ViewSignatures
+            | Self::ViewCallers
+            | Self::ViewCredentials
+            | Self::ViewHalts
+            | Self::ViewPolicy
+            | Self::ViewCustody
+            | Self::ViewLog => Bearing::Looks,
+            Self::RotateKey
+            | Self::CreateKey
+            | Self::AdoptKey
+            | Self::ImportKey
+            | Self::CreateWallet
+            | Self::CreateClient
+            | Self::StepKey
+            | Self::SetCryptoperiod
+            | Self::CloseWallet
+            | Self::Halt
+            | Self::LiftHalt
+            | Self::CreateCaller
+            | Self::GrantCredential
+            | Self::RevokeCaller
+            | Self::ManageCustody => Bearing::Administers,
         }
     }
 }

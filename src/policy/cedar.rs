@@ -149,6 +149,7 @@ impl Policy {
             action,
             rules,
             hides: None,
+            halt: None,
         };
         if caller.is_break_glass() {
             // The way back in must not depend on what may be the reason for it: the policy file.

@@ -1,9 +1,14 @@
 //! What a yes and a no of the policy are.
 
+use std::sync::Arc;
+
+use ruint::aliases::U256;
+
 use super::{Action, Resource, Stake};
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::Author;
 use crate::authority::Version;
+use crate::halts::{Bearing, Halt};
 
 /// Proof that the policy allowed exactly this `A`. Minted only in `policy`; a change is begun with
 /// it, and a signature is taken to its record with it.
@@ -21,6 +26,8 @@ pub struct Deed {
     pub action: Action,
     /// To what.
     pub resource: Resource,
+    /// The token ids of orders in it.
+    pub markets: Vec<U256>,
 }
 
 /// Something that the policy decides on before it is done.
@@ -33,6 +40,14 @@ pub trait Ask {
     fn stake(&self) -> Stake {
         Stake::new()
     }
+    /// The token ids of orders in it.
+    fn markets(&self) -> Vec<U256> {
+        Vec::new()
+    }
+    /// What comes of it, as far as halts are about it.
+    fn bearing(&self) -> Bearing {
+        self.action().bearing()
+    }
 }
 
 impl Ask for Deed {
@@ -42,6 +57,10 @@ impl Ask for Deed {
 
     fn resource(&self) -> Resource {
         self.resource.clone()
+    }
+
+    fn markets(&self) -> Vec<U256> {
+        self.markets.clone()
     }
 }
 
@@ -90,7 +109,7 @@ impl<A> Permit<A> {
 
 /// The policy said no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not permitted{}", .action.name(), by(.rules))]
+#[error("{}", text(.action.name(), .rules, .halt.as_deref()))]
 pub struct Denied {
     /// What was wanted.
     pub action: Action,
@@ -99,12 +118,16 @@ pub struct Denied {
     /// What the caller may not know to be there, as people call it: they are told what they would be
     /// told if it were not.
     pub hides: Option<&'static str>,
+    /// The halt that stops what the policy permits.
+    pub halt: Option<Arc<Halt>>,
 }
 
-fn by(rules: &[String]) -> String {
-    if rules.is_empty() {
-        String::new()
+fn text(action: &str, rules: &[String], halt: Option<&Halt>) -> String {
+    if let Some(halt) = halt {
+        format!("{action} is stopped by {halt}")
+    } else if rules.is_empty() {
+        format!("{action} is not permitted")
     } else {
-        format!(" by {}", rules.join(", "))
+        format!("{action} is not permitted by {}", rules.join(", "))
     }
 }

@@ -1,6 +1,7 @@
 //! On what something is asked for.
 
 use super::Stake;
+use crate::halts::Touches;
 
 /// On what, with the attributes that policies look at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +10,8 @@ pub struct Resource {
     pub(super) name: String,
     pub(super) attributes: Vec<(&'static str, String)>,
     pub(super) circumstance: Circumstance,
+    /// What a halt can be on.
+    pub(super) touches: Touches,
 }
 
 /// What is known of the request itself, which policies see as `context`.
@@ -30,6 +33,7 @@ impl Resource {
             name: "chancery".into(),
             attributes: Vec::new(),
             circumstance: Circumstance::Nothing,
+            touches: Touches::default(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Resource {
             name,
             attributes,
             circumstance: Circumstance::Nothing,
+            touches: Touches::default(),
         }
     }
 
@@ -130,7 +135,14 @@ impl Resource {
             name: self.name.clone(),
             attributes: self.attributes.clone(),
             circumstance: Circumstance::Nothing,
+            touches: self.touches,
         }
+    }
+
+    /// With what a halt can be on.
+    #[must_use]
+    pub fn touching(self, touches: Touches) -> Self {
+        Self { touches, ..self }
     }
 
     /// With one attribute more.

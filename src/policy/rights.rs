@@ -11,8 +11,9 @@ use super::{
 };
 use crate::approvals;
 use crate::audit::{Author, Log};
-use crate::authority::{Authority, Version};
+use crate::authority::{Authority, Snapshot, Version};
 use crate::callers::Caller;
+use crate::halts::{Halt, Halts, Hit};
 use crate::ledger::LedgerError;
 
 /// Why something that was permitted is not permitted again.
@@ -34,6 +35,7 @@ struct Inner {
     policy: Arc<Policy>,
     authority: Authority,
     approvals: approvals::Settings,
+    halts: Halts,
     denials: Denials,
 }
 
@@ -49,6 +51,7 @@ impl Rights {
     ) -> Self {
         Self(Arc::new(Inner {
             policy,
+            halts: Halts::new(authority.clone()),
             authority,
             approvals,
             denials: Denials::start(settings, log, tasks),
@@ -62,15 +65,17 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<Permit, Denied> {
-        let decided = self.decide(caller, action, resource)?;
-        let resource = resource.clone();
-        let author = self.author(caller, decided);
-        Ok(Permit::new(Deed { action, resource }, author))
+        let deed = Deed {
+            action,
+            resource: resource.clone(),
+            markets: Vec::new(),
+        };
+        self.permit(caller, deed)
     }
 
     /// The same of something that says itself what it asks for, which the permit then holds.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
-        let decided = self.decide(caller, asked.action(), &self.on(&asked))?;
+        let decided = self.decide(caller, &asked, &self.on(&asked))?;
         Ok(Permit::new(asked, self.author(caller, decided)))
     }
 
@@ -78,7 +83,7 @@ impl Rights {
     /// which version it is still permitted.
     pub async fn again(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Again> {
         self.0.authority.catch_up().await?;
-        Ok(self.decide(caller, asked.action(), &self.on(asked))?)
+        Ok(self.decide(caller, asked, &self.on(asked))?)
     }
 
     /// On what something is asked for, with what is at stake where the policy looks at that.
@@ -109,8 +114,12 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<(), Denied> {
-        self.decide(caller, action, &resource.clone().open())
-            .map(drop)
+        let deed = Deed {
+            action,
+            resource: resource.clone().open(),
+            markets: Vec::new(),
+        };
+        self.decide(caller, &deed, &deed.resource).map(drop)
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left
@@ -126,6 +135,7 @@ impl Rights {
             action,
             rules: Vec::new(),
             hides: self.hides(caller, resource),
+            halt: None,
         }
     }
 
@@ -149,15 +159,66 @@ impl Rights {
         self.0.policy.digest()
     }
 
+    /// The halts.
+    pub fn halts(&self) -> &Halts {
+        &self.0.halts
+    }
+
+    /// The halt that stops something that was permitted once.
+    pub fn halt_on(&self, caller: &Caller, asked: &impl Ask) -> Result<Option<Arc<Halt>>, Denied> {
+        let (now, resource) = (self.0.authority.now(), asked.resource());
+        self.halt_among(&now, caller, asked, &resource)
+    }
+
+    fn halt_among(
+        &self,
+        now: &Snapshot,
+        caller: &Caller,
+        asked: &impl Ask,
+        resource: &Resource,
+    ) -> Result<Option<Arc<Halt>>, Denied> {
+        let halts = &self.0.halts;
+        let halt = halts.are_on_markets(now).and_then(|which_market| {
+            let markets = if which_market {
+                asked.markets()
+            } else {
+                Vec::new()
+            };
+            let hit = Hit {
+                caller: caller.id,
+                touches: resource.touches,
+                markets: &markets,
+                bearing: asked.bearing(),
+            };
+            halts.on(now, &hit)
+        });
+        halt.map_err(|error| {
+            tracing::error!(%error, "halts cannot be read: denied");
+            self.refuse(caller, asked.action(), resource)
+        })
+    }
+
     /// By which version of what decides it is permitted.
     fn decide(
         &self,
         caller: &Caller,
-        action: Action,
+        asked: &impl Ask,
         resource: &Resource,
     ) -> Result<Version, Denied> {
         let now = self.0.authority.now();
+        let action = asked.action();
         let decided = self.0.policy.decide(caller, action, resource);
+        if decided.is_ok()
+            && let Some(halt) = self.halt_among(&now, caller, asked, resource)?
+        {
+            self.0.denials.note(caller.id, action, resource);
+            return Err(Denied {
+                action,
+                rules: Vec::new(),
+                hides: None,
+                halt: Some(halt),
+            });
+        }
         let decided = decided.map(|()| now.version());
         decided.map_err(|denied| {
             let refused = self.refuse(caller, action, resource);

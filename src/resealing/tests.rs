@@ -97,18 +97,19 @@ fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
         let device: Arc<dyn Custody> = Arc::new(Keys(Mutex::new(keys)));
         let name: Name = "hsm".parse().unwrap();
         let backends = [(name.clone(), device.clone())].into();
-        let log = Log::open(ledger.clone(), "test", clock.clone())
-            .await
-            .unwrap();
+        let sealing = Arc::new(Keyring::from(SealingKey::from_bytes(&[7; 32])));
+        let log = Log::open(ledger.clone(), "test", clock.clone(), sealing.clone());
+        let log = log.await.unwrap();
         let resealing = Resealing::new(
             log,
             Arc::new(Vault::new(backends, &hmac::Settings::default())),
-            Arc::new(Keyring::from(SealingKey::from_bytes(&[7; 32]))),
+            sealing,
             clock.clone(),
         );
         let permit = Permit::for_test(Deed {
             action: Action::ManageCustody,
             resource: Resource::service(),
+            markets: Vec::new(),
         });
         let destroy = async |id| resealing.destroy_key(&name, id, "test", &permit).await;
         for id in ["new", "old"] {

@@ -1,6 +1,8 @@
 //! What takes more than one statement: a login, whose nonce is claimed with its intent, and an alarm, with
 //! which a key is suspended. Each has a transaction of its own, one after the other, between groups.
 
+use std::time::Instant;
+
 use super::SigningError;
 use super::job::{How, Intend, Job};
 use super::queue::Receiver;
@@ -16,8 +18,9 @@ use crate::ledger::{Gate, LedgerError};
 /// Writes until the last handle of the queue is gone.
 pub(super) async fn run(form: Form, mut queue: Receiver<Job>) {
     while let Some(job) = queue.recv().await {
+        let begun = Instant::now();
         match write(&form, &job).await {
-            Ok((verdict, proof)) => tell(job, verdict, &proof),
+            Ok((verdict, proof)) => tell(job, verdict, &proof, begun),
             Err(Not::Refused(why)) => job.fail(why),
             Err(Not::Written(error)) => {
                 tracing::warn!(%error, "a login or an alarm was not committed");

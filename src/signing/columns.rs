@@ -1,6 +1,7 @@
 //! The rows of a group as columns: one array for each argument of `sign_group`, which writes them.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -38,8 +39,12 @@ pub(super) struct Decided {
     pub(super) held: HashSet<i32>,
     /// Intents that are on record.
     pub(super) won: HashSet<Uuid>,
+    /// How far what decides had come, as the gate has read it; none where it was not asked.
+    pub(super) head: Option<Head>,
     /// How many leaves were written.
     pub(super) leaves: usize,
+    /// It was not durable before this.
+    pub(super) since: Option<Instant>,
 }
 
 /// Rights, each once, by number from 1.

@@ -1,11 +1,13 @@
 //! What can be signed: an order, a login, an assertion.
 
+use ruint::aliases::U256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Business, Checked};
 use crate::credentials::Login;
 use crate::custody::{Payload, SealedSecret};
+use crate::halts::{Bearing, Winding};
 use crate::id::{ClientId, IntentId};
 use crate::idempotency::Useful;
 use crate::keys::Key;
@@ -30,6 +32,10 @@ pub trait Draft: Ask + Send + Sync + 'static {
     /// What an assertion of the service's own is for.
     fn errand(&self) -> &'static str {
         ""
+    }
+    /// Whether nothing is changed with it: it reads.
+    fn reads(&self) -> bool {
+        false
     }
     /// How long what is signed can be used. Its idempotency key is kept at least as long.
     fn useful(&self) -> Useful {
@@ -57,6 +63,19 @@ impl Ask for Box<dyn Draft> {
 
     fn stake(&self) -> Stake {
         (**self).stake()
+    }
+
+    fn markets(&self) -> Vec<U256> {
+        (**self).markets()
+    }
+
+    fn bearing(&self) -> Bearing {
+        match self.business() {
+            Business::Ordinary | Business::Reduction => Bearing::Signs,
+            Business::Unwinding if self.reads() => Bearing::Winds(Winding::Read),
+            Business::Unwinding => Bearing::Winds(Winding::Cancel),
+            Business::Probe => Bearing::Probes,
+        }
     }
 }
 

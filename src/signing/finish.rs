@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::intent::Intent;
 use super::job::{Ended, How};
-use super::{AGAIN, BadSignature, Checked, Draft, Signer, SigningError, packed};
+use super::{AGAIN, BadSignature, Checked, Draft, Signed, Signer, SigningError, packed};
 use crate::callers::Caller;
 use crate::custody::CustodyError;
 use crate::fail_point;
@@ -23,7 +23,7 @@ impl Signer {
         caller: &Caller,
         mut intent: Intent,
         until: Instant,
-    ) -> Result<Result<Vec<u8>, Box<dyn Draft>>, SigningError> {
+    ) -> Result<Result<Signed, Box<dyn Draft>>, SigningError> {
         fail_point!("device-before");
         let signed = self.signature(&intent, until).await;
         fail_point!("device-after");
@@ -55,7 +55,11 @@ impl Signer {
         fail_point!("release-told");
         match ended {
             Ended::Overtaken(_) => Err(SigningError::AuthorityChanged),
-            Ended::AsAsked => Ok(Ok(answer.body)),
+            Ended::AsAsked(since) => Ok(Ok(Signed {
+                body: answer.body,
+                replayed: false,
+                since,
+            })),
             Ended::Late => Ok(Err(intent.draft)),
             Ended::Lost => Err(SigningError::LeaseLost),
             Ended::Refused(why) => {

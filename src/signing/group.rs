@@ -3,7 +3,7 @@
 //! While one group is written, the next one fills; whoever is waiting goes with it, and nobody waits for
 //! a timer. What takes more than one statement, a login or an alarm, has a line of its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::intent::Intent;
 use super::job::{Claim, End, Ended, Entry, HandOut, How, Intend, Job, Waiting};
@@ -116,13 +116,14 @@ impl Group {
         self.rows.is_open() && self.careful.is_open()
     }
 
-    /// Adds the leaf of something that is handed out, if the right to it still holds.
+    /// Adds the leaf of something that is handed out, if the right to it still holds. Since when it is
+    /// durable, at the earliest.
     pub(super) async fn hand_out(
         &self,
         caller: &Caller,
         right: Right,
         event: Event,
-    ) -> Result<(), SigningError> {
+    ) -> Result<Instant, SigningError> {
         let (out, waiting) = HandOut::new(right, event, self.clock.unix_ms());
         let entry = Entry::One(Job::HandOut(Box::new(out)));
         let sent = self.rows.try_send(Some(caller.id), entry, 1);

@@ -1,6 +1,7 @@
 //! What comes to a group: intents, ends, and what is handed out again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -240,8 +241,8 @@ impl How {
 
 /// How an intent did end.
 pub(super) enum Ended {
-    /// As asked.
-    AsAsked,
+    /// As asked; it was not durable before this.
+    AsAsked(Instant),
     /// Abandoned instead of released: too little of its life was left.
     Late,
     /// By somebody else, after the lease.
@@ -309,9 +310,9 @@ impl End {
     }
 
     /// Tells whoever waits how it ended, as it was asked.
-    pub(super) fn tell(self) {
+    pub(super) fn tell(self, since: Instant) {
         let ended = match self.how {
-            How::Released(_) | How::Abandoned(_) => Ended::AsAsked,
+            How::Released(_) | How::Abandoned(_) => Ended::AsAsked(since),
             How::Late => Ended::Late,
             How::Alarmed(bad) => Ended::Refused(bad.into()),
             How::Refused(why) => Ended::Refused(why),
@@ -345,12 +346,12 @@ fn leaf(intent: IntentId, attempt: i32, tries: Option<u32>, how: &How, now_ms: i
 pub(super) struct HandOut {
     pub(super) right: Right,
     pub(super) leaf: Row,
-    pub(super) told: Told<()>,
+    pub(super) told: Told<Instant>,
 }
 
 impl HandOut {
-    /// It, and where it is told that its leaf is durable.
-    pub(super) fn new(right: Right, event: Event, now_ms: i64) -> (Self, Waiting<()>) {
+    /// It, and where it is told since when at the earliest its leaf is durable.
+    pub(super) fn new(right: Right, event: Event, now_ms: i64) -> (Self, Waiting<Instant>) {
         let (told, waiting) = Waiting::new();
         let leaf = Row::new(&Leaf::new(now_ms, event));
         (Self { right, leaf, told }, waiting)

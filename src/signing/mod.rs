@@ -190,8 +190,9 @@ impl Signer {
                 Claim::Fresh(intent) => intent, // durable, or we do not get past this line
                 Claim::Taken(key, permit) => {
                     let done = self.released(caller, &key, asked.digest).await?;
-                    self.vouch(caller, &permit).await?; // nothing is answered before its release is durable
-                    return Ok(done);
+                    // Nothing is answered before its release is durable.
+                    let since = self.vouch(caller, &permit).await?;
+                    return Ok(Signed { since, ..done });
                 }
                 Claim::Overtaken(_) if overtaken == AGAIN => {
                     return Err(SigningError::AuthorityChanged);
@@ -206,12 +207,7 @@ impl Signer {
             };
             fail_point!("intent-told");
             match self.finish(caller, *intent, until).await? {
-                Ok(body) => {
-                    return Ok(Signed {
-                        body,
-                        replayed: false,
-                    });
-                }
+                Ok(done) => return Ok(done),
                 Err(_) if last => return Err(SigningError::Late),
                 Err(late) => {
                     let permit = self.0.equipment.rights.permit(caller, late)?;

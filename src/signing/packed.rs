@@ -1,6 +1,11 @@
 //! Answers as they are stored: what the intent's leaf says is not stored a second time.
 
 use lz4_flex::block;
+use sha2::{Digest, Sha256};
+
+use crate::audit::{Event, Leaf};
+use crate::id::IntentId;
+use crate::ledger::LedgerError;
 
 /// The first byte of a packed answer. Those of before are JSON text, which begins otherwise.
 const LZ4: u8 = 1;
@@ -26,6 +31,22 @@ pub(super) fn unpack(stored: Vec<u8>, leaf: &[u8]) -> Option<Vec<u8>> {
             block::decompress_size_prepended_with_dict(packed, leaf).ok()
         }
         _ => Some(stored),
+    }
+}
+
+/// Whether an answer is the one whose hash stands in the leaf of its release.
+pub(super) fn is_as_released(
+    answer: &[u8],
+    leaf: &[u8],
+    intent: IntentId,
+) -> Result<(), LedgerError> {
+    let hash: [u8; 32] = Sha256::digest(answer).into();
+    match Leaf::from_bytes(leaf).map(|leaf| leaf.event) {
+        Some(Event::Released(it)) if it.intent == intent.uuid() && it.answer_hash == hash => Ok(()),
+        _ => {
+            tracing::error!(alarm = "falsified", %intent, "a stored answer is not the one that was released");
+            Err(LedgerError::Falsified("ends", intent.to_string()))
+        }
     }
 }
 

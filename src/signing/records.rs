@@ -1,5 +1,7 @@
 //! `intents`, `ends`, `takeovers` and `jtis`, which functions of the database write.
 
+use std::time::{Duration, Instant};
+
 use futures_core::future::BoxFuture;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -60,9 +62,10 @@ pub(super) async fn sign_group(
     } = columns;
     let points = e.r.iter().flatten().count();
     let left_ms = e.left_ms(now_ms);
+    let begun = Instant::now();
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
-                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!"
+                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!", took_us as "took_us!"
          from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                          $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
                          $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55)"#,
@@ -128,15 +131,19 @@ pub(super) async fn sign_group(
     let holds = row.holds.unwrap_or_default().into_iter();
     let facts = holds.zip(keys).zip(row.is_live.unwrap_or_default());
     let facts = facts.map(|((holds, key), is_live)| (holds, key, is_live));
+    let head = Head::read(row.authority, row.tightened);
     let set = |ids: Option<Vec<Uuid>>| ids.unwrap_or_default().into_iter().collect();
     Ok(Decided {
-        rights: rights.standings(facts, Head::read(row.authority, row.tightened)),
+        rights: rights.standings(facts, head),
+        head,
         ended: set(row.ended),
         late: set(row.late),
         repeated: set(row.repeated),
         held: row.held.unwrap_or_default().into_iter().collect(),
         won: set(row.won),
         leaves: usize::try_from(row.leaves).unwrap_or_default(),
+        // The call arrived no earlier, and its commit came after that.
+        since: Some(begun + Duration::from_micros(row.took_us.try_into().unwrap_or_default())),
     })
 }
 
@@ -213,10 +220,11 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
                 e.reason, i.created_at, e.ended_at as "ended_at?",
                 case when i.operation = 'order' and e.outcome = 'released' then coalesce(e.order_hash, i.digest)
                      end as order_hash,
-                case when e.answer_is_sealed then null else e.answer end as answer
+                case when e.answer_is_sealed then null else e.answer end as answer, d.leaf as "released_leaf?"
          from intents i
          join leaves l on l.run = i.run and l.batch = i.batch and l.subject_id = i.id
          left join ends e on e.intent_id = i.id
+         left join leaves d on d.run = e.run and d.batch = e.batch and d.subject_id = e.intent_id
          where i.id in (select id from found)
          order by i.id desc"#,
         id,
@@ -232,7 +240,12 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
     rows.into_iter()
         .map(|row| {
             let corrupt = |table| LedgerError::Corrupt(table, row.id.to_string());
-            let unpack = |stored| packed::unpack(stored, &row.leaf).ok_or_else(|| corrupt("ends"));
+            let unpack = |stored| {
+                let answer = packed::unpack(stored, &row.leaf).ok_or_else(|| corrupt("ends"))?;
+                let released = row.released_leaf.as_deref().unwrap_or_default();
+                packed::is_as_released(&answer, released, row.id.into())?;
+                Ok::<_, LedgerError>(answer)
+            };
             let intent = intent(&row.leaf).ok_or_else(|| corrupt("leaves"))?;
             let kind = intent.credential_kind.as_deref();
             Ok(Entry {

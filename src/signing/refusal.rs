@@ -78,6 +78,7 @@ impl SigningError {
             Self::KeyEpochChanged => "key-epoch-changed",
             Self::KeyExpired => "key-expired",
             Self::AuthorityChanged => "authority-changed",
+            Self::Denied(denied) if denied.halt.is_some() => "halted",
             Self::Denied(_) => "denied",
             _ => "refused",
         }

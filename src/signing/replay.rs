@@ -1,5 +1,7 @@
 //! What was answered before is answered again, to whoever may still have it.
 
+use std::time::Instant;
+
 use super::right::Right;
 use super::{AGAIN, Asked, Business, Draft, Signed, Signer, SigningError, packed};
 use crate::audit::Event;
@@ -22,10 +24,8 @@ impl Signer {
     ) -> Result<Option<Signed>, SigningError> {
         match self.released(caller, idempotency, request).await {
             Ok(signed) => {
-                let permit = self.0.equipment.rights.permit(caller, deed)?;
-                let right = Right::new(key, Business::Ordinary, caller, &permit);
-                self.vouch_for(caller, right, permit.action()).await?;
-                Ok(Some(signed))
+                let since = self.still(caller, (deed, key)).await?;
+                Ok(Some(Signed { since, ..signed }))
             }
             Err(SigningError::InFlight | SigningError::KeyReused) => Ok(None),
             Err(error) => Err(error),
@@ -48,8 +48,8 @@ impl Signer {
             Err(SigningError::InFlight) => Err(away.into()),
             Err(error) => Err(error),
             Ok(done) => {
-                self.vouch(caller, permit).await?;
-                Ok(done)
+                let since = self.vouch(caller, permit).await?;
+                Ok(Signed { since, ..done })
             }
         }
     }
@@ -82,9 +82,11 @@ impl Signer {
             let unpacked = packed::unpack(released.answer, &released.leaf);
             unpacked.ok_or_else(|| LedgerError::Corrupt("ends", id.to_string()))?
         };
+        packed::is_as_released(&body, &released.released, id)?;
         Ok(Signed {
             body,
             replayed: true,
+            since: Instant::now(),
         })
     }
 
@@ -94,7 +96,7 @@ impl Signer {
         &self,
         caller: &Caller,
         permit: &Permit<Box<dyn Draft>>,
-    ) -> Result<(), SigningError> {
+    ) -> Result<Instant, SigningError> {
         let right = Right::to(permit, caller);
         self.vouch_for(caller, right, permit.action()).await
     }
@@ -104,12 +106,15 @@ impl Signer {
         caller: &Caller,
         mut right: Right,
         asked: &impl Ask,
-    ) -> Result<(), SigningError> {
+    ) -> Result<Instant, SigningError> {
         for _ in 0..AGAIN {
+            let since = Instant::now();
             let standing = self.0.equipment.log.vouch(right.look()).await?;
+            let authority = self.0.equipment.rights.authority();
+            authority.confirm(standing.head()).await?;
             match right.holds(&standing) {
                 Err(SigningError::AuthorityChanged) => {}
-                judged => return judged,
+                judged => return judged.map(|()| since),
             }
             right = match self.0.equipment.rights.again(caller, asked).await {
                 Ok(decided) => right.decided_again(decided),
@@ -120,6 +125,17 @@ impl Signer {
         Err(SigningError::AuthorityChanged)
     }
 
+    /// Since when, at the earliest, it is certain that this may still be told, behind the gate.
+    pub async fn still(
+        &self,
+        caller: &Caller,
+        (deed, key): (Deed, &Key),
+    ) -> Result<Instant, SigningError> {
+        let permit = self.0.equipment.rights.permit(caller, deed)?;
+        let right = Right::new(key, Business::Ordinary, caller, &permit);
+        self.vouch_for(caller, right, permit.action()).await
+    }
+
     /// Puts on record that a caller gets what was signed for earlier, unless the right to it is lost
     /// meanwhile: asked behind the gate, as for a release. [`SigningError::AuthorityChanged`]: it has to
     /// be decided again, by what [`decided_since`](Self::decided_since) has loaded.
@@ -128,7 +144,7 @@ impl Signer {
         caller: &Caller,
         right: Right,
         event: Event,
-    ) -> Result<(), SigningError> {
+    ) -> Result<Instant, SigningError> {
         self.0.group.hand_out(caller, right, event).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::idempotency::{Key as IdempotencyKey, NotAKey, RequestDigest};
 
@@ -58,6 +58,8 @@ pub struct Signed {
     pub body: Vec<u8>,
     /// Whether it was released earlier.
     pub replayed: bool,
+    /// What lets it leave was not durable before this: an answer that comes much later is dropped.
+    pub since: Instant,
 }
 
 /// The most drafts of one batch.

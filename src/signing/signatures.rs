@@ -83,9 +83,7 @@ impl Signer {
         let standing = log.vouch(look).await?;
         // What is told of it is decided by what holds now.
         let authority = self.0.equipment.rights.authority();
-        if standing.tightened() > Some(authority.now().version()) {
-            authority.catch_up().await?;
-        }
+        authority.confirm(standing.head()).await?;
         if !standing.is_live(caller.credential) {
             return Err(SigningError::CallerRevoked);
         }

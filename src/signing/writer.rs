@@ -7,13 +7,15 @@
 //! by one: one caller's trouble costs the others a second call, and never more.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use super::columns::{Columns, Decided};
 use super::intent::Intent;
 use super::job::{Claim, End, Ended, Entry, How, Intend, Job, Overtaken};
 use super::queue::{Receiver, Sender};
 use super::{BadSignature, Equipment, Settings, SigningError, records};
-use crate::audit::{Change, Committed, Log, Logged, Written};
+use crate::audit::{self, Change, Committed, Log, Logged};
+use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::custody::{Sign, Tries};
 use crate::fail_point;
@@ -30,6 +32,7 @@ pub(super) struct Form {
     pub(super) log: Log,
     pub(super) keys: Keys,
     pub(super) clock: Clock,
+    authority: Authority,
     lease_ms: u64,
     keep: idempotency::Settings,
 }
@@ -45,6 +48,7 @@ impl Form {
             log: equipment.log.clone(),
             keys: equipment.keys.clone(),
             clock: equipment.clock.clone(),
+            authority: equipment.rights.authority().clone(),
             lease_ms: settings.lease_ms.get(),
             keep: keep.clone(),
         }
@@ -64,6 +68,9 @@ impl Form {
         let now_ms = self.clock.unix_ms();
         let decided = records::sign_group(columns, self.lease_ms, now_ms, change.place()).await?;
         change.has_written(decided.leaves);
+        if !decided.rights.is_empty() {
+            self.authority.confirm(decided.head).await?;
+        }
         Ok(decided)
     }
 }
@@ -135,6 +142,14 @@ impl Verdict {
     }
 }
 
+/// What a group has become.
+struct Written {
+    verdicts: Vec<Verdict>,
+    proof: Committed,
+    /// It was not durable before this.
+    since: Instant,
+}
+
 /// Writes groups, one after the other, with one call each.
 pub(super) struct Writer {
     form: Form,
@@ -177,7 +192,7 @@ impl Writer {
                 next.join(&mut jobs);
             }
             match self.write(&jobs).await {
-                Ok((verdicts, proof)) => self.tell_all(jobs, verdicts, &proof),
+                Ok(done) => self.tell_all(jobs, done),
                 Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
                     tracing::warn!(%error, rows = jobs.len(), "a group aborted; its rows go caller by caller");
                     let mut apart = BTreeMap::<_, Vec<_>>::new();
@@ -201,7 +216,7 @@ impl Writer {
     /// What one caller has in a group that aborted: one call, and where that aborts too, one for each row.
     async fn write_apart(&mut self, jobs: Vec<Job>) {
         match self.write(&jobs).await {
-            Ok((verdicts, proof)) => self.tell_all(jobs, verdicts, &proof),
+            Ok(done) => self.tell_all(jobs, done),
             Err(error) if jobs.len() > 1 && is_one_rows_trouble(&error) => {
                 tracing::warn!(%error, rows = jobs.len(), "a caller's rows aborted; they go one by one");
                 for job in jobs {
@@ -215,7 +230,8 @@ impl Writer {
     }
 
     /// One group: one call.
-    async fn write(&self, jobs: &[Job]) -> Result<(Vec<Verdict>, Committed), LedgerError> {
+    async fn write(&self, jobs: &[Job]) -> Result<Written, LedgerError> {
+        let begun = Instant::now();
         let columns = self.form.columns(jobs);
         if !columns.intents.intent.is_empty() {
             fail_point!("intent-before-commit");
@@ -235,22 +251,29 @@ impl Writer {
         if !columns.ends.intent.is_empty() {
             fail_point!("release-after-commit");
         }
-        let verdicts = match written {
-            Written::Answered(decided) => {
+        let (verdicts, since) = match written {
+            audit::Written::Answered(decided) => {
+                if !decided.rights.is_empty() {
+                    self.form.authority.confirm(decided.head).await?; // or nobody is told
+                }
                 let on = |job| Verdict::on(job, &columns, &decided);
-                jobs.iter().map(on).collect()
+                (jobs.iter().map(on).collect(), decided.since)
             }
-            Written::Found(hashes) => found(jobs, hashes),
+            audit::Written::Found(hashes) => (found(jobs, hashes), None),
         };
-        Ok((verdicts, proof))
+        Ok(Written {
+            verdicts,
+            proof,
+            since: since.unwrap_or(begun),
+        })
     }
 
-    fn tell_all(&mut self, jobs: Vec<Job>, verdicts: Vec<Verdict>, proof: &Committed) {
-        for (job, verdict) in jobs.into_iter().zip(verdicts) {
+    fn tell_all(&mut self, jobs: Vec<Job>, done: Written) {
+        for (job, verdict) in jobs.into_iter().zip(done.verdicts) {
             match (job, verdict) {
                 (job, Verdict::Again) => self.again.push(job),
                 (Job::End(end), Verdict::Otherwise(how)) => self.end_otherwise(*end, how),
-                (job, verdict) => tell(job, verdict, proof),
+                (job, verdict) => tell(job, verdict, &done.proof, done.since),
             }
         }
     }
@@ -295,7 +318,7 @@ fn found(jobs: &[Job], hashes: Vec<Vec<u8>>) -> Vec<Verdict> {
 }
 
 /// Tells whoever waits what was decided, now that it is durable.
-pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed) {
+pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed, since: Instant) {
     match (job, verdict) {
         (job, Verdict::Refused(why)) => job.fail(why),
         (Job::Intend(intend), Verdict::Done) => tell_fresh(*intend, proof),
@@ -313,12 +336,12 @@ pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed) {
             let taken = intend.idempotency.map(|key| Claim::Taken(key, permit));
             drop(intend.told.send(taken.ok_or(SigningError::InFlight)));
         }
-        (Job::End(end), Verdict::Done) => end.tell(),
+        (Job::End(end), Verdict::Done) => end.tell(since),
         (Job::End(end), Verdict::Overtaken) => {
             drop(end.told.send(Ok(Ended::Overtaken(end.how))));
         }
         (Job::End(end), _) => drop(end.told.send(Ok(Ended::Lost))),
-        (Job::HandOut(out), _) => drop(out.told.send(Ok(()))),
+        (Job::HandOut(out), _) => drop(out.told.send(Ok(since))),
     }
 }
 

@@ -105,9 +105,9 @@ impl Standing {
         self.head.is_some_and(|head| head.upholds(decided))
     }
 
-    /// The last version of what decides that tightens.
-    pub fn tightened(&self) -> Option<Version> {
-        self.head.map(|head| head.tightened)
+    /// How far what decides has come.
+    pub fn head(&self) -> Option<Head> {
+        self.head
     }
 
     /// What is true of a key; `None`: it is not on record.

@@ -8,6 +8,7 @@
 
 mod carried_over;
 mod connections;
+mod halting;
 mod isolation;
 mod lost_commit;
 mod model;

@@ -35,6 +35,7 @@ mod exchange;
 mod explain;
 mod fairness;
 mod grants;
+mod halts;
 mod hidden;
 mod hygiene;
 mod import;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{ConfigFile, print_json, print_line};
 use crate::app::App;
+use crate::authority::Authority;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -195,6 +196,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                 check_ledger(&mut report, &config, &ledger).await;
                 check_clock(&mut report, &config, &ledger).await;
                 if fits {
+                    check_authority(&mut report, &config, &ledger).await;
                     check_kids(&mut report, &config, &ledger).await;
                     administrators::check(&mut report, &config, &ledger).await;
                 }
@@ -234,6 +236,22 @@ async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledg
         "ledger connections",
         verdict,
         "raise max_connections, or the role's or database's limit, or lower [ledger] connections",
+    );
+}
+
+/// What decides proves itself, or somebody else has written to the database.
+async fn check_authority(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
+    let Ok(sealing) = App::keyring(config) else {
+        return; // which was said
+    };
+    let authority = Authority::open(ledger.clone(), sealing).await;
+    let version = authority.map(|it| it.now().version().number());
+    report.check(
+        "authority",
+        version
+            .map(|version| format!("version {version} and all before it are as they were decided"))
+            .map_err(text),
+        "find out who wrote to the database, halt, and put it right: nothing is signed until then",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ruint::aliases::U256;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
@@ -74,6 +75,10 @@ impl Ask for HeaderDraft {
     fn stake(&self) -> Stake {
         self.request.stake()
     }
+
+    fn markets(&self) -> Vec<U256> {
+        self.request.markets()
+    }
 }
 
 impl Draft for HeaderDraft {
@@ -108,6 +113,10 @@ impl Draft for HeaderDraft {
             Kind::Trading if self.request.reduces() => Business::Unwinding,
             Kind::Trading | Kind::Builder => Business::Ordinary,
         }
+    }
+
+    fn reads(&self) -> bool {
+        self.request.reads()
     }
 
     fn tells_the_time(&self) -> bool {

@@ -1,5 +1,6 @@
 //! A request to the venue, as far as headers are made for it.
 
+use ruint::aliases::U256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -161,6 +162,23 @@ impl VenueRequest {
     }
 
     /// The orders that it posts; none if it posts none.
+    /// The token ids of the orders that it posts.
+    pub fn markets(&self) -> Vec<U256> {
+        let orders = self.orders().unwrap_or_default();
+        let ids = orders.iter().map(|it| it.order.get("tokenId"));
+        let number = |id: Option<&Value>| match id? {
+            Value::String(text) => U256::from_str_radix(text, 10).ok(),
+            Value::Number(number) => number.as_u64().map(U256::from),
+            _ => None,
+        };
+        ids.filter_map(number).collect()
+    }
+
+    /// Whether it only reads.
+    pub fn reads(&self) -> bool {
+        self.method == "GET"
+    }
+
     fn orders(&self) -> Result<Vec<Envelope>, RequestRefused> {
         let parsed = match (self.method, self.path.to_ascii_lowercase().as_str()) {
             ("POST", "/order") => serde_json::from_str(&self.body).map(|one| vec![one]),

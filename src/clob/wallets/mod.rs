@@ -14,6 +14,7 @@ use crate::approvals::ApprovalNeeded;
 use crate::audit::Change;
 use crate::clock::Clock;
 use crate::ethereum::Address;
+use crate::halts::Touches;
 use crate::id::WalletId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose, Reason};
 use crate::ledger::{Ledger, LedgerError};
@@ -50,7 +51,12 @@ pub struct Wallet {
 impl Wallet {
     /// The wallet as policies see it.
     pub fn resource(&self) -> Resource {
-        Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment)
+        let touches = Touches {
+            key: Some(self.key.id),
+            wallet: Some(self.id),
+            client: None,
+        };
+        Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment).touching(touches)
     }
 
     /// What follows from the key's address on chain 137.

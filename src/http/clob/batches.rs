@@ -22,7 +22,7 @@ use crate::clob::making::{Maker, NewOrder, NotMade};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, Order, OrderRequest};
 use crate::http::admission::Admitted;
-use crate::http::admit::passed_gate;
+use crate::http::admit::{durable, passed_gate};
 use crate::http::body::{self, Body, Named};
 use crate::http::caller::{Afresh, Required, Waits};
 use crate::http::problem::{self, Document, Problem, Replaced};
@@ -76,7 +76,7 @@ pub(super) struct OrderOutcome {
 impl From<Result<Signed, Problem>> for OrderOutcome {
     fn from(done: Result<Signed, Problem>) -> Self {
         match done {
-            Ok(Signed { body, replayed }) => {
+            Ok(Signed { body, replayed, .. }) => {
                 let body = String::from_utf8(body).expect("JSON is UTF-8");
                 Self {
                     status: 200,
@@ -167,6 +167,20 @@ pub(super) async fn sign_orders(
         wallet = now;
     }
     done.sort_by_key(|(number, _)| *number);
+    let since = done
+        .iter()
+        .filter_map(|(_, it)| Some(it.as_ref().ok()?.since));
+    let mut since = since.min();
+    if since.is_some_and(|since| since.elapsed() > OLD) {
+        // The first have waited for the last: what was true when they were released is looked at again.
+        let wishes = batch.orders.iter().filter_map(|order| read(order).ok());
+        let deed = Deed {
+            action: Action::SignOrder,
+            resource: wallet.resource(),
+            markets: wishes.map(|it| it.token_id().0).collect(),
+        };
+        since = Some(app.signer.still(&caller, (deed, &wallet.key)).await?);
+    }
     let successor = Replaced::is(&wallet);
     let orders: Vec<OrderOutcome> = done
         .into_iter()
@@ -186,12 +200,15 @@ pub(super) async fn sign_orders(
         let replayed = HeaderValue::from_static("true");
         response.headers_mut().insert(write::REPLAYED, replayed);
     }
-    Ok(if all_signed {
-        passed_gate(response)
-    } else {
-        response
+    Ok(match since {
+        Some(since) if all_signed => passed_gate(response, since),
+        Some(since) => durable(response, since),
+        None => response,
     })
 }
+
+/// How long the first signature of a batch waits for the last without being looked at again.
+const OLD: Duration = Duration::from_millis(250);
 
 /// Why an order of a batch is not signed.
 enum Not {
@@ -239,9 +256,11 @@ impl Attempt<'_> {
                     done.push((number, Err(Not::Made(problem))));
                 }
                 Err(problem) => {
+                    let wish = read(&self.batch.orders[number]).ok();
                     let deed = Deed {
                         action: Action::SignOrder,
                         resource: wallet.resource(),
+                        markets: wish.map(|it| it.token_id().0).into_iter().collect(),
                     };
                     let what = (deed, &wallet.key);
                     let key = item.idempotency.as_ref();

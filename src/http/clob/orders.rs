@@ -136,6 +136,7 @@ impl Wished {
                 let deed = Deed {
                     action: Action::SignOrder,
                     resource: wallet.resource(),
+                    markets: vec![self.wish.token_id().0],
                 };
                 let what = (deed, &wallet.key);
                 let earlier = app.signer.earlier(caller, what, &self.key, self.digest);

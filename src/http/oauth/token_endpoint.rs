@@ -132,7 +132,8 @@ pub(super) async fn exchange_token(
         scope: token.granted.as_ref().map(ToString::to_string),
     };
     let body = serde_json::to_vec(&answer).expect("plain data serializes");
-    Ok(passed_gate(uncached(write::json(StatusCode::OK, body))))
+    let answer = uncached(write::json(StatusCode::OK, body));
+    Ok(passed_gate(answer, token.since))
 }
 
 /// The request, and its digest. A parameter that comes twice is refused.

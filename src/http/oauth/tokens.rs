@@ -147,5 +147,5 @@ fn shown(token: &HandedOut) -> Response {
         environment: token.environment.as_str(),
     };
     let body = serde_json::to_vec(&view).expect("plain data serializes");
-    passed_gate(uncached(json(StatusCode::OK, body)))
+    passed_gate(uncached(json(StatusCode::OK, body)), token.since)
 }

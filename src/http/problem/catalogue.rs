@@ -51,6 +51,8 @@ kinds! {
         "Ask for less; if the application needs it, have whoever runs the client ask the Exchange for the grant, then ask with refresh = true.";
     DENIED "denied" 403 "The policy does not permit this"
         "Ask an operator for the right, naming the action in the detail.";
+    HALTED "halted" 403 "A halt stops this"
+        "Nothing was released. The detail names the halt and why it was set; it is in force until somebody who may lifts it (POST /v1/halts/{halt}/lift). What was not released is not repeated by itself.";
     APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
         "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
     NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
@@ -215,6 +217,8 @@ kinds! {
         "Tell the operator at once: what was written was changed.";
     LEDGER_UNAVAILABLE "ledger-unavailable" 503 "The database is not available"
         "No signature was released. Repeat with the same Idempotency-Key after Retry-After seconds: what was begun is finished then, not begun anew.";
+    FALSIFIED "falsified" 500 "The database holds what this service did not write"
+        "Nothing was released. Operators have to find out who wrote to the database (chancery doctor says where), and put it right.";
     AUTHORITY_CHANGED "authority-changed" 503 "What is allowed changed while the request was under way"
         "Nothing was released or changed. Repeat the request with the same Idempotency-Key: it is decided by what holds now.";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "Whether the request took effect is not known yet"

@@ -4,6 +4,7 @@ use super::{Problem, catalogue};
 use crate::administrators::AdministratorError;
 use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
+use crate::halts::HaltError;
 use crate::ledger::LedgerError;
 use crate::policy::Denied;
 use crate::signing::SigningError;
@@ -12,6 +13,7 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied.hides {
             Some(noun) => Self::not_found(noun),
+            None if denied.halt.is_some() => Self::new(&catalogue::HALTED, denied),
             None => Self::new(&catalogue::DENIED, denied),
         }
     }
@@ -20,6 +22,17 @@ impl From<Denied> for Problem {
 impl From<ApprovalNeeded> for Problem {
     fn from(needed: ApprovalNeeded) -> Self {
         Self::new(&catalogue::APPROVAL_NEEDED, needed)
+    }
+}
+
+impl From<HaltError> for Problem {
+    fn from(error: HaltError) -> Self {
+        match error {
+            HaltError::Tokens => Self::new(&catalogue::INVALID_FIELD, error),
+            HaltError::NotFound => Self::not_found("halt"),
+            HaltError::ApprovalNeeded(error) => error.into(),
+            HaltError::Ledger(error) => error.into(),
+        }
     }
 }
 
@@ -115,6 +128,11 @@ impl From<LedgerError> for Problem {
             }
             LedgerError::OutcomeUnknown => {
                 Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
+            }
+            LedgerError::Falsified(..) => {
+                tracing::error!(alarm = "falsified", %error, "the database was written to by somebody else");
+                let detail = "what decides is not as this service wrote it";
+                Self::new(&catalogue::FALSIFIED, detail)
             }
             LedgerError::Violation(_)
             | LedgerError::Settings(_)

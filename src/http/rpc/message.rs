@@ -1,5 +1,7 @@
 //! JSON-RPC 2.0 itself: calls, batches, ids and answers. Source: the specification of 2013-01-04.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -118,6 +120,9 @@ pub(super) struct Reply {
     id: Box<RawValue>,
     #[serde(flatten)]
     outcome: Outcome,
+    /// Of a signature: it was not durable before this.
+    #[serde(skip)]
+    pub(super) since: Option<Instant>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +141,7 @@ impl Reply {
                 Ok(result) => Outcome::Result(result),
                 Err(error) => Outcome::Error(error),
             },
+            since: None,
         }
     }
 

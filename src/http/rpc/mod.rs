@@ -8,6 +8,8 @@ mod error;
 mod message;
 mod sign;
 
+use std::time::Instant;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::admission::Admitted;
-use super::admit::passed_gate;
+use super::admit::{durable, passed_gate};
 use super::body::{self, BodyLimit, BodyTimes};
 use super::caller::EitherWay;
 use super::problem::Problem;
@@ -59,7 +61,7 @@ pub(super) async fn call_rpc(
             Some(Ok(call)) => {
                 let signs = call.signs();
                 let reply = reply(app, caller, call, admitted.held()).await;
-                answered(&reply, signs && reply.is_result())
+                answered(&reply, signs && reply.is_result(), reply.since)
             }
             Some(Err(reply)) => answer(StatusCode::OK, &reply),
             None => StatusCode::NO_CONTENT.into_response(),
@@ -71,7 +73,12 @@ pub(super) async fn call_rpc(
             if replies.is_empty() {
                 StatusCode::NO_CONTENT.into_response()
             } else {
-                answered(&replies, sign && replies.iter().all(Reply::is_result))
+                let since = replies.iter().filter_map(|it| it.since).min();
+                answered(
+                    &replies,
+                    sign && replies.iter().all(Reply::is_result),
+                    since,
+                )
             }
         }
     })
@@ -136,18 +143,31 @@ fn read(raw: &serde_json::value::RawValue) -> Option<Result<Call, Reply>> {
 async fn reply(app: App, caller: Caller, mut call: Call, held: Held) -> Reply {
     let id = call.id.take().unwrap_or_default();
     let outcome = dispatch(&app, &caller, &call, held).await;
-    Reply::new(id, outcome)
+    let since = outcome.as_ref().ok().and_then(|(_, since)| *since);
+    let mut reply = Reply::new(id, outcome.map(|(result, _)| result));
+    reply.since = since;
+    reply
 }
 
-async fn dispatch(app: &App, caller: &Caller, call: &Call, held: Held) -> Result<Value, RpcError> {
+/// The result, and of a signature, before when it was not durable.
+async fn dispatch(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    held: Held,
+) -> Result<(Value, Option<Instant>), RpcError> {
+    let plain = |result| Ok((result, None));
     match call.method.as_str() {
         "eth_accounts" | "eth_requestAccounts" => {
             let accounts = sign::accounts(app, caller).await?;
-            Ok(json!(accounts))
+            plain(json!(accounts))
         }
-        "eth_chainId" => Ok(json!(format!("{:#x}", chain(app, caller).await?.id()))),
-        "net_version" => Ok(json!(chain(app, caller).await?.id().to_string())),
-        _ if call.signs() => sign::typed_data(app, caller, call, held).await,
+        "eth_chainId" => plain(json!(format!("{:#x}", chain(app, caller).await?.id()))),
+        "net_version" => plain(json!(chain(app, caller).await?.id().to_string())),
+        _ if call.signs() => {
+            let (signature, since) = sign::typed_data(app, caller, call, held).await?;
+            Ok((signature, Some(since)))
+        }
         method @ ("eth_sign" | "personal_sign" | "eth_signTypedData_v1") => Err(
             RpcError::never_signed(format!("{method} would sign what nobody can read here")),
         ),
@@ -182,12 +202,12 @@ async fn chain(app: &App, caller: &Caller) -> Result<Chain, Problem> {
 }
 
 /// Answers; if everything is a signature, it has passed the gate.
-fn answered(body: &impl serde::Serialize, is_signed: bool) -> Response {
+fn answered(body: &impl serde::Serialize, is_signed: bool, since: Option<Instant>) -> Response {
     let response = answer(StatusCode::OK, body);
-    if is_signed {
-        passed_gate(response)
-    } else {
-        response
+    match since {
+        Some(since) if is_signed => passed_gate(response, since),
+        Some(since) => durable(response, since),
+        None => response,
     }
 }
 

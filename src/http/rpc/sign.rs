@@ -4,7 +4,7 @@
 //! maker, signer and type; a login is one of the address itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ pub(super) async fn typed_data(
     caller: &Caller,
     call: &Call,
     held: Held,
-) -> Result<Value, RpcError> {
+) -> Result<(Value, Instant), RpcError> {
     let wrong = |why: &str| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
     let params = call.params.as_deref().map_or("[]", RawValue::get);
     let params: Vec<&RawValue> =
@@ -119,7 +119,7 @@ async fn sign_order(
     wallet: Wallet,
     order: &TypedOrder,
     asked: Asked,
-) -> Result<Value, RpcError> {
+) -> Result<(Value, Instant), RpcError> {
     let now_s = app.clock.unix_ms().div_euclid(1000);
     let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;
     let sign = async |wallet: &Arc<Wallet>| {
@@ -136,8 +136,8 @@ async fn sign_order(
             done.map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))?
         }
     };
-    let body = done.body;
-    Ok(serde_json::from_slice(&body).expect("an answer is JSON"))
+    let signature = serde_json::from_slice(&done.body).expect("an answer is JSON");
+    Ok((signature, done.since))
 }
 
 /// The wallet that is meant, among those of the account that the caller knows of.
@@ -247,7 +247,7 @@ async fn log_in(
     login: &ClobAuth,
     all: &[Wallet],
     request: RequestDigest,
-) -> Result<Value, RpcError> {
+) -> Result<(Value, Instant), RpcError> {
     let now_s = app.clock.unix_ms().div_euclid(1000);
     if (login.timestamp - now_s).abs() > LOGIN_SKEW_S {
         let why = format!(
@@ -283,7 +283,7 @@ async fn log_in(
         Err(_) => return Err(Problem::from(SigningError::DeadlineExceeded).into()),
     };
     let issued: IssuedLogin = serde_json::from_slice(&done.body).expect("an answer is JSON");
-    Ok(json!(issued.signature))
+    Ok((json!(issued.signature), done.since))
 }
 
 /// What the door said, in the words of somebody who has nothing but a client's settings to change.

@@ -142,6 +142,8 @@ pub struct TokenNeed {
 /// A token that is on record as handed out.
 pub struct HandedOut {
     held: Arc<Held>,
+    /// That it is handed out was not durable before this.
+    pub since: Instant,
     /// Its scopes.
     pub granted: Option<ScopeSet>,
     /// Those that were asked for and that it does not have.
@@ -318,7 +320,7 @@ impl Broker {
             credential_kind: wish.caller.kind.in_leaf(),
         };
         let right = Right::new(key, Business::Ordinary, &wish.caller, permit);
-        inner
+        let since = inner
             .signer
             .hand_out(&wish.caller, right, Event::Token(token))
             .await?; // durable, or nobody sees it
@@ -332,6 +334,7 @@ impl Broker {
         };
         let environment = inner.clients.environment(client)?;
         Ok(Some(HandedOut {
+            since,
             granted: held.granted.clone(),
             missing,
             expires_in: held.life.left(now).as_secs(),

@@ -14,6 +14,7 @@ use super::environment::{Environment, Kid, Settings};
 use crate::approvals::ApprovalNeeded;
 use crate::audit::Change;
 use crate::clock::Clock;
+use crate::halts::Touches;
 use crate::id::{ClientId, KeyId, RotationId};
 use crate::joint::Joint;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose};
@@ -45,7 +46,12 @@ pub struct Client {
 impl Client {
     /// The client as policies see it.
     pub fn resource(&self) -> Resource {
-        Resource::owned("Client", &self.name, &self.owner, &self.environment)
+        let touches = Touches {
+            key: Some(self.key.id),
+            wallet: None,
+            client: Some(self.id),
+        };
+        Resource::owned("Client", &self.name, &self.owner, &self.environment).touching(touches)
     }
 }
 

@@ -1,0 +1,157 @@
+//! All halts of a snapshot.
+
+use std::sync::Arc;
+
+use super::{Halt, Hit, On, Order};
+use crate::authority::{self, Kind, Parsed, Snapshot};
+use crate::id::HaltId;
+use crate::ledger::LedgerError;
+
+/// The halts in force. They are few: an order looks at each.
+pub(super) struct InForce(Vec<Arc<Halt>>);
+
+impl Parsed for InForce {
+    const KINDS: &'static [Kind] = &[Kind::Halt];
+
+    fn parse(snapshot: &Snapshot) -> Result<Self, LedgerError> {
+        let halts = snapshot.of(Kind::Halt).map(|(id, stated)| {
+            let order: Order = authority::read(Kind::Halt, stated)?;
+            Ok(Arc::new(Halt {
+                id: HaltId::from(id),
+                tokens: order.tokens()?,
+                order,
+                at: stated.at,
+                by: stated.by,
+                version: stated.version,
+            }))
+        });
+        let mut halts = halts.collect::<Result<Vec<_>, LedgerError>>()?;
+        halts.sort_by_key(|halt| halt.version);
+        Ok(Self(halts))
+    }
+}
+
+impl InForce {
+    /// All of them.
+    pub(super) fn all(&self) -> &[Arc<Halt>] {
+        &self.0
+    }
+
+    /// Whether any is on a market.
+    pub(super) fn are_on_markets(&self) -> bool {
+        self.0.iter().any(|halt| halt.order.on == On::Market)
+    }
+
+    /// The first that stops this.
+    pub(super) fn on(&self, hit: &Hit<'_>) -> Option<Arc<Halt>> {
+        let mut halts = self.0.iter();
+        halts
+            .find(|halt| halt.stops(hit.bearing) && halt.is_on(hit))
+            .cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruint::aliases::U256;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::super::{Bearing, Touches, Winding};
+    use super::*;
+    use crate::authority::Version;
+    use crate::id::{CallerId, ClientId, KeyId, WalletId};
+
+    fn halt(on: On, id: Option<Uuid>, allow: &[Winding]) -> InForce {
+        InForce(vec![Arc::new(Halt {
+            id: HaltId::new(),
+            tokens: vec![U256::from(1001)],
+            order: Order {
+                on,
+                id,
+                name: "it".into(),
+                tokens: (on == On::Market)
+                    .then(|| "1001".into())
+                    .into_iter()
+                    .collect(),
+                reason: "test".into(),
+                allow: allow.to_vec(),
+            },
+            at: OffsetDateTime::UNIX_EPOCH,
+            by: CallerId::SERVICE,
+            version: Version::from_ledger(1),
+        })])
+    }
+
+    #[test]
+    fn a_halt_is_on_its_own_thing_and_stops_what_it_should() {
+        let (key, wallet, client, caller) = (
+            KeyId::new(),
+            WalletId::new(),
+            ClientId::new(),
+            CallerId::new(),
+        );
+        let touches = Touches {
+            key: Some(key),
+            wallet: Some(wallet),
+            client: Some(client),
+        };
+        let (this, other) = ([U256::from(7), U256::from(1001)], [U256::from(1002)]);
+        let hit = |bearing| Hit {
+            caller,
+            touches,
+            markets: &this,
+            bearing,
+        };
+        let all = [
+            Bearing::Looks,
+            Bearing::Administers,
+            Bearing::Signs,
+            Bearing::Winds(Winding::Cancel),
+            Bearing::Winds(Winding::Read),
+            Bearing::Probes,
+        ];
+        let ids = [
+            (On::Everything, None),
+            (On::Key, Some(key.uuid())),
+            (On::Wallet, Some(wallet.uuid())),
+            (On::Client, Some(client.uuid())),
+            (On::Caller, Some(caller.uuid())),
+            (On::Market, None),
+        ];
+        for (on, id) in ids {
+            let stopped = |allow: &[Winding]| {
+                let halt = halt(on, id, allow);
+                all.map(|bearing| u8::from(halt.on(&hit(bearing)).is_some()))
+            };
+            let (none, both) = match on {
+                On::Everything => ([0, 0, 1, 1, 1, 1], [0, 0, 1, 0, 0, 1]),
+                On::Caller => ([0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]),
+                _ => ([0, 0, 1, 1, 1, 0], [0, 0, 1, 0, 0, 0]),
+            };
+            assert_eq!(stopped(&[]), none, "{on}");
+            assert_eq!(stopped(&[Winding::Cancel, Winding::Read]), both, "{on}");
+            assert_eq!(stopped(&[Winding::Cancel])[4], 1, "{on}");
+
+            let others = Hit {
+                caller: CallerId::new(),
+                touches: Touches {
+                    key: Some(KeyId::new()),
+                    wallet: Some(WalletId::new()),
+                    client: None,
+                },
+                markets: &other,
+                bearing: Bearing::Signs,
+            };
+            let is_on = halt(on, id, &[]).on(&others).is_some();
+            assert_eq!(is_on, on == On::Everything, "{on}");
+            let nothing = Hit {
+                touches: Touches::default(),
+                markets: &[],
+                ..others
+            };
+            let is_on = halt(on, id, &[]).on(&nothing).is_some();
+            assert_eq!(is_on, on == On::Everything, "{on}");
+        }
+    }
+}

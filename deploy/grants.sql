@@ -12,7 +12,7 @@ grant select on all tables in schema public to chancery_service;
 
 -- Evidence: added, never changed or removed.
 grant insert on authority to chancery_service;
-grant insert on drains to chancery_service;
+grant insert on drains, closings to chancery_service;
 grant insert on attestations, attestation_rounds to chancery_service;
 grant insert on rotation_steps, rotation_alarms, assigned_key_ids to chancery_service;
 grant insert on leaves, intents, ends, takeovers, signature_points, jtis, key_transitions, key_cryptoperiods, key_alarms, credential_nonces
@@ -71,6 +71,10 @@ grant insert, update (sealed) on sealed_keys to chancery_service;
 -- A destruction is begun, and ends; triggers see to the order. A sealed key goes with it.
 grant insert, update (begun_at, due_at, was_disabled, ended_at, outcome, trouble, certificate) on destructions to chancery_service;
 grant delete on sealed_keys to chancery_service;
+
+-- What limits count.
+grant insert, update (slid_to, minute, hour, day, in_minute, in_hour, in_day, open, paced_to)
+    on limit_counters to chancery_service;
 
 -- How far intents are known to have ended.
 grant update (until) on swept to chancery_service;

@@ -66,6 +66,8 @@ pub mod policy;
 
 pub mod halts;
 
+pub mod limits;
+
 pub mod callers;
 
 // What is remembered, and on whose agreement.

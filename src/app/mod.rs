@@ -20,6 +20,7 @@ use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
 use crate::clob::drains::Drains;
+use crate::clob::exposure::{self, Exposure};
 use crate::clob::l2;
 use crate::clob::market::Markets;
 use crate::clob::venue::{BadVenue, Venues};
@@ -33,6 +34,7 @@ use crate::evidence::{Evidence, EvidenceError};
 use crate::guarded_file;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
+use crate::limits::Limiter;
 use crate::name::Name;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
@@ -63,6 +65,8 @@ pub struct Parts {
     pub rights: Rights,
     /// What that stands on, by version.
     pub authority: Authority,
+    /// How much of it.
+    pub limits: Limiter,
     /// The door.
     pub signer: Signer,
     /// The keys.
@@ -73,6 +77,8 @@ pub struct Parts {
     pub wallet_rotations: WalletRotations,
     /// Whether orders are open.
     pub drains: Drains,
+    /// What of them may still come to pass.
+    pub exposure: Exposure,
     /// What their devices say of them.
     pub attestations: Attestations,
     /// How often they are asked.
@@ -232,11 +238,13 @@ impl App {
             &tasks,
         );
         let keys = Keys::new(log.clone(), vault.clone(), clock.clone());
+        let limits = Limiter::new(authority.clone(), ledger.clone());
         let signer = Signer::new(
             &settings.signing,
             &settings.idempotency,
             signing::Equipment {
                 rights: rights.clone(),
+                limits: limits.clone(),
                 vault: vault.clone(),
                 keys: keys.clone(),
                 log: log.clone(),
@@ -283,11 +291,13 @@ impl App {
         tasks.spawn(rotations.clone().watch(stop.clone()));
         tasks.spawn(evidence.clone().run(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
+        tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
         let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
         Ok(Self(Arc::new(Parts {
             administrators: Administrators::new(callers.clone(), policy),
             callers,
             rights,
+            limits,
             authority,
             attestations: Attestations::new(
                 log.clone(),
@@ -332,6 +342,7 @@ impl App {
                 drains: drains.clone(),
             }),
             rotations,
+            exposure: Exposure::new(api_keys.clone(), log.clone()),
             drains,
             wallets,
             api_keys,

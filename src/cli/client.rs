@@ -181,11 +181,31 @@ impl Client {
         path: &str,
         body: &impl serde::Serialize,
     ) -> anyhow::Result<Value> {
+        let request = || self.http.post(format!("{}{path}", self.base)).json(body);
+        self.write(request).await
+    }
+
+    /// The same for a document that takes the place of the one before.
+    pub(super) async fn put(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> anyhow::Result<Value> {
+        let request = || self.http.put(format!("{}{path}", self.base)).json(body);
+        self.write(request).await
+    }
+
+    /// The same for one that is to be gone.
+    pub(super) async fn remove(&self, path: &str) -> anyhow::Result<Value> {
+        let request = || self.http.delete(format!("{}{path}", self.base));
+        self.write(request).await
+    }
+
+    async fn write(&self, request: impl Fn() -> reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let key = self.next_key();
         let attempt = async || {
-            let request = self.http.post(format!("{}{path}", self.base));
-            self.send(request.header("idempotency-key", &key).json(body))
-                .await
+            let request = request().header("idempotency-key", &key);
+            self.send(request).await
         };
         let answer = match attempt().await {
             Ok(answer) => Ok(answer),

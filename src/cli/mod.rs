@@ -21,6 +21,7 @@ mod halt;
 mod import;
 mod isolation;
 mod keys;
+mod limits;
 mod list;
 mod migrate;
 mod policy;
@@ -98,6 +99,9 @@ enum Command {
     /// Stop what is signed and handed out, and let it go on
     #[command(subcommand)]
     Halt(halt::Command),
+    /// How much callers may do: list, show, set and remove limits
+    #[command(subcommand)]
+    Limits(limits::Command),
     /// Show and find what was signed
     #[command(subcommand)]
     Signatures(signatures::Command),
@@ -202,6 +206,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Exchange(command) => exchange::run(command).await,
         Command::Callers(command) => callers::run(command).await,
         Command::Halt(command) => halt::run(command).await,
+        Command::Limits(command) => limits::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Signatures(command) => signatures::run(command).await,

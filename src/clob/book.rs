@@ -59,6 +59,16 @@ impl Book {
             && self.asks.is_sorted_by(|a, b| a.price >= b.price)
     }
 
+    /// The best price of those whom an order would meet, in base units of 10⁻⁶; `None`: nobody is there.
+    pub fn best_against(&self, side: Side) -> Option<u32> {
+        let levels = match side {
+            Side::Buy => &self.asks,
+            Side::Sell => &self.bids,
+        };
+        let best = levels.last()?.price.base_units();
+        u32::try_from(best).ok()
+    }
+
     /// The price at which this amount fills: that of the last level it needs. A FAK that finds too
     /// little takes all there is, down to the worst level.
     pub fn limit(

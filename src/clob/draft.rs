@@ -1,17 +1,22 @@
 //! An order on its way through the door.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ruint::aliases::U256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::amount::Side;
+use super::market::Markets;
 use super::wallets::Wallet;
 use super::{Order, SignedOrder, Version};
+use crate::clock::Clock;
 use crate::custody::Payload;
-use crate::id::IntentId;
+use crate::id::{CallerId, IntentId};
 use crate::idempotency::Useful;
 use crate::keys::Key;
+use crate::limits::{self, BookPrice, LimitBook, Limited, LimitedOrder, Price, Token};
 use crate::policy::{Action, Ask, Resource, Stake};
 use crate::signing::{Answer, Checked, Draft, Prepared};
 
@@ -21,6 +26,8 @@ pub struct OrderDraft {
     pub wallet: Arc<Wallet>,
     /// What.
     pub order: Order,
+    /// The book that limits hold it against.
+    pub book: BookPrice,
 }
 
 /// The answer: the signed order, and under which id it is on record.
@@ -32,6 +39,64 @@ pub struct IssuedOrder {
     /// The rest.
     #[serde(flatten)]
     pub signed: SignedOrder,
+}
+
+impl OrderDraft {
+    /// An order for this wallet, which no limit wants to hold against a book.
+    pub fn new(wallet: Arc<Wallet>, order: Order) -> Self {
+        let book = BookPrice::Absent;
+        Self {
+            wallet,
+            order,
+            book,
+        }
+    }
+
+    /// Looks at the book, where a limit of this caller's wants that. A book that does not come is absent.
+    pub async fn look_at_book(
+        &mut self,
+        caller: CallerId,
+        limits: &LimitBook,
+        markets: &Markets,
+        clock: &Clock,
+    ) {
+        let order = self.limited_order();
+        let Some(age_ms) = limits.book_age_ms(caller, self.wallet.key.id, &order) else {
+            return;
+        };
+        let age = Duration::from_millis(age_ms.into());
+        let now = Instant::now();
+        let since = now.checked_sub(age).unwrap_or(now);
+        let chain = self.wallet.profile.chain();
+        let contents = self.order.contents();
+        match markets.book_of(chain, contents.token_id, since).await {
+            Ok((book, asked_at)) => {
+                let ago = i64::try_from(asked_at.elapsed().as_millis()).unwrap_or(i64::MAX);
+                let best = book.best_against(contents.side);
+                let seen = best.and_then(Price::of_units);
+                let at_ms = clock.unix_ms().saturating_sub(ago);
+                self.book = seen.map_or(BookPrice::Absent, |price| BookPrice::Seen(price, at_ms));
+            }
+            Err(error) => tracing::debug!(%error, "a limit goes without the book"),
+        }
+    }
+
+    fn limited_order(&self) -> LimitedOrder {
+        let contents = self.order.contents();
+        LimitedOrder {
+            wallet: self.wallet.id,
+            token: Token(contents.token_id.0),
+            side: match contents.side {
+                Side::Buy => limits::Side::Buy,
+                Side::Sell => limits::Side::Sell,
+            },
+            cash: self.order.cash(),
+            shares: self.order.shares(),
+            expiration: self.order.expiration(),
+            rests: self.order.order_type().rests(),
+            book: self.book,
+        }
+    }
 }
 
 impl Ask for OrderDraft {
@@ -63,6 +128,10 @@ impl Draft for OrderDraft {
 
     fn key(&self) -> &Key {
         &self.wallet.key
+    }
+
+    fn limited(&self) -> Limited {
+        Limited::Order(Box::new(self.limited_order()))
     }
 
     fn useful(&self) -> Useful {
@@ -139,6 +208,10 @@ impl Draft for TypedOrderDraft {
 
     fn key(&self) -> &Key {
         self.0.key()
+    }
+
+    fn limited(&self) -> Limited {
+        self.0.limited()
     }
 
     fn useful(&self) -> Useful {

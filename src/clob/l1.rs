@@ -14,6 +14,7 @@ use crate::ethereum::eip712::{self, Bytes32, Domain, number};
 use crate::ethereum::{Address, keccak256};
 use crate::id::IntentId;
 use crate::keys::Key;
+use crate::limits::Limited;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{Answer, Checked, Draft, Prepared};
 
@@ -171,6 +172,14 @@ impl Draft for LoginDraft {
 
     fn key(&self) -> &Key {
         &self.wallet.key
+    }
+
+    fn limited(&self) -> Limited {
+        // What stays here can be sent to nobody.
+        match self.purpose {
+            Purpose::Header => Limited::L1Header(self.wallet.id),
+            Purpose::Create | Purpose::Derive => Limited::Nothing,
+        }
     }
 
     fn tells_the_time(&self) -> bool {

@@ -25,6 +25,7 @@ pub mod draft;
 pub mod drains;
 mod expiration;
 pub mod explain;
+pub mod exposure;
 pub mod fees;
 pub mod l1;
 pub mod l2;

@@ -30,14 +30,16 @@ use crate::app::App;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 12] = [
+const IN_PATHS: [(&str, &str); 14] = [
     ("apiKey", "The API key's id"),
     ("caller", "The caller's name"),
     ("client", "The client's name"),
     ("credential", "The credential's id"),
     ("device", "The device's name"),
+    ("id", "A name or an id, as the scope has it; all for global"),
     ("key", "The key's name"),
     ("rotation", "The rotation's id"),
+    ("scope", "global, caller, key, caller-key, wallet or market"),
     ("sealing_key", "The sealing key's id"),
     ("search", "The search's id"),
     ("signature", "The id from the answer"),
@@ -67,7 +69,12 @@ pub(super) fn complete(mut document: Document) -> Document {
     document.security = Some(either.into());
     close_variants(components);
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post, &mut item.delete] {
+        for operation in [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.delete,
+        ] {
             let Some(operation) = operation else { continue };
             if operation.security.is_some() {
                 continue; // for everybody, who is not refused

@@ -30,6 +30,7 @@ mod custody;
 mod due;
 mod halts;
 mod keys;
+mod limits;
 mod log;
 mod oauth;
 mod policy;
@@ -64,6 +65,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(due::list_due))
         .merge(custody::routes())
         .merge(halts::routes())
+        .merge(limits::routes())
         .merge(callers::routes())
         .merge(policy::routes())
 }

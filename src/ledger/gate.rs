@@ -225,11 +225,13 @@ mod tests {
 
     #[test]
     fn the_functions_in_the_database_take_the_same_locks() {
-        let functions = include_str!("../../migrations/20261129160000_count_what_decides.sql");
+        let functions = include_str!("../../migrations/20261129170100_reserve_in_groups.sql");
+        let vouch = include_str!("../../migrations/20261129160000_count_what_decides.sql");
+        let vouch = vouch.split_once("create function vouch(").unwrap().1;
         let turn = include_str!("../../migrations/20261129120100_sign_in_one_call.sql");
         let turn = turn.split_once("create function take_turn(").unwrap().1;
         let turn = turn.split_once("\n$$;").unwrap().0;
-        let functions = functions.to_owned() + turn;
+        let functions = [functions, vouch, turn].concat();
         let gate = format!("pg_advisory_xact_lock_shared({NUMBER})");
         assert_eq!(functions.matches(&gate).count(), 2);
         assert_eq!(functions.matches("_lock_shared(").count(), 2);

@@ -18,6 +18,7 @@ use crate::callers::Caller;
 use crate::custody::{Payload, PublicKey};
 use crate::id::IntentId;
 use crate::keys::{Key, KeyState};
+use crate::limits::Limited;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{
     Answer, Asked, Business, Checked, Draft, Jti, Prepared, Signed, Signer, SigningError,
@@ -149,6 +150,13 @@ impl Draft for AssertionDraft {
 
     fn key(&self) -> &Key {
         &self.client.key
+    }
+
+    fn limited(&self) -> Limited {
+        match self.errand {
+            Errand::HandOut => Limited::Assertion,
+            Errand::Exchange(_) | Errand::Probe => Limited::Nothing,
+        }
     }
 
     fn business(&self) -> Business {

@@ -73,6 +73,10 @@ words! {
         ViewHalts = "view_halts",
         /// See what the policy says to others, and why.
         ViewPolicy = "view_policy",
+        /// See how much callers may do of what they may do.
+        ViewLimits = "view_limits",
+        /// Change that.
+        ManageLimits = "manage_limits",
         /// See the devices and their sealing keys.
         ViewCustody = "view_custody",
         /// Replace sealing keys.
@@ -131,6 +135,7 @@ impl Action {
             | Self::CreateCaller
             | Self::GrantCredential
             | Self::RevokeCaller
+            | Self::ManageLimits
             | Self::ManageCustody => Bearing::Administers,
         }
     }

@@ -8,17 +8,18 @@ use super::group::Joining;
 use super::job::BatchKey;
 use super::{Asked, AskedTogether, Draft, Signed, Signer, SigningError};
 use crate::callers::Caller;
-use crate::custody::{CustodyError, Turn};
+use crate::custody::Turn;
 use crate::fail_point;
+use crate::limits::Reservation;
 use crate::policy::{Denied, Permit};
 
 /// A draft that may be signed, and how it came in.
-type Ready = (Permit<Box<dyn Draft>>, Turn, Asked);
+type Ready = (Permit<Box<dyn Draft>>, (Turn, Reservation), Asked);
 
 /// Why a draft does not go into the group.
 enum Not {
     Permitted(Denied),
-    Ready(CustodyError, Box<Permit<Box<dyn Draft>>>, Asked),
+    Begin(SigningError, Box<Permit<Box<dyn Draft>>>, Asked),
 }
 
 impl Signer {
@@ -52,8 +53,8 @@ impl Signer {
                 tasks.spawn(async move {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
-                        Err(Not::Ready(away, permit, asked)) => {
-                            return signer.released_or(&caller, &permit, &asked, away).await;
+                        Err(Not::Begin(why, permit, asked)) => {
+                            return signer.released_or(&caller, &permit, &asked, why).await;
                         }
                         Err(Not::Permitted(denied)) => return Err(denied.into()),
                     };
@@ -82,9 +83,9 @@ impl Signer {
     ) -> Result<Ready, Not> {
         let permit = self.0.equipment.rights.permit(caller, draft);
         let permit = permit.map_err(Not::Permitted)?;
-        match self.ready(caller, &permit, until).await {
-            Ok(turn) => Ok((permit, turn, asked)),
-            Err(away) => Err(Not::Ready(away, Box::new(permit), asked)),
+        match self.may_begin(caller, &permit, until).await {
+            Ok(with) => Ok((permit, with, asked)),
+            Err(why) => Err(Not::Begin(why, Box::new(permit), asked)),
         }
     }
 
@@ -103,9 +104,9 @@ impl Signer {
         let joinings: Vec<_> = ready
             .into_iter()
             .map(|ready| {
-                let (permit, turn, asked) = ready?;
+                let (permit, with, asked) = ready?;
                 let batch = Some(batch.clone());
-                let (intend, joining) = self.intent_of(caller, permit, &asked, batch, turn);
+                let (intend, joining) = self.intent_of(caller, permit, &asked, batch, with);
                 intends.push(intend);
                 Ok((joining, asked))
             })

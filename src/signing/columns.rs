@@ -6,11 +6,13 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::asks::Asks;
 use super::job::{BatchKey, End, HandOut, How, Intend, Job};
 use super::{Right, SigningError};
 use crate::authority::Head;
 use crate::id::CallerId;
 use crate::idempotency::{self, Key as IdempotencyKey};
+use crate::limits::{Exceeded, Full};
 use crate::standing::{KeyStanding, Standing};
 
 /// The rows of a group.
@@ -22,6 +24,7 @@ pub(super) struct Columns<'a> {
     pub(super) intents: Intents<'a>,
     pub(super) jtis: Jtis,
     pub(super) notes: Notes<'a>,
+    pub(super) asks: Asks,
 }
 
 /// What the database decided, row by row.
@@ -41,6 +44,8 @@ pub(super) struct Decided {
     pub(super) won: HashSet<Uuid>,
     /// How far what decides had come, as the gate has read it; none where it was not asked.
     pub(super) head: Option<Head>,
+    /// Which limit stands in the way of what did not fit, by its leaf's hash.
+    pub(super) full: HashMap<Vec<u8>, Exceeded>,
     /// How many leaves were written.
     pub(super) leaves: usize,
     /// It was not durable before this.
@@ -100,6 +105,7 @@ pub(super) struct Intents<'a> {
     pub(super) until: Vec<Option<OffsetDateTime>>,
     pub(super) hours: Vec<i32>,
     pub(super) digest: Vec<&'a [u8]>,
+    pub(super) amount: Vec<i64>,
     pub(super) leaf: Vec<&'a [u8]>,
     pub(super) hash: Vec<&'a [u8]>,
 }
@@ -168,8 +174,10 @@ impl<'a> Columns<'a> {
         rows.until.push(draft.useful().until());
         rows.hours.push(keep.hours(draft.useful()));
         rows.digest.push(&intend.prepared.digest);
+        rows.amount.push(intend.reservation.amount);
         rows.leaf.push(&intend.leaf.bytes);
         rows.hash.push(&intend.leaf.hash);
+        self.asks.of_intent(rows.intent.len(), &intend.reservation);
         if let Some(jti) = &intend.prepared.jti {
             self.jtis.intent.push(intend.id.uuid());
             self.jtis.jti.push(jti.jti);
@@ -212,6 +220,24 @@ impl<'a> Columns<'a> {
         self.notes.subject.push(out.leaf.subject);
         self.notes.leaf.push(&out.leaf.bytes);
         self.notes.hash.push(&out.leaf.hash);
+        let number = self.notes.hash.len();
+        self.asks.of_note(number, &out.reservation);
+    }
+
+    /// What does not fit, by its leaf's hash, and why.
+    pub(super) fn unfit(
+        &self,
+        asker: i32,
+        counter: i32,
+        full: &Full,
+    ) -> Option<(Vec<u8>, Exceeded)> {
+        let at = usize::try_from(asker).ok()?.checked_sub(1)?;
+        let (hash, asked) = match self.intents.hash.get(at) {
+            Some(hash) => (hash, self.intents.amount.get(at)?),
+            None => (self.notes.hash.get(at - self.intents.hash.len())?, &1),
+        };
+        let exceeded = self.asks.exceeded(counter, *asked, full)?;
+        Some((hash.to_vec(), exceeded))
     }
 
     /// Why a right does not hold, if it does not.

@@ -11,6 +11,7 @@ use crate::halts::{Bearing, Winding};
 use crate::id::{ClientId, IntentId};
 use crate::idempotency::Useful;
 use crate::keys::Key;
+use crate::limits::Limited;
 use crate::policy::{Action, Ask, Resource, Stake};
 
 /// Something that can be signed: an order, an assertion.
@@ -36,6 +37,10 @@ pub trait Draft: Ask + Send + Sync + 'static {
     /// Whether nothing is changed with it: it reads.
     fn reads(&self) -> bool {
         false
+    }
+    /// What of it limits look at.
+    fn limited(&self) -> Limited {
+        Limited::Nothing
     }
     /// How long what is signed can be used. Its idempotency key is kept at least as long.
     fn useful(&self) -> Useful {

@@ -84,7 +84,10 @@ impl Signer {
                 ended => return Ok(ended),
             }
             match self.0.equipment.rights.again(caller, &intent.draft).await {
-                Ok(decided) => intent.right = intent.right.decided_again(decided),
+                Ok(decided) => match self.limited(caller, &*intent.draft) {
+                    Ok(_) => intent.right = intent.right.decided_again(decided),
+                    Err(why) => how = How::Refused(why), // what was reserved is given back
+                },
                 Err(Again::Denied(denied)) => how = How::Refused(denied.into()),
                 Err(Again::Ledger(error)) => {
                     tracing::warn!(intent.id = %intent.id, %error, "a signature is not released: its right is not known");

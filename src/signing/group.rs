@@ -14,6 +14,7 @@ use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::fail_point;
 use crate::idempotency;
+use crate::limits::Reservation;
 
 /// How often intents are looked for whose lease has run out.
 const SWEEP: Duration = Duration::from_millis(500);
@@ -122,9 +123,10 @@ impl Group {
         &self,
         caller: &Caller,
         right: Right,
+        reservation: Reservation,
         event: Event,
     ) -> Result<Instant, SigningError> {
-        let (out, waiting) = HandOut::new(right, event, self.clock.unix_ms());
+        let (out, waiting) = HandOut::new(right, reservation, event, self.clock.unix_ms());
         let entry = Entry::One(Job::HandOut(Box::new(out)));
         let sent = self.rows.try_send(Some(caller.id), entry, 1);
         sent.map_err(|_| SigningError::Busy)?;

@@ -14,6 +14,7 @@ use crate::callers::Caller;
 use crate::custody::Turn;
 use crate::id::{CallerId, IntentId};
 use crate::idempotency::{Key as IdempotencyKey, RequestDigest};
+use crate::limits::{Exceeded, Reservation};
 use crate::policy::Permit;
 
 /// Whoever writes an intent holds it as attempt 1; whoever takes over raises the number.
@@ -99,6 +100,8 @@ pub(super) enum Claim {
     Taken(IdempotencyKey, Box<Permit<Box<dyn Draft>>>),
     /// What decides was tightened since it was permitted: to be asked for anew.
     Overtaken(Box<Overtaken>),
+    /// A limit stands in the way of it.
+    Full(Box<Exceeded>, Box<dyn Draft>),
 }
 
 /// What has to be permitted anew before it goes on record.
@@ -121,6 +124,8 @@ pub(super) struct Intend {
     pub(super) batch: Option<Arc<BatchKey>>,
     /// What the device promised.
     pub(super) turn: Turn,
+    /// What it asks of counters.
+    pub(super) reservation: Reservation,
     pub(super) leaf: Row,
     pub(super) told: Told<Claim>,
 }
@@ -139,7 +144,7 @@ impl Intend {
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
         batch: Option<Arc<BatchKey>>,
-        turn: Turn,
+        (turn, reservation): (Turn, Reservation),
         policy: [u8; 32],
         now_ms: i64,
     ) -> (Self, Waiting<Claim>) {
@@ -173,6 +178,7 @@ impl Intend {
             idempotency: asked.idempotency.clone(),
             batch,
             turn,
+            reservation,
             told,
         };
         (intend, waiting)
@@ -345,15 +351,28 @@ fn leaf(intent: IntentId, attempt: i32, tries: Option<u32>, how: &How, now_ms: i
 /// Something that was signed for earlier, on its way to a caller.
 pub(super) struct HandOut {
     pub(super) right: Right,
+    /// What it asks of counters.
+    pub(super) reservation: Reservation,
     pub(super) leaf: Row,
     pub(super) told: Told<Instant>,
 }
 
 impl HandOut {
     /// It, and where it is told since when at the earliest its leaf is durable.
-    pub(super) fn new(right: Right, event: Event, now_ms: i64) -> (Self, Waiting<Instant>) {
+    pub(super) fn new(
+        right: Right,
+        reservation: Reservation,
+        event: Event,
+        now_ms: i64,
+    ) -> (Self, Waiting<Instant>) {
         let (told, waiting) = Waiting::new();
         let leaf = Row::new(&Leaf::new(now_ms, event));
-        (Self { right, leaf, told }, waiting)
+        let out = Self {
+            right,
+            reservation,
+            leaf,
+            told,
+        };
+        (out, waiting)
     }
 }

@@ -14,6 +14,7 @@
 //! would leave an intent without an end and a signature without a record, so it runs on as a task of
 //! its own, and the caller finds the answer under the same idempotency key.
 
+mod asks;
 mod batch;
 mod careful;
 mod check;
@@ -49,6 +50,7 @@ use crate::evidence::Evidence;
 use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
+use crate::limits::{Limiter, Reservation};
 use crate::policy::{Permit, Rights};
 use crate::sealing::Keyring;
 pub use check::{BadSignature, Checked};
@@ -71,6 +73,8 @@ pub struct Signer(Arc<Inner>);
 pub struct Equipment {
     /// Who may do what.
     pub rights: Rights,
+    /// How much of it.
+    pub limits: Limiter,
     /// The devices.
     pub vault: Arc<Vault>,
     /// The keys: one whose device signs something else is suspended.
@@ -140,13 +144,24 @@ impl Signer {
         {
             return Err(SigningError::ClockOff(ahead_ms));
         }
-        match self.ready(caller, &permit, until).await {
-            Ok(turn) => {
-                let joining = self.intend(caller, permit, asked, None, turn)?;
+        match self.may_begin(caller, &permit, until).await {
+            Ok(with) => {
+                let joining = self.intend(caller, permit, asked, None, with)?;
                 self.follow(caller, joining, asked, until).await
             }
-            Err(away) => self.released_or(caller, &permit, asked, away).await,
+            Err(not) => self.released_or(caller, &permit, asked, not).await,
         }
+    }
+
+    /// What it takes besides a permit: a turn at the device, and room within the limits.
+    async fn may_begin(
+        &self,
+        caller: &Caller,
+        permit: &Permit<Box<dyn Draft>>,
+        until: Instant,
+    ) -> Result<(Turn, Reservation), SigningError> {
+        let turn = self.ready(caller, permit, until).await?;
+        Ok((turn, self.limited(caller, &**permit.action())?))
     }
 
     /// Sends what is permitted to be put on record.
@@ -156,9 +171,9 @@ impl Signer {
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
         batch: Option<Arc<BatchKey>>,
-        turn: Turn,
+        with: (Turn, Reservation),
     ) -> Result<Joining, SigningError> {
-        let (intend, joining) = self.intent_of(caller, permit, asked, batch, turn);
+        let (intend, joining) = self.intent_of(caller, permit, asked, batch, with);
         self.0.group.intend(intend)?;
         Ok(joining)
     }
@@ -169,11 +184,28 @@ impl Signer {
         permit: Permit<Box<dyn Draft>>,
         asked: &Asked,
         batch: Option<Arc<BatchKey>>,
-        turn: Turn,
+        with: (Turn, Reservation),
     ) -> (Intend, Joining) {
         let now_ms = self.0.equipment.clock.unix_ms();
         let policy = self.policy_digest();
-        Intend::new(caller, permit, asked, batch, turn, policy, now_ms)
+        Intend::new(caller, permit, asked, batch, with, policy, now_ms)
+    }
+
+    /// What a draft asks of counters, unless a limit stands in the way. It is looked at after the permit, so
+    /// that limits which are tightened in between are decided by again.
+    fn limited(&self, caller: &Caller, draft: &dyn Draft) -> Result<Reservation, SigningError> {
+        let Equipment {
+            limits,
+            clock,
+            rights,
+            ..
+        } = &self.0.equipment;
+        let book = limits.book()?;
+        let decided = book.decide(caller.id, draft.key().id, &draft.limited(), clock.unix_ms());
+        decided.map_err(|exceeded| {
+            rights.refuse(caller, draft.action(), &draft.resource());
+            Box::new(exceeded).into()
+        })
     }
 
     /// Follows an intent to its end.
@@ -194,6 +226,11 @@ impl Signer {
                     let since = self.vouch(caller, &permit).await?;
                     return Ok(Signed { since, ..done });
                 }
+                Claim::Full(exceeded, draft) => {
+                    let rights = &self.0.equipment.rights;
+                    rights.refuse(caller, draft.action(), &draft.resource());
+                    return Err(exceeded.into());
+                }
                 Claim::Overtaken(_) if overtaken == AGAIN => {
                     return Err(SigningError::AuthorityChanged);
                 }
@@ -201,7 +238,8 @@ impl Signer {
                     overtaken += 1;
                     self.0.equipment.rights.authority().catch_up().await?;
                     let permit = self.0.equipment.rights.permit(caller, it.draft)?;
-                    joining = self.intend(caller, permit, asked, it.batch, it.turn)?;
+                    let with = (it.turn, self.limited(caller, &**permit.action())?);
+                    joining = self.intend(caller, permit, asked, it.batch, with)?;
                     continue;
                 }
             };
@@ -212,7 +250,8 @@ impl Signer {
                 Err(late) => {
                     let permit = self.0.equipment.rights.permit(caller, late)?;
                     let turn = Turn::default().until(until);
-                    joining = self.intend(caller, permit, asked, None, turn)?;
+                    let with = (turn, self.limited(caller, &**permit.action())?);
+                    joining = self.intend(caller, permit, asked, None, with)?;
                     last = true;
                 }
             }

@@ -16,6 +16,7 @@ use crate::callers::Kind;
 use crate::clock::Clock;
 use crate::id::IntentId;
 use crate::ledger::{Ledger, LedgerError};
+use crate::limits::records::fulls;
 use crate::standing::KeyStanding;
 
 /// A group on its way into the log by itself.
@@ -59,16 +60,21 @@ pub(super) async fn sign_group(
         intents: i,
         jtis: j,
         notes: n,
+        asks,
     } = columns;
+    let c = &asks.columns;
+    let (u_asker, u_counter) = asks.pairs(i.intent.len());
     let points = e.r.iter().flatten().count();
     let left_ms = e.left_ms(now_ms);
     let begun = Instant::now();
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
-                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!", took_us as "took_us!"
+                  key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!", took_us as "took_us!",
+                  full_asker, full_counter, full_of, full_used, full_until as "full_until: Vec<Option<OffsetDateTime>>"
          from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-                         $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55)"#,
+                         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
+                         $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60,
+                         $61, $62, $63, $64, $65)"#,
         place.run.number,
         place.run.turn,
         place.batch,
@@ -114,6 +120,7 @@ pub(super) async fn sign_group(
         &i.digest as &[&[u8]],
         &i.leaf as &[&[u8]],
         &i.hash as &[&[u8]],
+        &i.amount,
         &j.intent,
         &j.jti,
         &j.client,
@@ -124,6 +131,15 @@ pub(super) async fn sign_group(
         &n.subject,
         &n.leaf as &[&[u8]],
         &n.hash as &[&[u8]],
+        &c.id,
+        &c.minute as &[Option<i64>],
+        &c.hour as &[Option<i64>],
+        &c.day as &[Option<i64>],
+        &c.open as &[Option<i64>],
+        &c.every as &[Option<i64>],
+        &c.burst as &[Option<i64>],
+        &u_asker,
+        &u_counter,
     )
     .fetch_one(place.session)
     .await?;
@@ -131,6 +147,11 @@ pub(super) async fn sign_group(
     let holds = row.holds.unwrap_or_default().into_iter();
     let facts = holds.zip(keys).zip(row.is_live.unwrap_or_default());
     let facts = facts.map(|((holds, key), is_live)| (holds, key, is_live));
+    let fulls = fulls(row.full_counter, row.full_of, row.full_used, row.full_until);
+    let full = row.full_asker.unwrap_or_default().into_iter().zip(fulls);
+    let full = full
+        .filter_map(|(asker, (counter, full))| columns.unfit(asker, counter, &full))
+        .collect();
     let head = Head::read(row.authority, row.tightened);
     let set = |ids: Option<Vec<Uuid>>| ids.unwrap_or_default().into_iter().collect();
     Ok(Decided {
@@ -141,6 +162,7 @@ pub(super) async fn sign_group(
         repeated: set(row.repeated),
         held: row.held.unwrap_or_default().into_iter().collect(),
         won: set(row.won),
+        full,
         leaves: usize::try_from(row.leaves).unwrap_or_default(),
         // The call arrived no earlier, and its commit came after that.
         since: Some(begun + Duration::from_micros(row.took_us.try_into().unwrap_or_default())),

@@ -5,6 +5,7 @@ use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::evidence::Late;
 use crate::ledger::LedgerError;
+use crate::limits::Exceeded;
 use crate::policy::Denied;
 
 /// Why nothing was signed, or nothing is answered.
@@ -64,6 +65,9 @@ pub enum SigningError {
     /// What was written before is not published in time.
     #[error(transparent)]
     Unpublished(#[from] Late),
+    /// A limit.
+    #[error(transparent)]
+    Limit(#[from] Box<Exceeded>),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -80,6 +84,7 @@ impl SigningError {
             Self::AuthorityChanged => "authority-changed",
             Self::Denied(denied) if denied.halt.is_some() => "halted",
             Self::Denied(_) => "denied",
+            Self::Limit(_) => "limit-exceeded",
             _ => "refused",
         }
     }

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::right::Right;
-use super::{AGAIN, Asked, Business, Draft, Signed, Signer, SigningError, packed};
+use super::{AGAIN, Asked, Business, Draft, Equipment, Signed, Signer, SigningError, packed};
 use crate::audit::Event;
 use crate::callers::Caller;
-use crate::custody::CustodyError;
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
 use crate::keys::Key;
 use crate::ledger::LedgerError;
+use crate::limits::Limited;
 use crate::policy::{Again, Ask, Deed, Permit};
 
 impl Signer {
@@ -32,20 +32,20 @@ impl Signer {
         }
     }
 
-    /// What was released for this request before, where its device is not ready now: P3 holds all the
-    /// same.
+    /// What was released for this request before, where nothing could begin now, for its device is away or
+    /// a limit reached: P3 holds all the same.
     pub(super) async fn released_or(
         &self,
         caller: &Caller,
         permit: &Permit<Box<dyn Draft>>,
         asked: &Asked,
-        away: CustodyError,
+        not: SigningError,
     ) -> Result<Signed, SigningError> {
         let Some(key) = &asked.idempotency else {
-            return Err(away.into());
+            return Err(not);
         };
         match self.released(caller, key, asked.digest).await {
-            Err(SigningError::InFlight) => Err(away.into()),
+            Err(SigningError::InFlight) => Err(not),
             Err(error) => Err(error),
             Ok(done) => {
                 let since = self.vouch(caller, permit).await?;
@@ -143,9 +143,14 @@ impl Signer {
         &self,
         caller: &Caller,
         right: Right,
+        what: &Limited,
         event: Event,
     ) -> Result<Instant, SigningError> {
-        self.0.group.hand_out(caller, right, event).await
+        let Equipment { limits, clock, .. } = &self.0.equipment;
+        let book = limits.book()?;
+        let decided = book.decide(caller.id, right.key(), what, clock.unix_ms());
+        let asks = decided.map_err(Box::new)?;
+        self.0.group.hand_out(caller, right, asks, event).await
     }
 
     /// Loads what was decided until now.

@@ -22,6 +22,7 @@ use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
 use crate::ledger::LedgerError;
+use crate::limits::Exceeded;
 
 /// So many rows make a group full; a batch still joins whole.
 const GROUP: usize = 256;
@@ -84,6 +85,8 @@ pub(super) enum Verdict {
     /// Somebody else has ended the intent.
     Lost,
     Refused(SigningError),
+    /// A limit stands in its way.
+    Full(Box<Exceeded>),
     /// What decides was tightened since it was permitted.
     Overtaken,
     /// To be ended in this way instead.
@@ -103,6 +106,8 @@ impl Verdict {
                     Self::refused(why)
                 } else if columns.is_of_another(intend, decided) {
                     Self::Refused(SigningError::KeyReused)
+                } else if let Some(exceeded) = decided.full.get(intend.leaf.hash.as_slice()) {
+                    Self::Full(Box::new(exceeded.clone()))
                 } else {
                     Self::Taken
                 }
@@ -129,7 +134,10 @@ impl Verdict {
             }
             Job::HandOut(out) => match columns.refusal(out.right, decided) {
                 Some(why) => Self::Refused(why),
-                None => Self::Done,
+                None => match decided.full.get(out.leaf.hash.as_slice()) {
+                    Some(exceeded) => Self::Refused(Box::new(exceeded.clone()).into()),
+                    None => Self::Done,
+                },
             },
         }
     }
@@ -330,6 +338,10 @@ pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed, since: Instant
             };
             let overtaken = Claim::Overtaken(Box::new(overtaken));
             drop(intend.told.send(Ok(overtaken)));
+        }
+        (Job::Intend(intend), Verdict::Full(exceeded)) => {
+            let full = Claim::Full(exceeded, intend.permit.give_up());
+            drop(intend.told.send(Ok(full)));
         }
         (Job::Intend(intend), _) => {
             let permit = Box::new(intend.permit);

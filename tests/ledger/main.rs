@@ -10,6 +10,7 @@ mod carried_over;
 mod connections;
 mod halting;
 mod isolation;
+mod limited;
 mod lost_commit;
 mod model;
 mod paused;

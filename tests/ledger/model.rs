@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{Database, Postgres};
 
-const FUNCTIONS: &str = include_str!("../../migrations/20261129160000_count_what_decides.sql");
+const FUNCTIONS: &str = include_str!("../../migrations/20261129170100_reserve_in_groups.sql");
 const GATE: &str = "perform pg_advisory_xact_lock_shared(7163082334074663545), ";
 
 /// A guard of `sign_group`, and what stands in its place where it is taken out.

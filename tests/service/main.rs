@@ -45,6 +45,7 @@ mod kms;
 #[path = "../support/kms.rs"]
 mod kms_server;
 mod l2;
+mod limited;
 mod limits;
 mod logging;
 mod market_orders;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{ApiKeyError, ApiKeys, GRACE, Held, How, KeyRequest, call};
 use crate::clob::l2::{self, HeaderDraft, Shape, VenueRequest};
-use crate::clob::venue::{Venue, VenueError};
+use crate::clob::venue::{Call, Venue, VenueError};
 use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
 use crate::credentials::{Credential, State};
@@ -150,6 +150,19 @@ impl ApiKeys {
         method: Method,
         path: &'static str,
     ) -> Result<T, ApiKeyError> {
+        self.level_2_at(wish, credential, name, (method, path), &[])
+            .await
+    }
+
+    /// The same at any path, with a query, which is not signed.
+    pub(in crate::clob) async fn level_2_at<T: DeserializeOwned>(
+        &self,
+        wish: &KeyRequest,
+        credential: &Credential,
+        name: &'static str,
+        (method, path): (Method, &str),
+        query: &[(&str, &str)],
+    ) -> Result<T, ApiKeyError> {
         let venue = self.venue(wish)?;
         let draft = HeaderDraft {
             wallet: Arc::new(wish.wallet.clone()),
@@ -173,6 +186,10 @@ impl ApiKeys {
             .into_iter()
             .filter_map(|name| Some((name, signed.get(name)?.as_str()?.to_owned())))
             .collect();
-        Ok(venue.call(name, call(method, path, &headers)).await?)
+        let call = Call {
+            query,
+            ..call(method, path, &headers)
+        };
+        Ok(venue.call(name, call).await?)
     }
 }

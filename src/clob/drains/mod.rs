@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::api_keys::{ApiKeyError, ApiKeys, KeyRequest};
+use super::exposure::Exposure;
 use super::wallets::Wallet;
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::{Change, Log};
@@ -140,6 +141,8 @@ impl Drains {
             Some("drains_are_of_quiet_keys") => DrainError::Changed,
             _ => error.into(),
         })?;
+        let (key, chain) = (wallet.key.id, wallet.profile.chain().id());
+        Exposure::drained(key, chain, proven.began_at, change).await?;
         let details = json!({
             "id": drain.id, "wallet": wallet.name, "key": wallet.key.name, "how": how,
             "chainId": wallet.profile.chain(), "began_at": timestamp(proven.began_at),

@@ -73,6 +73,7 @@ pub(super) async fn open_orders(
            where i.key_id = $1 and i.operation = 'order'
              and not coalesce(
                  e.expires_at <= least(to_timestamp($2::bigint), now()) - interval '1 minute', false)
+             and not exists (select from closings c where c.intent_id = i.id)
              and not exists (
                  select from drains d
                  where d.key_id = i.key_id and d.chain_id = w.chain_id and d.began_at > e.ended_at

@@ -290,7 +290,7 @@ impl Known {
         &self,
         token: TokenId,
         since: Instant,
-    ) -> Result<Arc<Book>, VenueError> {
+    ) -> Result<(Arc<Book>, Instant), VenueError> {
         let ask = || async {
             let book: Book = self.ask("/book", Some(token)).await?;
             if book.is_of(token) {
@@ -303,11 +303,15 @@ impl Known {
         let found = self
             .find(&self.books, key, true, Freshness::Since(since), ask)
             .await;
-        let book = found?.value;
+        let Seen {
+            value: book,
+            asked_at,
+            ..
+        } = found?;
         if let Some(least) = book.least_size() {
             self.least_sizes.insert(key, least);
         }
-        Ok(book)
+        Ok((book, asked_at))
     }
 
     pub(super) async fn taker_fees(

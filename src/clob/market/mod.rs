@@ -118,6 +118,21 @@ impl Markets {
         fees.map_err(|error| MarketError::Venue { field, error })
     }
 
+    /// The book of a token, fetched after `since`, and when it was asked for.
+    pub async fn book_of(
+        &self,
+        chain: Chain,
+        token: TokenId,
+        since: Instant,
+    ) -> Result<(Arc<Book>, Instant), MarketError> {
+        let field = "price";
+        let known = self
+            .on(chain)
+            .ok_or(MarketError::NotSaid { field, chain })?;
+        let book = known.book(token, since).await;
+        book.map_err(|error| MarketError::Venue { field, error })
+    }
+
     /// The book of a token, fetched after `since`.
     pub async fn book(
         &self,
@@ -125,11 +140,7 @@ impl Markets {
         token: TokenId,
         since: Instant,
     ) -> Result<Arc<Book>, MarketError> {
-        let field = "price";
-        let known = self
-            .on(chain)
-            .ok_or(MarketError::NotSaid { field, chain })?;
-        let book = known.book(token, since).await;
-        book.map_err(|error| MarketError::Venue { field, error })
+        let (book, _) = self.book_of(chain, token, since).await?;
+        Ok(book)
     }
 }

@@ -240,6 +240,7 @@ impl Attempt<'_> {
         numbers: Vec<usize>,
     ) -> Result<Vec<(usize, Result<Signed, Not>)>, Problem> {
         let door = &self.app.signer;
+        let limits = self.app.limits.book()?;
         let mut done = Vec::with_capacity(numbers.len());
         let mut drafted = Vec::with_capacity(numbers.len());
         let mut drafts: Vec<(Box<dyn Draft>, Asked)> = Vec::with_capacity(numbers.len());
@@ -248,7 +249,11 @@ impl Attempt<'_> {
             match made {
                 Ok(order) => {
                     let wallet = wallet.clone();
-                    drafts.push((Box::new(OrderDraft { wallet, order }), item.clone()));
+                    let mut draft = Box::new(OrderDraft::new(wallet, order));
+                    draft
+                        .look_at_book(self.caller.id, &limits, &self.app.markets, &self.app.clock)
+                        .await;
+                    drafts.push((draft, item.clone()));
                     drafted.push(number);
                 }
                 // What cannot be made cannot be decided on, where a policy looks at it.

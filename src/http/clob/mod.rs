@@ -5,6 +5,7 @@ pub(super) mod builders;
 pub(super) mod credentials;
 mod drain;
 mod explain;
+mod exposure;
 mod headers;
 mod nonces;
 mod orders;
@@ -37,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(wallets::show_wallet))
         .routes(routes!(wallets::close_wallet))
         .routes(routes!(drain::drain_wallet))
+        .routes(routes!(exposure::look_at_exposure))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential

@@ -154,7 +154,11 @@ impl Wished {
             held: self.waits.held.clone(),
         };
         let wallet = wallet.clone();
-        let draft = Box::new(OrderDraft { wallet, order });
+        let mut draft = Box::new(OrderDraft::new(wallet, order));
+        let limits = app.limits.book()?;
+        draft
+            .look_at_book(caller.id, &limits, &app.markets, &app.clock)
+            .await;
         Ok(app.signer.sign(caller, draft, asked).await)
     }
 }

@@ -55,6 +55,8 @@ kinds! {
         "Nothing was released. The detail names the halt and why it was set; it is in force until somebody who may lifts it (POST /v1/halts/{halt}/lift). What was not released is not repeated by itself.";
     APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
         "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
+    LIMIT_EXCEEDED "limit-exceeded" 403 "A limit stands in the way"
+        "The member limit says which, how much of it is used and when there is room: ask for less, wait, or have it raised.";
     NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
         "Check the name; if it is right, ask an operator for the right to see it.";
     UNKNOWN_ENDPOINT "unknown-endpoint" 404 "The Exchange API documents no such endpoint"

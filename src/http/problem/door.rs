@@ -1,11 +1,14 @@
 //! Why the door, or what guards it, refuses.
 
+use std::sync::Arc;
+
 use super::{Problem, catalogue};
 use crate::administrators::AdministratorError;
 use crate::approvals::ApprovalNeeded;
 use crate::callers::CallerError;
 use crate::halts::HaltError;
 use crate::ledger::LedgerError;
+use crate::limits::{Exceeded, LimitError};
 use crate::policy::Denied;
 use crate::signing::SigningError;
 
@@ -109,7 +112,29 @@ impl From<SigningError> for Problem {
             SigningError::Unpublished(_) => {
                 Self::new(&catalogue::EVIDENCE_LATE, error).retry_after(5)
             }
+            SigningError::Limit(exceeded) => exceeded.into(),
             SigningError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<Box<Exceeded>> for Problem {
+    fn from(exceeded: Box<Exceeded>) -> Self {
+        Self {
+            limit: Some(Arc::from(exceeded.clone())),
+            ..Self::new(&catalogue::LIMIT_EXCEEDED, exceeded)
+        }
+    }
+}
+
+impl From<LimitError> for Problem {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::NotFound => Self::new(&catalogue::NOT_FOUND, error),
+            LimitError::NotALimit(error) => Self::new(&catalogue::INVALID_FIELD, error),
+            LimitError::ApprovalNeeded(error) => error.into(),
+            LimitError::Exceeded(exceeded) => exceeded.into(),
+            LimitError::Ledger(error) => error.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::clob::wallets::Wallet;
+use crate::limits::Exceeded;
 use crate::name::Name;
 use crate::oauth::broker::{Diagnosis, Rejected};
 use crate::signing::SigningError;
@@ -32,6 +33,7 @@ pub struct Problem {
     retry_after_s: Option<u32>,
     with_error: bool,
     exchange: Option<Arc<Rejected>>,
+    limit: Option<Arc<Exceeded>>,
 }
 
 /// A wallet that was replaced, and by which.
@@ -69,6 +71,9 @@ pub struct Document<'a> {
     /// What was sent to the authorization server, where that refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exchange: Option<&'a Diagnosis>,
+    /// The limit that stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<&'a Exceeded>,
 }
 
 /// Texts that came in are told again in a detail, but not all of a long one.
@@ -89,6 +94,7 @@ impl Problem {
             retry_after_s: None,
             with_error: false,
             exchange: None,
+            limit: None,
         }
     }
 
@@ -158,6 +164,7 @@ impl Problem {
             action: self.kind.action,
             error: self.with_error.then_some(self.detail.as_str()),
             exchange: self.exchange.as_ref().map(|it| &it.diagnosis),
+            limit: self.limit.as_deref(),
         }
     }
 }

@@ -124,7 +124,12 @@ async fn sign_order(
     let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;
     let sign = async |wallet: &Arc<Wallet>| {
         let (wallet, order) = (wallet.clone(), order.clone());
-        let draft = Box::new(TypedOrderDraft(OrderDraft { wallet, order }));
+        let mut draft = OrderDraft::new(wallet, order);
+        let limits = app.limits.book()?;
+        draft
+            .look_at_book(caller.id, &limits, &app.markets, &app.clock)
+            .await;
+        let draft = Box::new(TypedOrderDraft(draft));
         app.signer.sign(caller, draft, asked.clone()).await
     };
     let wallet = Arc::new(wallet);

@@ -52,6 +52,7 @@ use crate::counterparty::BadCounterparty;
 use crate::id::{ClientId, IntentId, KeyId};
 use crate::idempotency::RequestDigest;
 use crate::joint::Joint;
+use crate::limits::Limited;
 use crate::name::Name;
 use crate::policy::{Permit, Rights};
 use crate::signing::{Business, Right, Signer, SigningError};
@@ -322,7 +323,12 @@ impl Broker {
         let right = Right::new(key, Business::Ordinary, &wish.caller, permit);
         let since = inner
             .signer
-            .hand_out(&wish.caller, right, Event::Token(token))
+            .hand_out(
+                &wish.caller,
+                right,
+                &Limited::AccessToken,
+                Event::Token(token),
+            )
             .await?; // durable, or nobody sees it
         let now = Instant::now();
         if held.life.age(now) == Age::Over {

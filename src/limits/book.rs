@@ -1,0 +1,244 @@
+//! All limits that hold, and what they say of something that is to be signed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::checks;
+use super::limited::{Limited, LimitedOrder, What};
+use super::reservation::{Counter, Reservation};
+use super::{Exceeded, Limits, Scope};
+use crate::authority::{self, Kind, Parsed, Snapshot};
+use crate::id::{CallerId, KeyId};
+use crate::ledger::LedgerError;
+
+/// What is on record of one thing's limits.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Body {
+    pub(super) scope: Scope,
+    pub(super) limits: Limits,
+}
+
+/// The limits of one thing, and its counters.
+#[derive(Debug)]
+struct Defined {
+    scope: Scope,
+    limits: Limits,
+    counters: Vec<Arc<Counter>>,
+}
+
+/// The limits that hold.
+#[derive(Debug, Default)]
+pub struct LimitBook(HashMap<Scope, Defined>);
+
+impl Parsed for LimitBook {
+    const KINDS: &'static [Kind] = &[Kind::Limit];
+
+    fn parse(snapshot: &Snapshot) -> Result<Self, LedgerError> {
+        let mut book = Self::default();
+        for (id, stated) in snapshot.of(Kind::Limit) {
+            let Body { scope, limits } = authority::read(Kind::Limit, stated)?;
+            if scope.id() != id {
+                let what = format!("limit {id} is of {scope}");
+                return Err(LedgerError::Corrupt("authority", what));
+            }
+            book.define(scope, limits);
+        }
+        Ok(book)
+    }
+}
+
+impl LimitBook {
+    fn define(&mut self, scope: Scope, limits: Limits) {
+        let counters = What::ALL
+            .into_iter()
+            .filter_map(|what| Counter::of(scope, what, limits.said()))
+            .map(Arc::new);
+        let defined = Defined {
+            scope,
+            counters: counters.collect(),
+            limits,
+        };
+        self.0.insert(scope, defined);
+    }
+
+    /// The limits of all things that have any, in order.
+    pub fn all(&self) -> Vec<(Scope, &Limits)> {
+        let mut all: Vec<_> = self
+            .0
+            .iter()
+            .map(|(scope, it)| (*scope, &it.limits))
+            .collect();
+        all.sort_by_key(|(scope, _)| *scope);
+        all
+    }
+
+    /// The limits of one thing.
+    pub fn of(&self, scope: &Scope) -> Option<&Limits> {
+        self.0.get(scope).map(|it| &it.limits)
+    }
+
+    /// What a caller asks of counters who has this signed with a key; or the limit that stands in the way.
+    /// `now_ms` since 1970.
+    pub fn decide(
+        &self,
+        caller: CallerId,
+        key: KeyId,
+        stake: &Limited,
+        now_ms: i64,
+    ) -> Result<Reservation, Exceeded> {
+        let (what, amount) = match stake {
+            Limited::Nothing => return Ok(Reservation::default()),
+            Limited::Order(order) => (What::Order, i64::try_from(order.cash).unwrap_or(i64::MAX)),
+            Limited::L1Header(_) => (What::L1Header, 1),
+            Limited::Assertion => (What::Assertion, 1),
+            Limited::AccessToken => (What::AccessToken, 1),
+        };
+        let mut reservation = Reservation {
+            amount,
+            counters: Vec::new(),
+        };
+        for defined in self.that_bind(caller, Some(key), stake) {
+            if let Limited::Order(order) = stake {
+                checks::check(defined.limits.said(), &defined.scope, order, now_ms)?;
+            }
+            let counters = defined.counters.iter().filter(|it| it.what == what);
+            reservation.counters.extend(counters.cloned());
+        }
+        Ok(reservation)
+    }
+
+    /// The same of a look-up of what was signed.
+    pub fn decide_look_up(&self, caller: CallerId) -> Reservation {
+        let binding = self.that_bind(caller, None, &Limited::Nothing);
+        let counters = binding.flat_map(|it| it.counters.iter());
+        Reservation {
+            amount: 1,
+            counters: counters
+                .filter(|it| it.what == What::LookUp)
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// How old the book may be that an order is held against; `None`: it needs none.
+    pub fn book_age_ms(&self, caller: CallerId, key: KeyId, order: &LimitedOrder) -> Option<u32> {
+        let stake = Limited::Order(Box::new(order.clone()));
+        let ages = self.that_bind(caller, Some(key), &stake);
+        let ages = ages.filter_map(|it| it.limits.said().collar);
+        ages.map(|collar| collar.max_age_ms).min()
+    }
+
+    /// The widest scope first.
+    fn that_bind(
+        &self,
+        caller: CallerId,
+        key: Option<KeyId>,
+        stake: &Limited,
+    ) -> impl Iterator<Item = &Defined> {
+        let (wallet, market) = match stake {
+            Limited::Order(order) => (Some(order.wallet), Some(order.token)),
+            Limited::L1Header(wallet) => (Some(*wallet), None),
+            Limited::Nothing | Limited::Assertion | Limited::AccessToken => (None, None),
+        };
+        let scopes = if self.0.is_empty() {
+            [None; 6]
+        } else {
+            [
+                Some(Scope::Global),
+                Some(Scope::Caller(caller)),
+                key.map(Scope::Key),
+                key.map(|key| Scope::CallerKey(caller, key)),
+                wallet.map(Scope::Wallet),
+                market.map(Scope::Market),
+            ]
+        };
+        scopes
+            .into_iter()
+            .flatten()
+            .filter_map(move |scope| self.0.get(&scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruint::aliases::U256;
+    use serde_json::json;
+
+    use super::super::limited::BookPrice;
+    use super::super::{Side, Token};
+    use super::*;
+    use crate::id::WalletId;
+
+    #[test]
+    fn the_strictest_of_all_that_bind_binds_and_others_do_not() {
+        let (caller, other, key, wallet) = (
+            CallerId::new(),
+            CallerId::new(),
+            KeyId::new(),
+            WalletId::new(),
+        );
+        let order = |cash: u64| {
+            Limited::Order(Box::new(LimitedOrder {
+                wallet,
+                token: Token(U256::from(12)),
+                side: Side::Buy,
+                cash: U256::from(cash),
+                shares: U256::from(100),
+                expiration: None,
+                rests: true,
+                book: BookPrice::Absent,
+            }))
+        };
+        let scopes = [
+            Scope::Global,
+            Scope::Caller(caller),
+            Scope::Key(key),
+            Scope::CallerKey(caller, key),
+            Scope::Wallet(wallet),
+            Scope::Market(Token(U256::from(12))),
+        ];
+        for (n, strict) in scopes.iter().enumerate() {
+            let mut book = LimitBook::default();
+            for scope in &scopes {
+                let most = if scope == strict { "10" } else { "20" };
+                let said = json!({ "order_notional": most, "notional_1h": most });
+                book.define(*scope, serde_json::from_value(said).unwrap());
+            }
+            let fits = book.decide(caller, key, &order(10), 0).unwrap();
+            assert_eq!((fits.amount, fits.counters.len()), (10, scopes.len()));
+            let exceeded = book.decide(caller, key, &order(11), 0).unwrap_err();
+            assert_eq!(exceeded.scope, strict.kind());
+            assert_eq!(exceeded.value, "10");
+            // Whoever is not meant goes by the rest.
+            let another = book.decide(other, key, &order(11), 0);
+            assert_eq!(another.is_ok(), [1, 3].contains(&n), "{strict}");
+        }
+    }
+
+    #[test]
+    fn each_thing_asks_of_its_own_counters_only() {
+        let mut book = LimitBook::default();
+        let said = json!({
+            "notional_24h": "5", "l1_headers_24h": 1, "look_ups_1m": 2,
+            "assertions": { "per_s": 1, "burst": 1 }, "access_tokens": { "per_s": 1, "burst": 1 },
+        });
+        book.define(Scope::Global, serde_json::from_value(said).unwrap());
+        let (caller, key) = (CallerId::new(), KeyId::new());
+        for (stake, what) in [
+            (Limited::L1Header(WalletId::new()), What::L1Header),
+            (Limited::Assertion, What::Assertion),
+            (Limited::AccessToken, What::AccessToken),
+        ] {
+            let asks = book.decide(caller, key, &stake, 0).unwrap();
+            let counted: Vec<_> = asks.counters.iter().map(|it| it.what).collect();
+            assert_eq!((asks.amount, counted), (1, vec![what]));
+        }
+        assert!(
+            book.decide(caller, key, &Limited::Nothing, 0)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(book.decide_look_up(caller).counters[0].what, What::LookUp);
+    }
+}

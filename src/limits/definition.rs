@@ -1,0 +1,464 @@
+//! What an operator writes: one document for each thing that is limited, valid once it is read.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use super::{NotANumber, Price, ScopeKind, Side, Token, Units};
+
+/// So many token ids in one list.
+const LONGEST_LIST: usize = 1_000;
+
+/// Limits of one thing, as they are written. What is left out is not limited.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = Limits)]
+pub struct Said {
+    /// The cash that changes hands if all of an order fills, at most, in base units of 10⁻⁶ as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "500000000")]
+    pub order_notional: Option<Units>,
+    /// The same of all orders within any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub notional_1m: Option<Units>,
+    /// Within any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub notional_1h: Option<Units>,
+    /// Within any 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub notional_24h: Option<Units>,
+    /// What is signed and may still come to pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub open_exposure: Option<Units>,
+    /// Which prices an order may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Band>,
+    /// How far a price may go beyond the best one on the other side of the book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collar: Option<Collar>,
+    /// `BUY`, `SELL` or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sides: Option<BTreeSet<Side>>,
+    /// The only tokens that orders may be for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub token_ids_allowed: Option<BTreeSet<Token>>,
+    /// Tokens that no order may be for, whatever else is said.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub token_ids_denied: BTreeSet<Token>,
+    /// How many seconds ahead an expiration is at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_min_s: Option<u32>,
+    /// At most. An order that may rest has an expiration then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_max_s: Option<u32>,
+    /// Orders a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Pace>,
+    /// Headers of level 1 within any 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l1_headers_24h: Option<u32>,
+    /// Assertions a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assertions: Option<Pace>,
+    /// Access tokens a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_tokens: Option<Pace>,
+    /// Questions about what was signed within any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_ups_1m: Option<u32>,
+}
+
+/// Prices from `min` to `max`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PriceBand)]
+pub struct Band {
+    /// The lowest.
+    #[schema(value_type = String, example = "0.01")]
+    pub min: Price,
+    /// The highest.
+    #[schema(value_type = String, example = "0.99")]
+    pub max: Price,
+}
+
+/// How far a price may go beyond the best one on the other side of the book: above the lowest ask for BUY,
+/// below the highest bid for SELL.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PriceCollar)]
+pub struct Collar {
+    /// So far.
+    #[schema(value_type = String, example = "0.05")]
+    pub beyond: Price,
+    /// How old the book may be, in milliseconds, 100 to 60000.
+    pub max_age_ms: u32,
+    /// What holds where the book is absent or too old. Without it such an order is refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_book: Option<Band>,
+}
+
+/// So many a second, and so many at once.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// A second, 1 to 100000.
+    #[schema(value_type = u32, minimum = 1, maximum = 100_000)]
+    pub per_s: NonZeroU32,
+    /// At once, 1 to 1000000.
+    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
+    pub burst: NonZeroU32,
+}
+
+/// Limits that make sense.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "Said", try_from = "Said")]
+pub struct Limits(Said);
+
+/// Why what was said is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotALimit {
+    /// A number.
+    #[error(transparent)]
+    Number(#[from] NotANumber),
+    /// It limits nothing.
+    #[error("nothing is limited: remove the limits instead")]
+    Empty,
+    /// Its bounds leave nothing between them.
+    #[error("{field}: {why}")]
+    Absurd {
+        /// The JSON name.
+        field: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// Of such a thing nothing like it is counted.
+    #[error("{field}: a {scope} has no such limit")]
+    NotOf {
+        /// The JSON name.
+        field: &'static str,
+        /// Of what.
+        scope: ScopeKind,
+    },
+}
+
+impl Limits {
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        &self.0
+    }
+
+    /// Whether a thing of this kind can have these limits.
+    pub fn fit(&self, scope: ScopeKind) -> Result<(), NotALimit> {
+        use ScopeKind::{Caller, CallerKey, Global, Key, Market, Wallet};
+        let said = &self.0;
+        let field = match scope {
+            Global | Caller => None,
+            Key | CallerKey => said.look_ups_1m.map(|_| "look_ups_1m"),
+            Wallet | Market => {
+                let l1 = said.l1_headers_24h.filter(|_| scope == Market);
+                let others = [
+                    (said.look_ups_1m.is_some(), "look_ups_1m"),
+                    (said.assertions.is_some(), "assertions"),
+                    (said.access_tokens.is_some(), "access_tokens"),
+                    (l1.is_some(), "l1_headers_24h"),
+                ];
+                others
+                    .into_iter()
+                    .find_map(|(is, field)| is.then_some(field))
+            }
+        };
+        field.map_or(Ok(()), |field| Err(NotALimit::NotOf { field, scope }))
+    }
+
+    /// Whether these allow something that `before` did not.
+    pub fn loosen(&self, before: &Self) -> bool {
+        let (Self(now), Self(then)) = (self, before);
+        let subset = |now: &Option<BTreeSet<Token>>, then: &Option<BTreeSet<Token>>| {
+            within(now.as_ref(), then.as_ref(), BTreeSet::is_subset)
+        };
+        let holds = [
+            at_most(now.order_notional, then.order_notional),
+            at_most(now.notional_1m, then.notional_1m),
+            at_most(now.notional_1h, then.notional_1h),
+            at_most(now.notional_24h, then.notional_24h),
+            at_most(now.open_exposure, then.open_exposure),
+            within(now.price.as_ref(), then.price.as_ref(), Band::is_within),
+            within(now.collar.as_ref(), then.collar.as_ref(), Collar::is_within),
+            within(now.sides.as_ref(), then.sides.as_ref(), BTreeSet::is_subset),
+            subset(&now.token_ids_allowed, &then.token_ids_allowed),
+            now.token_ids_denied.is_superset(&then.token_ids_denied),
+            within(
+                now.expiration_min_s.as_ref(),
+                then.expiration_min_s.as_ref(),
+                PartialOrd::ge,
+            ),
+            at_most(now.expiration_max_s, then.expiration_max_s),
+            within(now.orders.as_ref(), then.orders.as_ref(), Pace::is_within),
+            at_most(now.l1_headers_24h, then.l1_headers_24h),
+            within(
+                now.assertions.as_ref(),
+                then.assertions.as_ref(),
+                Pace::is_within,
+            ),
+            within(
+                now.access_tokens.as_ref(),
+                then.access_tokens.as_ref(),
+                Pace::is_within,
+            ),
+            at_most(now.look_ups_1m, then.look_ups_1m),
+        ];
+        holds.contains(&false)
+    }
+}
+
+/// Whether there is no more now than there was, where there was a limit.
+fn within<T>(now: Option<&T>, then: Option<&T>, fits: impl FnOnce(&T, &T) -> bool) -> bool {
+    match (now, then) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(now), Some(then)) => fits(now, then),
+    }
+}
+
+fn at_most<T: PartialOrd>(now: Option<T>, then: Option<T>) -> bool {
+    within(now.as_ref(), then.as_ref(), PartialOrd::le)
+}
+
+impl Band {
+    fn is_within(&self, other: &Self) -> bool {
+        self.min >= other.min && self.max <= other.max
+    }
+
+    fn check(self, field: &'static str) -> Result<(), NotALimit> {
+        let why = "min is above max";
+        if self.min <= self.max {
+            Ok(())
+        } else {
+            Err(NotALimit::Absurd { field, why })
+        }
+    }
+}
+
+impl Collar {
+    fn is_within(&self, other: &Self) -> bool {
+        let without = match (&self.without_book, &other.without_book) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(now), Some(then)) => now.is_within(then),
+        };
+        self.beyond <= other.beyond && self.max_age_ms <= other.max_age_ms && without
+    }
+}
+
+impl Pace {
+    const FASTEST: u32 = 100_000;
+    const MOST_AT_ONCE: u32 = 1_000_000;
+
+    fn is_within(&self, other: &Self) -> bool {
+        self.per_s <= other.per_s && self.burst <= other.burst
+    }
+
+    fn check(self, field: &'static str) -> Result<(), NotALimit> {
+        let why = "per_s is 1 to 100000, burst is 1 to 1000000";
+        if self.per_s.get() <= Self::FASTEST && self.burst.get() <= Self::MOST_AT_ONCE {
+            Ok(())
+        } else {
+            Err(NotALimit::Absurd { field, why })
+        }
+    }
+}
+
+impl TryFrom<Said> for Limits {
+    type Error = NotALimit;
+
+    fn try_from(said: Said) -> Result<Self, NotALimit> {
+        let absurd = |field, why| Err(NotALimit::Absurd { field, why });
+        if said == Said::default() {
+            return Err(NotALimit::Empty);
+        }
+        if let Some(price) = said.price {
+            price.check("price")?;
+        }
+        if let Some(collar) = said.collar {
+            if !(100..=60_000).contains(&collar.max_age_ms) {
+                return absurd("collar", "max_age_ms is 100 to 60000");
+            }
+            if let Some(band) = collar.without_book {
+                band.check("collar")?;
+            }
+        }
+        if said.sides.as_ref().is_some_and(BTreeSet::is_empty) {
+            return absurd("sides", "none is left: halt it instead");
+        }
+        let allowed = said.token_ids_allowed.as_ref();
+        if allowed.is_some_and(BTreeSet::is_empty) {
+            return absurd("token_ids_allowed", "none is left: halt it instead");
+        }
+        if allowed.is_some_and(|it| it.len() > LONGEST_LIST) {
+            return absurd("token_ids_allowed", "at most 1000 are listed");
+        }
+        if said.token_ids_denied.len() > LONGEST_LIST {
+            return absurd("token_ids_denied", "at most 1000 are listed");
+        }
+        if let (Some(min), Some(max)) = (said.expiration_min_s, said.expiration_max_s)
+            && min > max
+        {
+            return absurd("expiration_min_s", "it is above expiration_max_s");
+        }
+        for (pace, field) in [
+            (said.orders, "orders"),
+            (said.assertions, "assertions"),
+            (said.access_tokens, "access_tokens"),
+        ] {
+            if let Some(pace) = pace {
+                pace.check(field)?;
+            }
+        }
+        Ok(Self(said))
+    }
+}
+
+impl From<Limits> for Said {
+    fn from(limits: Limits) -> Self {
+        limits.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn limits(said: Value) -> Result<Limits, String> {
+        serde_json::from_value(said).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn absurd_limits_are_refused_by_name() {
+        for (said, why) in [
+            (json!({}), "nothing is limited"),
+            (json!({ "order_notional": "-1" }), "negative"),
+            (json!({ "order_notional": 5 }), "expected a string"),
+            (
+                json!({ "order_notional": "1.5" }),
+                "whole number of base units",
+            ),
+            (
+                json!({ "notional_1m": "170141183460469231731687303715884105728" }),
+                "is more than",
+            ),
+            (
+                json!({ "order_notionl": "1" }),
+                "unknown field `order_notionl`",
+            ),
+            (
+                json!({ "price": { "min": "0.9", "max": "0.1" } }),
+                "min is above max",
+            ),
+            (
+                json!({ "price": { "min": "0", "max": "1.5" } }),
+                "not a price",
+            ),
+            (
+                json!({ "collar": { "beyond": "0.1", "max_age_ms": 1 } }),
+                "100 to 60000",
+            ),
+            (json!({ "sides": [] }), "none is left"),
+            (json!({ "sides": ["LONG"] }), "LONG"),
+            (json!({ "token_ids_allowed": [] }), "none is left"),
+            (json!({ "token_ids_denied": ["0x1"] }), "not a token id"),
+            (
+                json!({ "expiration_min_s": 2, "expiration_max_s": 1 }),
+                "above expiration_max_s",
+            ),
+            (json!({ "orders": { "per_s": 0, "burst": 1 } }), "nonzero"),
+            (
+                json!({ "orders": { "per_s": 1_000_000, "burst": 1 } }),
+                "per_s is 1 to",
+            ),
+            (json!({ "l1_headers_24h": -1 }), "invalid value"),
+        ] {
+            let error = limits(said.clone()).unwrap_err();
+            assert!(error.contains(why), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_allows_more_loosens_and_what_allows_less_does_not() {
+        let wide = json!({
+            "order_notional": "10", "notional_24h": "100", "price": { "min": "0.1", "max": "0.9" },
+            "collar": { "beyond": "0.1", "max_age_ms": 1000, "without_book": { "min": "0.1", "max": "0.9" } },
+            "sides": ["BUY", "SELL"], "token_ids_allowed": ["1", "2"], "token_ids_denied": ["3"],
+            "expiration_min_s": 60, "expiration_max_s": 600, "orders": { "per_s": 10, "burst": 20 },
+            "l1_headers_24h": 2,
+        });
+        let before = limits(wide.clone()).unwrap();
+        let changed = |member: &str, value: Value| {
+            let mut said = wide.clone();
+            if value.is_null() {
+                said.as_object_mut().unwrap().remove(member);
+            } else {
+                said[member] = value;
+            }
+            limits(said).unwrap()
+        };
+        let narrower = [
+            ("order_notional", json!("9")),
+            ("notional_1h", json!("5")),
+            ("price", json!({ "min": "0.2", "max": "0.9" })),
+            ("collar", json!({ "beyond": "0.1", "max_age_ms": 1000 })),
+            ("sides", json!(["BUY"])),
+            ("token_ids_allowed", json!(["1"])),
+            ("token_ids_denied", json!(["3", "4"])),
+            ("expiration_min_s", json!(70)),
+            ("orders", json!({ "per_s": 10, "burst": 10 })),
+            ("l1_headers_24h", json!(0)),
+        ];
+        assert!(!before.loosen(&before));
+        for (member, value) in narrower {
+            let after = changed(member, value);
+            assert!(!after.loosen(&before), "{member}");
+            assert!(before.loosen(&after), "{member}");
+        }
+        for member in wide.as_object().unwrap().keys() {
+            assert!(
+                changed(member, Value::Null).loosen(&before),
+                "{member} is gone"
+            );
+        }
+        let mixed = limits(json!({ "order_notional": "1" })).unwrap();
+        assert!(mixed.loosen(&before), "one is lower, the others are gone");
+    }
+
+    #[test]
+    fn each_thing_has_the_limits_that_are_counted_for_it() {
+        let of = |said| limits(said).unwrap();
+        let look_ups = of(json!({ "look_ups_1m": 1 }));
+        let headers = of(json!({ "l1_headers_24h": 1 }));
+        let notional = of(json!({ "order_notional": "1" }));
+        for scope in ScopeKind::ALL {
+            notional.fit(scope).unwrap();
+            let by_caller = matches!(scope, ScopeKind::Global | ScopeKind::Caller);
+            assert_eq!(look_ups.fit(scope).is_ok(), by_caller, "{scope}");
+            assert_eq!(
+                headers.fit(scope).is_ok(),
+                scope != ScopeKind::Market,
+                "{scope}"
+            );
+        }
+    }
+}

@@ -120,6 +120,7 @@ impl Action {
             | Self::ViewHalts
             | Self::ViewPolicy
             | Self::ViewCustody
+            | Self::ViewLimits
             | Self::ViewLog => Bearing::Looks,
             Self::RotateKey
             | Self::CreateKey

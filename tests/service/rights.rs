@@ -72,6 +72,8 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("sealing_key", NOBODYS),
         ("signature", NOBODYS),
         ("token", NOBODYS),
+        ("scope", "global"),
+        ("id", "all"),
     ]
     .into();
 
@@ -265,6 +267,7 @@ fn request(
         "get" => who.http.get(url),
         "delete" => who.http.delete(url),
         "post" => who.http.post(url),
+        "put" => who.http.put(url),
         other => panic!("{other}"),
     };
     match body {
@@ -290,6 +293,7 @@ fn body(id: &str, address: &str, document: &Value, operation: &Value) -> Option<
         "get_token" => return Some(json!({})),
         "issue_token" => return Some(json!({ "token_days": 1 })),
         "open_rotation" => json!({ "client": "d-c" }),
+        "set_limits" => return Some(json!({ "order_notional": "1" })),
         "step_rotation" => return Some(json!({ "step": "generate" })),
         "step_key" => return Some(json!({ "to": "suspended", "reason": "test" })),
         _ => json!({}),

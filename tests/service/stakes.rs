@@ -210,8 +210,8 @@ async fn an_operator_gives_nobody_rights_beyond_their_desk_and_none_without_a_tr
     // On their own desk it takes a second person, or, as here, stands there as a single operator's.
     let grants = "select count(*) from callers where name = 'puppet'";
     assert_eq!(stand.database.count(grants).await, 0);
-    let made = make(&operator, "puppet", "d", &everything).await;
-    assert_eq!(made.status, 201, "{}", made.text);
+    let puppet = make(&operator, "puppet", "d", &everything).await;
+    assert_eq!(puppet.status, 201, "{}", puppet.text);
     let issued = operator.post("/v1/callers/d-trader/tokens", &days).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
     let single = "select count(*) from leaves

@@ -47,6 +47,13 @@ grant insert, update (next, found, stepped_at) on nonce_searches to chancery_ser
 -- Callers and tokens are revoked, never removed.
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;
 
+-- People are registered, and end; a caller becomes one person's. Proposals end once, approvals are only added.
+grant insert, update (roles, ended_at) on people to chancery_service;
+grant insert, update (revoked_at) on approver_keys to chancery_service;
+grant update (person_id) on callers to chancery_service;
+grant insert, update (outcome, ended_at, ended_by, reason) on proposals to chancery_service;
+grant insert on proposal_approvals to chancery_service;
+
 -- A key gets its public half once and moves along its edges; triggers see to both.
 grant insert, update (state, epoch, public_key, attributes, device_ref, cryptoperiod_ends_at)
     on keys to chancery_service;

@@ -71,6 +71,18 @@ id!(
     CallerId
 );
 id!(
+    /// A person: whoever approves, and to whom callers belong.
+    PersonId
+);
+id!(
+    /// A key that a person approves with.
+    ApproverKeyId
+);
+id!(
+    /// Something that loosens, and waits until others have approved it.
+    ProposalId
+);
+id!(
     /// One thing to be signed, from the moment it is on record. Callers see it as the signature's id.
     IntentId
 );

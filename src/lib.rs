@@ -68,6 +68,10 @@ pub mod halts;
 
 pub mod limits;
 
+pub mod proposals;
+
+pub mod people;
+
 pub mod callers;
 
 // What is remembered, and on whose agreement.

@@ -178,6 +178,7 @@ fn policy(c: &mut Criterion) {
         name: "market-maker".parse().unwrap(),
         owner: "desk".parse().unwrap(),
         roles: vec!["operator".parse().unwrap()],
+        proposal: None,
     };
     c.bench_function("policy: a decision", |b| {
         b.iter(|| policy.would_manage_callers(black_box(&caller)));

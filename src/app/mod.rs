@@ -38,7 +38,9 @@ use crate::limits::Limiter;
 use crate::name::Name;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
+use crate::people::People;
 use crate::policy::{Action, Denied, Permit, Policy, PolicyError, Resource, Rights};
+use crate::proposals::Proposals;
 use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
@@ -59,6 +61,10 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Who may call.
     pub callers: Callers,
+    /// The people whose they are, and who approve.
+    pub people: People,
+    /// What waits for approval.
+    pub proposals: Proposals,
     /// Who lets the others in.
     pub administrators: Administrators,
     /// Who may do what.
@@ -229,11 +235,12 @@ impl App {
         let evidence = Evidence::open(&settings.evidence, ledger.clone(), &sealing).await?;
         let tasks = TaskTracker::new();
         let authority = Authority::open(ledger.clone(), sealing.clone()).await?;
+        let rules = Arc::new(settings.approvals.clone());
         let rights = Rights::new(
             &settings.policy,
             policy.clone(),
             authority.clone(),
-            settings.approvals.clone(),
+            rules.clone(),
             log.clone(),
             &tasks,
         );
@@ -294,6 +301,8 @@ impl App {
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
         let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
         Ok(Self(Arc::new(Parts {
+            people: People::new(ledger.clone(), callers.clone()),
+            proposals: Proposals::new(log.clone(), rules),
             administrators: Administrators::new(callers.clone(), policy),
             callers,
             rights,

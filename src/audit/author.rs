@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::approvals::check::Claim;
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::authority::Version;
 use crate::id::CallerId;
@@ -18,6 +19,10 @@ pub struct Author {
     ground: Approval,
     /// Who has agreed to what loosens, if anybody has.
     agreed: Option<Approval>,
+    /// Under which proposal, where it is one that others have approved.
+    claim: Option<Claim>,
+    /// Whether it puts on record what is done already.
+    afterwards: bool,
 }
 
 impl Author {
@@ -35,6 +40,17 @@ impl Author {
             decided: Some(decided),
             ground: Approval::by_right(),
             agreed,
+            claim: None,
+            afterwards: false,
+        }
+    }
+
+    /// A caller under a proposal. Whether that holds is looked at behind the gate of each change.
+    pub(crate) fn under(id: CallerId, credential: Uuid, decided: Version, claim: Claim) -> Self {
+        let agreed = Some(Approval::by_proposal(claim.proposal));
+        Self {
+            claim: Some(claim),
+            ..Self::caller(id, credential, decided, agreed)
         }
     }
 
@@ -46,6 +62,8 @@ impl Author {
             decided: None,
             ground: Approval::automatic(),
             agreed: None,
+            claim: None,
+            afterwards: false,
         }
     }
 
@@ -57,6 +75,8 @@ impl Author {
             decided: None,
             ground: Approval::bootstrap(),
             agreed: Some(Approval::bootstrap()),
+            claim: None,
+            afterwards: false,
         }
     }
 
@@ -68,6 +88,8 @@ impl Author {
             decided: None,
             ground: Approval::break_glass(),
             agreed: Some(Approval::break_glass()),
+            claim: None,
+            afterwards: false,
         }
     }
 
@@ -78,6 +100,7 @@ impl Author {
         Self {
             credential: None,
             decided: None,
+            afterwards: true,
             ..self.clone()
         }
     }
@@ -100,6 +123,11 @@ impl Author {
     /// On what they do what loosens nothing.
     pub fn ground(&self) -> Approval {
         self.ground
+    }
+
+    /// Under which proposal they do it, and whether it is done already.
+    pub(crate) fn claim(&self) -> Option<(&Claim, bool)> {
+        self.claim.as_ref().map(|claim| (claim, self.afterwards))
     }
 
     /// Who has agreed to something that loosens (P6).

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
+use super::agreed::Agreed;
 use super::records::{self, Row};
 use super::voucher::Voucher;
 use super::{Author, Committed, Event, Leaf, leaf};
@@ -158,11 +159,9 @@ impl Log {
             rows: Vec::new(),
             decides: false,
             written: 0,
+            agreed: Agreed::default(),
         };
-        let Some(credential) = author.credential() else {
-            return Ok(change);
-        };
-        match Box::pin(change.stands(credential)).await {
+        match Box::pin(change.is_still_right()).await {
             Ok(()) => Ok(change),
             Err(error) => {
                 change.abandon().await;
@@ -328,21 +327,25 @@ pub struct Change {
     decides: bool,
     /// How many leaves of the batch are written already.
     written: usize,
+    /// On whose agreement.
+    agreed: Agreed,
 }
 
 impl Change {
-    /// Whether its author still is who may make it.
-    async fn stands(&mut self, credential: Uuid) -> Result<(), LedgerError> {
-        let look = Look::at(Some(credential), None);
-        let standing = Standing::behind_gate(&look, &mut self.tx).await?;
-        let decided = self.author.decided().unwrap_or_default();
-        if !standing.is_live(credential) {
-            Err(LedgerError::CallerRevoked)
-        } else if !standing.upholds(decided) {
-            Err(LedgerError::AuthorityChanged)
-        } else {
-            Ok(())
+    /// Behind the gate: that its author may still make it, and that what they make it under holds.
+    async fn is_still_right(&mut self) -> Result<(), LedgerError> {
+        if let Some(credential) = self.author.credential() {
+            let look = Look::at(Some(credential), None);
+            let standing = Standing::behind_gate(&look, &mut self.tx).await?;
+            let decided = self.author.decided().unwrap_or_default();
+            if !standing.is_live(credential) {
+                return Err(LedgerError::CallerRevoked);
+            }
+            if !standing.upholds(decided) {
+                return Err(LedgerError::AuthorityChanged);
+            }
         }
+        self.agreed.look(&self.author, &mut self.tx).await
     }
 
     /// The transaction, for the statements of a `records.rs`.
@@ -384,9 +387,10 @@ impl Change {
         clock::unix_ms(self.now)
     }
 
-    /// Who has agreed to something that loosens (P6).
+    /// Who has agreed to something that loosens (P6). Where nobody has, it goes on and is not committed: what
+    /// it would have put on record is proposed to others.
     pub fn loosen(&self) -> Result<Approval, ApprovalNeeded> {
-        self.author.loosen()
+        Ok(self.agreed.loosen(&self.author))
     }
 
     /// Adds the leaf of something that needs nobody's agreement: its author's right covers it.
@@ -414,7 +418,7 @@ impl Change {
             actor: author.uuid(),
             action: action.to_owned(),
             subject: subject.into(),
-            approval: approval.to_string(),
+            approval: self.agreed.note(approval, action, details),
             details: details.to_string(),
         });
         self.add(event);
@@ -443,6 +447,13 @@ impl Change {
     /// Writes the leaves, commits, and finds out what happened where the answer is lost. A batch
     /// without leaves is not a batch: nothing was changed, and it takes no number.
     pub async fn commit(mut self) -> Result<Committed, LedgerError> {
+        match Box::pin(self.agreed.settle(&self.author, &mut self.tx)).await {
+            Ok(leaf) => leaf.into_iter().for_each(|leaf| self.add(leaf)),
+            Err(error) => {
+                self.abandon().await;
+                return Err(error);
+            }
+        }
         if self.rows.is_empty() && self.written == 0 {
             return match self.tx.commit().await {
                 Ok(session) => {

@@ -7,6 +7,7 @@
 //! It **trusts** Postgres to keep what it has committed, for the moment until `evidence` has published a
 //! checkpoint of the tree that covers it. The trigger on the table stops slips, not attackers.
 
+mod agreed;
 mod author;
 mod deciding;
 pub mod leaf;

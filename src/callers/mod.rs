@@ -38,7 +38,7 @@ use uuid::Uuid;
 use crate::approvals::Approval;
 use crate::audit::{Author, Change, Log};
 use crate::clock::Clock;
-use crate::id::CallerId;
+use crate::id::{CallerId, PersonId, ProposalId};
 use crate::joint::Joint;
 use crate::ledger::{Gate, Ledger, LedgerError, Tx};
 use crate::name::Name;
@@ -81,6 +81,8 @@ pub struct Caller {
     pub owner: Name,
     /// What the policy knows them as.
     pub roles: Vec<Name>,
+    /// Under which proposal they ask once more, where it was approved: set at the edge, for one request.
+    pub proposal: Option<ProposalId>,
 }
 
 impl Caller {
@@ -103,6 +105,8 @@ pub struct Entry {
     pub owner: String,
     /// What the policy knows them as.
     pub roles: Vec<String>,
+    /// Whose it is; none for a program.
+    pub person: Option<String>,
     /// When they were made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -125,6 +129,7 @@ impl Entry {
             name: name(&self.name)?,
             owner: name(&self.owner)?,
             roles: self.roles.iter().map(name).collect::<Result<_, _>>()?,
+            proposal: None,
         })
     }
 }
@@ -408,6 +413,21 @@ impl Callers {
         let details = serde_json::json!({ "name": name, "token_days": token_days });
         change.note_as(approval, "issue-caller-token", id, &details);
         Ok(token)
+    }
+
+    /// Makes a caller a person's, for ever.
+    pub(crate) async fn assign(
+        &self,
+        name: &Name,
+        person: (PersonId, &Name),
+        change: &mut Change,
+    ) -> Result<(), CallerError> {
+        let approval = change.loosen()?;
+        let assigned = records::assign(name, person.0, change.tx()).await?;
+        let id = assigned.ok_or(CallerError::NotFound)?;
+        let details = serde_json::json!({ "caller": name, "person": person.1 });
+        change.note_as(approval, "assign-caller", id, &details);
+        Ok(())
     }
 
     /// Revokes a caller with all their credentials. Once the change is committed, which must stand at the

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::credential::{Credential, Identity, Kind, Shown};
 use super::{Caller, Entry, NewCaller};
-use crate::id::CallerId;
+use crate::id::{CallerId, PersonId};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
@@ -26,10 +26,10 @@ pub(super) async fn find(shown: &Shown, ledger: &Ledger) -> Result<Option<Caller
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
     let rows = sqlx::query!(
-        "select c.id, c.name, c.owner, c.roles, c.created_at, c.revoked_at,
+        r#"select c.id, c.name, c.owner, c.roles, c.created_at, c.revoked_at, p.name as "person?",
                 max(t.expires_at) filter (where t.revoked_at is null) as token_expires_at
-         from callers c left join caller_tokens t on t.caller_id = c.id
-         group by c.id order by c.name"
+         from callers c left join caller_tokens t on t.caller_id = c.id left join people p on p.id = c.person_id
+         group by c.id, p.name order by c.name"#
     )
     .fetch_all(ledger.pool())
     .await?;
@@ -40,6 +40,7 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
             name: row.name,
             owner: row.owner,
             roles: row.roles,
+            person: row.person,
             created_at: row.created_at,
             revoked_at: row.revoked_at,
             token_expires_at: row.token_expires_at,
@@ -113,6 +114,7 @@ fn caller(row: Row) -> Result<Caller, LedgerError> {
             .into_iter()
             .map(name_of)
             .collect::<Result<_, _>>()?,
+        proposal: None,
     })
 }
 
@@ -244,6 +246,24 @@ pub(super) async fn lock(
     .fetch_optional(tx.connection())
     .await?;
     Ok(row.map(|row| (row.id.into(), row.roles)))
+}
+
+/// Makes a caller who is nobody's yet, and not revoked, a person's.
+pub(super) async fn assign(
+    name: &Name,
+    person: PersonId,
+    tx: &mut Tx,
+) -> Result<Option<CallerId>, LedgerError> {
+    let id = sqlx::query_scalar!(
+        "update callers set person_id = $2
+         where (name = $1 or id::text = $1) and revoked_at is null and (person_id is null or person_id = $2)
+         returning id",
+        name.as_str(),
+        person.uuid(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(id.map(CallerId::from))
 }
 
 pub(super) async fn revoke(name: &Name, tx: &mut Tx) -> Result<Option<CallerId>, LedgerError> {

@@ -33,6 +33,9 @@ pub(super) struct Service {
     /// Repeat a command that failed under the key that it named: what was done is not done again.
     #[arg(long, value_name = "KEY", value_parser = parse_key)]
     idempotency_key: Option<String>,
+    /// Do not wait where others have to approve it first: say under which key to repeat it then.
+    #[arg(long)]
+    no_wait: bool,
 }
 
 /// A key that leaves room for the number of a request.
@@ -53,6 +56,7 @@ impl Service {
         if let Some(key) = &self.idempotency_key {
             client.key.clone_from(key);
         }
+        client.waits = !self.no_wait;
         Ok(client)
     }
 }
@@ -108,6 +112,8 @@ pub(super) struct Client {
     /// The first write goes under it, each later one with its number behind.
     key: String,
     writes: AtomicU32,
+    /// Whether it waits for others to approve.
+    waits: bool,
 }
 
 impl Client {
@@ -143,6 +149,7 @@ impl Client {
             token: SecretString::from(token.trim()),
             key: uuid::Uuid::new_v4().to_string(),
             writes: AtomicU32::new(0),
+            waits: true,
         })
     }
 
@@ -207,10 +214,15 @@ impl Client {
             let request = request().header("idempotency-key", &key);
             self.send(request).await
         };
-        let answer = match attempt().await {
+        let once = async || match attempt().await {
             Ok(answer) => Ok(answer),
             Err(_) => attempt().await,
         };
+        let mut answer = once().await;
+        if let Ok((202, view)) = &answer {
+            self.approved(view).await?;
+            answer = once().await;
+        }
         // A refusal for good is the same under any key.
         let is_open = match &answer {
             Err(_) => true,
@@ -226,6 +238,22 @@ impl Client {
             });
         }
         done
+    }
+
+    /// Waits until a proposal is approved, or over.
+    async fn approved(&self, view: &Value) -> anyhow::Result<()> {
+        say_waiting(view);
+        let path = format!("/v1/approvals/{}", view["id"].as_str().unwrap_or_default());
+        while self.waits {
+            match self.get(&path).await?["state"].as_str() {
+                Some("waiting") => tokio::time::sleep(Duration::from_secs(1)).await,
+                _ => return Ok(()), // where it is over, the request itself says why
+            }
+        }
+        bail!(
+            "To do it when it is approved: the same command with --idempotency-key {}",
+            self.key
+        )
     }
 
     /// Deletes, once: a second time has the same effect.
@@ -248,6 +276,18 @@ impl Client {
             serde_json::from_str(&text).unwrap_or(Value::String(text)),
         ))
     }
+}
+
+/// Says what a request waits for.
+fn say_waiting(view: &Value) {
+    let text = |name: &str| view[name].as_str().unwrap_or_default();
+    super::remark(&format!(
+        "This waits for approval: {}\n{}; expires {}\n  chancery approvals approve {} --ssh-key FILE",
+        text("sentence"),
+        text("missing"),
+        text("expires_at"),
+        text("id"),
+    ));
 }
 
 /// An answer, or the problem in words.

@@ -3,6 +3,7 @@
 //! `serve`, `migrate`, `callers bootstrap` and `doctor` work on the configuration they are given; the
 //! others speak the same API as everybody else, with a caller's token.
 
+mod approvals;
 mod attestation;
 mod audit;
 mod bench;
@@ -24,6 +25,7 @@ mod keys;
 mod limits;
 mod list;
 mod migrate;
+mod people;
 mod policy;
 mod rotations;
 mod serve;
@@ -102,6 +104,12 @@ enum Command {
     /// How much callers may do: list, show, set and remove limits
     #[command(subcommand)]
     Limits(limits::Command),
+    /// What waits for approval: list, show, approve, reject, withdraw
+    #[command(subcommand)]
+    Approvals(approvals::Command),
+    /// People who approve, their keys, and whose callers are
+    #[command(subcommand)]
+    People(people::Command),
     /// Show and find what was signed
     #[command(subcommand)]
     Signatures(signatures::Command),
@@ -207,6 +215,8 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Callers(command) => callers::run(command).await,
         Command::Halt(command) => halt::run(command).await,
         Command::Limits(command) => limits::run(command).await,
+        Command::Approvals(command) => approvals::run(command).await,
+        Command::People(command) => people::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Signatures(command) => signatures::run(command).await,

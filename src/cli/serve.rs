@@ -14,11 +14,6 @@ use crate::http;
 
 /// Serves until it is told to stop.
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
-    if !config.approvals.single_operator {
-        bail!(
-            "approvals by a second person do not exist yet: set [approvals] single_operator = true to accept that one operator may loosen alone"
-        );
-    }
     for (name, settings) in &config.custody {
         if let custody::Settings::Sealed(sealed) = settings
             && !sealed.accept_keys_in_software

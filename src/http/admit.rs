@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::admission::{Admission, Admitted};
+use super::approving;
 use super::body::BodyLimit;
 use super::caller;
 use super::connections::Connection;
@@ -134,7 +135,9 @@ impl Inner {
         parts.extensions.insert(admitted);
         parts.extensions.insert(self.body_limit);
         parts.extensions.insert(self.public_jwks);
-        let answer = next.run(Request::from_parts(parts, body)).await;
+        let caller = who.as_ref().map(|it| &it.caller);
+        let request = Request::from_parts(parts, body);
+        let answer = approving::run(&self.app, caller, request, next).await;
         match who {
             Some(who) if !may_leave(&answer) => match self.app.callers.still(&who).await {
                 Ok(()) => in_time(answer),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 
-use axum::body::HttpBody as _;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Query, Request};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::admission::Admitted;
+use super::again::Kept;
 use super::problem::{self, Problem};
 use crate::idempotency::RequestDigest;
 use crate::name::Name;
@@ -32,6 +33,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .to_owned();
         declared_as_json(&request)?;
         let limit = request.extensions().get::<BodyLimit>().copied();
+        let kept = request.extensions().get::<Kept>().cloned();
         let times = request.extensions().get::<BodyTimes>().copied();
         let bytes = read(
             request,
@@ -39,6 +41,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             times.map_or(1, |it| it.0),
         )
         .await?;
+        let bytes = Bytes::from(bytes);
+        if let Some(kept) = kept {
+            kept.keep(bytes.clone());
+        }
         let value = object(&bytes)?;
         let typed = typed(&bytes)?;
         Ok(Self(typed, RequestDigest::of(&method, &path, &value)))

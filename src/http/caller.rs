@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::admission::Admitted;
+use super::again::Under;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Recognised, certificate};
@@ -37,11 +38,12 @@ impl FromRequestParts<App> for EitherWay {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if let Some(recognised) = parts.extensions.get::<Recognised>() {
-            return Ok(Self(recognised.caller.clone()));
-        }
-        let recognised = identify(parts, app).await?.ok_or_else(missing)?;
-        Ok(Self(recognised.caller))
+        let mut caller = match parts.extensions.get::<Recognised>() {
+            Some(recognised) => recognised.caller.clone(),
+            None => identify(parts, app).await?.ok_or_else(missing)?.caller,
+        };
+        caller.proposal = parts.extensions.get::<Under>().map(|it| it.0);
+        Ok(Self(caller))
     }
 }
 

@@ -16,6 +16,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::problem::{self, Problem};
 use super::written::Written;
 use crate::app::App;
+use crate::proposals::View;
 
 /// An API without operations.
 #[derive(OpenApi)]
@@ -30,14 +31,17 @@ use crate::app::App;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 14] = [
+const IN_PATHS: [(&str, &str); 17] = [
     ("apiKey", "The API key's id"),
+    ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
     ("client", "The client's name"),
     ("credential", "The credential's id"),
     ("device", "The device's name"),
     ("id", "A name or an id, as the scope has it; all for global"),
     ("key", "The key's name"),
+    ("person", "The person's name"),
+    ("proposal", "The proposal's id"),
     ("rotation", "The rotation's id"),
     ("scope", "global, caller, key, caller-key, wallet or market"),
     ("sealing_key", "The sealing key's id"),
@@ -90,6 +94,9 @@ pub(super) fn complete(mut document: Document) -> Document {
                 operation.parameters = None;
             }
             let responses = &mut operation.responses.responses;
+            if makes {
+                responses.insert("202".to_owned(), proposed());
+            }
             responses
                 .entry("default".to_owned())
                 .or_insert_with(refusal);
@@ -179,6 +186,20 @@ fn parameter(
         .description(Some(means))
         .schema(Some(Object::with_type(holds)))
         .build()
+}
+
+/// What loosens, where nobody has agreed to it yet.
+fn proposed() -> RefOr<utoipa::openapi::Response> {
+    let view = Ref::from_schema_name(View::name());
+    let response = ResponseBuilder::new()
+        .description(
+            "Others have to approve it: repeat the request, with the same key, when they have",
+        )
+        .content(
+            "application/json",
+            ContentBuilder::new().schema(Some(view)).build(),
+        );
+    response.build().into()
 }
 
 fn refusal() -> RefOr<utoipa::openapi::Response> {

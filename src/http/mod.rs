@@ -6,6 +6,8 @@
 // The edge itself.
 mod admission;
 mod admit;
+mod again;
+mod approving;
 mod body;
 mod caller;
 mod connections;
@@ -24,6 +26,7 @@ mod write;
 mod written;
 
 // What is behind it, grouped as the domain is.
+mod approvals;
 mod callers;
 mod clob;
 mod custody;
@@ -33,6 +36,7 @@ mod keys;
 mod limits;
 mod log;
 mod oauth;
+mod people;
 mod policy;
 mod rotations;
 mod rpc;
@@ -68,6 +72,8 @@ fn api() -> OpenApiRouter<App> {
         .merge(limits::routes())
         .merge(callers::routes())
         .merge(policy::routes())
+        .merge(people::routes())
+        .merge(approvals::routes())
 }
 
 /// The `OpenAPI` document, generated from the handlers.
@@ -95,6 +101,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let entrance = Entrance::new(app.clone(), settings);
     let names = Names::new(settings);
     router
+        .merge(approvals::pages())
         .layer(middleware::from_fn_with_state(entrance, admit))
         .merge(documents::routes(&document))
         .merge(health)

@@ -11,7 +11,7 @@ use uuid::fmt::Hyphenated;
 
 use super::problem::Problem;
 use super::site::Names;
-use super::{body, clob, oauth, rpc};
+use super::{approvals, body, clob, oauth, rpc};
 
 /// Says a problem, which the response is, in another form.
 type Translate = fn(Response, &Problem) -> Response;
@@ -21,6 +21,7 @@ fn translation(path: &str) -> Option<Translate> {
     match path {
         rpc::PATH => Some(rpc::translate),
         oauth::token_endpoint::PATH => Some(oauth::token_endpoint::translate),
+        _ if path.starts_with(approvals::PATH) => Some(approvals::translate),
         _ if path.ends_with("/sign") => Some(clob::builders::translate),
         _ => None,
     }
@@ -56,7 +57,11 @@ pub(super) async fn observe(State(names): State<Names>, request: Request, next: 
         operation,
         caller.id = tracing::field::Empty,
     );
-    let translate = translation(request.uri().path());
+    // What a page of ours asks for, its browser signs in for.
+    let site = request.headers().get("sec-fetch-site");
+    let is_page = site.is_some_and(|it| it == "same-origin");
+    let of_page = is_page.then_some(approvals::translate as Translate);
+    let translate = translation(request.uri().path()).or(of_page);
     let start = std::time::Instant::now();
     async move {
         let mut response = match readable(&names, request) {

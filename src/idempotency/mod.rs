@@ -122,8 +122,7 @@ impl RequestDigest {
     /// Of a request whose body is JSON. The order of members and white space do not count.
     pub fn of(method: &str, path: &str, body: &serde_json::Value) -> Self {
         let mut hash = Sha256::new();
-        let mut canonical = Vec::with_capacity(512);
-        write_canonical(body, &mut canonical);
+        let canonical = canonical(body);
         for part in [method.as_bytes(), path.as_bytes(), &canonical] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -139,6 +138,13 @@ impl RequestDigest {
         hash.update((number as u64).to_be_bytes());
         Self(hash.finalize().into())
     }
+}
+
+/// JSON with sorted members and no white space.
+pub(crate) fn canonical(value: &serde_json::Value) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(512);
+    write_canonical(value, &mut canonical);
+    canonical
 }
 
 /// Writes JSON with sorted members and no white space.

@@ -28,6 +28,13 @@ pub enum LedgerError {
     /// again. Nothing was committed.
     #[error("what is allowed changed meanwhile")]
     AuthorityChanged,
+    /// The change loosens, and nobody has agreed to it. Nothing was committed. What it would have put on
+    /// record, as JSON; null where that is on record as a proposal.
+    #[error("this loosens what is guarded, and nobody else has agreed to it")]
+    NotAgreed(std::sync::Arc<serde_json::Value>),
+    /// What was agreed to does not hold behind the gate. Nothing was committed.
+    #[error("the proposal does not hold: {0}")]
+    AgreementOver(String),
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),
@@ -49,6 +56,8 @@ impl LedgerError {
             Self::CallerRevoked => Self::CallerRevoked,
             Self::AuthorityChanged => Self::AuthorityChanged,
             Self::Falsified(table, what) => Self::Falsified(table, what.clone()),
+            Self::NotAgreed(effects) => Self::NotAgreed(effects.clone()),
+            Self::AgreementOver(why) => Self::AgreementOver(why.clone()),
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -83,6 +83,12 @@ words! {
         ManageCustody = "manage_custody",
         /// Read the audit log and prove it.
         ViewLog = "view_log",
+        /// Register people, their keys, and whose callers are.
+        ManagePeople = "manage_people",
+        /// See what waits for approval, and what was approved.
+        ViewApprovals = "view_approvals",
+        /// Approve what others have asked for, or reject it.
+        Approve = "approve",
     }
 }
 

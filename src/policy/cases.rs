@@ -180,6 +180,7 @@ impl Asked {
             name: self.caller.name.parse()?,
             owner: self.caller.owner.parse()?,
             roles: roles.collect::<Result<Vec<Name>, _>>()?,
+            proposal: None,
         })
     }
 

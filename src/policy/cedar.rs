@@ -333,7 +333,11 @@ impl FromStr for Policy {
 pub(super) fn break_glass_may(action: Action) -> bool {
     matches!(
         action,
-        Action::CreateCaller | Action::GrantCredential | Action::RevokeCaller | Action::ViewCallers
+        Action::CreateCaller
+            | Action::GrantCredential
+            | Action::RevokeCaller
+            | Action::ViewCallers
+            | Action::ManagePeople
     )
 }
 

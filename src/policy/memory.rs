@@ -161,6 +161,7 @@ fn is_same(one: &Caller, other: &Caller) -> bool {
         name,
         owner,
         roles,
+        proposal: _,
     } = one;
     *id == other.id && *name == other.name && *owner == other.owner && *roles == other.roles
 }
@@ -190,13 +191,14 @@ mod tests {
             name: "somebody".parse().unwrap(),
             owner: "desk-1".parse().unwrap(),
             roles: vec!["trader".parse().unwrap()],
+            proposal: None,
         }
     }
 
     #[test]
     fn every_action_has_a_bit_of_its_own() {
         let bits = Action::ALL.map(bit);
-        assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 39);
+        assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 42);
     }
 
     #[test]

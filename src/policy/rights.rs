@@ -9,7 +9,8 @@ use super::denials::Denials;
 use super::{
     Action, Ask, Deed, Denied, Explanation, NotARequest, Permit, Policy, Resource, Settings,
 };
-use crate::approvals;
+use crate::approvals::check::Claim;
+use crate::approvals::{self, Approval};
 use crate::audit::{Author, Log};
 use crate::authority::{Authority, Snapshot, Version};
 use crate::callers::Caller;
@@ -34,7 +35,7 @@ pub struct Rights(Arc<Inner>);
 struct Inner {
     policy: Arc<Policy>,
     authority: Authority,
-    approvals: approvals::Settings,
+    approvals: Arc<approvals::Settings>,
     halts: Halts,
     denials: Denials,
 }
@@ -45,7 +46,7 @@ impl Rights {
         settings: &Settings,
         policy: Arc<Policy>,
         authority: Authority,
-        approvals: approvals::Settings,
+        approvals: Arc<approvals::Settings>,
         log: Log,
         tasks: &TaskTracker,
     ) -> Self {
@@ -236,8 +237,23 @@ impl Rights {
         (!seen).then_some(noun)
     }
 
+    /// Who answers for a proposal of what the policy has let them ask for, and others have to agree to.
+    pub(crate) fn proposer(&self, caller: &Caller) -> Author {
+        let decided = self.0.authority.now().version();
+        Author::caller(caller.id, caller.credential, decided, None)
+    }
+
     fn author(&self, caller: &Caller, decided: Version) -> Author {
-        let agreed = self.0.approvals.agreement();
-        Author::caller(caller.id, caller.credential, decided, agreed)
+        let rules = &self.0.approvals;
+        // Whoever broke the glass has shown two things that one person need not have.
+        let alone = caller.is_break_glass().then(Approval::break_glass);
+        let (id, credential) = (caller.id, caller.credential);
+        match (rules.agreement().or(alone), caller.proposal) {
+            (None, Some(proposal)) => {
+                let rules = rules.clone();
+                Author::under(id, credential, decided, Claim { proposal, rules })
+            }
+            (agreed, _) => Author::caller(id, credential, decided, agreed),
+        }
     }
 }

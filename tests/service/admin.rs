@@ -212,11 +212,6 @@ async fn serve_refuses_what_nobody_has_accepted() {
 
     for (from, to, says) in [
         (
-            "single_operator = true",
-            "single_operator = false",
-            "single_operator",
-        ),
-        (
             "accept_keys_in_software = true",
             "",
             "accept_keys_in_software",

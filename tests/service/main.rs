@@ -12,6 +12,7 @@ mod support;
 mod admin;
 mod administrators;
 mod adoption;
+mod approvals;
 mod assertions;
 mod attestation;
 mod authority;

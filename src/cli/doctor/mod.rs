@@ -146,12 +146,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         described.map_err(text),
         "put 64 random hexadecimal digits into [sealing] key_file, mode 0640 root:chancery; a former key that is lost is left out of former_key_files",
     );
-    let single = if config.approvals.single_operator {
-        Ok("one operator may loosen alone, as the configuration says".to_owned())
+    let alone = if config.approvals.single_operator {
+        "one operator may loosen alone, as the configuration says"
     } else {
-        Err("serve needs [approvals] single_operator = true until approvals exist".to_owned())
+        "what loosens waits for the approval of others"
     };
-    report.check("approvals", single, "set it, if that is accepted");
+    report.check("approvals", Ok(alone.to_owned()), "");
     let address = config.http.listen;
     let way = match config.http.tls {
         Some(_) => "under TLS",

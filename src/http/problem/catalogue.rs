@@ -54,7 +54,11 @@ kinds! {
     HALTED "halted" 403 "A halt stops this"
         "Nothing was released. The detail names the halt and why it was set; it is in force until somebody who may lifts it (POST /v1/halts/{halt}/lift). What was not released is not repeated by itself.";
     APPROVAL_NEEDED "approval-needed" 403 "A second person has to agree"
-        "Have somebody else approve, or set [approvals] single_operator where one operator is accepted.";
+        "Send it with an Idempotency-Key and a body, then it is proposed to others; or set [approvals] single_operator where one operator is accepted.";
+    PERSON_NEEDED "person-needed" 403 "This takes a person"
+        "Use the token of a caller who belongs to a person, or have an operator make this one a person's: POST /v1/people/{person}/callers.";
+    APPROVAL_REFUSED "approval-refused" 403 "This does not approve, reject or withdraw the proposal"
+        "The detail says why. Another person than whoever asked approves, with a role that the proposal names, by signing its hash with a key that is registered as theirs.";
     LIMIT_EXCEEDED "limit-exceeded" 403 "A limit stands in the way"
         "The member limit says which, how much of it is used and when there is room: ask for less, wait, or have it raised.";
     NOT_FOUND "not-found" 404 "There is no such thing, or it is not for you"
@@ -63,6 +67,8 @@ kinds! {
         "Compare it with those that the detail names; GET /v1/exchange/endpoints lists all of them.";
     METHOD_NOT_ALLOWED "method-not-allowed" 405 "This resource does not take that method"
         "/openapi.json lists the methods.";
+    PROPOSAL_OVER "proposal-over" 409 "The proposal does not hold any more"
+        "Nothing was done. If it is still wanted, ask again under a new Idempotency-Key, and have that approved.";
     NAME_TAKEN "name-taken" 409 "Something has this name already"
         "Choose another name, or use what exists.";
     CREDENTIAL_TAKEN "credential-taken" 409 "Somebody is known by this credential already"

@@ -151,6 +151,8 @@ impl From<LedgerError> for Problem {
             LedgerError::AuthorityChanged => {
                 Self::new(&catalogue::AUTHORITY_CHANGED, error).retry_after(1)
             }
+            LedgerError::NotAgreed(ref effects) => Self::awaiting(effects.clone(), &error),
+            LedgerError::AgreementOver(_) => Self::new(&catalogue::PROPOSAL_OVER, error),
             LedgerError::OutcomeUnknown => {
                 Self::new(&catalogue::OUTCOME_UNKNOWN, error).retry_after(1)
             }

@@ -3,6 +3,7 @@
 //! The `match`es name every variant, so that a new error makes the compiler ask what callers may
 //! see. Causes and context go to the log, under the same request id.
 
+mod approvals;
 mod catalogue;
 mod clob;
 mod door;
@@ -34,6 +35,8 @@ pub struct Problem {
     with_error: bool,
     exchange: Option<Arc<Rejected>>,
     limit: Option<Arc<Exceeded>>,
+    /// What others have to agree to.
+    effects: Arc<serde_json::Value>,
 }
 
 /// A wallet that was replaced, and by which.
@@ -95,6 +98,7 @@ impl Problem {
             with_error: false,
             exchange: None,
             limit: None,
+            effects: Arc::default(),
         }
     }
 
@@ -143,6 +147,19 @@ impl Problem {
             "the service is at its limit of concurrent requests",
         )
         .retry_after(1)
+    }
+
+    /// That others have to agree to this first.
+    fn awaiting(effects: Arc<serde_json::Value>, needed: impl std::fmt::Display) -> Self {
+        Self {
+            effects,
+            ..Self::new(&catalogue::APPROVAL_NEEDED, needed)
+        }
+    }
+
+    /// What others have to agree to: what would have been put on record, as far as that is known.
+    pub(super) fn effects(&self) -> &serde_json::Value {
+        &self.effects
     }
 
     /// Whether it says when to come back.

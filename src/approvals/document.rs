@@ -1,0 +1,294 @@
+//! What is proposed, as one text: approvers read it, its hash is signed, and what is done is compared
+//! with it.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::Quorum;
+use crate::id::{CallerId, PersonId, ProposalId};
+use crate::idempotency::{RequestDigest, canonical};
+
+/// Members of a body that are secrets of others. They are in the request's digest, and nowhere else.
+const SECRETS: [&str; 3] = ["secret", "passphrase", "pin"];
+
+/// Details of an operation that are another each time it is tried: new ids, the time, what was just seen.
+const FLEETING: [&str; 7] = [
+    "id",
+    "not_before",
+    "began_at",
+    "evidence",
+    "probe",
+    "attestation",
+    "opens_until",
+];
+
+/// What an operation would put on record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects(Vec<Value>);
+
+impl Effects {
+    /// One more.
+    pub(crate) fn add(&mut self, action: &str, details: &Value) {
+        let mut details = details.clone();
+        if let Some(members) = details.as_object_mut() {
+            members.retain(|name, _| !FLEETING.contains(&name.as_str()));
+        }
+        self.0.push(json!({ "action": action, "details": details }));
+    }
+
+    /// As they are written.
+    pub(crate) fn to_value(&self) -> Value {
+        Value::Array(self.0.clone())
+    }
+
+    /// As they were written.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self(value.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Whether it is not known what the operation does before it is begun.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In one sentence, for people.
+    fn sentence(&self) -> Option<String> {
+        let one = |it: &Value| {
+            let action = it["action"].as_str().unwrap_or_default();
+            said(action, &it["details"])
+        };
+        let sentences: Vec<String> = self.0.iter().map(one).collect();
+        (!sentences.is_empty()).then(|| sentences.join("; then "))
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// Method and the path's template: what quorums are set for.
+    pub operation: String,
+    /// The body.
+    pub body: Value,
+    /// The digest of all of it.
+    pub digest: RequestDigest,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// The caller.
+    pub caller: CallerId,
+    /// Their name.
+    pub name: String,
+    /// Whose the caller is.
+    pub person: PersonId,
+    /// That person's name.
+    pub person_name: String,
+}
+
+/// What is proposed.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its id.
+    pub id: ProposalId,
+    /// Who asks.
+    pub requester: Requester,
+    /// For what.
+    pub request: Request,
+    /// What that would put on record; empty where it is not known before it is begun.
+    pub effects: Effects,
+    /// Who has to approve.
+    pub quorum: Quorum,
+    /// SHA-256 of the policy that let them ask.
+    pub policy: [u8; 32],
+    /// Until when.
+    pub expires_at: OffsetDateTime,
+}
+
+impl Document {
+    /// The canonical text: JSON with sorted members and no white space.
+    pub fn to_text(&self) -> String {
+        let Request {
+            method, path, body, ..
+        } = &self.request;
+        let shown = shown(body);
+        let sentence = self.effects.sentence();
+        let plain = || format!("{method} {path} {shown}");
+        let document = json!({
+            "version": 1,
+            "proposal": self.id,
+            "sentence": sentence.unwrap_or_else(plain),
+            "requester": {
+                "caller": self.requester.caller, "name": self.requester.name,
+                "person": self.requester.person, "person_name": self.requester.person_name,
+            },
+            "request": {
+                "method": method, "path": path, "body": shown, "operation": self.request.operation,
+                "digest": hex::encode(self.request.digest.0),
+            },
+            "effects": self.effects.to_value(),
+            "quorum": self.quorum,
+            "policy": hex::encode(self.policy),
+            "expires_at": self.expires_at.unix_timestamp(),
+        });
+        String::from_utf8(canonical(&document)).expect("JSON is text")
+    }
+}
+
+/// SHA-256 of a document: what is signed.
+pub fn hash(document: &str) -> [u8; 32] {
+    Sha256::digest(document).into()
+}
+
+/// A body as others may read it.
+fn shown(body: &Value) -> Value {
+    match body {
+        Value::Object(members) => {
+            let one = |(name, value): (&String, &Value)| {
+                let value = if SECRETS.contains(&name.as_str()) {
+                    Value::String("[a secret]".into())
+                } else {
+                    shown(value)
+                };
+                (name.clone(), value)
+            };
+            Value::Object(members.iter().map(one).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shown).collect()),
+        plain => plain.clone(),
+    }
+}
+
+/// What one leaf would say, in words.
+fn said(action: &str, details: &Value) -> String {
+    let text = |name: &str| words(&details[name]);
+    match action {
+        "step-key" => format!(
+            "move key {} from {} to {} ({})",
+            text("name"),
+            text("from"),
+            text("to"),
+            text("reason")
+        ),
+        "create-caller" => format!(
+            "make caller {} of {} with {}",
+            text("name"),
+            text("owner"),
+            text("roles")
+        ),
+        "issue-caller-token" => format!(
+            "issue another token for caller {}, for {} days",
+            text("name"),
+            text("token_days")
+        ),
+        "set-cryptoperiod" => format!(
+            "have the cryptoperiod of key {} end at {} instead of {} ({})",
+            text("name"),
+            text("ends_at"),
+            text("was"),
+            text("reason")
+        ),
+        "set-person-roles" => format!(
+            "give person {} the roles {} instead of {}",
+            text("name"),
+            text("to"),
+            text("from")
+        ),
+        "register-approver-key" => format!(
+            "let person {} approve with the {} key {} ({})",
+            text("person"),
+            text("kind"),
+            text("name"),
+            text("fingerprint")
+        ),
+        "assign-caller" => format!("make caller {} person {}'s", text("caller"), text("person")),
+        _ => {
+            let none = Map::new();
+            let members = details.as_object().unwrap_or(&none).iter();
+            let members: Vec<_> = members
+                .map(|(name, value)| format!("{name} {}", words(value)))
+                .collect();
+            format!("{}: {}", action.replace('-', " "), members.join(", "))
+        }
+    }
+}
+
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "none".into(),
+        Value::Array(items) if items.is_empty() => "none".into(),
+        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" and "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> Document {
+        let body = json!({ "to": "active", "secret": "s3", "reason": "r" });
+        let mut effects = Effects::default();
+        effects.add(
+            "step-key",
+            &json!({ "name": "k", "from": "suspended", "to": "active", "reason": "r", "id": 7 }),
+        );
+        Document {
+            id: uuid::Uuid::from_u128(1).into(),
+            requester: Requester {
+                caller: uuid::Uuid::from_u128(2).into(),
+                name: "operator".into(),
+                person: uuid::Uuid::from_u128(3).into(),
+                person_name: "ann".into(),
+            },
+            request: Request {
+                method: "POST".into(),
+                path: "/v1/keys/k/steps".into(),
+                operation: "POST /v1/keys/{key}/steps".into(),
+                digest: RequestDigest::of("POST", "/v1/keys/k/steps", &body),
+                body,
+            },
+            effects,
+            quorum: Quorum::of(&[], ""),
+            policy: [9; 32],
+            expires_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_document_says_in_words_what_it_holds_and_no_secret() {
+        let text = document().to_text();
+        assert!(
+            text.contains(r#""sentence":"move key k from suspended to active (r)""#),
+            "{text}"
+        );
+        assert!(!text.contains("s3"), "{text}");
+        assert!(!text.contains(r#""id":7"#), "{text}");
+    }
+
+    #[test]
+    fn whatever_is_proposed_otherwise_has_another_hash() {
+        let was = hash(&document().to_text());
+        let changes: [fn(&mut Document); 8] = [
+            |it| it.id = uuid::Uuid::from_u128(8).into(),
+            |it| it.requester.caller = uuid::Uuid::from_u128(8).into(),
+            |it| it.requester.person = uuid::Uuid::from_u128(8).into(),
+            |it| it.request.path.push('x'),
+            |it| it.request.digest.0[0] ^= 1, // a secret, too
+            |it| it.effects.add("x", &json!({})),
+            |it| it.policy[0] ^= 1,
+            |it| it.expires_at += time::Duration::seconds(1),
+        ];
+        for change in changes {
+            let mut other = document();
+            change(&mut other);
+            assert_ne!(hash(&other.to_text()), was);
+        }
+    }
+}

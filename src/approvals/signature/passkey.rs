@@ -1,0 +1,330 @@
+//! Passkeys: assertions of `WebAuthn` with ES256, made by somebody whom the authenticator has verified.
+//!
+//! The browser gives the public key as `SubjectPublicKeyInfo`, so that nothing is parsed but JSON. The
+//! relying party and its origin are configuration; no header says them.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// What stands before the point of a P-256 key in its `SubjectPublicKeyInfo`.
+const P256: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// Somebody was there, and the authenticator knows who.
+const PRESENT_AND_VERIFIED: u8 = 0x05;
+
+/// `[approvals.passkeys]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelyingParty {
+    /// The domain that passkeys are made for.
+    pub rp_id: String,
+    /// Where the approval page is, as browsers write an origin: scheme, host, and port where it is not
+    /// the usual one.
+    pub origin: String,
+}
+
+/// A passkey's public half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passkey {
+    credential_id: Vec<u8>,
+    public_key: Vec<u8>,
+}
+
+/// What a browser gives, each in base64url without padding.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PasskeyAssertion)]
+pub struct Assertion {
+    /// Which passkey.
+    pub credential_id: String,
+    /// `authenticatorData`.
+    pub authenticator_data: String,
+    /// `clientDataJSON`.
+    pub client_data: String,
+    /// The signature, DER.
+    pub signature: String,
+}
+
+/// Why something is no passkey, or no assertion of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPasskey {
+    /// Not a P-256 key.
+    #[error("not a P-256 public key as SubjectPublicKeyInfo")]
+    Key,
+    /// Not base64url or JSON.
+    #[error("not what a browser gives")]
+    Form,
+    /// By another passkey.
+    #[error("it was made with another passkey")]
+    OtherKey,
+    /// For something else.
+    #[error("it was made for something else")]
+    Challenge,
+    /// Elsewhere.
+    #[error("it was made on another page than [approvals.passkeys] origin")]
+    Origin,
+    /// For another relying party.
+    #[error("it was made for another domain than [approvals.passkeys] rp_id")]
+    Party,
+    /// The authenticator did not verify anybody.
+    #[error("the authenticator did not verify who was there")]
+    NotVerified,
+    /// It does not verify.
+    #[error("it is not a signature of this hash")]
+    Wrong,
+}
+
+#[derive(serde::Deserialize)]
+struct ClientData {
+    #[serde(rename = "type")]
+    kind: String,
+    challenge: String,
+    origin: String,
+    #[serde(rename = "crossOrigin", default)]
+    cross_origin: bool,
+}
+
+impl Passkey {
+    /// A passkey, from what the browser gave when it was made.
+    pub fn new(credential_id: Vec<u8>, public_key: Vec<u8>) -> Result<Self, BadPasskey> {
+        let point = public_key.strip_prefix(&P256).ok_or(BadPasskey::Key)?;
+        let fits = point.len() == 65 && point[0] == 4;
+        let named = (1..=1023).contains(&credential_id.len());
+        (fits && named).then_some(()).ok_or(BadPasskey::Key)?;
+        Ok(Self {
+            credential_id,
+            public_key,
+        })
+    }
+
+    /// The public key, as `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// What the browser calls it.
+    pub fn credential_id(&self) -> &[u8] {
+        &self.credential_id
+    }
+
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(Sha256::digest(&self.public_key))
+    }
+
+    /// That this is an assertion by this passkey, about this hash, at this page.
+    pub fn verify(
+        &self,
+        assertion: &Assertion,
+        hash: &[u8; 32],
+        party: &RelyingParty,
+    ) -> Result<(), BadPasskey> {
+        if decoded(&assertion.credential_id)? != self.credential_id {
+            return Err(BadPasskey::OtherKey);
+        }
+        let client = decoded(&assertion.client_data)?;
+        let said: ClientData = serde_json::from_slice(&client).map_err(|_| BadPasskey::Form)?;
+        if said.kind != "webauthn.get" || decoded(&said.challenge)? != hash {
+            return Err(BadPasskey::Challenge);
+        }
+        if said.origin != party.origin || said.cross_origin {
+            return Err(BadPasskey::Origin);
+        }
+        let data = decoded(&assertion.authenticator_data)?;
+        // No extension is asked for, so there is nothing behind the counter.
+        let [domain @ .., flags, _, _, _, _] = data.as_slice() else {
+            return Err(BadPasskey::Form);
+        };
+        if domain != &Sha256::digest(&party.rp_id)[..] {
+            return Err(BadPasskey::Party);
+        }
+        if flags & PRESENT_AND_VERIFIED != PRESENT_AND_VERIFIED {
+            return Err(BadPasskey::NotVerified);
+        }
+        let signed = [data.as_slice(), &Sha256::digest(&client)[..]].concat();
+        let point = self.public_key.get(P256.len()..).ok_or(BadPasskey::Key)?;
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point)
+            .verify(&signed, &decoded(&assertion.signature)?)
+            .map_err(|_| BadPasskey::Wrong)
+    }
+}
+
+impl Assertion {
+    /// Which passkey it says it is by.
+    pub fn credential(&self) -> Result<Vec<u8>, BadPasskey> {
+        decoded(&self.credential_id)
+    }
+
+    /// Bytes as a browser's page sends them.
+    pub fn decoded(text: &str) -> Result<Vec<u8>, BadPasskey> {
+        decoded(text)
+    }
+}
+
+/// What a new passkey signs to show that it works, and for whom it is.
+pub fn registration(person: &str, public_key: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update("chancery-passkey\n")
+        .chain_update(person)
+        .chain_update("\n")
+        .chain_update(public_key)
+        .finalize()
+        .into()
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, BadPasskey> {
+    let decoded = URL_SAFE_NO_PAD.decode(text);
+    decoded.map_err(|_| BadPasskey::Form)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+
+    use super::*;
+
+    const HASH: [u8; 32] = [7; 32];
+
+    struct Authenticator(EcdsaKeyPair);
+
+    /// What an assertion says.
+    struct Said {
+        kind: &'static str,
+        challenge: [u8; 32],
+        origin: &'static str,
+        cross_origin: bool,
+        party: &'static str,
+        flags: u8,
+        more: &'static [u8],
+    }
+
+    const GOOD: Said = Said {
+        kind: "webauthn.get",
+        challenge: HASH,
+        origin: "https://chancery.example",
+        cross_origin: false,
+        party: "chancery.example",
+        flags: 0x05,
+        more: &[],
+    };
+
+    impl Authenticator {
+        fn new() -> Self {
+            let made = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING);
+            Self(made.unwrap())
+        }
+
+        fn passkey(&self) -> Passkey {
+            let public = [P256.as_slice(), self.0.public_key().as_ref()].concat();
+            Passkey::new(vec![1, 2, 3], public).unwrap()
+        }
+
+        fn assertion(&self, said: &Said) -> Assertion {
+            let client = serde_json::json!({
+                "type": said.kind, "challenge": URL_SAFE_NO_PAD.encode(said.challenge),
+                "origin": said.origin, "crossOrigin": said.cross_origin,
+            });
+            let client = client.to_string();
+            let mut data = Sha256::digest(said.party).to_vec();
+            data.extend([said.flags, 0, 0, 0, 9]);
+            data.extend_from_slice(said.more);
+            let signed = [data.as_slice(), &Sha256::digest(&client)[..]].concat();
+            let signature = self.0.sign(&SystemRandom::new(), &signed).unwrap();
+            Assertion {
+                credential_id: URL_SAFE_NO_PAD.encode([1, 2, 3]),
+                authenticator_data: URL_SAFE_NO_PAD.encode(data),
+                client_data: URL_SAFE_NO_PAD.encode(client),
+                signature: URL_SAFE_NO_PAD.encode(signature),
+            }
+        }
+    }
+
+    fn party() -> RelyingParty {
+        RelyingParty {
+            rp_id: "chancery.example".into(),
+            origin: "https://chancery.example".into(),
+        }
+    }
+
+    #[test]
+    fn an_assertion_counts_for_its_hash_on_its_page_by_somebody_verified() {
+        let authenticator = Authenticator::new();
+        let key = authenticator.passkey();
+        let check = |said: &Said| key.verify(&authenticator.assertion(said), &HASH, &party());
+        assert_eq!(check(&GOOD), Ok(()));
+        for (said, why) in [
+            (
+                Said {
+                    kind: "webauthn.create",
+                    ..GOOD
+                },
+                BadPasskey::Challenge,
+            ),
+            (
+                Said {
+                    challenge: [8; 32],
+                    ..GOOD
+                },
+                BadPasskey::Challenge,
+            ),
+            (
+                Said {
+                    origin: "https://chancery.example:8443",
+                    ..GOOD
+                },
+                BadPasskey::Origin,
+            ),
+            (
+                Said {
+                    origin: "http://chancery.example",
+                    ..GOOD
+                },
+                BadPasskey::Origin,
+            ),
+            (
+                Said {
+                    cross_origin: true,
+                    ..GOOD
+                },
+                BadPasskey::Origin,
+            ),
+            (
+                Said {
+                    party: "example",
+                    ..GOOD
+                },
+                BadPasskey::Party,
+            ),
+            (
+                Said {
+                    flags: 0x01,
+                    ..GOOD
+                },
+                BadPasskey::NotVerified,
+            ),
+            (
+                Said {
+                    flags: 0x04,
+                    ..GOOD
+                },
+                BadPasskey::NotVerified,
+            ),
+            (Said { more: &[0], ..GOOD }, BadPasskey::Party),
+        ] {
+            assert_eq!(check(&said), Err(why));
+        }
+        let other = Authenticator::new().assertion(&GOOD);
+        assert_eq!(key.verify(&other, &HASH, &party()), Err(BadPasskey::Wrong));
+        let mut renamed = authenticator.assertion(&GOOD);
+        renamed.credential_id = URL_SAFE_NO_PAD.encode([9]);
+        assert_eq!(
+            key.verify(&renamed, &HASH, &party()),
+            Err(BadPasskey::OtherKey)
+        );
+    }
+}

@@ -15,6 +15,7 @@
 
 mod body;
 pub(crate) mod records;
+mod row;
 mod seal;
 mod snapshot;
 mod view;

@@ -3,31 +3,11 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::seal::{Link, Seal, link};
+use super::row::{Link, News, Row};
+use super::seal::{Seal, link};
 use super::{Head, Kind, Version};
 use crate::id::CallerId;
 use crate::ledger::{Ledger, LedgerError, Tx};
-
-/// What came since a version, and how far that leads.
-pub(super) struct News {
-    pub(super) head: Head,
-    pub(super) link: Option<Link>,
-    pub(super) seal: Option<Vec<u8>>,
-    pub(super) rows: Vec<Row>,
-}
-
-/// A version.
-pub(super) struct Row {
-    pub(super) version: Version,
-    pub(super) at: OffsetDateTime,
-    pub(super) by: CallerId,
-    pub(super) kind: String,
-    pub(super) id: Uuid,
-    pub(super) tightens: bool,
-    /// `None`: the thing is gone.
-    pub(super) body: Option<Vec<u8>>,
-    pub(super) link: Option<Link>,
-}
 
 pub(super) async fn since(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
     let rows = sqlx::query!(

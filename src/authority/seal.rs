@@ -12,11 +12,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::Head;
-use super::records::Row;
+use super::row::{Link, Row};
 use crate::sealing::Keyring;
-
-/// What a row's link stands for; before the first one it is all zeros.
-pub(super) type Link = [u8; 32];
 
 /// Seals and opens heads. Cheap to clone.
 #[derive(Clone)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::records::{News, Row};
-use super::seal::{Link, Seal, link};
+use super::row::{Link, News, Row};
+use super::seal::{Seal, link};
 use super::{Head, Version};
 use crate::id::CallerId;
 use crate::ledger::LedgerError;

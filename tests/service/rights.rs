@@ -72,6 +72,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("sealing_key", NOBODYS),
         ("signature", NOBODYS),
         ("token", NOBODYS),
+        ("halt", NOBODYS),
         ("scope", "global"),
         ("id", "all"),
     ]
@@ -293,6 +294,7 @@ fn body(id: &str, address: &str, document: &Value, operation: &Value) -> Option<
         "get_token" => return Some(json!({})),
         "issue_token" => return Some(json!({ "token_days": 1 })),
         "open_rotation" => json!({ "client": "d-c" }),
+        "set_halt" => return Some(json!({ "on": "everything", "reason": "test" })),
         "set_limits" => return Some(json!({ "order_notional": "1" })),
         "step_rotation" => return Some(json!({ "step": "generate" })),
         "step_key" => return Some(json!({ "to": "suspended", "reason": "test" })),

@@ -1,8 +1,8 @@
 //! Those who can manage callers: without one of them nobody is ever let in again.
 //!
-//! It promises that the last of them is not revoked, nor the last credential of the last, that a warning comes before the last of their
-//! tokens ends, and that there is a way back in, which takes what nobody has alone and is heard
-//! ([`break_glass`]). Who they are is asked of the policy, caller by caller, and remembered nowhere.
+//! It promises that the last of them is not revoked, nor the last credential of the last; that a warning
+//! comes before the last of their tokens ends; and that there is a way back in, which takes what nobody
+//! has alone and is heard ([`break_glass`]). Who they are is asked of the policy, caller by caller, and remembered nowhere.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -14,7 +14,12 @@ use super::problem::{self, Problem};
 
 /// The names of this service. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Arc<[Name]>);
+pub(super) struct Names {
+    configured: Arc<[Name]>,
+    /// The address where it listens, which others may share: by it a request is meant for this service,
+    /// and a page is not this service's yet.
+    own: Option<IpAddr>,
+}
 
 /// A name that was configured, with its port where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +31,11 @@ struct Name {
 impl Names {
     pub(super) fn new(settings: &super::Settings) -> Self {
         let listen = settings.listen.ip();
-        let own = (!listen.is_unspecified()).then(|| Name {
-            host: listen.to_string(),
-            port: None,
-        });
         let configured = settings.hosts.iter().map(|it| it.0.clone());
-        Self(configured.chain(own).collect())
+        Self {
+            configured: configured.collect(),
+            own: (!listen.is_unspecified()).then_some(listen),
+        }
     }
 
     /// Refuses what is meant for somebody else, or comes from somebody else's page.
@@ -63,7 +67,10 @@ impl Names {
     }
 
     fn knows(&self, name: &Name) -> bool {
-        name.is_loopback() || self.0.iter().any(|known| known.host == name.host)
+        let address: Option<IpAddr> = name.host.parse().ok();
+        name.is_loopback()
+            || (address.is_some() && address == self.own)
+            || self.configured.iter().any(|it| it.host == name.host)
     }
 
     fn sender(&self, headers: &HeaderMap, host: &Name) -> Result<(), Problem> {
@@ -90,7 +97,7 @@ impl Names {
             let port = |it: &Name| it.port.unwrap_or(default);
             name.host == origin.name.host && port(name) == port(&origin.name)
         };
-        is(host) || (origin.is_encrypted && self.0.iter().any(is))
+        is(host) || (origin.is_encrypted && self.configured.iter().any(is))
     }
 }
 
@@ -251,6 +258,7 @@ mod tests {
             (("origin", "https://chancery.internal:8443"), true),
             (("origin", "https://two.internal"), true),
             (("origin", "http://127.0.0.1:8080"), true),
+            (("origin", "https://127.0.0.1"), true),
             (("origin", "http://localhost:7300"), true),
             (("origin", "http://evil.example"), true),
             (("origin", "null"), true),

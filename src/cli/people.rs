@@ -230,7 +230,8 @@ async fn bootstrap(
     }
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let log = Log::open(ledger.clone(), &App::writer(config), Clock::system()).await?;
+    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
+    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
     let all = People::new(ledger.clone(), Callers::new(ledger));
     all.bootstrap(&first, &log).await?;
     remark(

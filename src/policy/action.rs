@@ -127,6 +127,7 @@ impl Action {
             | Self::ViewPolicy
             | Self::ViewCustody
             | Self::ViewLimits
+            | Self::ViewApprovals
             | Self::ViewLog => Bearing::Looks,
             Self::RotateKey
             | Self::CreateKey
@@ -143,6 +144,8 @@ impl Action {
             | Self::GrantCredential
             | Self::RevokeCaller
             | Self::ManageLimits
+            | Self::ManagePeople
+            | Self::Approve
             | Self::ManageCustody => Bearing::Administers,
         }
     }

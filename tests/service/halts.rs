@@ -92,10 +92,9 @@ async fn a_halt_stops_what_it_is_on_and_nothing_else_on_every_replica_until_it_i
         let listed = stand.operator.get("/v1/halts").await;
         assert_eq!(listed.json, json!([]));
         stand.still_signs().await;
-        let again = stand
-            .operator
-            .post(&format!("/v1/halts/{id}/lift"), &json!({ "reason": "x" }));
-        refused("lifted", &again.await, 404, "not-found", "halt");
+        let path = format!("/v1/halts/{id}/lift");
+        let again = stand.operator.post(&path, &json!({ "reason": "x" })).await;
+        refused("lifted", &again, 404, "not-found", "halt");
     }
     let on_record = "select count(*) from leaves where kind = 'admin'
                      and convert_from(leaf, 'SQL_ASCII') like '%set-halt%'";

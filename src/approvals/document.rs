@@ -112,6 +112,9 @@ pub struct Document {
 
 impl Document {
     /// The canonical text: JSON with sorted members and no white space.
+    ///
+    /// # Panics
+    /// Never: what it says are texts and numbers.
     pub fn to_text(&self) -> String {
         let Request {
             method, path, body, ..

@@ -1,6 +1,6 @@
 //! What decides, by version: halts, policies, limits, and whatever else a yes or a no stands on.
 //!
-//! Every change of such a thing is a row with the next version ([`Change::decide`](crate::audit::Change)). A
+//! Every change of such a thing is a row with the next version (`Change::decide` in `audit`). A
 //! replica holds a [`Snapshot`] of what holds now and decides by it in memory; what it decides says by
 //! which version. Behind the gate that version is compared with the last one that tightens, and what was
 //! decided before it is decided again. So what tightens is true on all replicas from its acknowledgement

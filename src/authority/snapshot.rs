@@ -266,6 +266,8 @@ mod tests {
         assert_eq!([0, 1, 3, 4, 5].map(at), [0, 1, 3, 3, 5]);
     }
 
+    type Change = fn(&mut News);
+
     #[test]
     fn what_does_not_follow_or_is_not_sealed_is_refused() {
         let nothing = Snapshot::default();
@@ -274,7 +276,7 @@ mod tests {
         let good = || news(&first, next());
         assert!(first.with(good(), &seal(7)).unwrap().is_some());
         assert!(first.with(good(), &seal(8)).is_err(), "another key");
-        let changes: [(&str, fn(&mut News)); 11] = [
+        let changes: [(&str, Change); 11] = [
             ("went back", |it| {
                 it.head.version = Version::from_ledger(0);
                 it.rows.clear();
@@ -288,7 +290,7 @@ mod tests {
             ("unknown", |it| it.rows[1].kind = "hold".into()),
             ("unlinked", |it| it.rows[1].link = None),
             ("tightened less", |it| {
-                it.head.tightened = Version::from_ledger(1)
+                it.head.tightened = Version::from_ledger(1);
             }),
             ("unsealed", |it| it.seal = None),
         ];

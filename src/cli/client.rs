@@ -244,16 +244,17 @@ impl Client {
     async fn approved(&self, view: &Value) -> anyhow::Result<()> {
         say_waiting(view);
         let path = format!("/v1/approvals/{}", view["id"].as_str().unwrap_or_default());
-        while self.waits {
-            match self.get(&path).await?["state"].as_str() {
-                Some("waiting") => tokio::time::sleep(Duration::from_secs(1)).await,
-                _ => return Ok(()), // where it is over, the request itself says why
-            }
+        if !self.waits {
+            bail!(
+                "To do it when it is approved: the same command with --idempotency-key {}",
+                self.key
+            );
         }
-        bail!(
-            "To do it when it is approved: the same command with --idempotency-key {}",
-            self.key
-        )
+        // Where it is over, the request itself says why.
+        while self.get(&path).await?["state"] == "waiting" {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
     }
 
     /// Deletes, once: a second time has the same effect.

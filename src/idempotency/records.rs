@@ -22,7 +22,7 @@ pub(crate) struct Released {
     /// The leaf of its intent, without which it is not read where it is not sealed.
     pub(crate) leaf: Vec<u8>,
     /// The leaf of its release, which has its hash.
-    pub(crate) released: Vec<u8>,
+    pub(crate) end_leaf: Vec<u8>,
     pub(crate) sealed: bool,
     /// Whether it has expired, by the database's clock.
     pub(crate) is_over: bool,
@@ -83,7 +83,7 @@ pub(crate) async fn find(
         released: row.released.map(|answer| Released {
             answer,
             leaf: row.leaf.unwrap_or_default(),
-            released: row.released_leaf.unwrap_or_default(),
+            end_leaf: row.released_leaf.unwrap_or_default(),
             sealed: row.sealed.unwrap_or(true),
             is_over: row.is_over,
         }),

@@ -86,7 +86,7 @@ impl LimitBook {
         key: KeyId,
         stake: &Limited,
         now_ms: i64,
-    ) -> Result<Reservation, Exceeded> {
+    ) -> Result<Reservation, Box<Exceeded>> {
         let (what, amount) = match stake {
             Limited::Nothing => return Ok(Reservation::default()),
             Limited::Order(order) => (What::Order, i64::try_from(order.cash).unwrap_or(i64::MAX)),

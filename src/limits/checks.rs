@@ -12,7 +12,7 @@ pub(super) fn check(
     scope: &Scope,
     order: &LimitedOrder,
     now_ms: i64,
-) -> Result<(), Exceeded> {
+) -> Result<(), Box<Exceeded>> {
     let refused =
         |limit, value: String, asked: String| Err(Exceeded::new(limit, scope, value, asked));
     if said.token_ids_denied.contains(&order.token) {
@@ -61,9 +61,9 @@ fn check_expiration(
     scope: &Scope,
     order: &LimitedOrder,
     now_ms: i64,
-) -> Result<(), Exceeded> {
-    let now_s = now_ms.div_euclid(1000);
-    let ahead = |expiration: u64| i128::from(expiration) - i128::from(now_s);
+) -> Result<(), Box<Exceeded>> {
+    let today = now_ms.div_euclid(1000);
+    let ahead = |expiration: u64| i128::from(expiration) - i128::from(today);
     let bounds = [
         ("expiration_max_s", said.expiration_max_s, true),
         ("expiration_min_s", said.expiration_min_s, false),
@@ -95,7 +95,7 @@ impl LimitedOrder {
 }
 
 impl Band {
-    fn has(&self, order: &LimitedOrder) -> bool {
+    fn has(self, order: &LimitedOrder) -> bool {
         let (cash, shares) = (order.cash, order.shares);
         !self.max.is_below(cash, shares) && !self.min.is_above(cash, shares)
     }
@@ -108,7 +108,7 @@ impl std::fmt::Display for Band {
 }
 
 impl Collar {
-    fn check(&self, scope: &Scope, order: &LimitedOrder, now_ms: i64) -> Result<(), Exceeded> {
+    fn check(&self, scope: &Scope, order: &LimitedOrder, now_ms: i64) -> Result<(), Box<Exceeded>> {
         let limit = "collar";
         let seen = match order.book {
             BookPrice::Seen(price, at_ms)
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    fn refused(said: Value, order: &LimitedOrder) -> Option<Exceeded> {
+    fn refused(said: Value, order: &LimitedOrder) -> Option<Box<Exceeded>> {
         let limits: Limits = serde_json::from_value(said).unwrap();
         check(limits.said(), &Scope::Global, order, NOW_MS).err()
     }

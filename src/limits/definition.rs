@@ -195,7 +195,9 @@ impl Limits {
             at_most(now.notional_1h, then.notional_1h),
             at_most(now.notional_24h, then.notional_24h),
             at_most(now.open_exposure, then.open_exposure),
-            within(now.price.as_ref(), then.price.as_ref(), Band::is_within),
+            within(now.price.as_ref(), then.price.as_ref(), |a, b| {
+                a.is_within(*b)
+            }),
             within(now.collar.as_ref(), then.collar.as_ref(), Collar::is_within),
             within(now.sides.as_ref(), then.sides.as_ref(), BTreeSet::is_subset),
             subset(&now.token_ids_allowed, &then.token_ids_allowed),
@@ -206,17 +208,17 @@ impl Limits {
                 PartialOrd::ge,
             ),
             at_most(now.expiration_max_s, then.expiration_max_s),
-            within(now.orders.as_ref(), then.orders.as_ref(), Pace::is_within),
+            within(now.orders.as_ref(), then.orders.as_ref(), |a, b| {
+                a.is_within(*b)
+            }),
             at_most(now.l1_headers_24h, then.l1_headers_24h),
-            within(
-                now.assertions.as_ref(),
-                then.assertions.as_ref(),
-                Pace::is_within,
-            ),
+            within(now.assertions.as_ref(), then.assertions.as_ref(), |a, b| {
+                a.is_within(*b)
+            }),
             within(
                 now.access_tokens.as_ref(),
                 then.access_tokens.as_ref(),
-                Pace::is_within,
+                |a, b| a.is_within(*b),
             ),
             at_most(now.look_ups_1m, then.look_ups_1m),
         ];
@@ -233,12 +235,12 @@ fn within<T>(now: Option<&T>, then: Option<&T>, fits: impl FnOnce(&T, &T) -> boo
     }
 }
 
-fn at_most<T: PartialOrd>(now: Option<T>, then: Option<T>) -> bool {
+fn at_most<T: PartialOrd + Copy>(now: Option<T>, then: Option<T>) -> bool {
     within(now.as_ref(), then.as_ref(), PartialOrd::le)
 }
 
 impl Band {
-    fn is_within(&self, other: &Self) -> bool {
+    fn is_within(self, other: Self) -> bool {
         self.min >= other.min && self.max <= other.max
     }
 
@@ -254,7 +256,7 @@ impl Band {
 
 impl Collar {
     fn is_within(&self, other: &Self) -> bool {
-        let without = match (&self.without_book, &other.without_book) {
+        let without = match (self.without_book, other.without_book) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(now), Some(then)) => now.is_within(then),
@@ -267,7 +269,7 @@ impl Pace {
     const FASTEST: u32 = 100_000;
     const MOST_AT_ONCE: u32 = 1_000_000;
 
-    fn is_within(&self, other: &Self) -> bool {
+    fn is_within(self, other: Self) -> bool {
         self.per_s <= other.per_s && self.burst <= other.burst
     }
 

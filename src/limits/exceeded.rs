@@ -35,8 +35,13 @@ pub struct Exceeded {
 
 impl Exceeded {
     /// A limit that allows this, where that was asked for.
-    pub(super) fn new(limit: &'static str, scope: &Scope, value: String, asked: String) -> Self {
-        Self {
+    pub(super) fn new(
+        limit: &'static str,
+        scope: &Scope,
+        value: String,
+        asked: String,
+    ) -> Box<Self> {
+        Box::new(Self {
             limit,
             scope: scope.kind(),
             id: scope.subject(),
@@ -44,7 +49,7 @@ impl Exceeded {
             used: None,
             asked,
             resets_at: None,
-        }
+        })
     }
 }
 

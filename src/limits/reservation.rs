@@ -101,7 +101,7 @@ impl Counter {
         Exceeded {
             used: Some(full.used.to_string()),
             resets_at: full.until,
-            ..Exceeded::new(limit, &self.scope, value, asked.to_string())
+            ..*Exceeded::new(limit, &self.scope, value, asked.to_string())
         }
     }
 

@@ -16,10 +16,13 @@ use crate::policy::{Denied, Permit};
 /// A draft that may be signed, and how it came in.
 type Ready = (Permit<Box<dyn Draft>>, (Turn, Reservation), Asked);
 
+/// A draft that is permitted, and does not begin.
+type Stuck = (SigningError, Permit<Box<dyn Draft>>, Asked);
+
 /// Why a draft does not go into the group.
 enum Not {
     Permitted(Denied),
-    Begin(SigningError, Box<Permit<Box<dyn Draft>>>, Asked),
+    Begin(Box<Stuck>),
 }
 
 impl Signer {
@@ -53,7 +56,8 @@ impl Signer {
                 tasks.spawn(async move {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
-                        Err(Not::Begin(why, permit, asked)) => {
+                        Err(Not::Begin(not)) => {
+                            let (why, permit, asked) = *not;
                             return signer.released_or(&caller, &permit, &asked, why).await;
                         }
                         Err(Not::Permitted(denied)) => return Err(denied.into()),
@@ -85,7 +89,7 @@ impl Signer {
         let permit = permit.map_err(Not::Permitted)?;
         match self.may_begin(caller, &permit, until).await {
             Ok(with) => Ok((permit, with, asked)),
-            Err(why) => Err(Not::Begin(why, Box::new(permit), asked)),
+            Err(why) => Err(Not::Begin(Box::new((why, permit, asked)))),
         }
     }
 

@@ -232,11 +232,11 @@ impl<'a> Columns<'a> {
         full: &Full,
     ) -> Option<(Vec<u8>, Exceeded)> {
         let at = usize::try_from(asker).ok()?.checked_sub(1)?;
-        let (hash, asked) = match self.intents.hash.get(at) {
+        let (hash, amount) = match self.intents.hash.get(at) {
             Some(hash) => (hash, self.intents.amount.get(at)?),
             None => (self.notes.hash.get(at - self.intents.hash.len())?, &1),
         };
-        let exceeded = self.asks.exceeded(counter, *asked, full)?;
+        let exceeded = self.asks.exceeded(counter, *amount, full)?;
         Some((hash.to_vec(), exceeded))
     }
 

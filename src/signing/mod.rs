@@ -204,7 +204,7 @@ impl Signer {
         let decided = book.decide(caller.id, draft.key().id, &draft.limited(), clock.unix_ms());
         decided.map_err(|exceeded| {
             rights.refuse(caller, draft.action(), &draft.resource());
-            Box::new(exceeded).into()
+            exceeded.into()
         })
     }
 

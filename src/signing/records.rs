@@ -45,7 +45,8 @@ impl Batch for SignGroup<'_> {
 /// `sign_group`, which commits by itself where it is not part of a transaction.
 #[expect(
     clippy::many_single_char_names,
-    reason = "they are the prefixes of the function's arguments"
+    clippy::too_many_lines,
+    reason = "the function has as many arguments, and they begin with these letters"
 )]
 pub(super) async fn sign_group(
     columns: &Columns<'_>,

@@ -82,7 +82,7 @@ impl Signer {
             let unpacked = packed::unpack(released.answer, &released.leaf);
             unpacked.ok_or_else(|| LedgerError::Corrupt("ends", id.to_string()))?
         };
-        packed::is_as_released(&body, &released.released, id)?;
+        packed::is_as_released(&body, &released.end_leaf, id)?;
         Ok(Signed {
             body,
             replayed: true,
@@ -149,8 +149,7 @@ impl Signer {
         let Equipment { limits, clock, .. } = &self.0.equipment;
         let book = limits.book()?;
         let decided = book.decide(caller.id, right.key(), what, clock.unix_ms());
-        let asks = decided.map_err(Box::new)?;
-        self.0.group.hand_out(caller, right, asks, event).await
+        self.0.group.hand_out(caller, right, decided?, event).await
     }
 
     /// Loads what was decided until now.

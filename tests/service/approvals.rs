@@ -504,8 +504,8 @@ async fn keys_are_made_and_activated_by_what_was_approved_and_nothing_is_left_of
     let again = four.ann.post("/v1/keys/k/steps", &step).await;
     assert_eq!(again.status, 409, "{}", again.text);
     // Tightening is for one.
-    let stop = json!({ "to": "suspended", "reason": "test" });
-    let stopped = four.bob.post("/v1/keys/k/steps", &stop).await;
+    let tightening = json!({ "to": "suspended", "reason": "test" });
+    let stopped = four.bob.post("/v1/keys/k/steps", &tightening).await;
     assert_eq!(stopped.status, 201, "{}", stopped.text);
 }
 

@@ -486,8 +486,8 @@ async fn exposure_is_open_until_the_service_has_seen_for_itself_that_the_order_i
         (count("filled"), count("cancelled"), count("open"))
     };
     assert_eq!(look().await, (0, 0, 2), "neither was posted");
-    let sent = send("POST", "/order", &posted.json["envelope"].to_string()).await;
-    assert_eq!(sent.json["success"], true, "{}", sent.text);
+    let taken = send("POST", "/order", &posted.json["envelope"].to_string()).await;
+    assert_eq!(taken.json["success"], true, "{}", taken.text);
     assert_eq!(look().await, (0, 0, 2), "one is in the book");
     exceeded(&stand.trader.post(ORDERS, &order).await, "open_exposure");
     let cancel = json!({ "orderID": posted.json["orderHash"] }).to_string();

@@ -159,7 +159,7 @@ async fn a_certificate_that_breaks_a_rule_is_nobodys() {
         (
             "an authority",
             sign(&changed(|it| {
-                it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+                it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             })),
             "certificate-refused",
             "(CA)",
@@ -167,7 +167,7 @@ async fn a_certificate_that_breaks_a_rule_is_nobodys() {
         (
             "no digitalSignature",
             sign(&changed(|it| {
-                it.key_usages = vec![KeyUsagePurpose::KeyAgreement]
+                it.key_usages = vec![KeyUsagePurpose::KeyAgreement];
             })),
             "certificate-refused",
             "digitalSignature",
@@ -181,7 +181,7 @@ async fn a_certificate_that_breaks_a_rule_is_nobodys() {
         (
             "signs certificates",
             sign(&changed(|it| {
-                it.key_usages.push(KeyUsagePurpose::KeyCertSign)
+                it.key_usages.push(KeyUsagePurpose::KeyCertSign);
             })),
             "certificate-refused",
             "digitalSignature",
@@ -195,7 +195,7 @@ async fn a_certificate_that_breaks_a_rule_is_nobodys() {
         (
             "for servers",
             sign(&changed(|it| {
-                it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]
+                it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             })),
             "certificate-refused",
             "no authority",

@@ -1,6 +1,6 @@
 //! A service that speaks TLS, and the certificates and issuers around it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
@@ -61,7 +61,7 @@ pub(super) fn client(uris: &[&str]) -> CertificateParams {
 pub(super) struct Secure {
     pub(super) server: Server,
     pub(super) deployment: Deployment,
-    pub(super) database: Database,
+    _database: Database,
     pub(super) service: Pki,
     /// Of trust domain `prod.example`, whose file is `prod.pem`.
     pub(super) prod: Pki,
@@ -89,7 +89,7 @@ impl Secure {
         ] {
             deployment.dir.write(name, text);
         }
-        write_secret(deployment.file("tls.key"), &key);
+        write_secret(&deployment.file("tls.key"), &key);
         deployment.configure(&format!(
             "[http]
             listen = \"127.0.0.1:0\"
@@ -112,7 +112,7 @@ impl Secure {
         let mut secure = Self {
             server,
             deployment,
-            database,
+            _database: database,
             service,
             prod,
             test,
@@ -186,7 +186,7 @@ impl Secure {
     pub(super) fn command(&self, args: &[&str], knows: bool) -> Result<String, String> {
         let file = self.deployment.file("operator.token");
         if !file.exists() {
-            write_secret(file.clone(), &self.token);
+            write_secret(&file, &self.token);
         }
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chancery"));
         command.args(args).args(["--url", &self.server.base]);
@@ -208,7 +208,7 @@ impl Secure {
     }
 
     pub(super) fn write_secret(&self, name: &str, text: &str) {
-        write_secret(self.deployment.file(name), text);
+        write_secret(&self.deployment.file(name), text);
     }
 
     pub(super) fn service_pem(&self) -> String {
@@ -231,8 +231,8 @@ impl Secure {
     }
 }
 
-fn write_secret(path: PathBuf, text: &str) {
+fn write_secret(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

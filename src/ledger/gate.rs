@@ -171,18 +171,20 @@ pub(crate) async fn take_turn<F: Function>(
     session: &mut PgConnection,
     function: &mut F,
 ) -> Result<F::Answer, LedgerError> {
-    let until = Instant::now() + PATIENCE;
-    let work = function.call(Bounded::new(session, until));
-    match warnings::heard(work).await {
-        (Ok(done), false) => Ok(done),
-        (Ok(_), true) => Err(LedgerError::OutcomeUnknown),
-        (Err(error), _) => {
-            if has_waited(&error) {
+    for _ in 0..TRIES {
+        let until = Instant::now() + PATIENCE;
+        let work = function.call(Bounded::new(session, until));
+        match warnings::heard(work).await {
+            (Ok(done), false) => return Ok(done),
+            (Ok(_), true) => return Err(LedgerError::OutcomeUnknown),
+            // It has read nothing yet; whoever stood still is ended, and the next try is the first in line.
+            (Err(error), _) if has_waited(&error) => {
                 free(&run::lock(number), "", session).await?;
             }
-            Err(unavailable(&error))
+            (Err(error), _) => return Err(unavailable(&error)),
         }
     }
+    Err(occupied())
 }
 
 /// Ends those who hold a lock and stand still. A session that waits for a standby, or computes, is none

@@ -96,20 +96,12 @@ pub struct NewApproverKey {
     /// What its owner calls it.
     #[schema(value_type = String, example = "laptop")]
     pub name: Name,
-    /// Which.
-    #[serde(flatten)]
-    pub key: GivenKey,
-}
-
-/// A public key as its owner gives it.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = GivenApproverKey)]
-pub enum GivenKey {
-    /// A line of a `.pub` file: ssh-ed25519, ecdsa-sha2-nistp256, or one of their sk- kinds.
-    Ssh(String),
+    /// A line of a `.pub` file: ssh-ed25519, ecdsa-sha2-nistp256, or one of their sk- kinds. This, or a passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
     /// What a browser gave, with an assertion that shows it works.
-    Passkey(GivenPasskey),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<GivenPasskey>,
 }
 
 /// A passkey as a browser gives it.
@@ -158,8 +150,11 @@ pub enum PersonError {
     /// The key is none.
     #[error("passkey: {0}")]
     Passkey(#[from] BadPasskey),
-    /// No section.
-    #[error("passkey: there is no section [approvals.passkeys]")]
+    /// One key at a time.
+    #[error("a key is either ssh or passkey")]
+    OneKey,
+    /// Nothing says where passkeys are used.
+    #[error("passkey: [approvals] passkeys is not set")]
     NoPasskeys,
     /// Two people at least.
     #[error("the first ones are at least two, for one could approve nothing")]
@@ -281,9 +276,10 @@ impl People {
         change: &mut Change,
     ) -> Result<ApproverKeyId, PersonError> {
         let (person, _) = there(name, change).await?;
-        let key = match &new.key {
-            GivenKey::Ssh(line) => ApproverKey::Ssh(SshKey::from_line(line)?),
-            GivenKey::Passkey(given) => {
+        let key = match (&new.ssh, &new.passkey) {
+            (Some(_), Some(_)) | (None, None) => return Err(PersonError::OneKey),
+            (Some(line), None) => ApproverKey::Ssh(SshKey::from_line(line)?),
+            (None, Some(given)) => {
                 let party = rules.passkeys.as_ref().ok_or(PersonError::NoPasskeys)?;
                 let public_key = Assertion::decoded(&given.public_key)?;
                 let challenge = registration(name.as_str(), &public_key);
@@ -332,7 +328,8 @@ impl People {
             self.register(&it.person, &mut change).await?;
             let key = NewApproverKey {
                 name: it.person.name.clone(),
-                key: GivenKey::Ssh(it.ssh.clone()),
+                ssh: Some(it.ssh.clone()),
+                passkey: None,
             };
             let rules = Settings::default();
             self.register_key(&it.person.name, &key, &rules, &mut change)

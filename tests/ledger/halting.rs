@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use crate::Stand;
-use crate::support::{Postgres, count};
+use crate::support::{Postgres, count, order};
 use crate::tightening::sign_in_loops;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +30,7 @@ async fn nothing_is_signed_or_released_after_a_halt_on_any_of_three_replicas() {
         json!({ "on": "wallet", "name": "d-w", "reason": "test" }),
         json!({ "on": "key", "name": "d-wk", "reason": "test" }),
         json!({ "on": "caller", "name": "d-trader", "reason": "test" }),
-        json!({ "on": "market", "tokens": ["1001"], "reason": "test" }),
+        json!({ "on": "market", "tokens": [order()["tokenID"]], "reason": "test" }),
     ];
     let signed = "select count(*) from ends where outcome = 'released'";
     let trials = count(10, 1_000);

@@ -31,7 +31,7 @@ const KEY: usize = 32;
 impl Request {
     pub(super) fn get(path: &str, token: Option<&str>) -> Self {
         let bytes = format!(
-            "GET {path} HTTP/1.1\r\nhost: chancery\r\n{}\r\n",
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}\r\n",
             bearer(token)
         );
         Self {
@@ -42,7 +42,7 @@ impl Request {
 
     pub(super) fn post(path: &str, token: Option<&str>, keys: Option<Keys>, body: &str) -> Self {
         let start = format!(
-            "POST {path} HTTP/1.1\r\nhost: chancery\r\n{}content-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}content-type: application/json\r\n\
              content-length: {}\r\n",
             bearer(token),
             body.len(),

@@ -73,8 +73,11 @@ pub(super) async fn close(ids: &[Uuid], how: &str, tx: &mut Tx) -> Result<usize,
 pub(super) async fn expire(at_most: i64, ledger: &Ledger) -> Result<usize, LedgerError> {
     let closed = sqlx::query_scalar!(
         r#"select close_orders(array(
-             select i.id from intents i join ends e on e.intent_id = i.id and e.outcome = 'released'
-             where i.open_counters is not null and e.expires_at < clock_timestamp()
+             select i.id from (select id from intents where open_counters is not null offset 0) i
+             cross join lateral (
+                 select e.expires_at from ends e where e.intent_id = i.id and e.outcome = 'released'
+                 offset 0) e
+             where e.expires_at < clock_timestamp()
                and not exists (select from closings c where c.intent_id = i.id)
              limit $1), 'expired') as "closed!""#,
         at_most,

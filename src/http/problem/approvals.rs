@@ -35,6 +35,7 @@ impl From<PersonError> for Problem {
             PersonError::Ended
             | PersonError::Ssh(_)
             | PersonError::Passkey(_)
+            | PersonError::OneKey
             | PersonError::NoPasskeys
             | PersonError::TooFew => Self::new(&catalogue::INVALID_FIELD, error),
             PersonError::ApprovalNeeded(needed) => needed.into(),

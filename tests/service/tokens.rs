@@ -113,7 +113,16 @@ async fn at_once(callers: &[Caller], count: usize, body: &Value) -> Vec<Answer> 
     let body = Arc::new(body.clone());
     for n in 0..count {
         let (caller, body) = (callers[n % callers.len()].clone(), body.clone());
-        tasks.spawn(async move { caller.post(TOKENS, &body).await });
+        tasks.spawn(async move {
+            loop {
+                let answer = caller.post(TOKENS, &body).await;
+                // On a slow machine it is not everybody's turn in time, and they are told to come back.
+                if answer.status != 429 {
+                    return answer;
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        });
     }
     tasks.join_all().await
 }

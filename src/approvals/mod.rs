@@ -3,7 +3,7 @@
 //! Whoever asks for something that loosens, and is not alone by configuration, gets a [proposal](document):
 //! what the operation would put on record, in words and whole, bound by a hash. Others sign that hash
 //! ([`Signature`]). When the [quorum](Quorum) is there, whoever asked repeats the request; behind the gate
-//! everything is looked at again ([`check`]), and the proposal ends in the transaction that does what it
+//! everything is looked at again (`check`), and the proposal ends in the transaction that does what it
 //! proposed.
 //!
 //! `proposals` and `people`, which write the log, stand above it; this is what the log itself asks.

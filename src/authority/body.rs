@@ -15,7 +15,7 @@ pub fn write(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("plain data serializes")
 }
 
-/// A body as its kind has it. One that is not in the form in which [`write`] has it was not written here.
+/// A body as its kind has it. One that is not in the form in which [`write()`] has it was not written here.
 pub fn read<T: DeserializeOwned + Serialize>(
     kind: Kind,
     stated: &Stated,

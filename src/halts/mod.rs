@@ -7,7 +7,7 @@
 //! halt but one on everything or on whoever asks. People go on looking and setting things up, apart from a
 //! caller who is halted: they may only look.
 //!
-//! It **trusts** what [`authority`](crate::authority) holds.
+//! It **trusts** what [`crate::authority`] holds.
 
 mod hit;
 mod in_force;

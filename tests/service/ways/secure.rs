@@ -1,6 +1,6 @@
 //! A service that speaks TLS, and the certificates and issuers around it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{

@@ -251,7 +251,7 @@ impl Leaf {
         let mut event = match &self.event {
             Event::Intent(it) => json!({
                 "intent": it.intent, "operation": it.operation, "caller": it.caller, "credential": it.credential,
-                "subject": it.subject, "key": it.key, "key_epoch": it.key_epoch, "policy": hex::encode(it.policy),
+                "credential_kind": it.credential_kind, "subject": it.subject, "key": it.key, "key_epoch": it.key_epoch, "policy": hex::encode(it.policy),
                 "request_digest": hex::encode(it.request_digest), "idempotency_key": it.idempotency_key,
                 "digest": hex::encode(it.digest), "record": json(&it.record),
             }),
@@ -272,8 +272,8 @@ impl Leaf {
             }),
             Event::Token(it) => json!({
                 "fetch": it.fetch, "client": it.client, "key": it.key, "key_epoch": it.key_epoch,
-                "caller": it.caller, "credential": it.credential, "policy": hex::encode(it.policy),
-                "scopes": it.scopes, "expires_at_ms": it.expires_at_ms,
+                "caller": it.caller, "credential": it.credential,
+                "credential_kind": it.credential_kind, "policy": hex::encode(it.policy), "scopes": it.scopes, "expires_at_ms": it.expires_at_ms,
             }),
         };
         event["kind"] = self.kind().into();

@@ -4,16 +4,20 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chancery::tlog::{Note, NoteKey, Policy};
+use chancery::audit::leaf::{Event, Intent, Leaf, Token, leaf_hash};
+use chancery::tlog::note::Kind;
+use chancery::tlog::{Checkpoint, Frontier, Note, NoteKey, NoteSigner, Policy};
 use chancery::verification;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::builder_sdk::{installed, python_packages};
 use crate::evidence::{export, proved};
 use crate::stand::Stand;
-use crate::support::{count, order};
+use crate::support::{Scratch, count, order};
 
 /// Numbers that are the same in every run.
 struct Random(u64);
@@ -192,21 +196,8 @@ async fn each_of_many_changes_is_found_by_both_verifiers() {
         kinds.sort();
         ours.push((*how, report.covered, kinds));
     }
-    let output = Command::new("python3")
-        .arg(source("verify.py"))
-        .arg("--each")
-        .args([&folder, Path::new(&key.to_string()), &checkpoint])
-        .env("PYTHONPATH", packages.join("packages"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let theirs: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(theirs.len(), ours.len(), "{said}");
+    let theirs = the_other(&packages, &folder, &key, &[&checkpoint]);
+    assert_eq!(theirs.len(), ours.len());
     for (n, (theirs, (how, covered, kinds))) in theirs.iter().zip(&ours).enumerate() {
         assert_eq!(theirs["verified"], n == 0, "{how}: {theirs}");
         assert_eq!(theirs["covered"], *covered, "{how}: {theirs}");
@@ -217,6 +208,96 @@ async fn each_of_many_changes_is_found_by_both_verifiers() {
         found.sort();
         assert_eq!(&found, kinds, "{how}: {theirs}");
     }
+}
+
+/// What the verifier in Python finds in each file of a folder.
+fn the_other(packages: &Path, folder: &Path, key: &NoteKey, kept: &[&Path]) -> Vec<Value> {
+    let output = Command::new("python3")
+        .arg(source("verify.py"))
+        .arg("--each")
+        .args([folder, Path::new(&key.to_string())])
+        .args(kept)
+        .env("PYTHONPATH", packages.join("packages"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!found.is_empty(), "{said}");
+    found
+}
+
+#[test]
+fn leaves_of_who_came_without_a_token_are_leaves_to_both_verifiers() {
+    let requirements = source("requirements.txt");
+    let Some(packages) = installed("verifier", &requirements, |dir| {
+        python_packages(dir, &requirements)
+    }) else {
+        return;
+    };
+    let (id, kind) = (Uuid::from_u128(7), Some("spiffe".to_owned()));
+    let intent = Event::Intent(Box::new(Intent {
+        intent: id,
+        operation: "order".into(),
+        caller: id,
+        credential: id,
+        subject: id,
+        key: id,
+        key_epoch: 1,
+        policy: [1; 32],
+        request_digest: [2; 32],
+        idempotency_key: None,
+        digest: [3; 32],
+        record: "{}".into(),
+        credential_kind: kind.clone(),
+    }));
+    let token = Event::Token(Token {
+        fetch: id,
+        client: id,
+        key: id,
+        key_epoch: 1,
+        caller: id,
+        credential: id,
+        policy: [1; 32],
+        scopes: "read:orders".into(),
+        expires_at_ms: 1,
+        credential_kind: kind,
+    });
+    let leaves = [intent, token].map(|event| Leaf::new(1, event));
+    for leaf in &leaves {
+        assert_eq!(leaf.for_people()["credential_kind"], "spiffe");
+    }
+    let leaves = leaves.map(|leaf| leaf.to_bytes());
+    let mut tree = Frontier::default();
+    for leaf in &leaves {
+        tree.append(leaf_hash(leaf), |_, _| {});
+    }
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
+    let signer = NoteSigner::new("log.test", Kind::Ed25519, pair).unwrap();
+    let text = Checkpoint {
+        origin: "log.test".into(),
+        size: 2,
+        root: tree.root(),
+    }
+    .to_string();
+    let note = format!("{text}\n{}", signer.sign(&text, 0));
+    let export = Export {
+        head: json!({ "chancery_export": 1, "origin": "log.test", "checkpoint": note }),
+        leaves: leaves.into_iter().enumerate().collect(),
+    }
+    .write();
+    let key = signer.key();
+    let policy = Policy::of_log(key.clone());
+    let report = verification::verify(Cursor::new(&export), &policy, &[]).unwrap();
+    assert!(report.verified, "{report:?}");
+    let scratch = Scratch::new();
+    scratch.write("export", &export);
+    let found = the_other(&packages, scratch.path(), key, &[]);
+    assert_eq!(found[0]["verified"], true, "{found:?}");
 }
 
 fn source(file: &str) -> PathBuf {

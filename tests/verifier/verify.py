@@ -43,13 +43,13 @@ def absent_or(kind):
 
 # The fields of each kind of event.
 EVENTS = {
-    0: [ID, text, ID, ID, ID, ID, I64, HASH, HASH, absent_or(text), HASH, text],
+    0: [ID, text, ID, ID, ID, ID, I64, HASH, HASH, absent_or(text), HASH, text, absent_or(text)],
     1: [ID, I32, HASH, HASH, absent_or(U32)],
     2: [ID, I32, text, absent_or(U32)],
     3: [ID, I32, text, absent_or(U32)],
     4: [ID, text, text],
     5: [ID, text, ID, text, text],
-    6: [ID, ID, ID, I64, ID, ID, HASH, text, I64],
+    6: [ID, ID, ID, I64, ID, ID, HASH, text, I64, absent_or(text)],
     7: [ID, U64],
 }
 

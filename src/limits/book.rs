@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::checks;
 use super::limited::{Limited, LimitedOrder, What};
 use super::reservation::{Counter, Reservation};
-use super::{Exceeded, Limits, Scope};
+use super::{Exceeded, Limits, Scope, Token};
 use crate::authority::{self, Kind, Parsed, Snapshot};
-use crate::id::{CallerId, KeyId};
+use crate::id::{CallerId, KeyId, WalletId};
 use crate::ledger::LedgerError;
 
 /// What is on record of one thing's limits.
@@ -45,6 +45,29 @@ impl Parsed for LimitBook {
             book.define(scope, limits);
         }
         Ok(book)
+    }
+}
+
+/// Of which wallet and market something is.
+#[derive(Clone, Copy, Default)]
+struct On {
+    wallet: Option<WalletId>,
+    market: Option<Token>,
+}
+
+impl On {
+    fn order(order: &LimitedOrder) -> Self {
+        Self {
+            wallet: Some(order.wallet),
+            market: Some(order.token),
+        }
+    }
+
+    fn wallet(wallet: WalletId) -> Self {
+        Self {
+            wallet: Some(wallet),
+            market: None,
+        }
     }
 }
 
@@ -87,18 +110,21 @@ impl LimitBook {
         stake: &Limited,
         now_ms: i64,
     ) -> Result<Reservation, Box<Exceeded>> {
-        let (what, amount) = match stake {
+        let (what, amount, on) = match stake {
             Limited::Nothing => return Ok(Reservation::default()),
-            Limited::Order(order) => (What::Order, i64::try_from(order.cash).unwrap_or(i64::MAX)),
-            Limited::L1Header(_) => (What::L1Header, 1),
-            Limited::Assertion => (What::Assertion, 1),
-            Limited::AccessToken => (What::AccessToken, 1),
+            Limited::Order(order) => {
+                let amount = i64::try_from(order.cash).unwrap_or(i64::MAX);
+                (What::Order, amount, On::order(order))
+            }
+            Limited::L1Header(wallet) => (What::L1Header, 1, On::wallet(*wallet)),
+            Limited::Assertion => (What::Assertion, 1, On::default()),
+            Limited::AccessToken => (What::AccessToken, 1, On::default()),
         };
         let mut reservation = Reservation {
             amount,
             counters: Vec::new(),
         };
-        for defined in self.that_bind(caller, Some(key), stake) {
+        for defined in self.that_bind(caller, Some(key), on) {
             if let Limited::Order(order) = stake {
                 checks::check(defined.limits.said(), &defined.scope, order, now_ms)?;
             }
@@ -110,7 +136,7 @@ impl LimitBook {
 
     /// The same of a look-up of what was signed.
     pub fn decide_look_up(&self, caller: CallerId) -> Reservation {
-        let binding = self.that_bind(caller, None, &Limited::Nothing);
+        let binding = self.that_bind(caller, None, On::default());
         let counters = binding.flat_map(|it| it.counters.iter());
         Reservation {
             amount: 1,
@@ -123,8 +149,7 @@ impl LimitBook {
 
     /// How old the book may be that an order is held against; `None`: it needs none.
     pub fn book_age_ms(&self, caller: CallerId, key: KeyId, order: &LimitedOrder) -> Option<u32> {
-        let stake = Limited::Order(Box::new(order.clone()));
-        let ages = self.that_bind(caller, Some(key), &stake);
+        let ages = self.that_bind(caller, Some(key), On::order(order));
         let ages = ages.filter_map(|it| it.limits.said().collar);
         ages.map(|collar| collar.max_age_ms).min()
     }
@@ -134,13 +159,8 @@ impl LimitBook {
         &self,
         caller: CallerId,
         key: Option<KeyId>,
-        stake: &Limited,
+        on: On,
     ) -> impl Iterator<Item = &Defined> {
-        let (wallet, market) = match stake {
-            Limited::Order(order) => (Some(order.wallet), Some(order.token)),
-            Limited::L1Header(wallet) => (Some(*wallet), None),
-            Limited::Nothing | Limited::Assertion | Limited::AccessToken => (None, None),
-        };
         let scopes = if self.0.is_empty() {
             [None; 6]
         } else {
@@ -149,8 +169,8 @@ impl LimitBook {
                 Some(Scope::Caller(caller)),
                 key.map(Scope::Key),
                 key.map(|key| Scope::CallerKey(caller, key)),
-                wallet.map(Scope::Wallet),
-                market.map(Scope::Market),
+                on.wallet.map(Scope::Wallet),
+                on.market.map(Scope::Market),
             ]
         };
         scopes
@@ -165,10 +185,9 @@ mod tests {
     use ruint::aliases::U256;
     use serde_json::json;
 
+    use super::super::Side;
     use super::super::limited::BookPrice;
-    use super::super::{Side, Token};
     use super::*;
-    use crate::id::WalletId;
 
     #[test]
     fn the_strictest_of_all_that_bind_binds_and_others_do_not() {

@@ -62,8 +62,8 @@ fn check_expiration(
     order: &LimitedOrder,
     now_ms: i64,
 ) -> Result<(), Box<Exceeded>> {
-    let today = now_ms.div_euclid(1000);
-    let ahead = |expiration: u64| i128::from(expiration) - i128::from(today);
+    let seconds = now_ms.div_euclid(1000);
+    let ahead = |expiration: u64| i128::from(expiration) - i128::from(seconds);
     let bounds = [
         ("expiration_max_s", said.expiration_max_s, true),
         ("expiration_min_s", said.expiration_min_s, false),

@@ -21,23 +21,20 @@ pub(super) struct Asks {
 impl Asks {
     /// What the intent with this number asks.
     pub(super) fn of_intent(&mut self, number: usize, reservation: &Reservation) {
-        let mut asked = std::mem::take(&mut self.of_intents);
-        self.ask(number, reservation, &mut asked);
-        self.of_intents = asked;
+        let asked = self.pairs_of(number, reservation);
+        self.of_intents.extend(asked);
     }
 
     /// What the note with this number asks.
     pub(super) fn of_note(&mut self, number: usize, reservation: &Reservation) {
-        let mut asked = std::mem::take(&mut self.of_notes);
-        self.ask(number, reservation, &mut asked);
-        self.of_notes = asked;
+        let asked = self.pairs_of(number, reservation);
+        self.of_notes.extend(asked);
     }
 
-    fn ask(&mut self, number: usize, reservation: &Reservation, asked: &mut Vec<(i32, i32)>) {
+    fn pairs_of(&mut self, number: usize, reservation: &Reservation) -> Vec<(i32, i32)> {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
-        for counter in &reservation.counters {
-            asked.push((number, self.number(counter)));
-        }
+        let counters = reservation.counters.iter();
+        counters.map(|it| (number, self.number(it))).collect()
     }
 
     fn number(&mut self, counter: &Arc<Counter>) -> i32 {

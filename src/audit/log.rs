@@ -13,7 +13,7 @@ use super::agreed::Agreed;
 use super::records::{self, Row};
 use super::voucher::Voucher;
 use super::{Author, Committed, Event, Leaf, leaf};
-use crate::approvals::{Approval, ApprovalNeeded};
+use crate::approvals::Approval;
 use crate::authority::Seal;
 use crate::clock::{self, Clock};
 use crate::id::{BootId, CallerId};
@@ -389,8 +389,8 @@ impl Change {
 
     /// Who has agreed to something that loosens (P6). Where nobody has, it goes on and is not committed: what
     /// it would have put on record is proposed to others.
-    pub fn loosen(&self) -> Result<Approval, ApprovalNeeded> {
-        Ok(self.agreed.loosen(&self.author))
+    pub fn loosen(&self) -> Approval {
+        self.agreed.loosen(&self.author)
     }
 
     /// Adds the leaf of something that needs nobody's agreement: its author's right covers it.

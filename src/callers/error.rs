@@ -1,7 +1,6 @@
 //! Why somebody is not known, or not made known.
 
 use super::{break_glass, certificate, credential, jwks, jwt, spiffe};
-use crate::approvals::ApprovalNeeded;
 use crate::ledger::LedgerError;
 use crate::name::Name;
 
@@ -61,9 +60,6 @@ pub enum CallerError {
     /// Not a claim that is compared.
     #[error("{0} is 1 to 1024 bytes of plain text")]
     Claim(&'static str),
-    /// A second person is needed.
-    #[error(transparent)]
-    ApprovalNeeded(#[from] ApprovalNeeded),
     /// A name that is somebody's id, or could be.
     #[error("name: {0} is the form of an id, and callers are shown by both")]
     LikeAnId(Name),

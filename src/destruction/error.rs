@@ -1,7 +1,6 @@
 //! Why a destruction is not ordered, or not cancelled.
 
 use super::obstacles::{Obstacle, ObstacleKind};
-use crate::approvals::ApprovalNeeded;
 use crate::custody::CustodyError;
 use crate::keys::{KeyError, KeyState};
 use crate::ledger::LedgerError;
@@ -32,9 +31,6 @@ pub enum DestructionError {
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A second person is needed.
-    #[error(transparent)]
-    ApprovalNeeded(#[from] ApprovalNeeded),
     /// The device.
     #[error(transparent)]
     Custody(#[from] CustodyError),

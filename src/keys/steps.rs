@@ -23,7 +23,7 @@ impl Keys {
         let approval = if key.state.tightens(to) {
             Approval::not_needed()
         } else {
-            change.loosen()?
+            change.loosen()
         };
         self.walk(key, to, reason.as_str(), approval, change).await
     }
@@ -77,7 +77,7 @@ impl Keys {
         // As Postgres keeps it.
         let ends_at = ends_at.replace_nanosecond(0).unwrap_or(ends_at);
         let approval = if cryptoperiod::change(key, ends_at, change.now())? {
-            change.loosen()?
+            change.loosen()
         } else {
             Approval::not_needed()
         };

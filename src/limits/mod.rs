@@ -35,7 +35,7 @@ pub use limited::{BookPrice, Limited, LimitedOrder, Side, What};
 pub use reservation::{Counter, Full, Reservation};
 pub use scope::{NotAScope, Scope, ScopeKind};
 
-use crate::approvals::{Approval, ApprovalNeeded};
+use crate::approvals::Approval;
 use crate::audit::{Change, Effect};
 use crate::authority::{self, Authority, Kind, View};
 use crate::id::CallerId;
@@ -52,9 +52,6 @@ pub enum LimitError {
     /// They make no sense for it.
     #[error(transparent)]
     NotALimit(#[from] NotALimit),
-    /// A second person is needed.
-    #[error(transparent)]
-    ApprovalNeeded(#[from] ApprovalNeeded),
     /// One stands in the way.
     #[error(transparent)]
     Exceeded(#[from] Box<Exceeded>),
@@ -107,7 +104,7 @@ impl Limiter {
         let loosens = before.as_ref().is_some_and(|before| limits.loosen(before));
         let tightens = before.as_ref().is_none_or(|before| before.loosen(&limits));
         let approval = if loosens {
-            change.loosen()?
+            change.loosen()
         } else {
             Approval::not_needed()
         };
@@ -130,7 +127,7 @@ impl Limiter {
     pub(crate) async fn remove(&self, scope: Scope, change: &mut Change) -> Result<(), LimitError> {
         let before = records::find(&scope, change.tx()).await?;
         let before = before.ok_or(LimitError::NotFound)?;
-        let approval = change.loosen()?;
+        let approval = change.loosen();
         change
             .decide(Kind::Limit, scope.id(), None, Effect::Loosens)
             .await?;

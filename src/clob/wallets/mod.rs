@@ -10,7 +10,6 @@ use time::OffsetDateTime;
 
 use super::order::Warning;
 use super::{Chain, Derived, Profile, ProfileError, SignatureType};
-use crate::approvals::ApprovalNeeded;
 use crate::audit::Change;
 use crate::clock::Clock;
 use crate::ethereum::Address;
@@ -161,9 +160,6 @@ pub enum WalletError {
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A second person is needed.
-    #[error(transparent)]
-    ApprovalNeeded(#[from] ApprovalNeeded),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -233,7 +229,7 @@ impl Wallets {
         new: &NewWallet,
         change: &mut Change,
     ) -> Result<Wallet, WalletError> {
-        let approval = change.loosen()?;
+        let approval = change.loosen();
         let key = self.keys.show(&new.key).await?;
         let address = key
             .public_key
@@ -313,7 +309,7 @@ impl Wallets {
         ) {
             return Err(WalletError::NotOver(state.name()));
         }
-        let approval = change.loosen()?;
+        let approval = change.loosen();
         if !records::close(wallet.id, change.tx()).await? {
             return Err(WalletError::Closed);
         }

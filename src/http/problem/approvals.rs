@@ -38,7 +38,6 @@ impl From<PersonError> for Problem {
             | PersonError::OneKey
             | PersonError::NoPasskeys
             | PersonError::TooFew => Self::new(&catalogue::INVALID_FIELD, error),
-            PersonError::ApprovalNeeded(needed) => needed.into(),
             PersonError::Caller(error) => error.into(),
             PersonError::Ledger(error) => error.into(),
         }

@@ -154,7 +154,6 @@ impl From<DrainError> for Problem {
             }
             DrainError::Changed => Self::new(&catalogue::KEY_CHANGED, error),
             DrainError::ApiKey(error) => error.into(),
-            DrainError::ApprovalNeeded(needed) => needed.into(),
             DrainError::Ledger(error) => error.into(),
         }
     }
@@ -179,7 +178,6 @@ impl From<WalletError> for Problem {
                 }
             },
             WalletError::Key(error) => error.into(),
-            WalletError::ApprovalNeeded(needed) => needed.into(),
             WalletError::Ledger(error) => error.into(),
         }
     }

@@ -33,7 +33,6 @@ impl From<HaltError> for Problem {
         match error {
             HaltError::Tokens => Self::new(&catalogue::INVALID_FIELD, error),
             HaltError::NotFound => Self::not_found("halt"),
-            HaltError::ApprovalNeeded(error) => error.into(),
             HaltError::Ledger(error) => error.into(),
         }
     }
@@ -74,7 +73,6 @@ impl From<CallerError> for Problem {
             | CallerError::Claim(_)
             | CallerError::ReservedRole => Self::new(&catalogue::INVALID_FIELD, error),
             CallerError::OneToken => Self::new(&catalogue::ONE_TOKEN, error),
-            CallerError::ApprovalNeeded(error) => error.into(),
             CallerError::Ledger(error) => error.into(),
         }
     }
@@ -132,7 +130,6 @@ impl From<LimitError> for Problem {
         match error {
             LimitError::NotFound => Self::new(&catalogue::NOT_FOUND, error),
             LimitError::NotALimit(error) => Self::new(&catalogue::INVALID_FIELD, error),
-            LimitError::ApprovalNeeded(error) => error.into(),
             LimitError::Exceeded(exceeded) => exceeded.into(),
             LimitError::Ledger(error) => error.into(),
         }

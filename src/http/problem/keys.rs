@@ -122,7 +122,6 @@ impl From<DestructionError> for Problem {
                 Self::new(&catalogue::NOT_A_STEP, error)
             }
             DestructionError::Key(error) => error.into(),
-            DestructionError::ApprovalNeeded(needed) => needed.into(),
             DestructionError::Custody(error) => error.into(),
             DestructionError::Ledger(error) => error.into(),
         }

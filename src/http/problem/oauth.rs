@@ -20,7 +20,6 @@ impl From<ClientError> for Problem {
                 Self::new(&catalogue::INVALID_FIELD, error)
             }
             ClientError::Key(error) => error.into(),
-            ClientError::ApprovalNeeded(needed) => needed.into(),
             ClientError::Ledger(error) => error.into(),
         }
     }

@@ -29,7 +29,6 @@ impl From<RotationError> for Problem {
             RotationError::Denied(denied) => denied.into(),
             RotationError::Endpoint(_) => Self::new(&catalogue::INTERNAL, error),
             RotationError::Signing(error) => error.into(),
-            RotationError::ApprovalNeeded(needed) => needed.into(),
             RotationError::Ledger(error) => error.into(),
         }
     }

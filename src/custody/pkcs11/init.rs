@@ -1,7 +1,6 @@
 //! A fresh token: an empty slot, initialized.
 
 use std::path::Path;
-use std::time::Instant;
 
 use cryptoki::session::UserType;
 use secrecy::SecretString;
@@ -45,7 +44,7 @@ fn init_token(
         return Err(CustodyError::Refused(why.into()));
     }
     let call = module
-        .enter(Instant::now() + GENERATION)
+        .enter(GENERATION)
         .map_err(|_| CustodyError::Unavailable("the PKCS#11 module is down".into()))?;
     let context = call.context();
     let mut free = None;

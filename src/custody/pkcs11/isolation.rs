@@ -8,8 +8,9 @@
 //! # Why
 //! The client reads what to start from its environment when it is loaded, and a process loads it once: so
 //! one module of a process can be isolated, and the command line starts the service anew with the variable
-//! set ([`address`]). p11-kit does one call at a time, and knows few mechanisms: before 0.25 no AES-GCM, so
-//! that nothing is sealed in such a device.
+//! set ([`address`]). p11-kit does one call at a time, and so do we, since its client cannot be trusted with
+//! more when the process dies. It knows few mechanisms: before 0.25 no AES-GCM, so that nothing is sealed
+//! in such a device.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

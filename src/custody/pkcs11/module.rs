@@ -27,7 +27,7 @@ pub(super) struct Module {
     /// The library is p11-kit's client, and the real module runs in a process of its own.
     isolated: bool,
     state: Mutex<State>,
-    /// Signalled when a call leaves that a rebuild waits for.
+    /// Signalled when a call leaves that a rebuild, or another call, waits for.
     left: Condvar,
     /// Held while a key is generated: parallel writers have damaged tokens.
     pub(super) generating: Arc<tokio::sync::Mutex<()>>,
@@ -62,6 +62,7 @@ pub(super) struct Call<'a> {
     module: &'a Module,
     number: u64,
     generation: u64,
+    back_by: Instant,
 }
 
 /// Why a call may not enter.
@@ -122,20 +123,41 @@ impl Module {
         Ok(module)
     }
 
-    /// Registers a call that should be back at `back_by`.
-    pub(super) fn enter(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
-        let mut state = self.state();
-        state.open()?;
-        Ok(self.let_in(&mut state, back_by))
+    /// Registers a call that should be back after `patience`.
+    pub(super) fn enter(&self, patience: Duration) -> Result<Call<'_>, Closed> {
+        self.enter_if(patience, State::open)
     }
 
     /// Registers the call of a look: whether a module in which a call hangs answers others.
-    pub(super) fn enter_to_look(&self, back_by: Instant) -> Result<Call<'_>, Closed> {
+    pub(super) fn enter_to_look(&self, patience: Duration) -> Result<Call<'_>, Closed> {
+        self.enter_if(patience, |state| {
+            if state.phase == Phase::Down && state.lost_one() {
+                return Ok(());
+            }
+            state.open()
+        })
+    }
+
+    /// An isolated module is entered by one call at a time: p11-kit's process does no more, and when that
+    /// process dies, its client leaves calls that wait for each other's answers waiting for ever.
+    fn enter_if(
+        &self,
+        patience: Duration,
+        open: impl Fn(&State) -> Result<(), Closed>,
+    ) -> Result<Call<'_>, Closed> {
+        let turn_by = Instant::now() + patience;
         let mut state = self.state();
-        if state.phase != Phase::Down || !state.lost_one() {
-            state.open()?;
+        open(&state)?;
+        while self.isolated && !state.inside.is_empty() {
+            let left = turn_by.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(state.closed(false));
+            }
+            let waited = self.left.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            open(&state)?;
         }
-        Ok(self.let_in(&mut state, back_by))
+        Ok(self.let_in(&mut state, Instant::now() + patience))
     }
 
     fn let_in(&self, state: &mut State, back_by: Instant) -> Call<'_> {
@@ -147,6 +169,7 @@ impl Module {
             module: self,
             number,
             generation: state.generation,
+            back_by,
         }
     }
 
@@ -262,14 +285,17 @@ impl State {
     }
 
     fn open(&self) -> Result<(), Closed> {
-        let closed = |can_rebuild| Closed {
-            can_rebuild,
-            generation: self.generation,
-        };
         match self.phase {
             Phase::Up => Ok(()),
-            Phase::Rebuilding => Err(closed(false)),
-            Phase::Down => Err(closed(self.inside.is_empty())),
+            Phase::Rebuilding => Err(self.closed(false)),
+            Phase::Down => Err(self.closed(self.inside.is_empty())),
+        }
+    }
+
+    fn closed(&self, can_rebuild: bool) -> Closed {
+        Closed {
+            can_rebuild,
+            generation: self.generation,
         }
     }
 }
@@ -284,13 +310,23 @@ impl Call<'_> {
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
+
+    /// When it should be back.
+    pub(super) fn back_by(&self) -> Instant {
+        self.back_by
+    }
+
+    /// Whether no other thread may call the module meanwhile.
+    pub(super) fn is_alone(&self) -> bool {
+        self.module.isolated
+    }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         let mut state = self.module.state();
         state.inside.remove(&self.number);
-        if state.phase == Phase::Rebuilding {
+        if state.phase == Phase::Rebuilding || self.module.isolated {
             self.module.left.notify_all();
         }
     }

@@ -9,7 +9,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -46,7 +45,7 @@ impl Pkcs11 {
                 Pin::new(&settings.pin_file).into(),
             );
             let call = module
-                .enter(Instant::now() + GENERATION)
+                .enter(GENERATION)
                 .map_err(|_| CustodyError::Unavailable("the PKCS#11 module is down".into()))?;
             let change = token
                 .change_pin(&call, &old, &new)

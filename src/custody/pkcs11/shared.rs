@@ -76,7 +76,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Ok(call) = self.module.enter(Instant::now() + self.timeout) {
+        if let Ok(call) = self.module.enter(self.timeout) {
             self.token.leave(&call);
         }
     }

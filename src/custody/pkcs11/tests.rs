@@ -212,9 +212,7 @@ fn keys_outlive_a_rebuild_of_the_module_under_load() {
         let module = Module::shared(&softhsm.settings().module).unwrap();
         for _ in 0..3 {
             let patience = Duration::from_secs(5);
-            let generation = module
-                .enter(Instant::now() + patience)
-                .map(|c| c.generation());
+            let generation = module.enter(patience).map(|c| c.generation());
             let rebuilt = aside({
                 let module = Arc::clone(&module);
                 move || Ok(module.rebuild(generation.unwrap(), patience))

@@ -42,7 +42,8 @@ fn sign(desk: &mut Desk<'_>, place: &Place, trial: Trial) -> Result<Tried, Fault
     let (token, call) = (desk.token, desk.call);
     let name = KeyName::of(place)?;
     let mut seats: Vec<(Seat, ObjectHandle)> = Vec::new();
-    for _ in 0..trial.at_once {
+    let at_once = if call.is_alone() { 1 } else { trial.at_once };
+    for _ in 0..at_once {
         let mut seat = sit_down(token, call)?;
         let seated = Desk {
             call,

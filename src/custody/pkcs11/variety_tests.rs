@@ -82,9 +82,7 @@ fn a_token_with_few_sessions_is_used_with_as_many_and_loses_no_request() {
             drop(token);
             faults.heal();
             let module = Module::shared(&settings.module).unwrap();
-            let generation = module
-                .enter(Instant::now() + GENERATION)
-                .map(|c| c.generation());
+            let generation = module.enter(GENERATION).map(|c| c.generation());
             // What the last one's threads still close is closed with it.
             let patience = Duration::from_secs(5);
             aside(move || Ok(module.rebuild(generation.unwrap(), patience)))

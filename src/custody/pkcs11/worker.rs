@@ -99,10 +99,8 @@ impl Worker {
                 break;
             }
         }
-        if let (Some(seat), Ok(call)) = (
-            self.seat.take(),
-            shared.module.enter(Instant::now() + shared.timeout),
-        ) && seat.generation == call.generation()
+        if let (Some(seat), Ok(call)) = (self.seat.take(), shared.module.enter(shared.timeout))
+            && seat.generation == call.generation()
         {
             close(seat.session);
         }
@@ -120,11 +118,10 @@ impl Worker {
         if shared.goes_on_without_one(allowed) {
             return true;
         }
-        let back_by = Instant::now() + patience;
-        let Ok(call) = shared.module.enter(back_by) else {
+        let Ok(call) = shared.module.enter(patience) else {
             return false;
         };
-        shared.crew.is_inside(self.number, Some(back_by));
+        shared.crew.is_inside(self.number, Some(call.back_by()));
         let seat = sit_down(&shared.token, &call);
         shared.crew.is_inside(self.number, None);
         match seat {
@@ -185,8 +182,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let mut climbed = Vec::new();
         loop {
-            let back_by = Instant::now() + patience;
-            let (generation, fault) = match self.once(back_by, work) {
+            let (generation, fault) = match self.once(patience, work) {
                 Ok(done) => {
                     self.did_some_work();
                     return Ok(done);
@@ -226,7 +222,7 @@ impl Worker {
                 Step::Rebuild if again => return Err(shared.down(why)),
                 _ if again => return Err(CustodyError::Unavailable(why)),
                 Step::FindAgain | Step::NewSession => {}
-                Step::Login => self.login(back_by),
+                Step::Login => self.login(patience),
                 Step::Rebuild => match shared.module.rebuild(generation, shared.call_timeout) {
                     Ok(()) => {}
                     Err(NotRebuilt::Elsewhere) => return Err(CustodyError::Unavailable(why)),
@@ -251,18 +247,18 @@ impl Worker {
     /// Does `work` once, inside a call. A failure comes with the generation in which it happened.
     fn once<T>(
         &mut self,
-        back_by: Instant,
+        patience: Duration,
         work: &impl Fn(&mut Desk<'_>) -> Result<T, Fault>,
     ) -> Result<T, (u64, Fault)> {
         let shared = Arc::clone(&self.shared);
         let entered = if self.looks {
-            shared.module.enter_to_look(back_by)
+            shared.module.enter_to_look(patience)
         } else {
-            shared.module.enter(back_by)
+            shared.module.enter(patience)
         };
         let call = entered.map_err(|closed| (closed.generation, Fault::Closed(closed)))?;
         let generation = call.generation();
-        shared.crew.is_inside(self.number, Some(back_by));
+        shared.crew.is_inside(self.number, Some(call.back_by()));
         let done = self.at_desk(&call, work);
         shared.crew.is_inside(self.number, None);
         done.map_err(|fault| (generation, fault))
@@ -291,8 +287,8 @@ impl Worker {
     }
 
     /// Logs in again. If that fails, the next attempt fails too and tells why.
-    fn login(&self, back_by: Instant) {
-        if let Ok(call) = self.shared.module.enter(back_by)
+    fn login(&self, patience: Duration) {
+        if let Ok(call) = self.shared.module.enter(patience)
             && let Err(fault) = self.shared.token.login_again(&call)
         {
             tracing::debug!(?fault, "the login failed");

@@ -3,11 +3,21 @@
 //! It **trusts** nothing that comes back: no redirect is followed, for a request carries credentials,
 //! and an answer has limits in size and time. What an answer means is the concern of whoever asked.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Url};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use time::macros::format_description;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
+
+use crate::guarded_file;
 
 /// The most that is read of an answer. A book of thousands of levels fits.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -31,6 +41,12 @@ pub enum BadCounterparty {
     /// No TLS.
     #[error("the HTTP client: {0}")]
     Client(reqwest::Error),
+    /// The same.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The file of its authorities cannot be used.
+    #[error("ca_file {0}: {1}")]
+    Authorities(PathBuf, String),
 }
 
 /// Why there is no answer.
@@ -70,11 +86,62 @@ pub fn checked(url: &str) -> Result<Url, BadCounterparty> {
     Ok(url)
 }
 
+/// The authorities in a file, in PEM. Whoever could write it could be the server.
+fn authorities(file: &Path) -> Result<Zeroizing<String>, BadCounterparty> {
+    let failed = |why: String| BadCounterparty::Authorities(file.to_owned(), why);
+    let text = guarded_file::read_secret(file).map_err(|error| failed(error.to_string()))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(failed("it holds no certificate".into()))
+    }
+}
+
+/// How TLS is spoken to a server by whoever sends no request: with the same certificates as those who do.
+pub fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadCounterparty> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let failed = |error: &dyn std::fmt::Display| BadCounterparty::Tls(error.to_string());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?;
+    let tls = match ca_file {
+        None => tls
+            .with_platform_verifier()
+            .map_err(|error| failed(&error))?,
+        Some(file) => {
+            let mut roots = RootCertStore::empty();
+            for authority in CertificateDer::pem_slice_iter(authorities(file)?.as_bytes()) {
+                let authority = authority.map_err(|error| failed(&error))?;
+                roots.add(authority).map_err(|error| failed(&error))?;
+            }
+            tls.with_root_certificates(roots)
+        }
+    };
+    Ok(Arc::new(tls.with_no_client_auth()))
+}
+
 impl Counterparty {
     /// A client for the server at this URL, whose calls take no longer than `timeout`.
     pub fn open(url: &str, timeout: Duration) -> Result<Self, BadCounterparty> {
+        Self::open_trusting(url, timeout, None)
+    }
+
+    /// The same for one whose certificates are by the authorities in this file, and by no other.
+    pub fn open_trusting(
+        url: &str,
+        timeout: Duration,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, BadCounterparty> {
         let url = checked(url)?;
-        let http = reqwest::Client::builder()
+        let http = reqwest::Client::builder();
+        let http = match ca_file {
+            Some(file) => {
+                let all = reqwest::Certificate::from_pem_bundle(authorities(file)?.as_bytes());
+                http.tls_certs_only(all.map_err(BadCounterparty::Client)?)
+            }
+            None => http,
+        };
+        let http = http
             .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
             .connect_timeout(timeout / 2)
             .timeout(timeout)

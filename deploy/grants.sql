@@ -83,8 +83,16 @@ grant delete on sealed_keys to chancery_service;
 grant insert, update (slid_to, minute, hour, day, in_minute, in_hour, in_day, open, paced_to)
     on limit_counters to chancery_service;
 
+-- Orders that end by themselves, and how far they are taken note of.
+grant insert, delete, update (expires_at) on expiring_orders to chancery_service; -- for update asks for some column
+grant update (until) on followed to chancery_service;
+
 -- How far intents are known to have ended.
 grant update (until) on swept to chancery_service;
+
+-- Notices are delivered, and forgotten.
+grant insert, delete, update (addressed_at) on notices to chancery_service;
+grant insert, delete, update (state, attempts, next_at, trouble, ended_at) on notice_deliveries to chancery_service;
 
 -- Idempotency keys are forgotten when they expire.
 grant insert, delete, update (request_digest, intent_id, answer, expires_at)

@@ -193,7 +193,7 @@ impl Administrators {
             if matches!(concern, Concern::Ends(_, false)) {
                 tracing::warn!("{concern}");
             } else {
-                tracing::error!("{concern}");
+                tracing::error!(alarm = "administrators", "{concern}");
             }
         }
         let at = Instant::now();

@@ -160,6 +160,7 @@ impl Clock {
                 );
             }
             Agreement::Off => tracing::error!(
+                alarm = "clock-off",
                 ahead_ms,
                 "the clock is so far from the database's that nothing is signed which carries a time: synchronize both"
             ),

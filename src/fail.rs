@@ -86,6 +86,9 @@ pub const RESEALING_POINTS: [&str; 1] = ["resealed"];
 /// The point between a token's new PIN and its file.
 pub const PIN_POINTS: [&str; 1] = ["pin-set"];
 
+/// The point between a notice that was sent and its record.
+pub const NOTICE_POINTS: [&str; 1] = ["notice-sent"];
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {

@@ -91,6 +91,10 @@ id!(
     HaltId
 );
 id!(
+    /// Something that somebody is told.
+    NoticeId
+);
+id!(
     /// One run of the service.
     BootId
 );

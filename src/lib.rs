@@ -79,6 +79,8 @@ pub mod evidence;
 
 pub mod audit;
 
+pub mod notices;
+
 pub mod approvals;
 
 pub mod standing;
@@ -121,3 +123,5 @@ pub mod fail;
 pub mod environment;
 
 pub mod telemetry;
+
+pub mod alarms;

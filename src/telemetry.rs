@@ -1,4 +1,4 @@
-//! Where events go: standard error, as text or JSON.
+//! Where events go: standard error, as text or JSON. [Alarms](crate::alarms) go to people, too.
 //!
 //! It promises that an event neither waits nor fails, whoever reads standard error or does not: events
 //! go into a buffer of bounded size, and one thread takes them from there. What does not fit, or cannot
@@ -12,6 +12,10 @@ use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::alarms::Listener;
 
 /// How to write events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -56,8 +60,11 @@ pub fn start(format: LogFormat, filter: &str) -> io::Result<Telemetry> {
         .log_internal_errors(false)
         .with_writer(move || Line(Arc::clone(&inbox)));
     match format {
-        LogFormat::Text => events.with_ansi(false).init(),
-        LogFormat::Json => events.json().flatten_event(true).init(),
+        LogFormat::Text => events.with_ansi(false).finish().with(Listener).init(),
+        LogFormat::Json => {
+            let events = events.json().flatten_event(true);
+            events.finish().with(Listener).init();
+        }
     }
     // A panic's own message would wait there, too.
     std::panic::set_hook(Box::new(|panic| {

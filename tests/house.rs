@@ -25,8 +25,12 @@ const CIRCLES: [(&str, &[&str]); 6] = [
 const LONG: [(&str, usize); 1] = [("cli/dev/cluster.rs", 502)];
 
 /// Where `sqlx` stands besides `ledger/` and `records.rs`.
-const SQLX: [(&str, &str); 3] = [
+const SQLX: [(&str, &str); 4] = [
     ("id.rs", "identifiers are bound to queries as they are"),
+    (
+        "audit/batch.rs",
+        "a batch is written on the log's connection",
+    ),
     (
         "audit/log.rs",
         "the log keeps its connection between batches",

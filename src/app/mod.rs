@@ -1,6 +1,8 @@
 //! The wired service: built once from its settings, in tests too. Only what stands above sees it.
 
+mod away;
 mod explaining;
+mod looking;
 mod settings;
 
 use std::ops::Deref;
@@ -34,8 +36,9 @@ use crate::evidence::{Evidence, EvidenceError};
 use crate::guarded_file;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
-use crate::limits::Limiter;
+use crate::limits::{LimitError, Limiter};
 use crate::name::Name;
+use crate::notices::{BadDestination, Notices};
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::people::People;
@@ -47,6 +50,7 @@ use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
 use crate::{clock, idempotency};
+use away::Away;
 pub use explaining::Explaining;
 pub use settings::Settings;
 
@@ -65,6 +69,8 @@ pub struct Parts {
     pub people: People,
     /// What waits for approval.
     pub proposals: Proposals,
+    /// Who is told of it, and of the rest.
+    pub notices: Notices,
     /// Who lets the others in.
     pub administrators: Administrators,
     /// Who may do what.
@@ -93,6 +99,8 @@ pub struct Parts {
     pub destructions: Destructions,
     /// The keys that what rests is sealed under.
     pub resealing: Resealing,
+    /// The devices that have not answered for a while.
+    away: Away,
     /// How often both are looked after.
     look_after: cryptoperiods::Settings,
     /// The wallets.
@@ -164,6 +172,9 @@ pub enum StartError {
     /// A way in.
     #[error(transparent)]
     Way(#[from] BadWay),
+    /// Somebody who is to be told.
+    #[error(transparent)]
+    Destination(#[from] BadDestination),
     /// A file named by the configuration.
     #[error("cannot read {0}: {1}")]
     File(std::path::PathBuf, std::io::Error),
@@ -303,6 +314,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             people: People::new(ledger.clone(), callers.clone()),
             proposals: Proposals::new(log.clone(), rules),
+            notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
             administrators: Administrators::new(callers.clone(), policy),
             callers,
             rights,
@@ -355,6 +367,7 @@ impl App {
             drains,
             wallets,
             api_keys,
+            away: Away::default(),
             look_after: settings.cryptoperiods.clone(),
             keys,
             vault,
@@ -384,6 +397,15 @@ impl App {
         self.rights.would(caller, action, resource)
     }
 
+    /// Counts a question about what was signed. One that is one too many is refused like what nobody may.
+    pub async fn count_look_up(&self, caller: &Caller, action: Action) -> Result<(), LimitError> {
+        let counted = self.limits.look_up(caller.id).await;
+        if matches!(counted, Err(LimitError::Exceeded(_))) {
+            self.rights.refuse(caller, action, &Resource::service());
+        }
+        counted
+    }
+
     /// Opens the devices that the configuration names.
     pub fn vault(settings: &Settings, ledger: &Ledger) -> Result<Vault, StartError> {
         let mut backends = std::collections::BTreeMap::new();
@@ -395,20 +417,9 @@ impl App {
         Ok(Vault::new(backends, &settings.secrets))
     }
 
-    /// Does what the service does by itself, until it stops: reminders, the ends of periods,
-    /// destructions that are due. Any replica may do each.
-    pub fn look_after_keys(&self) {
-        let every = Duration::from_secs(self.look_after.look_every_s.get().into());
-        let app = self.clone();
-        self.tasks.spawn(async move {
-            let pause = || app.stop.run_until_cancelled(tokio::time::sleep(every));
-            loop {
-                app.look_once().await;
-                if pause().await.is_none() {
-                    return;
-                }
-            }
-        });
+    /// Tells those who are to be told, until it stops.
+    pub fn tell_people(&self) {
+        self.notices.run(&self.tasks, &self.stop);
     }
 
     /// Looks at all keys in their devices, now and every few minutes, until it stops. One replica does
@@ -451,29 +462,6 @@ impl App {
         match self.ledger.clock_offset_ms(&self.clock).await {
             Ok(ahead_ms) => self.clock.compared(ahead_ms, settings),
             Err(error) => tracing::debug!(%error, "the clocks are not compared"),
-        }
-    }
-
-    async fn look_once(&self) {
-        if self.clock.off_by_ms().is_some() {
-            tracing::warn!("nothing that is due is done: nobody knows what the time is");
-            return;
-        }
-        // Each by itself: what stops one is no reason not to do the others.
-        if let Err(error) = self.cryptoperiods.remind().await {
-            tracing::warn!(%error, "reminders are not raised");
-        }
-        if let Err(error) = self.cryptoperiods.end().await {
-            tracing::warn!(%error, "keys at their end are not deactivated");
-        }
-        if let Err(error) = self.keys.forget_offers().await {
-            tracing::warn!(%error, "offers that nobody took are not forgotten");
-        }
-        if let Err(error) = self.destructions.carry_out().await {
-            tracing::warn!(%error, "keys are not destroyed");
-        }
-        if let Err(error) = self.administrators.remind(self.clock.now()).await {
-            tracing::warn!(%error, "who can manage callers is not known");
         }
     }
 

@@ -149,6 +149,23 @@ pub(crate) async fn list(
     rows.into_iter().map(|row| Ok(held!(row))).collect()
 }
 
+/// Those that wait in the last quarter of their time: which, of what, until when.
+pub(crate) async fn expiring(
+    ledger: &Ledger,
+) -> Result<Vec<(ProposalId, String, OffsetDateTime)>, LedgerError> {
+    let rows = sqlx::query!(
+        "select id, operation, expires_at from proposals
+         where outcome is null and expires_at > now()
+           and expires_at - now() < (expires_at - proposed_at) / 4",
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| (row.id.into(), row.operation, row.expires_at))
+        .collect())
+}
+
 /// How many of a caller's wait.
 pub(crate) async fn count_waiting(caller: CallerId, tx: &mut Tx) -> Result<i64, LedgerError> {
     let count = sqlx::query_scalar!(

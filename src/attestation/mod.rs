@@ -233,7 +233,7 @@ impl Attestations {
     /// Raises the alarm for a drift that is on record.
     pub fn alarm(&self, key: &Key, look: &Look, suspended: bool) {
         self.vault.forget_all();
-        tracing::error!(key.id = %key.id, key.name = %key.name, key.state = key.state.name(), suspended,
+        tracing::error!(alarm = "key-drifted", key.id = %key.id, key.name = %key.name, key.state = key.state.name(), suspended,
             findings = listed(&look.findings), "a key has drifted from its record");
     }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_core::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
 use super::agreed::Agreed;
+use super::batch::{Batch, Numbered, Place, Written};
 use super::records::{self, Row};
 use super::voucher::Voucher;
 use super::{Author, Committed, Event, Leaf, leaf};
@@ -18,9 +18,9 @@ use crate::authority::Seal;
 use crate::clock::{self, Clock};
 use crate::id::{BootId, CallerId};
 use crate::ledger::{
-    Bounded, Function, Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, is_there,
-    take_turn,
+    Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, is_there, take_turn,
 };
+use crate::notices::{self, Notice};
 use crate::sealing::Keyring;
 use crate::standing::{Look, Standing};
 
@@ -65,18 +65,6 @@ struct State {
     /// Whether the one after it was sent, and what became of it is not known. Nothing is written until
     /// it is.
     is_unsettled: bool,
-}
-
-/// Where the next leaves of this run go: the connection, and their place in the log.
-pub(crate) struct Place<'a> {
-    /// The way to the server.
-    pub(crate) session: Bounded<&'a mut PgConnection>,
-    /// The run, and its turn.
-    pub(crate) run: Run,
-    /// The batch.
-    pub(crate) batch: i64,
-    /// The first position in it that is free.
-    pub(crate) position: i32,
 }
 
 impl Log {
@@ -157,6 +145,7 @@ impl Log {
             state,
             tx,
             rows: Vec::new(),
+            notices: Vec::new(),
             decides: false,
             written: 0,
             agreed: Agreed::default(),
@@ -270,49 +259,6 @@ impl Inner {
     }
 }
 
-/// A function of the database that writes a batch of leaves, and its arguments.
-pub(crate) trait Batch: Send {
-    /// What it answers.
-    type Answer: Send;
-
-    /// Calls it; says also how many leaves it has written.
-    fn write<'a>(
-        &'a mut self,
-        place: Place<'a>,
-    ) -> BoxFuture<'a, Result<(Self::Answer, usize), sqlx::Error>>;
-}
-
-/// A batch that has its number.
-struct Numbered<'b, B> {
-    batch: &'b mut B,
-    run: Run,
-    number: i64,
-}
-
-impl<B: Batch> Function for Numbered<'_, B> {
-    type Answer = (B::Answer, usize);
-
-    fn call<'a>(
-        &'a mut self,
-        session: Bounded<&'a mut PgConnection>,
-    ) -> BoxFuture<'a, Result<Self::Answer, sqlx::Error>> {
-        self.batch.write(Place {
-            session,
-            run: self.run,
-            batch: self.number,
-            position: 0,
-        })
-    }
-}
-
-/// What a batch has become.
-pub(crate) enum Written<T> {
-    /// What the function has answered.
-    Answered(T),
-    /// It is durable, and its answer was lost: the hashes of its leaves.
-    Found(Vec<Vec<u8>>),
-}
-
 /// A transaction, who answers for it, and the leaves that will be durable with it. Dropped without a
 /// commit, nothing of it has happened.
 pub struct Change {
@@ -323,6 +269,8 @@ pub struct Change {
     state: OwnedMutexGuard<State>,
     tx: Tx,
     rows: Vec<Row>,
+    /// What somebody is told of it.
+    notices: Vec<Notice>,
     /// Whether it states anything that decides.
     decides: bool,
     /// How many leaves of the batch are written already.
@@ -424,6 +372,11 @@ impl Change {
         self.add(event);
     }
 
+    /// Has somebody told of it, once it is durable.
+    pub fn tell(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
     /// Adds a leaf at the next position.
     pub fn add(&mut self, event: Event) {
         self.rows.push(Row::new(&Leaf::new(self.now_ms(), event)));
@@ -453,6 +406,9 @@ impl Change {
                 self.abandon().await;
                 return Err(error);
             }
+        }
+        for notice in std::mem::take(&mut self.notices) {
+            notices::records::insert(&notice, self.tx.connection()).await?;
         }
         if self.rows.is_empty() && self.written == 0 {
             return match self.tx.commit().await {

@@ -9,6 +9,7 @@
 
 mod agreed;
 mod author;
+mod batch;
 mod deciding;
 pub mod leaf;
 mod log;
@@ -16,9 +17,9 @@ mod records;
 mod voucher;
 
 pub use author::Author;
+pub(crate) use batch::{Batch, Place, Written};
 pub use deciding::Effect;
 pub use leaf::{Event, Leaf};
-pub(crate) use log::{Batch, Place, Written};
 pub use log::{Change, Log};
 pub(crate) use records::Row;
 

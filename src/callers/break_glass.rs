@@ -15,6 +15,7 @@ use crate::audit::{Author, Log};
 use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::name::Name;
+use crate::notices::{self, Notice};
 
 /// The role.
 pub const ROLE: &str = "break-glass";
@@ -66,6 +67,11 @@ impl Callers {
         records::insert_token(Uuid::now_v7(), id, &token.hash(), LIFE, change.tx()).await?;
         let details = serde_json::json!({ "name": name, "reason": reason, "proof": proof });
         change.note("break-glass", id, &details);
+        let sentence = format!(
+            "the glass is broken: caller {name} can manage callers for an hour, whatever the policy says"
+        );
+        let notice = Notice::new(notices::Kind::Alarm, sentence).about("alarm", "break-glass");
+        change.tell(notice.about("caller", id));
         change.commit().await?;
         tracing::error!(caller.id = %id, caller.name = %name, reason,
             "the glass is broken: a caller can manage callers for an hour, whatever the policy says");

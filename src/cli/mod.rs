@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod list;
 mod migrate;
+mod notices;
 mod people;
 mod policy;
 mod rotations;
@@ -107,6 +108,9 @@ enum Command {
     /// What waits for approval: list, show, approve, reject, withdraw
     #[command(subcommand)]
     Approvals(approvals::Command),
+    /// Who was told of approvals, deadlines, halts and alarms: list, test, receive
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// People who approve, their keys, and whose callers are
     #[command(subcommand)]
     People(people::Command),
@@ -216,6 +220,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Halt(command) => halt::run(command).await,
         Command::Limits(command) => limits::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,
+        Command::Notices(command) => notices::run(command).await,
         Command::People(command) => people::run(command).await,
         Command::Explain(options) => explain::run(options).await,
         Command::Policy(command) => policy::run(command).await,

@@ -40,6 +40,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, "serving");
     app.watch_clock(config.clock.clone()).await;
+    app.tell_people();
     app.look_after_keys();
     app.look_into_devices();
     app.callers.renew().await;

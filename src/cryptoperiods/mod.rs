@@ -7,6 +7,7 @@
 //! `signing` compares the database's clock for each of them.
 
 mod records;
+mod telling;
 
 use std::sync::Arc;
 
@@ -110,6 +111,7 @@ impl Cryptoperiods {
                 "used_by": period.used_by,
             });
             change.note("remind-of-cryptoperiod", period.key, &details);
+            change.tell(telling::of_key(&period));
             fail_point!("reminder-before-commit");
             change.commit().await?;
             say(&period, hours);
@@ -126,7 +128,10 @@ impl Cryptoperiods {
             let why = "its cryptoperiod ended";
             let to = KeyState::Deactivated;
             match self.keys.step_by_itself(&key, to, why, &mut change).await {
-                Ok(_) => change.commit().await?,
+                Ok(_) => {
+                    change.tell(telling::of_end(&key));
+                    change.commit().await?
+                }
                 Err(error) => {
                     change.abandon().await;
                     match error {

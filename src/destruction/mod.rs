@@ -19,6 +19,7 @@ mod error;
 mod giving_back;
 mod obstacles;
 mod records;
+mod telling;
 
 use std::sync::Arc;
 
@@ -148,6 +149,7 @@ impl Destructions {
             "reason": request.reason,
         });
         change.note_as(approval, "request-destruction", key.id, &details);
+        change.tell(telling::asked(&key.name, key.id, asked.not_before));
         Ok(asked)
     }
 

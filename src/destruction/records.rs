@@ -9,6 +9,7 @@ use crate::ethereum::Address;
 use crate::id::{CallerId, KeyId};
 use crate::keys::{Key, KeyState, Purpose};
 use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::name::Name;
 
 /// A destruction on record.
 #[derive(Clone, Debug)]
@@ -409,4 +410,27 @@ async fn registration(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, Ledge
         Obstacle::new(ObstacleKind::Registered, detail)
     });
     Ok(registered.into_iter().collect())
+}
+
+/// Destructions that begin within so long, and were asked for longer before.
+pub(super) async fn about_to_begin(
+    within: Duration,
+    ledger: &Ledger,
+) -> Result<Vec<(Name, KeyId, OffsetDateTime)>, LedgerError> {
+    let rows = sqlx::query!(
+        "select k.name, d.key_id, d.not_before
+         from destructions d join keys k on k.id = d.key_id
+         where d.ended_at is null and d.begun_at is null
+           and d.not_before < now() + make_interval(secs => $1)
+           and d.requested_at < d.not_before - make_interval(secs => $1)",
+        within.as_seconds_f64(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let name = Name::from_record("keys", row.name)?;
+            Ok((name, row.key_id.into(), row.not_before))
+        })
+        .collect()
 }

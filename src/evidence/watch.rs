@@ -20,7 +20,7 @@ impl Evidence {
     /// Looks after the tree until the service stops, and then once more, so that what was signed last is
     /// covered.
     pub async fn run(self, stop: CancellationToken) {
-        let mut signed: Option<Instant> = None;
+        let (mut signed, mut was_late) = (None::<Instant>, false);
         let every = Duration::from_millis(self.0.settings.checkpoint_every_ms);
         loop {
             let is_over = stop
@@ -33,6 +33,14 @@ impl Evidence {
                 Ok(false) => {}
                 Err(error) => self.trouble(&error),
             }
+            let is_late = self.lateness().is_err();
+            if is_late && !was_late {
+                tracing::error!(
+                    alarm = "evidence-late",
+                    "what was written has no published checkpoint in time: nothing leaves, unless that only alarms"
+                );
+            }
+            was_late = is_late;
             if is_over {
                 return;
             }
@@ -175,7 +183,7 @@ impl Evidence {
             return;
         }
         if matches!(error, EvidenceError::Tampered(_)) {
-            tracing::error!(%error, "the audit log does not prove itself");
+            tracing::error!(alarm = "audit-tampered", %error, "the audit log does not prove itself");
         } else {
             tracing::warn!(%error, "no checkpoint is published for now");
         }

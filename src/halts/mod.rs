@@ -25,6 +25,7 @@ use crate::audit::{Change, Effect};
 use crate::authority::{self, Authority, Kind, Snapshot, Version, View};
 use crate::id::{CallerId, HaltId};
 use crate::ledger::LedgerError;
+use crate::notices::{Kind as Told, Notice};
 pub use hit::{Bearing, Hit, Touches};
 use in_force::InForce;
 
@@ -82,6 +83,17 @@ pub struct Order {
 }
 
 impl Order {
+    /// What is told of it: what a market is called and why it is set somebody has typed in, so neither is.
+    fn notice(&self, kind: Told, what: &str, id: HaltId) -> Notice {
+        let name = match self.on {
+            On::Everything => String::new(),
+            On::Market => format!(" of {} token ids", self.tokens.len()),
+            On::Key | On::Wallet | On::Client | On::Caller => format!(" {}", self.name),
+        };
+        let sentence = format!("a halt on {}{name} {what}: chancery halt list", self.on);
+        Notice::new(kind, sentence).about("halt", id)
+    }
+
     /// The token ids, as numbers.
     fn tokens(&self) -> Result<Vec<U256>, LedgerError> {
         let number = |text: &String| {
@@ -191,6 +203,11 @@ impl Halts {
             .await?;
         let details = serde_json::json!({ "halt": order, "version": version.number() });
         change.note_as(Approval::not_needed(), "set-halt", id, &details);
+        change.tell(order.notice(
+            Told::HaltSet,
+            "is set: nothing it is on is signed or handed out",
+            id,
+        ));
         Ok(Halt {
             id,
             order,
@@ -220,6 +237,7 @@ impl Halts {
             "halt": halt.order, "reason": reason, "version": version.number(),
         });
         change.note_as(approval, "lift-halt", id, &details);
+        change.tell(halt.order.notice(Told::HaltLifted, "is lifted", id));
         Ok(halt)
     }
 }

@@ -16,6 +16,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::problem::{self, Problem};
 use super::written::Written;
 use crate::app::App;
+use crate::notices::Message;
 use crate::proposals::View;
 
 /// An API without operations.
@@ -26,7 +27,7 @@ use crate::proposals::View;
         description = "Signs Polymarket CLOB orders and issues client assertions with keys that stay in their device.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(problem::Document<'_>)),
+    components(schemas(problem::Document<'_>, Message)),
 )]
 pub(super) struct Api;
 

@@ -17,6 +17,7 @@ mod hidden;
 mod observe;
 mod page;
 pub mod problem;
+mod receiver;
 mod serve;
 mod settings;
 mod site;
@@ -35,6 +36,7 @@ mod halts;
 mod keys;
 mod limits;
 mod log;
+mod notices;
 mod oauth;
 mod people;
 mod policy;
@@ -52,6 +54,7 @@ use crate::app::App;
 use admit::{Entrance, admit};
 use observe::observe;
 use problem::Problem;
+pub use receiver::receive;
 pub use serve::{ListenError, Listener, Renewal, check, listen, serve};
 pub use settings::Settings;
 use site::Names;
@@ -74,6 +77,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(policy::routes())
         .merge(people::routes())
         .merge(approvals::routes())
+        .merge(notices::routes())
 }
 
 /// The `OpenAPI` document, generated from the handlers.

@@ -87,6 +87,10 @@ words! {
         ManagePeople = "manage_people",
         /// See what waits for approval, and what was approved.
         ViewApprovals = "view_approvals",
+        /// See who was told of what.
+        ViewNotices = "view_notices",
+        /// Have everybody told of a test.
+        TestNotices = "test_notices",
         /// Approve what others have asked for, or reject it.
         Approve = "approve",
     }
@@ -128,6 +132,7 @@ impl Action {
             | Self::ViewCustody
             | Self::ViewLimits
             | Self::ViewApprovals
+            | Self::ViewNotices
             | Self::ViewLog => Bearing::Looks,
             Self::RotateKey
             | Self::CreateKey
@@ -145,6 +150,7 @@ impl Action {
             | Self::RevokeCaller
             | Self::ManageLimits
             | Self::ManagePeople
+            | Self::TestNotices
             | Self::Approve
             | Self::ManageCustody => Bearing::Administers,
         }

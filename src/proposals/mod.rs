@@ -21,6 +21,7 @@ use crate::callers::Caller;
 use crate::id::{ApproverKeyId, CallerId, ProposalId};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::{Gate, LedgerError};
+use crate::notices::{self, Kind as Told, Notice, timestamp};
 
 /// So many proposals of one caller wait at a time (P11).
 const WAITING: i64 = 50;
@@ -283,7 +284,22 @@ impl Proposals {
         let text = document.to_text();
         let details = serde_json::json!({ "hash": hex::encode(hash(&text)), "document": text });
         change.note("propose", id, &details);
+        change.tell(asked(&document));
         Ok(records::insert(&document, &text, key, change.tx()).await?)
+    }
+
+    /// Has people told, once, of each proposal that is in the last quarter of its time.
+    pub async fn remind(&self) -> Result<(), LedgerError> {
+        let ledger = self.log.ledger();
+        for (id, operation, expires_at) in records::expiring(ledger).await? {
+            let at = timestamp(expires_at);
+            let sentence = format!(
+                "a proposal of {operation} waits still and expires at {at}: chancery approvals show {id}"
+            );
+            let notice = Notice::new(Told::ApprovalExpiring, sentence).about("proposal", id);
+            notices::tell(&notice.once(format!("expiring {id}")), ledger).await?;
+        }
+        Ok(())
     }
 
     /// One.
@@ -435,6 +451,19 @@ impl Proposals {
             document: held.document,
         })
     }
+}
+
+/// What is told of a proposal: who asks for which operation. What it would do is for those who may see it.
+fn asked(document: &Document) -> Notice {
+    let Document { id, request, .. } = document;
+    let sentence = format!(
+        "{} asks for {}, which others have to approve by {}: chancery approvals show {id}",
+        document.requester.name,
+        request.operation,
+        timestamp(document.expires_at),
+    );
+    let notice = Notice::new(Told::ApprovalAsked, sentence).about("proposal", id);
+    notice.about("caller", document.requester.caller)
 }
 
 /// What the key of a signature is on record as.

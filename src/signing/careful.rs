@@ -113,7 +113,7 @@ async fn suspend(
         Err(KeyError::Ledger(error)) => return Err(error),
         Err(error) => return Err(LedgerError::Corrupt("keys", format!("{key}: {error}"))),
     }
-    tracing::error!(key.id = %key, intent.id = %intent, error = %bad,
+    tracing::error!(alarm = "key-suspended", key.id = %key, intent.id = %intent, error = %bad,
         "a key is suspended: its device signed what must not leave");
     Ok(())
 }

@@ -107,7 +107,7 @@ impl Signer {
     /// too, may still leave.
     async fn alarm(&self, intent: &Intent, bad: BadSignature) -> SigningError {
         let key = intent.draft.key();
-        tracing::error!(key.id = %key.id, key.name = %key.name, intent.id = %intent.id, error = %bad,
+        tracing::error!(alarm = "signature-invalid", key.id = %key.id, key.name = %key.name, intent.id = %intent.id, error = %bad,
             "a device's signature does not verify under the key on record");
         for _ in 0..TRIES_TO_SUSPEND {
             match self.0.group.end(intent, How::Alarmed(bad)).await {
@@ -121,7 +121,7 @@ impl Signer {
                 }
             }
         }
-        tracing::error!(key.id = %key.id, key.name = %key.name,
+        tracing::error!(alarm = "key-not-suspended", key.id = %key.id, key.name = %key.name,
             "the key could not be suspended: suspend it yourself");
         bad.into()
     }

@@ -23,6 +23,7 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod tightening;
+mod told;
 mod zombie;
 
 use support::{Caller, Database, Deployment, Postgres, Server, desk};

@@ -51,6 +51,7 @@ mod limits;
 mod logging;
 mod market_orders;
 mod metadata;
+mod notices;
 mod oauth_server;
 mod openapi_client;
 mod orphans;

@@ -10,8 +10,9 @@
 pub(crate) mod invariants;
 mod keeper;
 pub(crate) mod load;
-mod pki;
+pub(crate) mod pki;
 mod postgres;
+pub(crate) mod receiver;
 pub(crate) mod venue;
 
 use std::io::{BufRead, BufReader};

@@ -145,6 +145,7 @@ async fn serve(options: &Options, dir: &Path, started: Started<'_>) -> anyhow::R
     let app = App::build(&config, Clock::system()).await?;
     keep_operator(&app, &dir.join("operator.token")).await?;
     app.watch_clock(config.clock.clone()).await;
+    app.tell_people();
     app.look_after_keys();
     let router = http::router(app.clone(), &config.http);
     let serving = http::serve(listener, router, &config.http, &app.tasks, stop.clone());

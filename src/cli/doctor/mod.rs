@@ -3,6 +3,7 @@
 mod administrators;
 mod devices;
 mod files;
+mod notices;
 
 use anyhow::bail;
 use clap::Args;
@@ -199,8 +200,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
                     check_authority(&mut report, &config, &ledger).await;
                     check_kids(&mut report, &config, &ledger).await;
                     administrators::check(&mut report, &config, &ledger).await;
+                    notices::stuck(&mut report, &config, &ledger).await;
                 }
                 devices::check(&mut report, &config, &ledger, fits).await;
+                notices::reach(&mut report, &config, ledger).await;
             }
         }
     }

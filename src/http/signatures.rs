@@ -138,7 +138,7 @@ pub(super) async fn find_signatures(
 }
 
 async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
-    app.limits.look_up(caller.id).await?;
+    app.count_look_up(caller, Action::ViewSignatures).await?;
     let seen = visible(app, caller, by).await?;
     let who = seen.iter().map(|(entry, _)| entry.caller).collect();
     let names = app.callers.names(who).await?;

@@ -392,7 +392,50 @@ async fn assertions_headers_and_look_ups_have_limits_of_their_own() {
     for _ in 0..2 {
         assert_eq!(look_up().await.status, 200);
     }
+    let denied = "select count(*) from leaves where kind = 'denied'";
+    let before = stand.database.count(denied).await;
     exceeded(&look_up().await, "look_ups_1m");
+    stand.database.becomes(denied, before + 1).await;
+    let nonces = stand.trader.get("/v1/nonces").await;
+    exceeded(&nonces, "look_ups_1m");
+    stand.database.becomes(denied, before + 2).await;
+}
+
+#[tokio::test]
+async fn an_order_counts_as_open_until_its_signed_end_and_one_without_goes_on() {
+    let Some(stand) = Stand::new("[signing]\nlease_ms = 1000\ndeadline_ms = 900").await else {
+        return;
+    };
+    set(
+        &stand,
+        "wallet/d-w",
+        json!({ "open_exposure": "1000000000" }),
+    )
+    .await;
+    let now = "select extract(epoch from now())::bigint";
+    let mut ends = order();
+    ends["version"] = json!(1);
+    ends["orderType"] = json!("GTD");
+    ends["feeRateBps"] = json!(0);
+    ends["expiration"] = json!(stand.database.count(now).await + 7200);
+    for body in [&ends, &order()] {
+        let signed = stand.trader.post("/v1/wallets/d-w/orders", body).await;
+        assert_eq!(signed.status, 200, "{}", signed.text);
+    }
+    let open = "select open / 11782400 from limit_counters where scope = 'wallet'";
+    assert_eq!(stand.database.count(open).await, 2);
+    let waits = "select count(*) from expiring_orders";
+    stand.database.becomes(waits, 1).await;
+    assert_eq!(
+        stand.database.count("select count(*) from closings").await,
+        0
+    );
+    let past = "update expiring_orders set expires_at = now() - interval '1 second'";
+    stand.database.run(past).await;
+    stand.database.becomes(waits, 0).await;
+    let closed = "select count(*) from closings where how = 'expired'";
+    assert_eq!(stand.database.count(closed).await, 1);
+    assert_eq!(stand.database.count(open).await, 1);
 }
 
 #[tokio::test]

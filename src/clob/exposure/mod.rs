@@ -222,7 +222,11 @@ impl Exposure {
 pub async fn watch(ledger: Ledger, stop: CancellationToken) {
     let pause = || stop.run_until_cancelled(tokio::time::sleep(LOOK));
     while pause().await.is_some() {
-        match records::expire(AT_A_TIME, &ledger).await {
+        let freed = async {
+            records::follow(&ledger).await?;
+            records::expire(AT_A_TIME, &ledger).await
+        };
+        match freed.await {
             Ok(0) => {}
             Ok(orders) => tracing::debug!(orders, "expired orders are open no more"),
             Err(error) => tracing::debug!(%error, "expired orders stay open for now"),

@@ -1,4 +1,4 @@
-//! `closings`, and the orders that count as open exposure.
+//! `closings`, `expiring_orders` and `followed`: the orders that count as open exposure.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -69,17 +69,34 @@ pub(super) async fn close(ids: &[Uuid], how: &str, tx: &mut Tx) -> Result<usize,
     Ok(usize::try_from(closed).unwrap_or_default())
 }
 
+/// Takes note of the orders that end by themselves and whose leases ran out since the last time: they have
+/// their ends by then. Whoever else does it at the same time does the same.
+pub(super) async fn follow(ledger: &Ledger) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "with fresh as (
+             insert into expiring_orders (intent_id, expires_at)
+             select i.id, e.expires_at
+             from intents i
+             join ends e on e.intent_id = i.id and e.outcome = 'released' and e.expires_at is not null
+             where i.lease_until >= (select until from followed)
+               and i.lease_until < (select until from swept)
+               and coalesce(cardinality(i.open_counters), 0) > 0 -- not by the index of all that were ever limited
+             on conflict (intent_id) do nothing)
+         update followed f set until = s.until from swept s where f.until < s.until"
+    )
+    .execute(ledger.pool())
+    .await?;
+    Ok(())
+}
+
 /// Frees orders whose signed end is past, by the database's clock.
 pub(super) async fn expire(at_most: i64, ledger: &Ledger) -> Result<usize, LedgerError> {
     let closed = sqlx::query_scalar!(
-        r#"select close_orders(array(
-             select i.id from (select id from intents where open_counters is not null offset 0) i
-             cross join lateral (
-                 select e.expires_at from ends e where e.intent_id = i.id and e.outcome = 'released'
-                 offset 0) e
-             where e.expires_at < clock_timestamp()
-               and not exists (select from closings c where c.intent_id = i.id)
-             limit $1), 'expired') as "closed!""#,
+        r#"with due as materialized (
+               select intent_id from expiring_orders where expires_at < clock_timestamp()
+               order by expires_at limit $1 for update skip locked),
+           gone as (delete from expiring_orders x using due where x.intent_id = due.intent_id)
+           select close_orders(array(select intent_id from due), 'expired') as "closed!""#,
         at_most,
     )
     .fetch_one(ledger.pool())

@@ -186,7 +186,7 @@ pub(super) async fn find_nonces(
     caller: Caller,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Vec<NonceView>>, Problem> {
-    app.limits.look_up(caller.id).await?;
+    app.count_look_up(&caller, Action::ViewCredentials).await?;
     let wrong =
         |field: &str, why: &str| Problem::new(&problem::MALFORMED_QUERY, format!("{field}: {why}"));
     let time = |field: &str, text: &Option<String>| {

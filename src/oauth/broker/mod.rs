@@ -54,7 +54,7 @@ use crate::idempotency::RequestDigest;
 use crate::joint::Joint;
 use crate::limits::Limited;
 use crate::name::Name;
-use crate::policy::{Permit, Rights};
+use crate::policy::{Action, Permit, Rights};
 use crate::signing::{Business, Right, Signer, SigningError};
 use breaker::Breaker;
 pub use failure::{Diagnosis, FetchError, Rejected, TokenError};
@@ -329,7 +329,13 @@ impl Broker {
                 &Limited::AccessToken,
                 Event::Token(token),
             )
-            .await?; // durable, or nobody sees it
+            .await
+            .inspect_err(|error| {
+                if matches!(error, SigningError::Limit(_)) {
+                    let (action, on) = (Action::IssueToken, client.resource());
+                    inner.rights.refuse(&wish.caller, action, &on);
+                }
+            })?; // durable, or nobody sees it
         let now = Instant::now();
         if held.life.age(now) == Age::Over {
             return Ok(None);

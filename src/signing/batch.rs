@@ -11,7 +11,7 @@ use crate::callers::Caller;
 use crate::custody::Turn;
 use crate::fail_point;
 use crate::limits::Reservation;
-use crate::policy::{Denied, Permit};
+use crate::policy::Permit;
 
 /// A draft that may be signed, and how it came in.
 type Ready = (Permit<Box<dyn Draft>>, (Turn, Reservation), Asked);
@@ -21,7 +21,7 @@ type Stuck = (SigningError, Permit<Box<dyn Draft>>, Asked);
 
 /// Why a draft does not go into the group.
 enum Not {
-    Permitted(Denied),
+    Permitted(Box<SigningError>),
     Begin(Box<Stuck>),
 }
 
@@ -35,10 +35,6 @@ impl Signer {
         drafts: Vec<(Box<dyn Draft>, Asked)>,
         asked: &AskedTogether,
     ) -> Vec<Result<Signed, SigningError>> {
-        if let Err(unpublished) = self.0.equipment.evidence.is_current() {
-            let none = |_| Err(SigningError::Unpublished(unpublished.clone()));
-            return drafts.iter().map(none).collect();
-        }
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
         let mut ready = Vec::with_capacity(count);
@@ -60,7 +56,7 @@ impl Signer {
                             let (why, permit, asked) = *not;
                             return signer.released_or(&caller, &permit, &asked, why).await;
                         }
-                        Err(Not::Permitted(denied)) => return Err(denied.into()),
+                        Err(Not::Permitted(why)) => return Err(*why),
                     };
                     signer.follow(&caller, joining, &asked, until).await
                 })
@@ -85,8 +81,8 @@ impl Signer {
         asked: Asked,
         until: Instant,
     ) -> Result<Ready, Not> {
-        let permit = self.0.equipment.rights.permit(caller, draft);
-        let permit = permit.map_err(Not::Permitted)?;
+        let permit = self.permitted(caller, draft);
+        let permit = permit.map_err(|why| Not::Permitted(Box::new(why)))?;
         match self.may_begin(caller, &permit, until).await {
             Ok(with) => Ok((permit, with, asked)),
             Err(why) => Err(Not::Begin(Box::new((why, permit, asked)))),

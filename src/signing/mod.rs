@@ -137,19 +137,29 @@ impl Signer {
         until: Instant,
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
-        self.0.equipment.evidence.is_current()?;
-        let permit = self.0.equipment.rights.permit(caller, draft)?;
-        if let Some(ahead_ms) = self.0.equipment.clock.off_by_ms()
-            && permit.action().tells_the_time()
-        {
-            return Err(SigningError::ClockOff(ahead_ms));
-        }
+        let permit = self.permitted(caller, draft)?;
         match self.may_begin(caller, &permit, until).await {
             Ok(with) => {
                 let joining = self.intend(caller, permit, asked, None, with)?;
                 self.follow(caller, joining, asked, until).await
             }
             Err(not) => self.released_or(caller, &permit, asked, not).await,
+        }
+    }
+
+    /// The policy's permit, where anything is signed now and it is known what the time is.
+    fn permitted(
+        &self,
+        caller: &Caller,
+        draft: Box<dyn Draft>,
+    ) -> Result<Permit<Box<dyn Draft>>, SigningError> {
+        self.0.equipment.evidence.is_current()?;
+        let permit = self.0.equipment.rights.permit(caller, draft)?;
+        match self.0.equipment.clock.off_by_ms() {
+            Some(ahead_ms) if permit.action().tells_the_time() => {
+                Err(SigningError::ClockOff(ahead_ms))
+            }
+            _ => Ok(permit),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::stand::{Stand, refused};
 use crate::support::{Caller, Database, Deployment, Postgres, desk, order};
 
 const ORDERS: &str = "/v1/wallets/d-w/orders";
+const BATCH: &str = "/v1/wallets/d-w/orders/batch";
 const ASSERTIONS: &str = "/v1/clients/d-c/assertions";
 const AUDIENCE: &str = "https://api.dev01.polymarketexchange.com";
 const ENDPOINT: &str = "https://pmx-dev01.us.auth0.com/oauth/token";
@@ -304,6 +305,10 @@ async fn a_replica_whose_clock_is_off_is_not_ready_and_issues_no_assertion() {
         refused("off", &off, 503, "clock-off", "ahead of the database's");
         let second = within.trader.post(ORDERS, &wanted(2)).await;
         refused("off", &second, 503, "clock-off", "");
+        let both = json!({ "orders": [wanted(2), wanted(1)] });
+        let both = within.trader.post(BATCH, &both).await;
+        let statuses = [0, 1].map(|n| both.json["orders"][n]["status"].clone());
+        assert_eq!(statuses, [503, 200], "{}", both.text);
         let first = within.trader.post(ORDERS, &wanted(1)).await;
         assert_eq!(first.status, 200, "{}", first.text);
     }

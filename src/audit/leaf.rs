@@ -56,6 +56,12 @@ pub enum Event {
     /// A caller was refused more often than leaves say one by one.
     #[n(7)]
     Denials(#[n(0)] Denials),
+    /// A caller was told what would be signed. Nothing was.
+    #[n(8)]
+    DryRun(#[n(0)] DryRun),
+    /// A caller was told that more often than leaves say one by one.
+    #[n(9)]
+    DryRuns(#[n(0)] DryRuns),
 }
 
 /// What is about to be signed, for whom, under what.
@@ -164,6 +170,34 @@ pub struct Denials {
     pub refusals: u64,
 }
 
+/// What would have been signed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DryRun {
+    /// Who asked.
+    #[cbor(n(0), with = "id")]
+    pub caller: Uuid,
+    /// For which action.
+    #[n(1)]
+    pub action: String,
+    /// On what.
+    #[n(2)]
+    pub resource: String,
+    /// The digest that was told. A signature over it is no answer to this.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub digest: [u8; 32],
+}
+
+/// Further dry runs of a caller, counted since the last such leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DryRuns {
+    /// Who asked.
+    #[cbor(n(0), with = "id")]
+    pub caller: Uuid,
+    /// How many there were.
+    #[n(1)]
+    pub runs: u64,
+}
+
 /// A change by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Admin {
@@ -266,6 +300,10 @@ impl Leaf {
                 "caller": it.caller, "action": it.action, "resource": it.resource,
             }),
             Event::Denials(it) => json!({ "caller": it.caller, "refusals": it.refusals }),
+            Event::DryRun(it) => json!({
+                "caller": it.caller, "action": it.action, "resource": it.resource, "digest": hex::encode(it.digest),
+            }),
+            Event::DryRuns(it) => json!({ "caller": it.caller, "runs": it.runs }),
             Event::Admin(it) => json!({
                 "actor": it.actor, "action": it.action, "subject": it.subject, "approval": it.approval,
                 "details": json(&it.details),
@@ -293,6 +331,8 @@ impl Leaf {
             Event::Admin(_) => "admin",
             Event::Token(_) => "token",
             Event::Denials(_) => "denials",
+            Event::DryRun(_) => "dry-run",
+            Event::DryRuns(_) => "dry-runs",
         }
     }
 
@@ -306,6 +346,8 @@ impl Leaf {
             Event::Admin(admin) => admin.subject,
             Event::Token(token) => token.client,
             Event::Denials(denials) => denials.caller,
+            Event::DryRun(run) => run.caller,
+            Event::DryRuns(runs) => runs.caller,
         }
     }
 }

@@ -21,6 +21,14 @@ pub enum NewOrder {
 }
 
 impl NewOrder {
+    /// Whether it is only to be said what would be signed.
+    pub fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Limit(request) => request.dry_run,
+            Self::Market(request) => request.dry_run,
+        }
+    }
+
     /// Of what.
     pub fn token_id(&self) -> TokenId {
         match self {

@@ -31,6 +31,7 @@ mod approvals;
 mod callers;
 mod clob;
 mod custody;
+mod dry_run;
 mod due;
 mod halts;
 mod keys;

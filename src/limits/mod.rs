@@ -43,6 +43,19 @@ use crate::ledger::{Ledger, LedgerError};
 use book::Body;
 pub use records::Used;
 
+/// A limit that binds, and how much of it is used.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = LimitBound)]
+pub struct Bound {
+    /// Of what kind of thing.
+    pub scope: ScopeKind,
+    /// Of which: an id, a token id, `all`.
+    pub id: String,
+    /// How much.
+    #[serde(flatten)]
+    pub used: Used,
+}
+
 /// Why limits were not changed, or nothing more is told.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
@@ -141,6 +154,31 @@ impl Limiter {
         let book = self.newest().await?;
         let limits = book.of(&scope).ok_or(LimitError::NotFound)?;
         Ok(records::usage(&scope, limits, &self.0.ledger).await?)
+    }
+
+    /// How much is used of all that something would be counted in, where it has room there; nothing is
+    /// reserved.
+    pub(crate) async fn room(
+        &self,
+        asks: &Reservation,
+    ) -> Result<Result<Vec<Bound>, Box<Exceeded>>, LedgerError> {
+        if asks.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        let ledger = &self.0.ledger;
+        if let Err(exceeded) = records::would_fit(asks, ledger).await? {
+            return Ok(Err(Box::new(exceeded)));
+        }
+        let mut all = Vec::new();
+        for counter in &asks.counters {
+            let used = records::usage_of(counter, ledger).await?;
+            all.extend(used.into_iter().map(|used| Bound {
+                scope: counter.scope.kind(),
+                id: counter.scope.subject(),
+                used,
+            }));
+        }
+        Ok(Ok(all))
     }
 
     /// Counts a look-up of what was signed, if there is room for it.

@@ -74,10 +74,17 @@ pub(super) async fn usage(
 ) -> Result<Vec<Used>, LedgerError> {
     let mut all = Vec::new();
     for what in What::ALL {
-        let Some(counter) = Counter::of(*scope, what, limits.said()) else {
-            continue;
-        };
-        let row = sqlx::query!(
+        if let Some(counter) = Counter::of(*scope, what, limits.said()) {
+            all.extend(usage_of(&counter, ledger).await?);
+        }
+    }
+    Ok(all)
+}
+
+/// How much is used of what one counter counts, now.
+pub(super) async fn usage_of(counter: &Counter, ledger: &Ledger) -> Result<Vec<Used>, LedgerError> {
+    let mut all = Vec::new();
+    let row = sqlx::query!(
             r#"select (select sum(v) from unnest(slid(minute, slid_to / 5, greatest(slid_to, s) / 5)) v)::bigint as "minute!",
                       (select sum(v) from unnest(slid(hour, slid_to / 300, greatest(slid_to, s) / 300)) v)::bigint as "hour!",
                       (select sum(v) from unnest(slid(day, slid_to / 3600, greatest(slid_to, s) / 3600)) v)::bigint as "day!",
@@ -90,24 +97,22 @@ pub(super) async fn usage(
         )
         .fetch_optional(ledger.pool())
         .await?;
-        let row =
-            row.ok_or_else(|| LedgerError::Corrupt("limit_counters", counter.id.to_string()))?;
-        for (of, limit, used) in [
-            ("minute", counter.minute, row.minute),
-            ("hour", counter.hour, row.hour),
-            ("day", counter.day, row.day),
-            ("open", counter.open, row.open),
-        ] {
-            if let Some(most) = limit {
-                all.push(used_of(&counter, of, used, most));
-            }
+    let row = row.ok_or_else(|| LedgerError::Corrupt("limit_counters", counter.id.to_string()))?;
+    for (of, limit, used) in [
+        ("minute", counter.minute, row.minute),
+        ("hour", counter.hour, row.hour),
+        ("day", counter.day, row.day),
+        ("open", counter.open, row.open),
+    ] {
+        if let Some(most) = limit {
+            all.push(used_of(counter, of, used, most));
         }
-        if let (Some(every), Some(burst)) = (counter.every_us(), counter.burst()) {
-            let ahead = u64::try_from(row.ahead_us).unwrap_or_default();
-            let every = u64::try_from(every).unwrap_or(1).max(1);
-            let used = i64::try_from(ahead.div_ceil(every)).unwrap_or(i64::MAX);
-            all.push(used_of(&counter, "pace", used, burst));
-        }
+    }
+    if let (Some(every), Some(burst)) = (counter.every_us(), counter.burst()) {
+        let ahead = u64::try_from(row.ahead_us).unwrap_or_default();
+        let every = u64::try_from(every).unwrap_or(1).max(1);
+        let used = i64::try_from(ahead.div_ceil(every)).unwrap_or(i64::MAX);
+        all.push(used_of(counter, "pace", used, burst));
     }
     Ok(all)
 }
@@ -173,11 +178,33 @@ pub(super) async fn reserve(
     .fetch_one(ledger.pool())
     .await?;
     let all = fulls(row.counter, row.of, row.used, row.until);
-    let full = all.into_iter().next().and_then(|(number, full)| {
-        let at = usize::try_from(number).ok()?.checked_sub(1)?;
-        Some(asks.counters.get(at)?.exceeded(asks.amount, &full))
-    });
-    Ok(full.map_or(Ok(()), Err))
+    Ok(asks.exceeded(&all).map_or(Ok(()), Err))
+}
+
+/// Says what would stand in the way, and reserves nothing.
+pub(super) async fn would_fit(
+    asks: &Reservation,
+    ledger: &Ledger,
+) -> Result<Result<(), Exceeded>, LedgerError> {
+    let mut c = Counters::default();
+    asks.counters.iter().for_each(|it| c.push(it));
+    let row = sqlx::query!(
+        r#"select full_counter as "counter: Vec<i32>", full_of as "of: Vec<String>", full_used as "used: Vec<i64>",
+                  full_until as "until: Vec<Option<OffsetDateTime>>"
+         from limits_would_fit($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        &c.id,
+        &c.minute as &[Option<i64>],
+        &c.hour as &[Option<i64>],
+        &c.day as &[Option<i64>],
+        &c.open as &[Option<i64>],
+        &c.every as &[Option<i64>],
+        &c.burst as &[Option<i64>],
+        asks.amount,
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    let all = fulls(row.counter, row.of, row.used, row.until);
+    Ok(asks.exceeded(&all).map_or(Ok(()), Err))
 }
 
 /// What does not fit, by the number of its counter.

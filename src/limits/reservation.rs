@@ -48,6 +48,13 @@ impl Reservation {
     pub fn is_empty(&self) -> bool {
         self.counters.is_empty()
     }
+
+    /// What stands in the way, where these counters are full.
+    pub(super) fn exceeded(&self, full: &[(i32, Full)]) -> Option<Exceeded> {
+        let (number, full) = full.first()?;
+        let at = usize::try_from(*number).ok()?.checked_sub(1)?;
+        Some(self.counters.get(at)?.exceeded(self.amount, full))
+    }
 }
 
 impl Counter {

@@ -8,10 +8,10 @@
 //! It **trusts** the policy file, which is the operator's, and the roles and owners in the ledger.
 
 mod action;
+mod asides;
 mod bounds;
 mod cases;
 mod cedar;
-mod denials;
 mod differences;
 mod judging;
 mod looks;
@@ -43,7 +43,7 @@ pub use stake::Stake;
 pub struct Settings {
     /// The Cedar file.
     pub file: PathBuf,
-    /// How many denials of a caller are put on record one by one between two counts of the rest.
+    /// How many denials and dry runs of a caller are put on record one by one between two counts of the rest.
     #[serde(default = "default_denials_each")]
     pub denials_each: NonZeroU32,
     /// How often the rest is counted, in seconds.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::denials::Denials;
+use super::asides::Asides;
 use super::{
     Action, Ask, Deed, Denied, Explanation, NotARequest, Permit, Policy, Resource, Settings,
 };
@@ -37,11 +37,11 @@ struct Inner {
     authority: Authority,
     approvals: Arc<approvals::Settings>,
     halts: Halts,
-    denials: Denials,
+    asides: Asides,
 }
 
 impl Rights {
-    /// What this policy gives. Denials go to the log until the last handle is gone.
+    /// What this policy gives. Denials and dry runs go to the log until the last handle is gone.
     pub fn new(
         settings: &Settings,
         policy: Arc<Policy>,
@@ -55,7 +55,7 @@ impl Rights {
             halts: Halts::new(authority.clone()),
             authority,
             approvals,
-            denials: Denials::start(settings, log, tasks),
+            asides: Asides::start(settings, log, tasks),
         }))
     }
 
@@ -131,13 +131,25 @@ impl Rights {
 
     /// A no that follows from several questions; it is on record like any other.
     pub fn refuse(&self, caller: &Caller, action: Action, resource: &Resource) -> Denied {
-        self.0.denials.note(caller.id, action, resource);
+        self.0.asides.denied(caller.id, action, resource);
         Denied {
             action,
             rules: Vec::new(),
             hides: self.hides(caller, resource),
             halt: None,
         }
+    }
+
+    /// A caller was told what would be signed, which is on record like a denial.
+    pub fn tried(&self, caller: &Caller, asked: &impl Ask, digest: [u8; 32]) {
+        let what = (asked.action(), &asked.resource());
+        self.0.asides.tried(caller.id, what, digest);
+    }
+
+    /// By which rules something is permitted, as people name them.
+    pub fn rules(&self, caller: &Caller, asked: &impl Ask) -> Vec<String> {
+        let said = self.explain(caller, asked.action(), &self.on(asked));
+        said.map_or_else(|_| Vec::new(), |it| it.rules)
     }
 
     /// What the policy says to a request of somebody, and why. It is no answer to them.
@@ -212,7 +224,7 @@ impl Rights {
         if decided.is_ok()
             && let Some(halt) = self.halt_among(&now, caller, asked, resource)?
         {
-            self.0.denials.note(caller.id, action, resource);
+            self.0.asides.denied(caller.id, action, resource);
             return Err(Denied {
                 action,
                 rules: Vec::new(),

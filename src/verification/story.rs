@@ -29,7 +29,12 @@ impl Story {
                 report.ended += 1;
                 self.ends(index, end.intent, report);
             }
-            Event::Denied(_) | Event::Denials(_) | Event::Admin(_) | Event::Token(_) => {}
+            Event::Denied(_)
+            | Event::Denials(_)
+            | Event::DryRun(_)
+            | Event::DryRuns(_)
+            | Event::Admin(_)
+            | Event::Token(_) => {}
         }
     }
 

@@ -31,6 +31,7 @@ mod device_faults;
 mod device_sealing;
 mod doctor;
 mod documents;
+mod dry_run;
 mod evidence;
 mod exchange;
 mod explain;

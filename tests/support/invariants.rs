@@ -153,7 +153,11 @@ async fn leaves(database: &Database) -> Leaves {
                 let released = matches!(fetch, Some(Event::Released(_)));
                 assert!(released, "a token for an assertion that never left");
             }
-            Event::Denied(_) | Event::Denials(_) | Event::Admin(_) => {}
+            Event::Denied(_)
+            | Event::Denials(_)
+            | Event::DryRun(_)
+            | Event::DryRuns(_)
+            | Event::Admin(_) => {}
         }
     }
     found

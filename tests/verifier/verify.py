@@ -51,6 +51,8 @@ EVENTS = {
     5: [ID, text, ID, text, text],
     6: [ID, ID, ID, I64, ID, ID, HASH, text, I64, absent_or(text)],
     7: [ID, U64],
+    8: [ID, text, text, HASH],
+    9: [ID, U64],
 }
 
 

@@ -82,6 +82,9 @@ pub struct MarketOrderRequest {
     #[serde(default, deserialize_with = "fields::owner")]
     #[schema(value_type = Option<String>, example = "6f1d1f3a-0000-4000-8000-000000000001")]
     pub owner: Option<Owner>,
+    /// Say what would be signed, and sign nothing.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// `orderType` of a market order.

@@ -360,12 +360,17 @@ enum Making {
 fn read(item: &RawValue) -> Result<NewOrder, Problem> {
     let bytes = item.get().as_bytes();
     let value = body::object(bytes)?;
-    match (value.get("size").is_some(), value.get("amount").is_some()) {
-        (true, false) => Ok(NewOrder::Limit(Box::new(body::typed(bytes)?))),
-        (false, true) => Ok(NewOrder::Market(Box::new(body::typed(bytes)?))),
+    let wish = match (value.get("size").is_some(), value.get("amount").is_some()) {
+        (true, false) => NewOrder::Limit(Box::new(body::typed(bytes)?)),
+        (false, true) => NewOrder::Market(Box::new(body::typed(bytes)?)),
         _ => {
             let detail = "a limit order has a size and a market order an amount: one of the two";
-            Err(Problem::new(&problem::INVALID_FIELD, detail))
+            return Err(Problem::new(&problem::INVALID_FIELD, detail));
         }
+    };
+    if wish.is_dry_run() {
+        let detail = "dryRun: an order is tried out by itself, not in a batch; it was not signed";
+        return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
+    Ok(wish)
 }

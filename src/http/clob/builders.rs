@@ -149,6 +149,7 @@ async fn answer(
         kind: Kind::Builder,
         timestamp: request.timestamp()?.filter(|it| is_near(app, *it)),
         shape: Shape::Bare,
+        dry_run: false,
     };
     let asked = Asked::once(digest);
     headers(app, caller, wallet, venue, made, asked).await

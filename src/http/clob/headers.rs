@@ -14,10 +14,19 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
 use crate::http::caller::{Optional, Waits};
+use crate::http::dry_run;
 use crate::http::problem::{self, Problem, Replaced};
-use crate::http::write::signed;
 use crate::policy::Action;
-use crate::signing::Asked;
+use crate::signing::{Asked, DryRun};
+
+/// The answer, or with `dryRun` what would be signed.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum HeadersAnswer {
+    Done(IssuedHeaders),
+    DryRun(DryRun),
+}
 
 /// A request that you are going to send to the venue.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -35,6 +44,9 @@ pub(super) struct HeaderRequest {
     /// Unix seconds, near now; ours unless you need your own.
     #[serde(default)]
     timestamp: Option<i64>,
+    /// Say what would be signed, and sign nothing.
+    #[serde(default, rename = "dryRun")]
+    dry_run: bool,
 }
 
 /// Issue level 2 headers
@@ -44,7 +56,7 @@ pub(super) struct HeaderRequest {
 /// rights as well.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/l2-headers", tag = "headers",
     request_body = HeaderRequest,
-    responses((status = 200, description = "The headers", body = IssuedHeaders)),
+    responses((status = 200, description = "The headers", body = HeadersAnswer)),
 )]
 pub(super) async fn issue_l2_headers(
     State(app): State<App>,
@@ -71,7 +83,7 @@ pub(super) async fn issue_l2_headers(
 /// given for the wallet.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/builder-headers", tag = "headers",
     request_body = HeaderRequest,
-    responses((status = 200, description = "The headers", body = IssuedHeaders)),
+    responses((status = 200, description = "The headers", body = HeadersAnswer)),
 )]
 pub(super) async fn issue_builder_headers(
     State(app): State<App>,
@@ -110,6 +122,7 @@ async fn issue(
         kind,
         timestamp: request.timestamp,
         shape: Shape::Whole,
+        dry_run: request.dry_run,
     };
     headers(app, caller, wallet, venue, made, asked).await
 }
@@ -119,6 +132,7 @@ pub(super) struct Made {
     pub(super) kind: Kind,
     pub(super) timestamp: Option<i64>,
     pub(super) shape: Shape,
+    pub(super) dry_run: bool,
 }
 
 /// Whether a timestamp that a caller chose is near enough to now.
@@ -174,9 +188,7 @@ pub(super) async fn headers(
             shape: made.shape,
             right,
         };
-        app.signer
-            .sign(caller, Box::new(draft), asked.clone())
-            .await
+        dry_run::sign(app, caller, Box::new(draft), asked.clone(), made.dry_run).await
     };
     let done = match sign(&wallet).await {
         Ok(done) => done,
@@ -186,7 +198,7 @@ pub(super) async fn headers(
             done.map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))?
         }
     };
-    let mut response = signed(done);
+    let mut response = done.answer();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

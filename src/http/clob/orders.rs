@@ -16,21 +16,31 @@ use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, OrderRequest};
 use crate::http::body::{Body, Named};
 use crate::http::caller::{Afresh, Required, Waits};
+use crate::http::dry_run::{self, Outcome};
 use crate::http::problem::{self, Problem, Replaced};
-use crate::http::write::signed;
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
 use crate::policy::{Action, Deed};
-use crate::signing::{Asked, Signed, SigningError};
+use crate::signing::{Asked, DryRun, SigningError};
+
+/// The answer, or with `dryRun` what would be signed.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OrderAnswer {
+    Done(IssuedOrder),
+    DryRun(DryRun),
+}
 
 /// Sign an order
 ///
 /// Builds a limit order as the official clients do, signs it with the wallet's key, and answers once
 /// both are on record. The service does not post it. What the request leaves out of its market is
-/// looked up at the CLOB.
+/// looked up at the CLOB. With `dryRun` it goes the same way up to the device, and the answer says what would
+/// be signed: a refusal is the one that the order itself would meet.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/orders", tag = "orders",
     request_body = OrderRequest,
-    responses((status = 200, description = "The signed order", body = IssuedOrder)),
+    responses((status = 200, description = "The signed order", body = OrderAnswer)),
 )]
 pub(super) async fn sign_order(
     State(app): State<App>,
@@ -55,10 +65,10 @@ pub(super) async fn sign_order(
 ///
 /// Cash to spend or shares to give, filled at once or not at all. The limit is the price that you name,
 /// or the one at which the CLOB's book fills the amount, as the official clients work it out; the
-/// answer and the record say which. The service does not post the order.
+/// answer and the record say which. The service does not post the order. `dryRun` as with a limit order.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/market-orders", tag = "orders",
     request_body = MarketOrderRequest,
-    responses((status = 200, description = "The signed order", body = IssuedOrder)),
+    responses((status = 200, description = "The signed order", body = OrderAnswer)),
 )]
 pub(super) async fn sign_market_order(
     State(app): State<App>,
@@ -101,13 +111,13 @@ impl Wished {
         // Before anything is looked up for them.
         let wallet = permitted_at_gate(app, caller, Action::SignOrder, name).await?;
         let error = match self.try_with(app, caller, &wallet, (since, until)).await? {
-            Ok(done) => return Ok(signed(done)),
+            Ok(done) => return Ok(done.answer()),
             Err(error) => error,
         };
         let now = once_more(app, &wallet, error).await?;
         let done = self.try_with(app, caller, &now, (since, until)).await?;
         let replaced = Replaced::is(&now);
-        done.map(signed)
+        done.map(Outcome::answer)
             .map_err(|error| Problem::of_wallet(error, replaced.as_ref()))
     }
 
@@ -118,7 +128,7 @@ impl Wished {
         caller: &Caller,
         wallet: &Arc<Wallet>,
         (since, until): (Instant, Instant),
-    ) -> Result<Result<Signed, SigningError>, Problem> {
+    ) -> Result<Result<Outcome, SigningError>, Problem> {
         let maker = Maker {
             profile: &wallet.profile,
             markets: &app.markets,
@@ -130,7 +140,11 @@ impl Wished {
         let order = match made.map_or_else(|_| Err(not_looked_up()), |made| Ok(made?)) {
             Ok(order) => order,
             // What cannot be made cannot be decided on, where a policy looks at it.
-            Err(problem) if app.rights.looks_at_stakes(Action::SignOrder) => return Err(problem),
+            Err(problem)
+                if self.wish.is_dry_run() || app.rights.looks_at_stakes(Action::SignOrder) =>
+            {
+                return Err(problem);
+            }
             Err(problem) => {
                 // It may have been made before, when it still could be.
                 let deed = Deed {
@@ -141,7 +155,7 @@ impl Wished {
                 let what = (deed, &wallet.key);
                 let earlier = app.signer.earlier(caller, what, &self.key, self.digest);
                 return match earlier.await {
-                    Ok(Some(earlier)) => Ok(Ok(earlier)),
+                    Ok(Some(earlier)) => Ok(Ok(Outcome::Signed(earlier))),
                     Ok(None) => Err(problem),
                     Err(error) => Ok(Err(error)),
                 };
@@ -159,6 +173,6 @@ impl Wished {
         draft
             .look_at_book(caller.id, &limits, &app.markets, &app.clock)
             .await;
-        Ok(app.signer.sign(caller, draft, asked).await)
+        Ok(dry_run::sign(app, caller, draft, asked, self.wish.is_dry_run()).await)
     }
 }

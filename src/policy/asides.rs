@@ -1,10 +1,9 @@
-//! Denials, on record: a leaf each up to a bound for each caller, and beyond it one leaf a minute
-//! that counts the rest. Leaves and counts together are the refusals.
+//! What was asked and came to nothing, on record: denials and dry runs, a leaf each up to a bound for each
+//! caller, and beyond it one leaf a minute that counts the rest. Leaves and counts together are all of them.
 //!
 //! # Why
-//! A denial is the cheapest thing to cause. Without a bound it fills the log, and one bound for all
-//! lets one caller hide what another tries. Nobody waits for these leaves: a caller who is refused
-//! learns nothing from their being durable.
+//! Nothing is cheaper to cause. Without a bound it fills the log, and one bound for all lets one caller hide
+//! what another tries. Nobody waits for these leaves: a caller learns nothing from their being durable.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +22,8 @@ use crate::ledger::{Gate, LedgerError};
 /// How long nothing is tried after the log did not take it.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Where denials are left. Once it is dropped, the rest is written.
-pub(super) struct Denials {
+/// Where they are left. Once it is dropped, the rest is written.
+pub(super) struct Asides {
     shared: Arc<Shared>,
     each: u32,
 }
@@ -41,14 +40,16 @@ struct Shared {
 #[derive(Default)]
 struct Count {
     /// That are to be written one by one.
-    waiting: Vec<leaf::Denial>,
+    waiting: Vec<Event>,
     /// That have been.
     written: u32,
-    /// That are only counted.
-    more: u64,
+    /// Denials that are only counted.
+    denials: u64,
+    /// The same of dry runs.
+    dry_runs: u64,
 }
 
-impl Denials {
+impl Asides {
     /// Writes to the log, as a task that a shutdown waits for.
     pub(super) fn start(settings: &Settings, log: Log, tasks: &TaskTracker) -> Self {
         let shared = Arc::new(Shared {
@@ -65,26 +66,47 @@ impl Denials {
     }
 
     /// A caller was refused.
-    pub(super) fn note(&self, caller: CallerId, action: Action, resource: &Resource) {
+    pub(super) fn denied(&self, caller: CallerId, action: Action, resource: &Resource) {
+        let denial = leaf::Denial {
+            caller: caller.uuid(),
+            action: action.name().to_owned(),
+            resource: resource.to_string(),
+        };
+        self.leave(caller, Event::Denied(denial), |count| &mut count.denials);
+    }
+
+    /// A caller was told what would be signed.
+    pub(super) fn tried(
+        &self,
+        caller: CallerId,
+        (action, resource): (Action, &Resource),
+        digest: [u8; 32],
+    ) {
+        let run = leaf::DryRun {
+            caller: caller.uuid(),
+            action: action.name().to_owned(),
+            resource: resource.to_string(),
+            digest,
+        };
+        self.leave(caller, Event::DryRun(run), |count| &mut count.dry_runs);
+    }
+
+    fn leave(&self, caller: CallerId, event: Event, more: impl FnOnce(&mut Count) -> &mut u64) {
         let mut callers = self.shared.lock();
         let count = callers.entry(caller).or_default();
         let known = usize::try_from(count.written).unwrap_or(usize::MAX);
         let each = usize::try_from(self.each).unwrap_or(usize::MAX);
         if known.saturating_add(count.waiting.len()) >= each {
-            count.more += 1;
+            *more(count) += 1;
             return;
         }
-        count.waiting.push(leaf::Denial {
-            caller: caller.uuid(),
-            action: action.name().to_owned(),
-            resource: resource.to_string(),
-        });
+        count.waiting.push(event);
         drop(callers);
         self.shared.news.notify_one();
     }
 }
 
-impl Drop for Denials {
+impl Drop for Asides {
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.news.notify_one();
@@ -97,7 +119,7 @@ impl Shared {
     }
 
     /// What is to be written one by one.
-    fn waiting(&self) -> Vec<leaf::Denial> {
+    fn waiting(&self) -> Vec<Event> {
         let mut all = Vec::new();
         for count in self.lock().values_mut() {
             count.written += u32::try_from(count.waiting.len()).unwrap_or(u32::MAX);
@@ -107,14 +129,16 @@ impl Shared {
     }
 
     /// The counts, which begin anew.
-    fn counts(&self) -> Vec<leaf::Denials> {
+    fn counts(&self) -> Vec<Event> {
         let mut counts = Vec::new();
         self.lock().retain(|caller, count| {
-            if count.more > 0 {
-                let (caller, refusals) = (caller.uuid(), count.more);
-                counts.push(leaf::Denials { caller, refusals });
-            }
-            (count.written, count.more) = (0, 0);
+            let caller = caller.uuid();
+            let (refusals, runs) = (count.denials, count.dry_runs);
+            let denials = Event::Denials(leaf::Denials { caller, refusals });
+            let dry_runs = Event::DryRuns(leaf::DryRuns { caller, runs });
+            counts.extend((refusals > 0).then_some(denials));
+            counts.extend((runs > 0).then_some(dry_runs));
+            (count.written, count.denials, count.dry_runs) = (0, 0, 0);
             !count.waiting.is_empty()
         });
         counts
@@ -126,16 +150,16 @@ async fn write(shared: Arc<Shared>, log: Log, every: Duration) {
     let mut next = Instant::now() + every;
     loop {
         let is_last = shared.closed.load(Ordering::Acquire);
-        let mut events: Vec<_> = shared.waiting().into_iter().map(Event::Denied).collect();
+        let mut events = shared.waiting();
         if is_last || Instant::now() >= next {
-            events.extend(shared.counts().into_iter().map(Event::Denials));
+            events.extend(shared.counts());
             next = Instant::now() + every;
         }
         while !events.is_empty()
             && let Err(error) = put(&events, &log).await
         {
             let left = events.len();
-            tracing::warn!(%error, left, "denials are not on record");
+            tracing::warn!(%error, left, "denials and dry runs are not on record");
             if shared.closed.load(Ordering::Acquire) {
                 break; // the shutdown waits
             }
@@ -163,6 +187,7 @@ async fn put(events: &[Event], log: &Log) -> Result<(), LedgerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Leaf;
 
     #[test]
     fn leaves_and_counts_together_are_the_refusals_of_each_caller() {
@@ -171,29 +196,36 @@ mod tests {
             closed: AtomicBool::new(false),
             news: Notify::new(),
         });
-        let denials = Denials {
+        let asides = Asides {
             shared: Arc::clone(&shared),
             each: 3,
         };
         let (loud, quiet) = (CallerId::new(), CallerId::new());
-        let refuse = |who| denials.note(who, Action::CreateKey, &Resource::service());
+        let on = Resource::service();
+        let refuse = |who| asides.denied(who, Action::CreateKey, &on);
         (0..120).for_each(|_| refuse(loud));
         refuse(quiet);
-        let of = |who: CallerId, all: &[leaf::Denial]| {
-            all.iter().filter(|it| it.caller == who.uuid()).count()
+        asides.tried(quiet, (Action::SignOrder, &on), [7; 32]);
+        let of = |who: CallerId, all: &[Event]| -> Vec<&'static str> {
+            let leaves = all.iter().map(|it| Leaf::new(0, it.clone()));
+            let of_them = leaves.filter(|it| it.subject() == who.uuid());
+            of_them.map(|it| it.kind()).collect()
         };
         let leaves = shared.waiting();
-        assert_eq!((of(loud, &leaves), of(quiet, &leaves)), (3, 1));
+        assert_eq!(of(loud, &leaves), ["denied"; 3]);
+        assert_eq!(of(quiet, &leaves), ["denied", "dry-run"]);
         (0..5).for_each(|_| refuse(loud)); // in the same minute
+        asides.tried(loud, (Action::SignOrder, &on), [8; 32]);
         assert!(shared.waiting().is_empty());
-        let counts = shared.counts();
-        let rest = leaf::Denials {
-            caller: loud.uuid(),
-            refusals: 122,
-        };
-        assert_eq!(counts, [rest]);
+        let caller = loud.uuid();
+        let (refusals, runs) = (122, 1);
+        let rest = [
+            Event::Denials(leaf::Denials { caller, refusals }),
+            Event::DryRuns(leaf::DryRuns { caller, runs }),
+        ];
+        assert_eq!(shared.counts(), rest);
         refuse(loud);
-        assert_eq!(of(loud, &shared.waiting()), 1, "a new minute");
+        assert_eq!(of(loud, &shared.waiting()), ["denied"], "a new minute");
         assert!(shared.counts().is_empty());
     }
 }

@@ -141,6 +141,11 @@ impl Counterparty {
             }
             None => http,
         };
+        // A proxy would be handed it in the clear, and its loopback is another one.
+        let http = match url.scheme() {
+            "http" => http.no_proxy(),
+            _ => http,
+        };
         let http = http
             .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
             .connect_timeout(timeout / 2)

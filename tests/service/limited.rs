@@ -402,6 +402,34 @@ async fn assertions_headers_and_look_ups_have_limits_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_expiration_has_its_bounds_in_every_version_though_only_the_first_signs_it() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let bounds = json!({ "expiration_min_s": 600, "expiration_max_s": 3600 });
+    set(&stand, "global/all", bounds).await;
+    for version in [1, 2, 3] {
+        for (ahead, refused) in [
+            (300, Some("expiration_min_s")),
+            (1800, None),
+            (86_400, Some("expiration_max_s")),
+        ] {
+            let mut order = with("orderType", json!("GTD"));
+            order["version"] = json!(version);
+            if version == 1 {
+                order["feeRateBps"] = json!(0);
+            }
+            order["expiration"] = json!(time::OffsetDateTime::now_utc().unix_timestamp() + ahead);
+            let answer = stand.trader.post("/v1/wallets/d-w/orders", &order).await;
+            match refused {
+                Some(limit) => drop(exceeded(&answer, limit)),
+                None => assert_eq!(answer.status, 200, "{version}: {}", answer.text),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_order_counts_as_open_until_its_signed_end_and_one_without_goes_on() {
     let Some(stand) = Stand::new("[signing]\nlease_ms = 1000\ndeadline_ms = 900").await else {
         return;

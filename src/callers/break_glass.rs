@@ -70,8 +70,8 @@ impl Callers {
         let sentence = format!(
             "the glass is broken: caller {name} can manage callers for an hour, whatever the policy says"
         );
-        let notice = Notice::new(notices::Kind::Alarm, sentence).about("alarm", "break-glass");
-        change.tell(notice.about("caller", id));
+        let notice = Notice::new(notices::Kind::Alarm, sentence).about("alarm", &"break-glass");
+        change.tell(notice.about("caller", &id));
         change.commit().await?;
         tracing::error!(caller.id = %id, caller.name = %name, reason,
             "the glass is broken: a caller can manage callers for an hour, whatever the policy says");

@@ -41,8 +41,8 @@ pub(super) struct Receive {
     /// An address of this machine.
     #[arg(long, default_value = "127.0.0.1:7310", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A file with the secret, as for [[notices.webhooks]] secret_files. Several times while one takes the
-    /// place of another.
+    /// A file with the secret, as a webhook's in the configuration. Several times while one takes the place of
+    /// another.
     #[arg(long = "secret-file", required = true, value_name = "FILE")]
     secret_files: Vec<PathBuf>,
 }

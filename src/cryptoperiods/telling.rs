@@ -46,7 +46,7 @@ pub(super) fn of_end(key: &Key) -> Notice {
         "key {} is deactivated: its cryptoperiod has ended",
         key.name
     );
-    Notice::new(Kind::Deadline, sentence).about("key", key.id)
+    Notice::new(Kind::Deadline, sentence).about("key", &key.id)
 }
 
 fn of_credential(it: &CredentialAge, now: OffsetDateTime) -> Option<Notice> {
@@ -56,7 +56,7 @@ fn of_credential(it: &CredentialAge, now: OffsetDateTime) -> Option<Notice> {
         "an API key of account {address} is due to be replaced at {}: chancery rotations due",
         timestamp(it.ends_at)
     );
-    let notice = Notice::new(Kind::Deadline, sentence).about("account", address);
+    let notice = Notice::new(Kind::Deadline, sentence).about("account", &address);
     staged(notice, &format!("credential {api_key}"), it.ends_at, now)
 }
 

@@ -18,7 +18,7 @@ pub(super) fn asked(name: &Name, key: KeyId, not_before: OffsetDateTime) -> Noti
     let sentence = format!(
         "key {name} is destroyed at {at} unless somebody objects until then: chancery keys show {name}"
     );
-    Notice::new(Kind::Deadline, sentence).about("key", key)
+    Notice::new(Kind::Deadline, sentence).about("key", &key)
 }
 
 impl Destructions {

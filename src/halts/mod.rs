@@ -91,7 +91,7 @@ impl Order {
             On::Key | On::Wallet | On::Client | On::Caller => format!(" {}", self.name),
         };
         let sentence = format!("a halt on {}{name} {what}: chancery halt list", self.on);
-        Notice::new(kind, sentence).about("halt", id)
+        Notice::new(kind, sentence).about("halt", &id)
     }
 
     /// The token ids, as numbers.
@@ -205,7 +205,7 @@ impl Halts {
         change.note_as(Approval::not_needed(), "set-halt", id, &details);
         change.tell(order.notice(
             Told::HaltSet,
-            "is set: nothing it is on is signed or handed out",
+            "is set, and nothing that it is on is signed or handed out",
             id,
         ));
         Ok(Halt {

@@ -67,7 +67,7 @@ impl Notices {
         if memory.is_away() && !memory.is_said {
             let sentence =
                 "the database has been away for half a minute: nothing is signed until it is back";
-            let notice = Notice::new(Kind::Alarm, sentence).about("alarm", "database-away");
+            let notice = Notice::new(Kind::Alarm, sentence).about("alarm", &"database-away");
             memory.keep(notice, now, self.wanting(Kind::Alarm));
             memory.is_said = true;
         }

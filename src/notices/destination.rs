@@ -18,7 +18,7 @@ pub(super) struct Destination {
 }
 
 enum Way {
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     Mail(Box<Mail>),
 }
 
@@ -33,7 +33,7 @@ pub(super) fn all(settings: &Settings) -> Result<Vec<Destination>, BadDestinatio
         all.push(Destination {
             name,
             kinds: webhook.kinds.clone(),
-            way: Way::Webhook(Webhook::open(webhook)?),
+            way: Way::Webhook(Box::new(Webhook::open(webhook)?)),
         });
     }
     if let Some(mail) = &settings.mail {

@@ -87,7 +87,7 @@ mod tests {
         let id: NoticeId = "01890000-0000-7000-8000-000000000000".parse().unwrap();
         let notice = Notice {
             id,
-            ..Notice::new(Kind::HaltSet, "a halt is set on key desk-1").about("halt", 7)
+            ..Notice::new(Kind::HaltSet, "a halt is set on key desk-1").about("halt", &7)
         };
         let at = OffsetDateTime::from_unix_timestamp(1_796_000_000).unwrap();
         let message = Message::new(&notice, at, true);

@@ -106,7 +106,7 @@ impl Notice {
 
     /// And it is about this.
     #[must_use]
-    pub fn about(mut self, what: &str, id: impl ToString) -> Self {
+    pub fn about(mut self, what: &str, id: &dyn std::fmt::Display) -> Self {
         self.about.insert(what.to_owned(), id.to_string());
         self
     }

@@ -116,7 +116,8 @@ pub(super) async fn address(wanted: &[(Name, Kind)], ledger: &Ledger) -> Result<
     Ok(())
 }
 
-/// Takes the delivery to a destination that has been due longest, and puts its next try so far ahead.
+/// Takes the delivery to a destination that has been due longest, of alarms and halts before all others: whoever
+/// asks for much has nobody told of those any later (P11). And puts its next try so far ahead.
 pub(super) async fn claim(
     destination: &Name,
     lease: Duration,
@@ -124,9 +125,10 @@ pub(super) async fn claim(
 ) -> Result<Option<Claimed>, LedgerError> {
     let row = sqlx::query!(
         "with next as materialized (
-             select notice_id from notice_deliveries
-             where destination = $1 and state = 'waiting' and next_at <= clock_timestamp()
-             order by next_at limit 1 for update skip locked)
+             select w.notice_id from notice_deliveries w join notices a on a.id = w.notice_id
+             where w.destination = $1 and w.state = 'waiting' and w.next_at <= clock_timestamp()
+             order by a.kind in ('alarm', 'halt-set') desc, w.next_at limit 1
+             for update of w skip locked)
          update notice_deliveries d
          set attempts = d.attempts + 1, next_at = clock_timestamp() + make_interval(secs => $2)
          from next, notices n

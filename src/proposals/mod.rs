@@ -296,7 +296,7 @@ impl Proposals {
             let sentence = format!(
                 "a proposal of {operation} waits still and expires at {at}: chancery approvals show {id}"
             );
-            let notice = Notice::new(Told::ApprovalExpiring, sentence).about("proposal", id);
+            let notice = Notice::new(Told::ApprovalExpiring, sentence).about("proposal", &id);
             notices::tell(&notice.once(format!("expiring {id}")), ledger).await?;
         }
         Ok(())
@@ -463,7 +463,7 @@ fn asked(document: &Document) -> Notice {
         timestamp(document.expires_at),
     );
     let notice = Notice::new(Told::ApprovalAsked, sentence).about("proposal", id);
-    notice.about("caller", document.requester.caller)
+    notice.about("caller", &document.requester.caller)
 }
 
 /// What the key of a signature is on record as.

@@ -498,6 +498,26 @@ async fn who_approves_is_told_what_is_asked_for_and_once_more_before_it_expires(
 }
 
 #[tokio::test]
+async fn an_alarm_goes_before_whatever_else_waits() {
+    let receiver = Receiver::start().await;
+    let scratch = Scratch::new();
+    let file = private(&scratch, "secret", SECRET);
+    let Some(stand) = Stand::new(&webhook("on-call", &receiver.url, &file, "")).await else {
+        return;
+    };
+    let notices = "insert into notices (id, kind, sentence, about)
+                   select gen_random_uuid(), case n when 50 then 'alarm' else 'approval-asked' end, 'number ' || n, '{}'
+                   from generate_series(1, 60) n";
+    stand.database.run(notices).await;
+    let posts = receiver.sees(60).await;
+    assert!(posts[0].body.contains("number 50"), "{}", posts[0].body);
+    stand
+        .database
+        .becomes(&delivered("on-call", "delivered"), 60)
+        .await;
+}
+
+#[tokio::test]
 async fn the_command_line_tests_and_receives() {
     let scratch = Scratch::new();
     let file = private(&scratch, "secret", SECRET);

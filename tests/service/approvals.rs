@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::browser_verifier::browser;
 use crate::stand::refused;
 use crate::support::{Answer, Caller, Database, Deployment, Postgres, Server};
 
@@ -581,26 +582,9 @@ async fn whoever_asks_on_the_command_line_waits_and_whoever_approves_sees_what_t
 
 #[tokio::test]
 async fn somebody_approves_with_a_passkey_in_a_browser_that_has_verified_them() {
-    let chromium = PathBuf::from("/usr/bin/chromium");
-    if !chromium.exists() {
-        crate::support::skip("chromium is not installed");
+    let Some(node) = browser("approve.mjs") else {
         return;
-    }
-    let source = |file: &str| {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        root.join("tests/passkeys").join(file)
     };
-    let wanted = source("package-lock.json");
-    let dir = crate::builder_sdk::installed("passkeys-npm", &wanted, |dir| {
-        for file in ["package.json", "package-lock.json"] {
-            std::fs::copy(source(file), dir.join(file)).unwrap();
-        }
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        npm
-    });
-    let Some(dir) = dir else { return };
-    std::fs::copy(source("approve.mjs"), dir.join("approve.mjs")).unwrap();
     // The origin has the port in it, so that has to be known before the service starts.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
@@ -625,8 +609,6 @@ async fn somebody_approves_with_a_passkey_in_a_browser_that_has_verified_them() 
         "base": format!("http://localhost:{port}"), "token": four.bob.token, "sentence": sentence,
         "verified": true,
     });
-    let mut node = Command::new("node");
-    node.arg("approve.mjs").current_dir(&dir);
     let browser = tokio::task::spawn_blocking(move || crate::builder_sdk::run(node, &asked));
     // Registering the passkey waits for somebody else, too.
     let registering = four.waiting_for("let person bob approve").await;

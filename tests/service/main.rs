@@ -19,6 +19,7 @@ mod authority;
 mod bad_input;
 mod batches;
 mod bench;
+mod browser_verifier;
 mod builder_sdk;
 mod builders;
 mod callers;

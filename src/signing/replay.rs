@@ -146,7 +146,13 @@ impl Signer {
         what: &Limited,
         event: Event,
     ) -> Result<Instant, SigningError> {
-        let Equipment { limits, clock, .. } = &self.0.equipment;
+        let Equipment {
+            limits,
+            clock,
+            evidence,
+            ..
+        } = &self.0.equipment;
+        evidence.is_current()?;
         let book = limits.book()?;
         let decided = book.decide(caller.id, right.key(), what, clock.unix_ms());
         self.0.group.hand_out(caller, right, decided?, event).await

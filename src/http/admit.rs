@@ -1,5 +1,5 @@
 //! What every request to the API comes through: who calls, a place and a turn; and before its answer
-//! leaves, whether they are still who they were.
+//! leaves, whether they are still who they were, and what decides is what it was.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::admission::{Admission, Admitted};
+use super::again::Repeatable;
 use super::approving;
 use super::body::BodyLimit;
 use super::caller;
@@ -41,6 +42,9 @@ struct PassedGate;
 /// An answer begins within this of the commit that lets it leave, or it is dropped: what takes a right away
 /// waits for nobody's answer.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How often a request is run at most, each time because what decides was changed meanwhile.
+const TIMES: u32 = 8;
 
 /// What lets an answer leave was not durable before this.
 #[derive(Clone, Copy)]
@@ -132,19 +136,34 @@ impl Inner {
         {
             return problem.into_response();
         }
-        parts.extensions.insert(admitted);
         parts.extensions.insert(self.body_limit);
         parts.extensions.insert(self.public_jwks);
-        let caller = who.as_ref().map(|it| &it.caller);
-        let request = Request::from_parts(parts, body);
-        let answer = approving::run(&self.app, caller, request, next).await;
-        match who {
-            Some(who) if !may_leave(&answer) => match self.app.callers.still(&who).await {
-                Ok(()) => in_time(answer),
-                Err(error) => Problem::from(error).into_response(),
-            },
-            _ => in_time(answer),
+        let Some(who) = who else {
+            parts.extensions.insert(admitted);
+            return in_time(next.run(Request::from_parts(parts, body)).await);
+        };
+        let again = Repeatable::new(&mut parts);
+        parts.extensions.insert(admitted);
+        let mut request = Request::from_parts(parts, body);
+        for _ in 0..TIMES {
+            let decided = self.app.authority.now().version();
+            let answer = approving::run(&self.app, &who.caller, request, next.clone()).await;
+            if may_leave(&answer) {
+                return in_time(answer);
+            }
+            // One look for all who wait for it. Where there is none, what was known goes on to decide.
+            let (still, looked) =
+                tokio::join!(self.app.callers.still(&who), self.app.authority.catch_up());
+            if let Err(error) = still {
+                return Problem::from(error).into_response();
+            }
+            let is_newest = looked.is_err() || self.app.authority.now().version() == decided;
+            request = match again.request() {
+                Some(request) if !is_newest && again.may_end_otherwise(&answer) => request,
+                _ => return in_time(answer),
+            };
         }
+        Problem::from(LedgerError::AuthorityChanged).into_response()
     }
 
     async fn enter(

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{StatusCode, request};
+use axum::response::Response;
 
 use crate::id::ProposalId;
 
@@ -19,6 +22,39 @@ impl Kept {
     /// The body, if anybody has read it.
     pub(super) fn body(&self) -> Option<Bytes> {
         self.0.get().cloned()
+    }
+}
+
+/// A request that can be run again, by what was decided since.
+pub(super) struct Repeatable {
+    parts: request::Parts,
+    kept: Kept,
+}
+
+impl Repeatable {
+    /// This one, whose body is kept when somebody reads it.
+    pub(super) fn new(parts: &mut request::Parts) -> Self {
+        let kept = Kept::default();
+        parts.extensions.insert(kept.clone());
+        let parts = parts.clone();
+        Self { parts, kept }
+    }
+
+    /// Whether what was decided since can make another answer of one that did not pass the gate, and nothing was
+    /// done for it: it reads, or is refused.
+    pub(super) fn may_end_otherwise(&self, answer: &Response) -> bool {
+        let is_refused = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&answer.status());
+        self.parts.method.is_safe() || is_refused
+    }
+
+    /// The request once more. It has had its turn, and its bytes are counted.
+    pub(super) fn request(&self) -> Option<Request> {
+        let body = match self.kept.body() {
+            Some(body) => body.into(),
+            None if self.parts.method.is_safe() => Body::empty(),
+            None => return None,
+        };
+        Some(Request::from_parts(self.parts.clone(), body))
     }
 }
 

@@ -24,22 +24,13 @@ use crate::idempotency::{Key, RequestDigest};
 use crate::proposals::View;
 
 /// Runs a request, and proposes what it would do where others have to agree to that.
-pub(super) async fn run(
-    app: &App,
-    caller: Option<&Caller>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (Some(caller), true) = (caller, app.proposals.are_made()) else {
-        return next.run(request).await;
-    };
-    let key = key(request.headers());
+pub(super) async fn run(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
+    let key = key(request.headers()).filter(|_| app.proposals.are_made());
     let (Some(key), &Method::POST) = (key, request.method()) else {
         return next.run(request).await;
     };
-    let (mut parts, body) = request.into_parts();
-    let kept = Kept::default();
-    parts.extensions.insert(kept.clone());
+    let (parts, body) = request.into_parts();
+    let kept = parts.extensions.get::<Kept>().cloned().unwrap_or_default();
     let again = parts.clone();
     let first = next.clone().run(Request::from_parts(parts, body)).await;
     let needed = first.extensions().get::<Arc<Problem>>();

@@ -1,6 +1,7 @@
 //! Those who can manage callers: without one of them nobody is ever let in again.
 //!
-//! It promises that the last of them is not revoked, nor the last credential of the last; that a warning
+//! It promises that the last of them is not revoked, nor the last credential of the last, and that no policy takes
+//! the place of another by which nobody could manage callers or replace it; that a warning
 //! comes before the last of their tokens ends; and that there is a way back in, which takes what nobody
 //! has alone and is heard ([`break_glass`]). Who they are is asked of the policy, caller by caller, and remembered nowhere.
 
@@ -18,7 +19,7 @@ use crate::custody::{Custody, CustodyError};
 use crate::keys::{Key, KeyState, timestamp};
 use crate::ledger::LedgerError;
 use crate::name::Name;
-use crate::policy::Policy;
+use crate::policy::{NewPolicy, NotReplaced, Policies, Policy, PolicyVersion};
 
 /// So long before its end the last token is worth a warning, and an alarm.
 pub const WARNING: Duration = Duration::days(14);
@@ -36,12 +37,18 @@ pub struct Administrator {
     pub until: OffsetDateTime,
 }
 
-/// Why a caller is not revoked.
+/// Why a caller is not revoked, or a policy not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministratorError {
     /// Nobody else could manage callers.
     #[error("{0} is the last who can manage callers")]
     Last(Name),
+    /// Somebody could before.
+    #[error("by this policy nobody who can come in could {0} any more")]
+    Nobody(&'static str),
+    /// The policy stays.
+    #[error(transparent)]
+    Policy(#[from] NotReplaced),
     /// Another reason.
     #[error(transparent)]
     Caller(#[from] CallerError),
@@ -80,16 +87,16 @@ struct Said {
 #[derive(Clone)]
 pub struct Administrators {
     callers: Callers,
-    policy: Arc<Policy>,
+    policies: Policies,
     said: Arc<Mutex<Option<Said>>>,
 }
 
 impl Administrators {
-    /// Of these callers, by this policy.
-    pub fn new(callers: Callers, policy: Arc<Policy>) -> Self {
+    /// Of these callers, by the policy.
+    pub fn new(callers: Callers, policies: Policies) -> Self {
         Self {
             callers,
-            policy,
+            policies,
             said: Arc::default(),
         }
     }
@@ -105,10 +112,11 @@ impl Administrators {
     }
 
     fn among(&self, live: Vec<(Caller, OffsetDateTime)>) -> Vec<Administrator> {
+        let newest = self.policies.now();
         let mut all: Vec<_> = live
             .into_iter()
             .filter(|(caller, _)| {
-                !caller.is_break_glass() && self.policy.would_manage_callers(caller)
+                !caller.is_break_glass() && newest.policy().would_manage_callers(caller)
             })
             .map(|(caller, until)| Administrator {
                 name: caller.name,
@@ -152,6 +160,38 @@ impl Administrators {
             return Err(AdministratorError::Last(name.clone()));
         }
         Ok(())
+    }
+
+    /// Puts another policy in the place of the newest, unless nobody would be left who could manage callers by
+    /// it, or put another in its place. At the exclusive gate, too.
+    pub async fn replace_policy(
+        &self,
+        new: NewPolicy,
+        change: &mut Change,
+    ) -> Result<PolicyVersion, AdministratorError> {
+        type Right = (&'static str, fn(&Policy, &Caller) -> bool);
+        const KEPT: [Right; 2] = [
+            ("manage callers", Policy::would_manage_callers),
+            ("replace it", Policy::would_replace_itself),
+        ];
+        let before = self.policies.newest().await.map_err(NotReplaced::from)?;
+        let mut live = self.callers.live_in(change.tx()).await?;
+        live.retain(|(caller, _)| !caller.is_break_glass());
+        for (what, may) in KEPT {
+            let anybody = |policy: &Policy| live.iter().any(|(caller, _)| may(policy, caller));
+            if anybody(before.policy()) && !anybody(new.policy()) {
+                return Err(AdministratorError::Nobody(what));
+            }
+        }
+        Ok(self.policies.replace(new, change).await?)
+    }
+
+    /// Whether anybody who can come in may put another policy in the place of the newest.
+    pub async fn can_replace_policy(&self) -> Result<bool, CallerError> {
+        let newest = self.policies.now();
+        let live = self.callers.live().await?;
+        let mut live = live.iter().filter(|(caller, _)| !caller.is_break_glass());
+        Ok(live.any(|(caller, _)| newest.policy().would_replace_itself(caller)))
     }
 
     /// Callers that a break-glass made and nobody has revoked.

@@ -2,6 +2,7 @@
 
 mod away;
 mod explaining;
+mod first_policy;
 mod looking;
 mod settings;
 
@@ -17,7 +18,7 @@ use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::authority::Authority;
-use crate::callers::{BadWay, Caller, Callers};
+use crate::callers::{BadWay, Caller, CallerError, Callers};
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
@@ -42,7 +43,7 @@ use crate::notices::{BadDestination, Notices};
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::people::People;
-use crate::policy::{Action, Denied, Permit, Policy, PolicyError, Resource, Rights};
+use crate::policy::{Action, Denied, NotBrought, Permit, Resource, Rights};
 use crate::proposals::Proposals;
 use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
@@ -153,7 +154,13 @@ pub enum StartError {
     Ledger(#[from] LedgerError),
     /// The policy.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Policy(#[from] NotBrought),
+    /// The policy in the ledger is none to this program.
+    #[error("{0}")]
+    Unfit(String),
+    /// Who may call is not known.
+    #[error(transparent)]
+    Callers(#[from] CallerError),
     /// The sealing key.
     #[error(transparent)]
     Sealing(#[from] BadKeyFile),
@@ -238,7 +245,6 @@ impl App {
         vault: Vault,
     ) -> Result<Self, StartError> {
         ledger.check_schema().await?;
-        let policy = Arc::new(Policy::load(&settings.policy.file)?);
         let sealing = Self::keyring(settings)?;
         let vault = Arc::new(vault);
         let writer = Self::writer(settings);
@@ -246,10 +252,12 @@ impl App {
         let evidence = Evidence::open(&settings.evidence, ledger.clone(), &sealing).await?;
         let tasks = TaskTracker::new();
         let authority = Authority::open(ledger.clone(), sealing.clone()).await?;
+        let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
+        let policies = first_policy::bring(settings, &authority, &callers, &log).await?;
         let rules = Arc::new(settings.approvals.clone());
         let rights = Rights::new(
             &settings.policy,
-            policy.clone(),
+            policies.clone(),
             authority.clone(),
             rules.clone(),
             log.clone(),
@@ -310,12 +318,11 @@ impl App {
         tasks.spawn(evidence.clone().run(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
-        let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
         Ok(Self(Arc::new(Parts {
             people: People::new(ledger.clone(), callers.clone()),
             proposals: Proposals::new(log.clone(), rules),
             notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
-            administrators: Administrators::new(callers.clone(), policy),
+            administrators: Administrators::new(callers.clone(), policies),
             callers,
             rights,
             limits,

@@ -209,6 +209,15 @@ fn said(action: &str, details: &Value) -> String {
             text("name"),
             text("fingerprint")
         ),
+        "replace-policy" => format!(
+            "replace policy {} by {}: add {}, change {}, remove {} ({})",
+            text("from"),
+            text("to"),
+            some(&details["added"]),
+            some(&details["changed"]),
+            some(&details["removed"]),
+            text("reason")
+        ),
         "assign-caller" => format!("make caller {} person {}'s", text("caller"), text("person")),
         _ => {
             let none = Map::new();
@@ -218,6 +227,19 @@ fn said(action: &str, details: &Value) -> String {
                 .collect();
             format!("{}: {}", action.replace('-', " "), members.join(", "))
         }
+    }
+}
+
+/// The first of many; the rest stands in the document.
+fn some(list: &Value) -> String {
+    const NAMED: usize = 20;
+    let all = list.as_array().map_or(&[][..], Vec::as_slice);
+    match all.get(..NAMED) {
+        Some(first) if all.len() > NAMED => {
+            let first = words(&Value::Array(first.to_vec()));
+            format!("{first} and {} more", all.len() - NAMED)
+        }
+        _ => words(list),
     }
 }
 
@@ -273,6 +295,21 @@ mod tests {
         );
         assert!(!text.contains("s3"), "{text}");
         assert!(!text.contains(r#""id":7"#), "{text}");
+    }
+
+    #[test]
+    fn a_policy_is_said_by_digests_and_by_rules_of_which_some_are_named() {
+        let many: Vec<_> = (0..25).map(|n| format!("r{n}")).collect();
+        let details = json!({
+            "from": "f0", "to": "70", "reason": "r", "added": many, "changed": ["x"], "removed": [],
+        });
+        let said = said("replace-policy", &details);
+        assert!(
+            said.starts_with("replace policy f0 by 70: add r0 and r1 and"),
+            "{said}"
+        );
+        let end = "r19 and 5 more, change x, remove none (r)";
+        assert!(said.ends_with(end), "{said}");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! decided before it is decided again. So what tightens is true on all replicas from its acknowledgement
 //! on, however old their snapshots are, and costs a signature one comparison.
 //!
-//! What loosens is seen within a second, for a snapshot that is too strict releases nothing wrong.
+//! A snapshot that is too strict releases nothing wrong: each replica looks every second for what loosens, and the
+//! edge before it refuses something or tells what did not pass the gate (`http::admit`).
 //!
 //! The rows prove themselves (`seal.rs`): one that was changed, added or taken away by whoever can write to the
 //! database is seen when it is loaded, and nothing is signed by it. What the gate says it has read is
@@ -14,6 +15,7 @@
 //! database was put back to an earlier day while no replica ran.
 
 mod body;
+mod past;
 pub(crate) mod records;
 mod row;
 mod seal;

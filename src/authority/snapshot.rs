@@ -113,6 +113,17 @@ impl Snapshot {
 
     /// What holds after what came since, if all of that proves itself; `None`: nothing did.
     pub(super) fn with(&self, news: News, seal: &Seal) -> Result<Option<Self>, LedgerError> {
+        let after = self.through(news, seal, |_, _| {})?;
+        Ok((after.version != self.version).then_some(after))
+    }
+
+    /// The same, with a look at each row, and at what held before it. Nothing of that is proven before the end.
+    pub(super) fn through(
+        &self,
+        news: News,
+        seal: &Seal,
+        mut look: impl FnMut(&Self, &Row),
+    ) -> Result<Self, LedgerError> {
         let corrupt = |what: String| Err(LedgerError::Falsified("authority", what));
         let News {
             head,
@@ -140,6 +151,7 @@ impl Snapshot {
                     "version {number} does not follow from the one before"
                 ));
             }
+            look(&after, &row);
             after.link = linked;
             after.state(kind, row);
         }
@@ -154,7 +166,7 @@ impl Snapshot {
                 version.number()
             ));
         }
-        Ok((after.version != self.version).then_some(after))
+        Ok(after)
     }
 
     fn state(&mut self, kind: Kind, row: Row) {

@@ -1,6 +1,6 @@
 //! What a concept makes of its rows, worked out once for each version in which they change.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{Kind, Snapshot, Version};
 use crate::ledger::LedgerError;
@@ -15,11 +15,18 @@ pub trait Parsed: Sized + Send + Sync + 'static {
 }
 
 /// The last one that was made.
-pub struct View<T>(RwLock<Option<(Version, Arc<T>)>>);
+pub struct View<T> {
+    last: RwLock<Option<(Version, Arc<T>)>>,
+    /// Held by whoever makes the next, so that it is made once.
+    making: Mutex<()>,
+}
 
 impl<T> Default for View<T> {
     fn default() -> Self {
-        Self(RwLock::new(None))
+        Self {
+            last: RwLock::new(None),
+            making: Mutex::new(()),
+        }
     }
 }
 
@@ -27,16 +34,25 @@ impl<T: Parsed> View<T> {
     /// What a snapshot says.
     pub fn of(&self, snapshot: &Snapshot) -> Result<Arc<T>, LedgerError> {
         let changed = snapshot.changed(T::KINDS);
-        let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, made)) = &*last
-            && *of == changed
-        {
-            return Ok(Arc::clone(made));
+        if let Some(made) = self.known(changed) {
+            return Ok(made);
         }
-        drop(last);
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = self.known(changed) {
+            return Ok(made);
+        }
         let made = Arc::new(T::parse(snapshot)?);
-        let mut last = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *last = Some((changed, Arc::clone(&made)));
+        let mut last = self.last.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever still holds an older snapshot does not take the newest one's place.
+        if last.as_ref().is_none_or(|(of, _)| *of < changed) {
+            *last = Some((changed, Arc::clone(&made)));
+        }
         Ok(made)
+    }
+
+    fn known(&self, changed: Version) -> Option<Arc<T>> {
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        let (of, made) = last.as_ref()?;
+        (*of == changed).then(|| Arc::clone(made))
     }
 }

@@ -96,7 +96,7 @@ enum Command {
     /// Make, list, show and revoke callers; make the first operator
     #[command(subcommand)]
     Callers(callers::Command),
-    /// Try a policy out: check it, test it, compare it with another
+    /// Who may do what: show it, replace it; try a policy out: check it, test it, compare it
     #[command(subcommand)]
     Policy(policy::Command),
     /// Stop what is signed and handed out, and let it go on
@@ -265,6 +265,11 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// asked for is done by the time it is printed.
 fn print_line(line: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
+}
+
+/// Prints a text with nothing behind it: what has a digest stays what it is.
+fn print_as_it_is(text: &str) {
+    drop(write!(std::io::stdout(), "{text}"));
 }
 
 /// Tells people something beside the answer, which programs do not read. Nobody need listen.

@@ -1,18 +1,49 @@
-//! Trying policies out: what a file means, before anybody has to live with it.
+//! The policy of a service, and trying others out: what a file means, before anybody has to live with it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use super::client::Service;
-use super::{print_json, print_line};
+use super::list::List;
+use super::{print_as_it_is, print_json, print_line};
 use crate::guarded_file;
+use crate::keys::Reason;
 use crate::policy::{Asked, Policy, Suite, differences};
 
 /// What is done.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Show the policy that decides, or one that did
+    Show {
+        /// The version with which it came; the newest unless it is given.
+        version: Option<u64>,
+        /// Print the text and nothing else.
+        #[arg(long)]
+        text: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// List the policies that ever decided
+    History {
+        #[command(flatten)]
+        list: List,
+    },
+    /// Have a file's policy take the place of the one that decides, once others have approved it
+    Propose {
+        /// The Cedar file.
+        file: PathBuf,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: Reason,
+        /// The digest of the policy that the file was made of; the one that decides unless it is given.
+        #[arg(long, value_name = "DIGEST")]
+        replaces: Option<String>,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Say whether a policy file parses and fits the schema, and what it hangs on
     Check {
         /// The Cedar file.
@@ -28,13 +59,17 @@ pub(super) enum Command {
     },
     /// Name requests that become permitted or denied from one policy to another
     Diff {
-        /// The policy as it is.
-        old: PathBuf,
-        /// The policy as it would be.
-        new: PathBuf,
+        /// The policy as it is, and as it would be.
+        #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// As it is, is what decides: one file only is given.
+        #[arg(long)]
+        active: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        service: Service,
     },
     /// Ask the service which rule decides on a request, and what is missing for a yes
     Explain {
@@ -67,17 +102,92 @@ pub(super) struct Question {
     /// What would be at stake: {"side": "BUY", "notional": 1000000}.
     #[arg(long, value_name = "JSON")]
     context: Option<String>,
+    /// On which day, to the second: 2026-11-30T12:00:00Z. Now unless it is given.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
 }
 
 /// Runs it.
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Show {
+            version,
+            text,
+            service,
+        } => show(version, text, &service).await,
+        Command::History { list } => {
+            let members = ["version", "digest", "stated_by_name", "stated_at", "reason"];
+            list.print("/v1/policies", &members).await
+        }
+        Command::Propose {
+            file,
+            reason,
+            replaces,
+            service,
+        } => propose(&file, &reason, replaces, &service).await,
         Command::Check { file } => check(&file),
         Command::Test { file, tests } => test(&file, tests),
-        Command::Diff { old, new, json } => diff(&old, &new, json),
+        Command::Diff {
+            files,
+            active,
+            json,
+            service,
+        } => {
+            let (old, new) = match (files.as_slice(), active) {
+                ([new], true) => (active_policy(&service).await?, new),
+                ([old, new], false) => (Policy::load(old)?, new),
+                _ => bail!("OLD and NEW are wanted, or --active and NEW"),
+            };
+            diff(&old, &Policy::load(new)?, json)
+        }
         Command::Explain { question, service } => explain(question, &service).await,
         Command::Prove { file, invariants } => prove(&file, &invariants),
     }
+}
+
+async fn show(version: Option<u64>, text: bool, service: &Service) -> anyhow::Result<()> {
+    let path = version.map(|it| format!("/v1/policies/{it}"));
+    let path = path.unwrap_or_else(|| "/v1/policy".to_owned());
+    let shown = service.client()?.get(&path).await?;
+    if !text {
+        return print_json(&shown);
+    }
+    print_as_it_is(text_of(&shown)?); // its digest is that of every byte
+    Ok(())
+}
+
+fn text_of(shown: &Value) -> anyhow::Result<&str> {
+    shown["text"].as_str().context("the answer has no text")
+}
+
+async fn active_policy(service: &Service) -> anyhow::Result<Policy> {
+    let shown = service.client()?.get("/v1/policy").await?;
+    Ok(text_of(&shown)?.parse()?)
+}
+
+async fn propose(
+    file: &Path,
+    reason: &Reason,
+    replaces: Option<String>,
+    service: &Service,
+) -> anyhow::Result<()> {
+    let shown = file.display();
+    let text = guarded_file::read_rules(file).with_context(|| format!("cannot read {shown}"))?;
+    let policy: Policy = text.parse()?;
+    let client = service.client()?;
+    let replaces = match replaces {
+        Some(digest) => digest.into(),
+        None => client.get("/v1/policy").await?["digest"].clone(),
+    };
+    if replaces == hex::encode(policy.digest()) {
+        bail!("{shown} is the policy already");
+    }
+    let body = json!({ "text": text, "reason": reason, "replaces": replaces });
+    let mut done = client.post("/v1/policies", &body).await?;
+    if let Some(members) = done.as_object_mut() {
+        members.remove("text");
+    }
+    print_json(&done)
 }
 
 fn check(file: &Path) -> anyhow::Result<()> {
@@ -114,9 +224,8 @@ fn test(file: &Path, tests: Option<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn diff(old: &Path, new: &Path, json: bool) -> anyhow::Result<()> {
-    let (old, new) = (Policy::load(old)?, Policy::load(new)?);
-    let differences = differences(&old, &new);
+fn diff(old: &Policy, new: &Policy, json: bool) -> anyhow::Result<()> {
+    let differences = differences(old, new);
     if json {
         return print_json(&differences);
     }
@@ -149,6 +258,7 @@ async fn explain(question: Question, service: &Service) -> anyhow::Result<()> {
         ("action", Some(question.action)),
         ("resource", question.resource),
         ("context", question.context),
+        ("at", question.at),
     ];
     let said = said.into_iter().filter_map(|(name, it)| Some((name, it?)));
     let query = reqwest::Url::parse_with_params("http://query/", said)?;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::approvals::Approval;
 use crate::audit::{Change, Effect};
-use crate::authority::{self, Authority, Kind, Snapshot, Version, View};
+use crate::authority::{self, Authority, Kind, Parsed as _, Snapshot, Version, View};
 use crate::id::{CallerId, HaltId};
 use crate::ledger::LedgerError;
 use crate::notices::{Kind as Told, Notice};
@@ -186,6 +186,14 @@ impl Halts {
         hit: &Hit<'_>,
     ) -> Result<Option<Arc<Halt>>, LedgerError> {
         Ok(self.view.of(snapshot)?.on(hit))
+    }
+
+    /// The same of a snapshot of an earlier day.
+    pub(crate) fn then(
+        snapshot: &Snapshot,
+        hit: &Hit<'_>,
+    ) -> Result<Option<Arc<Halt>>, LedgerError> {
+        Ok(InForce::parse(snapshot)?.on(hit))
     }
 
     /// Sets a halt. It is in force on all replicas once the change is committed, which has passed the

@@ -32,7 +32,7 @@ use crate::proposals::View;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 18] = [
+const IN_PATHS: [(&str, &str); 19] = [
     ("apiKey", "The API key's id"),
     ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
@@ -50,6 +50,7 @@ const IN_PATHS: [(&str, &str); 18] = [
     ("search", "The search's id"),
     ("signature", "The id from the answer"),
     ("token", "The token's id"),
+    ("version", "The version with which it came"),
     ("wallet", "The wallet's name"),
 ];
 

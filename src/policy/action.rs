@@ -71,8 +71,10 @@ words! {
         LiftHalt = "lift_halt",
         /// See which are in force.
         ViewHalts = "view_halts",
-        /// See what the policy says to others, and why.
+        /// See the policy, all there were before, and what it says to others and why.
         ViewPolicy = "view_policy",
+        /// Put another policy in its place.
+        ReplacePolicy = "replace_policy",
         /// See how much callers may do of what they may do.
         ViewLimits = "view_limits",
         /// Change that.
@@ -149,6 +151,7 @@ impl Action {
             | Self::GrantCredential
             | Self::RevokeCaller
             | Self::ManageLimits
+            | Self::ReplacePolicy
             | Self::ManagePeople
             | Self::TestNotices
             | Self::Approve

@@ -1,4 +1,4 @@
-//! Decides by a policy file, in Cedar.
+//! Decides by a policy, in Cedar.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
@@ -29,7 +29,7 @@ const SCHEMA: &str = include_str!("schema.cedarschema");
 /// What is said to forbid an order with numbers that Cedar has no place for.
 const BEYOND: &str = "numbers-beyond-policy";
 
-/// Why a policy file was not loaded.
+/// Why a text is no policy.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// It cannot be read.
@@ -116,6 +116,14 @@ impl Policy {
         text.parse()
     }
 
+    /// One that permits nothing.
+    ///
+    /// # Panics
+    /// Never: it says nothing that could be wrong.
+    pub(super) fn nothing() -> Self {
+        "".parse().expect("a policy without a rule parses")
+    }
+
     /// SHA-256 of the policy's text: which policy it was, in the audit log.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
@@ -131,6 +139,12 @@ impl Policy {
     pub fn would_manage_callers(&self, caller: &Caller) -> bool {
         let alike = Resource::of_caller(&caller.name, &caller.owner, &caller.roles);
         self.decide(caller, Action::CreateCaller, &alike).is_ok()
+    }
+
+    /// Whether a caller could put another policy in its place, if others agreed. No right follows from it.
+    pub fn would_replace_itself(&self, caller: &Caller) -> bool {
+        let service = Resource::service();
+        self.decide(caller, Action::ReplacePolicy, &service).is_ok()
     }
 
     /// Whether it hangs on more than caller and resource who may do this.
@@ -152,7 +166,7 @@ impl Policy {
             halt: None,
         };
         if caller.is_break_glass() {
-            // The way back in must not depend on what may be the reason for it: the policy file.
+            // The way back in must not depend on what may be the reason for it: the policy.
             let role = || denied(vec![break_glass::ROLE.to_owned()]);
             return break_glass_may(action).then_some(()).ok_or_else(role);
         }
@@ -338,6 +352,8 @@ pub(super) fn break_glass_may(action: Action) -> bool {
             | Action::RevokeCaller
             | Action::ViewCallers
             | Action::ManagePeople
+            | Action::ViewPolicy
+            | Action::ReplacePolicy
     )
 }
 

@@ -5,7 +5,9 @@
 //! the schema next to this file when they are loaded. What no policy permits is denied; a policy
 //! that cannot be evaluated denies too, although Cedar itself would skip it.
 //!
-//! It **trusts** the policy file, which is the operator's, and the roles and owners in the ledger.
+//! What decides is the newest version in the ledger ([`Policies`]), which proves itself (`authority`). It
+//! **trusts** the file that brings the first one, which is the operator's, and the roles and owners in the
+//! ledger.
 
 mod action;
 mod asides;
@@ -17,9 +19,11 @@ mod judging;
 mod looks;
 mod memory;
 mod permit;
+mod policies;
 mod resource;
 mod rights;
 mod roles;
+mod rules;
 mod stake;
 #[cfg(test)]
 mod tests;
@@ -33,15 +37,16 @@ pub use cedar::{Policy, PolicyError};
 pub use differences::{Difference, Differences, differences};
 pub use judging::{Explanation, Judgement, Missing};
 pub use permit::{Ask, Deed, Denied, Permit};
+pub use policies::{Brought, NewPolicy, Newest, NotBrought, NotReplaced, Policies, PolicyVersion};
 pub use resource::Resource;
-pub use rights::{Again, Rights};
+pub use rights::{Again, Explained, Rights, Unexplained};
 pub use stake::Stake;
 
 /// `[policy]`
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The Cedar file.
+    /// The Cedar file that brings the first policy.
     pub file: PathBuf,
     /// How many denials and dry runs of a caller are put on record one by one between two counts of the rest.
     #[serde(default = "default_denials_each")]

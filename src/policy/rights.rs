@@ -7,7 +7,8 @@ use tokio_util::task::TaskTracker;
 
 use super::asides::Asides;
 use super::{
-    Action, Ask, Deed, Denied, Explanation, NotARequest, Permit, Policy, Resource, Settings,
+    Action, Ask, Deed, Denied, Explanation, Newest, NotARequest, Permit, Policies, Policy,
+    Resource, Settings,
 };
 use crate::approvals::check::Claim;
 use crate::approvals::{self, Approval};
@@ -28,12 +29,39 @@ pub enum Again {
     Denied(#[from] Denied),
 }
 
+/// What was decided on a request, and why.
+#[derive(Debug)]
+pub struct Explained {
+    /// What the policy says.
+    pub explanation: Explanation,
+    /// SHA-256 of that policy.
+    pub policy: [u8; 32],
+    /// The version with which it came.
+    pub version: Option<Version>,
+    /// The halt that stops what the policy permits, in words.
+    pub halt: Option<String>,
+}
+
+/// Why nothing is explained.
+#[derive(Debug, thiserror::Error)]
+pub enum Unexplained {
+    /// It is no request.
+    #[error(transparent)]
+    NotARequest(#[from] NotARequest),
+    /// The policy is none to this program.
+    #[error("this program cannot read the policy: {0}")]
+    Unfit(String),
+    /// What held cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
 /// The rights of callers. Cheap to clone.
 #[derive(Clone)]
 pub struct Rights(Arc<Inner>);
 
 struct Inner {
-    policy: Arc<Policy>,
+    policies: Policies,
     authority: Authority,
     approvals: Arc<approvals::Settings>,
     halts: Halts,
@@ -41,17 +69,17 @@ struct Inner {
 }
 
 impl Rights {
-    /// What this policy gives. Denials and dry runs go to the log until the last handle is gone.
+    /// What the policy gives. Denials and dry runs go to the log until the last handle is gone.
     pub fn new(
         settings: &Settings,
-        policy: Arc<Policy>,
+        policies: Policies,
         authority: Authority,
         approvals: Arc<approvals::Settings>,
         log: Log,
         tasks: &TaskTracker,
     ) -> Self {
         Self(Arc::new(Inner {
-            policy,
+            policies,
             halts: Halts::new(authority.clone()),
             authority,
             approvals,
@@ -76,7 +104,7 @@ impl Rights {
 
     /// The same of something that says itself what it asks for, which the permit then holds.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
-        let decided = self.decide(caller, &asked, &self.on(&asked))?;
+        let decided = self.decide(caller, &asked, |policy| on(&asked, policy))?;
         Ok(Permit::new(asked, self.author(caller, decided)))
     }
 
@@ -84,27 +112,17 @@ impl Rights {
     /// which version it is still permitted.
     pub async fn again(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Again> {
         self.0.authority.catch_up().await?;
-        Ok(self.decide(caller, asked, &self.on(asked))?)
+        Ok(self.decide(caller, asked, |policy| on(asked, policy))?)
     }
 
-    /// On what something is asked for, with what is at stake where the policy looks at that.
-    fn on(&self, asked: &impl Ask) -> Resource {
-        let resource = asked.resource();
-        if resource.is_bare() && self.0.policy.looks_at_stakes(asked.action()) {
-            resource.at(asked.stake())
-        } else {
-            resource
-        }
-    }
-
-    /// What decides, apart from the policy file.
+    /// What decides.
     pub fn authority(&self) -> &Authority {
         &self.0.authority
     }
 
     /// Whether it hangs on more than caller and resource who may do this.
     pub fn looks_at_stakes(&self, action: Action) -> bool {
-        self.0.policy.looks_at_stakes(action)
+        self.0.policies.now().policy().looks_at_stakes(action)
     }
 
     /// Whether a request for this could be permitted, before it is known what will be at stake: then it is
@@ -120,13 +138,15 @@ impl Rights {
             resource: resource.clone().open(),
             markets: Vec::new(),
         };
-        self.decide(caller, &deed, &deed.resource).map(drop)
+        self.decide(caller, &deed, |_| deed.resource.clone())
+            .map(drop)
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left
     /// out. It is not put on record, and nothing but what they may read follows from it.
     pub fn would(&self, caller: &Caller, action: Action, resource: &Resource) -> bool {
-        self.0.policy.decide(caller, action, resource).is_ok()
+        let newest = self.0.policies.now();
+        newest.policy().decide(caller, action, resource).is_ok()
     }
 
     /// A no that follows from several questions; it is on record like any other.
@@ -148,28 +168,62 @@ impl Rights {
 
     /// By which rules something is permitted, as people name them.
     pub fn rules(&self, caller: &Caller, asked: &impl Ask) -> Vec<String> {
-        let said = self.explain(caller, asked.action(), &self.on(asked));
+        let newest = self.0.policies.now();
+        let policy = newest.policy();
+        let said = policy.explain(caller, asked.action(), &on(asked, policy));
         said.map_or_else(|_| Vec::new(), |it| it.rules)
     }
 
-    /// What the policy says to a request of somebody, and why. It is no answer to them.
+    /// What was said to a request of somebody at a moment, or is now, and why. It is no answer to them.
     pub fn explain(
         &self,
+        (snapshot, is_past): (&Snapshot, bool),
         caller: &Caller,
-        action: Action,
-        resource: &Resource,
-    ) -> Result<Explanation, NotARequest> {
-        self.0.policy.explain(caller, action, resource)
+        asked: &Deed,
+    ) -> Result<Explained, Unexplained> {
+        let newest = if is_past {
+            Arc::new(Newest::of(snapshot))
+        } else {
+            self.0.policies.of(snapshot)
+        };
+        if let Some(trouble) = newest.trouble() {
+            return Err(Unexplained::Unfit(trouble.to_owned()));
+        }
+        let (action, resource) = (asked.action, &asked.resource);
+        let explanation = newest.policy().explain(caller, action, resource)?;
+        let hit = Hit {
+            caller: caller.id,
+            touches: resource.touches,
+            markets: &asked.markets,
+            bearing: asked.bearing(),
+        };
+        let halt = if is_past {
+            Halts::then(snapshot, &hit)?
+        } else {
+            self.0.halts.on(snapshot, &hit)?
+        };
+        Ok(Explained {
+            explanation,
+            policy: newest.digest(),
+            version: newest.stated().map(|it| it.version),
+            halt: halt.map(|halt| halt.to_string()),
+        })
     }
 
     /// The roles that the policy names. Without any it goes by something else.
-    pub fn roles(&self) -> &BTreeSet<String> {
-        self.0.policy.roles()
+    pub fn roles(&self) -> BTreeSet<String> {
+        self.0.policies.now().policy().roles().clone()
     }
 
-    /// SHA-256 of the policy that decides, as leaves have it.
+    /// SHA-256 of the policy that decides, as leaves have it. A permit that an older one gave is not put on
+    /// record any more, so no leaf names another than the one that decided.
     pub fn policy_digest(&self) -> [u8; 32] {
-        self.0.policy.digest()
+        self.0.policies.now().digest()
+    }
+
+    /// The policy, by version.
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
     }
 
     /// The halts.
@@ -211,16 +265,17 @@ impl Rights {
         })
     }
 
-    /// By which version of what decides it is permitted.
+    /// By which version of what decides it is permitted, on a resource as the policy looks at it.
     fn decide(
         &self,
         caller: &Caller,
         asked: &impl Ask,
-        resource: &Resource,
+        resource: impl FnOnce(&Policy) -> Resource,
     ) -> Result<Version, Denied> {
         let now = self.0.authority.now();
-        let action = asked.action();
-        let decided = self.0.policy.decide(caller, action, resource);
+        let newest = self.0.policies.of(&now);
+        let (action, resource) = (asked.action(), &resource(newest.policy()));
+        let decided = newest.policy().decide(caller, action, resource);
         if decided.is_ok()
             && let Some(halt) = self.halt_among(&now, caller, asked, resource)?
         {
@@ -267,5 +322,15 @@ impl Rights {
             }
             (agreed, _) => Author::caller(id, credential, decided, agreed),
         }
+    }
+}
+
+/// On what something is asked for, with what is at stake where the policy looks at that.
+fn on(asked: &impl Ask, policy: &Policy) -> Resource {
+    let resource = asked.resource();
+    if resource.is_bare() && policy.looks_at_stakes(asked.action()) {
+        resource.at(asked.stake())
+    } else {
+        resource
     }
 }

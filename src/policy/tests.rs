@@ -83,7 +83,7 @@ fn a_token_has_only_scopes_that_its_caller_may_have() {
 }
 
 #[test]
-fn a_break_glass_caller_manages_callers_and_nothing_else() {
+fn a_break_glass_caller_manages_callers_and_the_policy_and_nothing_else() {
     let all = "permit (principal, action, resource);";
     let none = "forbid (principal, action, resource);";
     let glass = caller("break-glass", &[break_glass::ROLE, "operator"]);
@@ -91,7 +91,13 @@ fn a_break_glass_caller_manages_callers_and_nothing_else() {
         let policy: Policy = text.parse().unwrap();
         for action in Action::ALL {
             let given = action.group().is_some()
-                || [Action::ViewCallers, Action::ManagePeople].contains(&action);
+                || [
+                    Action::ViewCallers,
+                    Action::ManagePeople,
+                    Action::ViewPolicy,
+                    Action::ReplacePolicy,
+                ]
+                .contains(&action);
             let decided = policy.decide(&glass, action, &Resource::service());
             assert_eq!(decided.is_ok(), given, "{action:?}");
         }

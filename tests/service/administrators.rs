@@ -13,7 +13,7 @@ use crate::support::{Caller, Deployment, Postgres, desk};
 const GRANTS: &str = include_str!("../../deploy/grants.sql");
 
 /// Runs a command that speaks to the service; standard output, or what it complained of.
-fn run(caller: &Caller, token_file: &Path, args: &[&str]) -> Result<String, String> {
+pub(crate) fn run(caller: &Caller, token_file: &Path, args: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
         .args(args)
         .args(["--url", &caller.base, "--token-file"])

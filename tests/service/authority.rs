@@ -116,8 +116,8 @@ async fn whoever_is_permitted_signs_while_others_are_tightened_on_all_replicas()
 const FALSIFICATIONS: [(&str, &str, &str); 12] = [
     (
         "authority_head",
-        "update authority_head set version = 1, tightened = 1",
-        "update authority_head set version = 2, tightened = 2",
+        "update authority_head set version = version - 1, tightened = version - 1",
+        "update authority_head set version = version + 1, tightened = version + 1",
     ),
     (
         "authority_head",

@@ -61,6 +61,7 @@ mod outages;
 mod pins;
 #[path = "../support/pkcs11_faults.rs"]
 mod pkcs11_faults;
+mod policies;
 mod query_data;
 mod reads;
 mod rights;

@@ -73,6 +73,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("signature", NOBODYS),
         ("token", NOBODYS),
         ("halt", NOBODYS),
+        ("version", "1"),
         ("person", "x"),
         ("proposal", NOBODYS),
         ("approver_key", NOBODYS),

@@ -3,18 +3,14 @@
 
 use serde_json::{Value, json};
 
-use crate::rpc;
 use crate::stand::{Stand, refused, with};
 use crate::support::{Answer, Caller, POLICY, desk, order};
+use crate::{policies, rpc};
 
 /// A stand whose policy has these lines more.
 async fn stand(lines: &str) -> Option<Stand> {
-    let mut stand = Stand::new("").await?;
-    let text = format!("{POLICY}\n{lines}");
-    stand.deployment.dir.write("policy.cedar", &text);
-    stand.server = stand.deployment.serve(&[]).await;
-    stand.operator.base.clone_from(&stand.server.base);
-    stand.trader.base.clone_from(&stand.server.base);
+    let stand = Stand::new("").await?;
+    policies::has(&stand.operator, &format!("{POLICY}\n{lines}")).await;
     Some(stand)
 }
 

@@ -1,7 +1,5 @@
 //! Who can let others in, and for how long.
 
-use std::sync::Arc;
-
 use super::{Report, text};
 use crate::administrators::{Administrators, Concern};
 use crate::callers::Callers;
@@ -9,20 +7,22 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::timestamp;
 use crate::ledger::Ledger;
-use crate::policy::Policy;
+use crate::policy::Policies;
 
-/// Somebody can manage callers, for a while yet. Without a policy, or ways in, that was said already.
-pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger) {
+/// Somebody can manage callers, for a while yet, and replace the policy. Without ways in that was said already.
+pub(super) async fn check(
+    report: &mut Report,
+    config: &Config,
+    ledger: &Ledger,
+    policies: Policies,
+) {
     const WHAT: &str = "administrators";
     const ADVICE: &str = "see \"Callers\" in deploy/README.md";
-    let Ok(policy) = Policy::load(&config.policy.file) else {
-        return;
-    };
     let clock = Clock::system();
     let Ok(callers) = Callers::open(&config.callers, ledger.clone(), clock.clone()) else {
         return;
     };
-    let administrators = Administrators::new(callers, Arc::new(policy));
+    let administrators = Administrators::new(callers, policies);
     let found = async {
         let concerns = administrators.concerns(clock.now()).await?;
         let is_new = administrators.has_no_callers().await?;
@@ -48,6 +48,13 @@ pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger)
                 let until = timestamp(last.until);
                 let said = format!("{} can manage callers, until {until}", all.len());
                 report.check(WHAT, Ok(said), ADVICE);
+            }
+            if let Ok(false) = administrators.can_replace_policy().await {
+                report.unknown(
+                    WHAT,
+                    "nobody may replace the policy",
+                    "have one permit replace_policy, as policies/start.cedar does: before the first start in the file, later as who broke the glass",
+                );
             }
         }
     }

@@ -4,6 +4,7 @@ mod administrators;
 mod devices;
 mod files;
 mod notices;
+mod policy;
 
 use anyhow::bail;
 use clap::Args;
@@ -15,9 +16,9 @@ use crate::authority::Authority;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ledger::Ledger;
 use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
-use crate::policy::Policy;
 use crate::sealing::Keyring;
 use crate::{callers, http};
 
@@ -131,13 +132,6 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     };
     files::check(&mut report, file, &config);
 
-    let policy = Policy::load(&config.policy.file);
-    let described = policy.map(|_| config.policy.file.display().to_string());
-    report.check(
-        "policy",
-        described.map_err(text),
-        "correct [policy] file, or the policy in it",
-    );
     let files = &config.sealing;
     let sealing = Keyring::from_files(&files.key_file, &files.former_key_files);
     let described =
@@ -178,42 +172,54 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         "correct [callers] and the files it names",
     );
 
-    match App::ledger(&config) {
-        Err(error) => {
-            report.check("ledger", Err(text(error)), LEDGER);
-        }
-        Ok(ledger) => {
-            let answers = ledger.ping().await.map(|()| config.ledger.url.clone());
-            if report.check("ledger", answers.map_err(text), LEDGER) {
-                let schema = ledger
-                    .check_schema()
-                    .await
-                    .map(|()| "up to date".to_owned());
-                let fits = report.check(
-                    "schema",
-                    schema.map_err(text),
-                    "run chancery migrate, or the program that fits",
-                );
-                check_ledger(&mut report, &config, &ledger).await;
-                check_clock(&mut report, &config, &ledger).await;
-                if fits {
-                    check_authority(&mut report, &config, &ledger).await;
-                    check_kids(&mut report, &config, &ledger).await;
-                    administrators::check(&mut report, &config, &ledger).await;
-                    notices::stuck(&mut report, &config, &ledger).await;
-                }
-                devices::check(&mut report, &config, &ledger, fits).await;
-                notices::reach(&mut report, &config, ledger).await;
-            }
-        }
+    let database = check_database(&mut report, &config).await;
+    let authority = database.as_ref().map(|(_, authority)| authority);
+    let decides = policy::check(&mut report, &config, authority);
+    if let (Some(policies), Some((ledger, _))) = (decides, &database) {
+        administrators::check(&mut report, &config, ledger, policies).await;
     }
     check_venues(&mut report, &config).await;
     check_environments(&mut report, &config).await;
     report.end()
 }
 
+/// The database, what decides in it, and the devices, whose keys it knows.
+async fn check_database(report: &mut Report, config: &Config) -> Option<(Ledger, Authority)> {
+    let ledger = match App::ledger(config) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            report.check("ledger", Err(text(error)), LEDGER);
+            return None;
+        }
+    };
+    let answers = ledger.ping().await.map(|()| config.ledger.url.clone());
+    if !report.check("ledger", answers.map_err(text), LEDGER) {
+        return None;
+    }
+    let schema = ledger
+        .check_schema()
+        .await
+        .map(|()| "up to date".to_owned());
+    let fits = report.check(
+        "schema",
+        schema.map_err(text),
+        "run chancery migrate, or the program that fits",
+    );
+    check_ledger(report, config, &ledger).await;
+    check_clock(report, config, &ledger).await;
+    let mut authority = None;
+    if fits {
+        authority = check_authority(report, config, &ledger).await;
+        check_kids(report, config, &ledger).await;
+        notices::stuck(report, config, &ledger).await;
+    }
+    devices::check(report, config, &ledger, fits).await;
+    notices::reach(report, config, ledger.clone()).await;
+    Some((ledger, authority?))
+}
+
 /// What the database says was committed, it has to keep; and it has to have room for all replicas.
-async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
+async fn check_ledger(report: &mut Report, config: &Config, ledger: &Ledger) {
     let verdict = match ledger.careless_settings().await {
         Ok(none) if none.is_empty() => Ok("it keeps what it commits".to_owned()),
         Ok(careless) => Err(careless.join(", ")),
@@ -243,12 +249,14 @@ async fn check_ledger(report: &mut Report, config: &Config, ledger: &crate::ledg
 }
 
 /// What decides proves itself, or somebody else has written to the database.
-async fn check_authority(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
-    let Ok(sealing) = App::keyring(config) else {
-        return; // which was said
-    };
+async fn check_authority(
+    report: &mut Report,
+    config: &Config,
+    ledger: &Ledger,
+) -> Option<Authority> {
+    let sealing = App::keyring(config).ok()?; // which was said
     let authority = Authority::open(ledger.clone(), sealing).await;
-    let version = authority.map(|it| it.now().version().number());
+    let version = authority.as_ref().map(|it| it.now().version().number());
     report.check(
         "authority",
         version
@@ -256,10 +264,11 @@ async fn check_authority(report: &mut Report, config: &Config, ledger: &crate::l
             .map_err(text),
         "find out who wrote to the database, halt, and put it right: nothing is signed until then",
     );
+    authority.ok()
 }
 
 /// A clock that is off makes assertions that no server takes.
-async fn check_clock(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
+async fn check_clock(report: &mut Report, config: &Config, ledger: &Ledger) {
     let verdict = match ledger.clock_offset_ms(&Clock::system()).await {
         Ok(ms) if ms.unsigned_abs() <= config.clock.tolerated_ms.get() => {
             Ok(format!("{ms} ms from the database's"))
@@ -342,7 +351,7 @@ async fn check_environments(report: &mut Report, config: &Config) {
 }
 
 /// A `kid` that is written into the configuration names one key.
-async fn check_kids(report: &mut Report, config: &Config, ledger: &crate::ledger::Ledger) {
+async fn check_kids(report: &mut Report, config: &Config, ledger: &Ledger) {
     let ambiguous = clients::ambiguous_kids(&config.oauth.environments, ledger).await;
     for detail in ambiguous.unwrap_or_default() {
         report.unknown(

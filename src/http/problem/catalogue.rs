@@ -74,7 +74,9 @@ kinds! {
     CREDENTIAL_TAKEN "credential-taken" 409 "Somebody is known by this credential already"
         "Revoke it where it is, which GET /v1/callers/{caller} shows, then give it again.";
     LAST_ADMINISTRATOR "last-administrator" 409 "Nobody else could manage callers"
-        "Make another caller who can, then revoke this one with theirs; at once where the token is in wrong hands.";
+        "Make another caller who can, then revoke this one with theirs; at once where the token is in wrong hands. A policy has to leave somebody who can.";
+    POLICY_REPLACED "policy-replaced" 409 "The policy is another one by now"
+        "Look at it (GET /v1/policy), see whether your change still makes sense, and send it with replaces = its digest.";
     ONE_TOKEN "one-token" 409 "A break-glass caller has one token, which lives an hour"
         "Make an operator with it, then revoke it.";
     KEY_NOT_ACTIVE "key-not-active" 409 "The key does not sign in its present state"
@@ -141,6 +143,8 @@ kinds! {
         "Send Content-Type: application/json.";
     INVALID_FIELD "invalid-field" 422 "A field's value cannot be used"
         "Correct the field that the detail names.";
+    POLICY_REFUSED "policy-refused" 422 "The text is no policy"
+        "The detail says where: chancery policy check says the same of a file. The policy is as it was.";
     NOT_THE_KEY "not-the-key" 422 "What was quoted or sent belongs to another key"
         "Stop. Compare with the new key's fingerprint, and find out which key the counterparty has. It is on record.";
     ORDER_REFUSED "order-refused" 422 "No such order can be signed"

@@ -9,7 +9,7 @@ use crate::callers::CallerError;
 use crate::halts::HaltError;
 use crate::ledger::LedgerError;
 use crate::limits::{Exceeded, LimitError};
-use crate::policy::Denied;
+use crate::policy::{Denied, NotReplaced, PolicyError, Unexplained};
 use crate::signing::SigningError;
 
 impl From<Denied> for Problem {
@@ -41,8 +41,46 @@ impl From<HaltError> for Problem {
 impl From<AdministratorError> for Problem {
     fn from(error: AdministratorError) -> Self {
         match error {
-            AdministratorError::Last(_) => Self::new(&catalogue::LAST_ADMINISTRATOR, error),
+            AdministratorError::Last(_) | AdministratorError::Nobody(_) => {
+                Self::new(&catalogue::LAST_ADMINISTRATOR, error)
+            }
+            AdministratorError::Policy(error) => error.into(),
             AdministratorError::Caller(error) => error.into(),
+        }
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::TooMuch(_) | PolicyError::Malformed(_) | PolicyError::DoesNotFit(_) => {
+                Self::new(&catalogue::POLICY_REFUSED, error)
+            }
+            PolicyError::Unreadable(..) => {
+                tracing::error!(%error, "a policy was looked for in a file");
+                Self::new(&catalogue::INTERNAL, "no policy comes from a file here")
+            }
+        }
+    }
+}
+
+impl From<NotReplaced> for Problem {
+    fn from(error: NotReplaced) -> Self {
+        match error {
+            NotReplaced::Other(_) => Self::new(&catalogue::POLICY_REPLACED, error),
+            NotReplaced::Same => Self::new(&catalogue::INVALID_FIELD, error),
+            NotReplaced::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unexplained> for Problem {
+    fn from(error: Unexplained) -> Self {
+        match error {
+            Unexplained::NotARequest(_) | Unexplained::Unfit(_) => {
+                Self::new(&catalogue::MALFORMED_QUERY, error)
+            }
+            Unexplained::Ledger(error) => error.into(),
         }
     }
 }

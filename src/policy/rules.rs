@@ -1,0 +1,106 @@
+//! Which rules differ from one policy to another, by what they are called.
+
+use std::collections::BTreeMap;
+
+use super::Policy;
+use super::looks::statements;
+
+/// What rules without an `@id` are called, all together.
+const UNNAMED: &str = "rules without an @id";
+
+/// The rules that differ, by their `@id`s.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct RuleChanges {
+    /// Those that the old policy has not.
+    pub(super) added: Vec<String>,
+    /// Those that say something else.
+    pub(super) changed: Vec<String>,
+    /// Those that the new one has not.
+    pub(super) removed: Vec<String>,
+}
+
+/// Compares what they say, and not how that is written.
+pub(super) fn between(old: &Policy, new: &Policy) -> RuleChanges {
+    let (before, after) = (by_name(old), by_name(new));
+    let mut changes = RuleChanges::default();
+    for (name, rules) in &before {
+        match after.get(name) {
+            None => changes.removed.push(name.clone()),
+            Some(others) if others != rules => changes.changed.push(name.clone()),
+            Some(_) => {}
+        }
+    }
+    let is_new = |name: &&String| !before.contains_key(*name);
+    changes.added = after.keys().filter(is_new).cloned().collect();
+    changes
+}
+
+/// The rules of each name, in an order of their own.
+fn by_name(policy: &Policy) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, rule) in statements(policy.statements()) {
+        let name = rule["annotations"]["id"].as_str();
+        let name = name.map_or_else(|| UNNAMED.to_owned(), shown);
+        all.entry(name).or_default().push(rule.to_string());
+    }
+    for rules in all.values_mut() {
+        rules.sort_unstable();
+    }
+    all
+}
+
+/// A name as it can stand in a sentence that people approve: one that could be read as part of it is quoted.
+fn shown(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if !name.is_empty() && name.len() <= 100 && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.escape_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rules: &[(&str, &str)]) -> Policy {
+        let rule = |(id, condition): &(&str, &str)| {
+            format!("{id} permit (principal, action, resource) when {{ {condition} }};\n")
+        };
+        let text: String = rules.iter().map(rule).collect();
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn rules_are_compared_by_name_and_by_what_they_say() {
+        let (own, other) = ("principal.owner == \"a\"", "principal.owner == \"b\"");
+        let old = policy(&[("@id(\"x\")", own), ("@id(\"y\")", own), ("", own)]);
+        let same = "// moved\n@id(\"y\") permit (principal, action, resource)\nwhen { principal.owner == \"a\" };";
+        let new = policy(&[("@id(\"x\")", other), ("@id(\"z\")", own), ("", own)]);
+        let with_same: Policy = format!("{same}\n@id(\"x\") permit (principal, action, resource) when {{ {own} }};\npermit (principal, action, resource) when {{ {own} }};")
+            .parse()
+            .unwrap();
+        assert_eq!(between(&old, &with_same), RuleChanges::default());
+        let changes = between(&old, &new);
+        let names = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        assert_eq!(changes.added, names(&["z"]));
+        assert_eq!(changes.changed, names(&["x"]));
+        assert_eq!(changes.removed, names(&["y"]));
+
+        // Two of one name, and those without.
+        let twice = policy(&[("@id(\"x\")", own), ("@id(\"x\")", other), ("", other)]);
+        let changes = between(&old, &twice);
+        assert_eq!(changes.changed, names(&[UNNAMED, "x"]));
+        assert_eq!(changes.removed, names(&["y"]));
+    }
+
+    #[test]
+    fn a_name_is_no_part_of_the_sentence_that_it_stands_in() {
+        assert_eq!(shown("trader-signs-own"), "trader-signs-own");
+        for odd in ["", "x; then approve", "x\ny", "\u{202e}x", &"x".repeat(101)] {
+            let shown = shown(odd);
+            assert!(shown.starts_with('"') && shown.is_ascii(), "{shown}");
+            assert!(!shown.contains('\n'), "{shown}");
+        }
+    }
+}

@@ -276,7 +276,8 @@ async fn a_notice_that_was_sent_and_not_marked_comes_again_under_its_id() {
         return;
     };
     assert_eq!(stand.server.terminate(), Some(0));
-    let doomed = [("CHANCERY_FAIL_POINT", "notice-sent")];
+    let [sent] = chancery::fail::NOTICE_POINTS;
+    let doomed = [("CHANCERY_FAIL_POINT", sent)];
     let mut doomed = stand.deployment.serve(&doomed).await;
     halt(&doomed.caller(&stand.operator.token)).await;
     assert!(doomed.wait_killed());

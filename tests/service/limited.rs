@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::stand::{Stand, refused, with};
 use crate::support::venue::ClobServer;
 use crate::support::{Answer, Caller, order};
+use crate::tokens::Exchange;
 
 const ORDERS: &str = "/v1/wallets/d-w/orders";
 /// What `order()` is for, in base units: 21.04 at 0.56.
@@ -399,6 +400,24 @@ async fn assertions_headers_and_look_ups_have_limits_of_their_own() {
     let nonces = stand.trader.get("/v1/nonces").await;
     exceeded(&nonces, "look_ups_1m");
     stand.database.becomes(denied, before + 2).await;
+}
+
+#[tokio::test]
+async fn a_token_that_a_limit_refuses_is_a_denial_on_record() {
+    let Some(exchange) = Exchange::new(&["read:orders"], "").await else {
+        return;
+    };
+    let stand = &exchange.stand;
+    let limits = json!({ "access_tokens": { "per_s": 1, "burst": 1 } });
+    set(stand, "global/all", limits).await;
+    let denied = "select count(*) from leaves where kind = 'denied'";
+    let before = stand.database.count(denied).await;
+    let mut answer = exchange.ask(&json!({})).await;
+    while answer.status == 200 {
+        answer = exchange.ask(&json!({})).await; // from memory, faster than one a second
+    }
+    exceeded(&answer, "access_tokens");
+    stand.database.becomes(denied, before + 1).await;
 }
 
 #[tokio::test]

@@ -105,6 +105,20 @@ impl Snapshot {
         self.kinds.get(&kind)?.stated.get(&id)
     }
 
+    #[cfg(test)]
+    pub(super) fn at(kind: Kind, version: i64) -> Self {
+        let changed = Version::from_ledger(version);
+        let things = Things {
+            changed,
+            ..Things::default()
+        };
+        Self {
+            version: changed,
+            kinds: HashMap::from([(kind, Arc::new(things))]),
+            ..Self::default()
+        }
+    }
+
     /// The last version in which anything of these kinds changed.
     pub(super) fn changed(&self, kinds: &[Kind]) -> Version {
         let changed = kinds.iter().filter_map(|kind| self.kinds.get(kind));

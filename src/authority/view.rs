@@ -56,3 +56,28 @@ impl<T: Parsed> View<T> {
         (*of == changed).then(|| Arc::clone(made))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Number(i64);
+
+    impl Parsed for Number {
+        const KINDS: &'static [Kind] = &[Kind::Policy];
+
+        fn parse(snapshot: &Snapshot) -> Result<Self, LedgerError> {
+            Ok(Self(snapshot.changed(Self::KINDS).number()))
+        }
+    }
+
+    #[test]
+    fn an_older_snapshot_is_told_its_own_and_the_newest_stays() {
+        let view = View::<Number>::default();
+        let (old, new) = (Snapshot::at(Kind::Policy, 3), Snapshot::at(Kind::Policy, 5));
+        let newest = view.of(&new).unwrap();
+        assert_eq!(view.of(&old).unwrap().0, 3);
+        let again = view.of(&new).unwrap();
+        assert!(Arc::ptr_eq(&newest, &again) && again.0 == 5);
+    }
+}

@@ -23,10 +23,14 @@ use crate::id::ProposalId;
 use crate::idempotency::{Key, RequestDigest};
 use crate::proposals::View;
 
+/// What may loosen.
+const WRITES: [Method; 3] = [Method::POST, Method::PUT, Method::DELETE];
+
 /// Runs a request, and proposes what it would do where others have to agree to that.
 pub(super) async fn run(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let key = key(request.headers()).filter(|_| app.proposals.are_made());
-    let (Some(key), &Method::POST) = (key, request.method()) else {
+    let key = key.filter(|_| WRITES.contains(request.method()));
+    let Some(key) = key else {
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
@@ -38,7 +42,8 @@ pub(super) async fn run(app: &App, caller: &Caller, request: Request, next: Next
         return first;
     };
     let effects = Effects::of(effects);
-    let Some(body) = kept.body() else {
+    let nothing = || (again.method == Method::DELETE).then(Bytes::new);
+    let Some(body) = kept.body().or_else(nothing) else {
         return first; // nothing was asked that could be asked again
     };
     let asked = Asked {
@@ -89,7 +94,10 @@ impl Asked<'_> {
     }
 
     fn request(&self) -> Result<document::Request, Problem> {
-        let body = super::body::object(&self.body)?;
+        let body = match self.parts.method {
+            Method::DELETE => serde_json::Value::Null, // it has none
+            _ => super::body::object(&self.body)?,
+        };
         let (method, path) = (self.parts.method.as_str(), self.parts.uri.path());
         let template = self.parts.extensions.get::<MatchedPath>();
         let template = template.map_or(path, MatchedPath::as_str);

@@ -203,6 +203,37 @@ async fn what_loosens_waits_for_somebody_else_and_is_done_once_for_whoever_asked
 }
 
 #[tokio::test]
+async fn limits_are_loosened_and_removed_with_others_and_tightened_without() {
+    let Some(four) = Four::new("").await else {
+        return;
+    };
+    let url = format!("{}/v1/limits/global/all", four.ann.base);
+    let write = async |key: &str, body: Option<Value>| {
+        let request = match &body {
+            Some(body) => four.ann.http.put(&url).json(body),
+            None => four.ann.http.delete(&url),
+        };
+        let request = request.header("idempotency-key", key);
+        four.ann.send(request).await.unwrap()
+    };
+    let notional = |text: &str| Some(json!({ "order_notional": text }));
+    let tight = write("tight", notional("1000000")).await;
+    assert_eq!(tight.status, 201, "{}", tight.text);
+    for (key, body) in [("loose", notional("2000000")), ("none", None)] {
+        let asked = write(key, body.clone()).await;
+        assert_eq!(asked.status, 202, "{key}: {}", asked.text);
+        let approved = four.approve(&four.bob, "bob", &asked.json).await;
+        assert_eq!(approved.status, 201, "{key}: {}", approved.text);
+        let done = write(key, body.clone()).await;
+        assert_eq!(done.status, 201, "{key}: {}", done.text);
+        let again = write(key, body).await;
+        assert_eq!((again.status, again.text), (201, done.text), "{key}");
+    }
+    let left = four.ann.get("/v1/limits").await;
+    assert_eq!(left.json, json!([]), "{}", left.text);
+}
+
+#[tokio::test]
 async fn the_leaf_of_what_was_done_holds_what_an_auditor_verifies_without_us() {
     let Some(four) = Four::new("").await else {
         return;

@@ -415,7 +415,8 @@ async fn deadlines_and_alarms_are_told_once_by_however_many_replicas() {
         stand.deployment.serve(&[]).await,
         stand.deployment.serve(&[]).await,
     ];
-    let new = json!({ "name": "short", "owner": "d", "roles": ["trader"], "token_days": 1 });
+    // Between two stages, and at the beginning of none.
+    let new = json!({ "name": "short", "owner": "d", "roles": ["trader"], "token_days": 2 });
     let made = stand.operator.post("/v1/callers", &new).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let of = |kind: &str| format!("select count(*) from notices where kind = '{kind}'");

@@ -113,6 +113,15 @@ struct State {
     newest: Option<Note>,
 }
 
+/// How far the log has come.
+#[derive(Debug)]
+pub struct Extent {
+    /// So many leaves have their place.
+    pub size: u64,
+    /// So many more wait for theirs, as far as one look goes.
+    pub waiting: usize,
+}
+
 /// A leaf of an intent, and where it is in the tree, as far as a checkpoint covers it.
 pub struct Proved {
     /// What kind of leaf.
@@ -155,6 +164,20 @@ impl Evidence {
         }));
         evidence.compare().await?;
         Ok(evidence)
+    }
+
+    /// Compares the log with what was published and sees whether all can have their place, as at a start, and
+    /// changes nothing. `None`: there is none yet.
+    pub async fn measure(
+        settings: &Settings,
+        ledger: Ledger,
+        sealing: &Keyring,
+    ) -> Result<Option<Extent>, EvidenceError> {
+        if records::name(&ledger).await?.is_none() {
+            return Ok(None);
+        }
+        let evidence = Self::open(settings, ledger, sealing).await?;
+        evidence.extent().await.map(Some)
     }
 
     /// The key by which checkpoints are verified.

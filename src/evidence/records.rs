@@ -7,6 +7,14 @@ use super::growth::{Grown, Unplaced};
 use crate::ledger::{Ledger, LedgerError};
 use crate::tlog::{Frontier, Hash};
 
+/// The log's name, if it has one.
+pub(super) async fn name(ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+    let origin = sqlx::query_scalar!("select origin from log_head")
+        .fetch_optional(ledger.pool())
+        .await?;
+    Ok(origin)
+}
+
 /// How far the tree has come.
 pub(super) struct Head {
     pub(super) origin: String,
@@ -43,7 +51,10 @@ pub(super) async fn head(ledger: &Ledger) -> Result<Head, LedgerError> {
 }
 
 /// Leaves that have no place in the tree yet, by run, batch and position.
-pub(super) async fn unplaced(at_most: i64, ledger: &Ledger) -> Result<Vec<Unplaced>, LedgerError> {
+pub(super) async fn unplaced(
+    at_most: usize,
+    ledger: &Ledger,
+) -> Result<Vec<Unplaced>, LedgerError> {
     let rows = sqlx::query!(
         r#"select w.run, coalesce(r.batch, 0) as "before!", l.batch, l.position, l.leaf_hash,
                   sha256('\x00'::bytea || l.leaf) = l.leaf_hash as "fits!"
@@ -54,7 +65,7 @@ pub(super) async fn unplaced(at_most: i64, ledger: &Ledger) -> Result<Vec<Unplac
                where l.run = w.run and l.batch > coalesce(r.batch, 0)
                order by l.batch, l.position limit $1) l
            order by w.run, l.batch, l.position limit $1"#,
-        at_most,
+        i64::try_from(at_most).unwrap_or(i64::MAX),
     )
     .fetch_all(ledger.pool())
     .await?;

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::growth::{self, Tampered};
+use super::growth::{self, Grown, Tampered};
 use super::publish::{Locked, Place};
-use super::{Evidence, EvidenceError, nodes, records};
+use super::{Evidence, EvidenceError, Extent, nodes, records};
 use crate::tlog::{Checkpoint, Note};
 
 /// How often it is looked for leaves that have no place yet.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// So many leaves are placed at a time: more than any batch has.
-const AT_A_TIME: i64 = 8_192;
+const AT_A_TIME: usize = 8_192;
 
 impl Evidence {
     /// Looks after the tree until the service stops, and then once more, so that what was signed last is
@@ -63,17 +63,32 @@ impl Evidence {
 
     /// Places leaves; says whether there may be more.
     async fn grow(&self) -> Result<bool, EvidenceError> {
+        let (head, leaves, grown) = self.growth().await?;
+        if grown.tree.size() > head.tree.size() {
+            records::grow(head.tree.size(), &grown, &self.0.ledger).await?;
+        }
+        Ok(leaves >= AT_A_TIME)
+    }
+
+    /// The tree, how many leaves have no place in it, and what it will be with them.
+    async fn growth(&self) -> Result<(records::Head, usize, Grown), EvidenceError> {
         let ledger = &self.0.ledger;
         // First how far the tree is, then what has no place in it: the other way round, what another replica
         // has placed meanwhile would be placed twice.
         let head = records::head(ledger).await?;
         let leaves = records::unplaced(AT_A_TIME, ledger).await?;
-        let is_cut = leaves.len() >= usize::try_from(AT_A_TIME).unwrap_or(usize::MAX);
+        let is_cut = leaves.len() >= AT_A_TIME;
         let grown = growth::grow(&head.tree, &leaves, is_cut)?;
-        if grown.tree.size() > head.tree.size() {
-            records::grow(head.tree.size(), &grown, ledger).await?;
-        }
-        Ok(is_cut)
+        Ok((head, leaves.len(), grown))
+    }
+
+    /// How far the tree is, and whether it could grow.
+    pub(super) async fn extent(&self) -> Result<Extent, EvidenceError> {
+        let (head, leaves, _) = self.growth().await?;
+        Ok(Extent {
+            size: head.tree.size(),
+            waiting: leaves,
+        })
     }
 
     /// Signs the tree as it is, and publishes that.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::doctor::{doctor, says};
 use crate::stand::{Stand, refused};
 use crate::support::{Caller, order};
 
@@ -187,12 +188,14 @@ async fn an_older_database_is_not_served() {
             .run(&format!("create table {table}_before as table {table}"))
             .await;
     }
-    let before = std::fs::read_to_string(&published).unwrap();
+    let kept = stand.database.count("select count(*) from leaves_before");
+    let kept = kept.await;
     let signed = trader.post("/v1/wallets/d-w/orders", &order()).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
-    until("a newer checkpoint", async || {
+    until("a checkpoint of more than the backup holds", async || {
         let now = std::fs::read_to_string(&published).unwrap();
-        (now != before).then_some(())
+        let size: i64 = now.lines().nth(1).unwrap().parse().unwrap();
+        (size > kept).then_some(())
     })
     .await;
     drop(server);
@@ -205,6 +208,8 @@ async fn an_older_database_is_not_served() {
         refused.contains("audit-rollback") && refused.contains("an older one"),
         "{refused}"
     );
+    let (_, report) = doctor(&stand.deployment, &[]);
+    says(&report, "audit log", "wrong", "audit-rollback");
 
     // A log of the same length that says something else is no better.
     let aside = stand.deployment.file("checkpoint.aside");
@@ -235,6 +240,13 @@ async fn nothing_is_signed_while_what_was_signed_is_not_published_in_time() {
     let server = stand.deployment.serve(&[]).await;
     let trader = server.caller(&stand.trader.token);
     until("a checkpoint", async || published.exists().then_some(())).await;
+    let (_, report) = doctor(&stand.deployment, &[]);
+    says(
+        &report,
+        "audit log",
+        "ok",
+        "leaves, which begin with what was published",
+    );
     let gone = stand.deployment.file("gone");
     std::fs::rename(published.parent().unwrap(), &gone).unwrap();
     let path = "/v1/wallets/d-w/orders";
@@ -270,5 +282,7 @@ async fn nothing_is_signed_while_what_was_signed_is_not_published_in_time() {
         (answer.status != 200).then_some(answer)
     });
     refused("a gap", &late.await, 503, "evidence-late", "audit-gap");
+    let (_, report) = doctor(&stand.deployment, &[]);
+    says(&report, "audit log", "wrong", "audit-gap");
     server.heard("the audit log does not prove itself").await;
 }

@@ -3,6 +3,7 @@
 mod administrators;
 mod devices;
 mod files;
+mod log;
 mod notices;
 mod policy;
 
@@ -210,6 +211,7 @@ async fn check_database(report: &mut Report, config: &Config) -> Option<(Ledger,
     let mut authority = None;
     if fits {
         authority = check_authority(report, config, &ledger).await;
+        log::check(report, config, &ledger).await;
         check_kids(report, config, &ledger).await;
         notices::stuck(report, config, &ledger).await;
     }

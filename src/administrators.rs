@@ -130,7 +130,7 @@ impl Administrators {
     /// Revokes a caller, unless nobody would be left. The change stands at the exclusive gate, so that two
     /// who revoke each other come one after the other.
     pub async fn revoke(&self, name: &Name, change: &mut Change) -> Result<(), AdministratorError> {
-        let before = self.among(self.callers.live_in(change.tx()).await?);
+        let before = self.among(self.callers.live_in(change).await?);
         self.callers.revoke(name, change).await?;
         self.somebody_is_left(name, &before, change).await
     }
@@ -142,7 +142,7 @@ impl Administrators {
         credential: Uuid,
         change: &mut Change,
     ) -> Result<(), AdministratorError> {
-        let before = self.among(self.callers.live_in(change.tx()).await?);
+        let before = self.among(self.callers.live_in(change).await?);
         let callers = &self.callers;
         callers.revoke_credential(name, credential, change).await?;
         self.somebody_is_left(name, &before, change).await
@@ -155,7 +155,7 @@ impl Administrators {
         before: &[Administrator],
         change: &mut Change,
     ) -> Result<(), AdministratorError> {
-        let after = self.among(self.callers.live_in(change.tx()).await?);
+        let after = self.among(self.callers.live_in(change).await?);
         if after.is_empty() && !before.is_empty() {
             return Err(AdministratorError::Last(name.clone()));
         }
@@ -175,7 +175,7 @@ impl Administrators {
             ("replace it", Policy::would_replace_itself),
         ];
         let before = self.policies.newest().await.map_err(NotReplaced::from)?;
-        let mut live = self.callers.live_in(change.tx()).await?;
+        let mut live = self.callers.live_in(change).await?;
         live.retain(|(caller, _)| !caller.is_break_glass());
         for (what, may) in KEPT {
             let anybody = |policy: &Policy| live.iter().any(|(caller, _)| may(policy, caller));

@@ -33,6 +33,9 @@ pub mod http;
 // The wired service.
 pub mod app;
 
+// What rows say is what is stated.
+pub mod statements;
+
 // Who lets the others in.
 pub mod administrators;
 

@@ -179,6 +179,7 @@ fn policy(c: &mut Criterion) {
         owner: "desk".parse().unwrap(),
         roles: vec!["operator".parse().unwrap()],
         proposal: None,
+        stated: Caller::unproven(Uuid::nil(), Uuid::nil()),
     };
     c.bench_function("policy: a decision", |b| {
         b.iter(|| policy.would_manage_callers(black_box(&caller)));

@@ -4,6 +4,7 @@ mod away;
 mod explaining;
 mod first_policy;
 mod looking;
+mod rows;
 mod settings;
 
 use std::ops::Deref;
@@ -247,12 +248,11 @@ impl App {
         ledger.check_schema().await?;
         let sealing = Self::keyring(settings)?;
         let vault = Arc::new(vault);
-        let writer = Self::writer(settings);
-        let log = Log::open(ledger.clone(), &writer, clock.clone(), sealing.clone()).await?;
+        let log = Self::log(settings, ledger.clone(), clock.clone()).await?;
         let evidence = Evidence::open(&settings.evidence, ledger.clone(), &sealing).await?;
         let tasks = TaskTracker::new();
-        let authority = Authority::open(ledger.clone(), sealing.clone()).await?;
-        let callers = Callers::open(&settings.callers, ledger.clone(), clock.clone())?;
+        let authority = log.authority().clone();
+        let callers = Callers::open(&settings.callers, authority.clone(), clock.clone())?;
         let policies = first_policy::bring(settings, &authority, &callers, &log).await?;
         let rules = Arc::new(settings.approvals.clone());
         let rights = Rights::new(
@@ -291,8 +291,13 @@ impl App {
             clock: clock.clone(),
             stop: stop.clone(),
         });
-        let wallets = Wallets::new(ledger.clone(), keys.clone(), clock.clone());
-        let clients = Clients::new(&settings.oauth, ledger.clone(), keys.clone(), clock.clone());
+        let wallets = Wallets::new(authority.clone(), keys.clone(), clock.clone());
+        let clients = Clients::new(
+            &settings.oauth,
+            authority.clone(),
+            keys.clone(),
+            clock.clone(),
+        );
         let tokens = Broker::open(
             &settings.oauth,
             broker::Tools {
@@ -319,7 +324,7 @@ impl App {
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
         Ok(Self(Arc::new(Parts {
-            people: People::new(ledger.clone(), callers.clone()),
+            people: People::new(authority.clone(), callers.clone()),
             proposals: Proposals::new(log.clone(), rules),
             notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
             administrators: Administrators::new(callers.clone(), policies),

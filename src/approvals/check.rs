@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::document::{Effects, hash};
 use super::records::{self, Given, Held};
 use super::{Missing, Quorum, Settings};
+use crate::authority::{Authority, Said};
 use crate::id::{CallerId, ProposalId};
 use crate::ledger::{LedgerError, Tx};
 
@@ -91,12 +92,15 @@ impl Held {
 pub(crate) async fn look(
     claim: &Claim,
     afterwards: bool,
+    authority: &Authority,
     tx: &mut Tx,
 ) -> Result<Agreement, LedgerError> {
     let held = records::lock(claim.proposal, tx).await?;
     let gone = || LedgerError::Corrupt("proposals", format!("{} is missing", claim.proposal));
-    let held = held.ok_or_else(gone)?;
-    let by = records::approvals(claim.proposal, tx.connection()).await?;
+    let mut held = held.ok_or_else(gone)?;
+    let mut by = records::approvals(claim.proposal, tx.connection()).await?;
+    authority.prove(&mut held, &[]).await?;
+    authority.prove(&mut by, &[]).await?;
     let is_begun = match held.outcome.as_deref() {
         // Somebody may have rejected it while it was carried out elsewhere: that was done all the same.
         Some(_) if afterwards => true,
@@ -113,7 +117,6 @@ pub(crate) async fn look(
         }
     }
     let said: Value = serde_json::from_str(&held.document).unwrap_or_default();
-    let mut by = by;
     by.retain(|it| held.counts(it, &claim.rules));
     Ok(Agreement {
         proposal: held.id,
@@ -124,15 +127,14 @@ pub(crate) async fn look(
     })
 }
 
-/// Ends a proposal with what is committed in this transaction.
+/// Ends a proposal with what is committed in this transaction; gives back what its row says then.
 pub(crate) async fn begin(
     proposal: ProposalId,
     by: CallerId,
     tx: &mut Tx,
-) -> Result<(), LedgerError> {
+) -> Result<Said, LedgerError> {
     let ended = records::end(proposal, "executed", by, None, tx).await?;
-    let done = || LedgerError::AgreementOver(Over::Done.to_string());
-    ended.then_some(()).ok_or_else(done)
+    ended.ok_or_else(|| LedgerError::AgreementOver(Over::Done.to_string()))
 }
 
 impl Agreement {

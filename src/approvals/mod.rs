@@ -8,8 +8,9 @@
 //!
 //! `proposals` and `people`, which write the log, stand above it; this is what the log itself asks.
 //!
-//! It **trusts** the rows of people and their keys: whoever can write there can register a key. The
-//! signatures themselves are kept whole, in the leaves too, and hold without us.
+//! The rows of people and their keys are compared with what is stated ([`authority`](crate::authority)) whenever
+//! an approval is given or counted, and so is that of the proposal. The signatures are kept whole, in the leaves
+//! too, and hold without us. It **trusts** what `authority` trusts.
 //!
 //! # Why the same request again
 //! A proposal that the service carried out by itself would hand its answer, perhaps a token, to nobody in

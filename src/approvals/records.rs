@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::document::{Document, hash};
 use super::{ApproverKey, Signature};
+use crate::authority::{Proved, Read, Said, Snapshot, Unlike, form};
 use crate::id::{ApproverKeyId, CallerId, PersonId, ProposalId};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -24,7 +25,10 @@ pub(crate) struct Held {
     pub(crate) is_expired: bool,
     /// Whether whoever asked is still there.
     pub(crate) is_requester_there: bool,
+    /// What the row says that says so.
+    requester: Said,
     pub(crate) outcome: Option<String>,
+    ended_at: Option<OffsetDateTime>,
     /// Whether it ended so long ago that nothing goes on under it.
     pub(crate) is_long_over: bool,
     pub(crate) reason: Option<String>,
@@ -42,6 +46,8 @@ pub(crate) struct Given {
     pub(crate) is_revoked: bool,
     pub(crate) signature: Signature,
     pub(crate) approved_at: OffsetDateTime,
+    /// What the rows of the person and the key say.
+    said: [Said; 2],
 }
 
 /// A key that is in use, and whose.
@@ -51,6 +57,67 @@ pub(crate) struct KeyHeld {
     pub(crate) person: PersonId,
     pub(crate) name: String,
     pub(crate) roles: Vec<String>,
+    /// What the rows of the person and the key say.
+    said: [Said; 2],
+}
+
+impl Held {
+    /// What its row says.
+    pub(crate) fn said(&self) -> Said {
+        let form = form::Proposal {
+            caller: self.caller.uuid(),
+            person: self.person.uuid(),
+            request: hex::encode(self.request.0),
+            operation: self.operation.clone(),
+            hash: hex::encode(self.hash),
+            expires_at: form::micros(self.expires_at),
+            outcome: self.outcome.clone(),
+            ended_at: self.ended_at.map(form::micros),
+        };
+        Said::of(self.id, Some(&form))
+    }
+}
+
+impl Proved for Held {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.requester.prove(by)?;
+        self.said().prove(by)
+    }
+}
+
+impl Proved for Given {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.said.iter_mut().try_for_each(|it| it.prove(by))
+    }
+}
+
+impl Proved for KeyHeld {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.said.iter_mut().try_for_each(|it| it.prove(by))
+    }
+}
+
+/// What a row of `people` says.
+pub(crate) fn person_said(id: Uuid, name: String, roles: Vec<String>, is_there: bool) -> Said {
+    let form = form::Person { name, roles };
+    Said::of(id, is_there.then_some(&form))
+}
+
+/// What a row of `approver_keys` says.
+pub(crate) fn key_said(
+    (id, person): (Uuid, Uuid),
+    name: String,
+    key: &ApproverKey,
+    is_in_use: bool,
+) -> Said {
+    let form = form::Approver {
+        person,
+        kind: key.kind().to_owned(),
+        name,
+        public_key: hex::encode(key.bytes()),
+        credential_id: key.credential_id().map(hex::encode),
+    };
+    Said::of(id, is_in_use.then_some(&form))
 }
 
 macro_rules! held {
@@ -73,7 +140,14 @@ macro_rules! held {
             expires_at: row.expires_at,
             is_expired: row.is_expired,
             is_requester_there: row.is_requester_there,
+            requester: person_said(
+                row.person_id,
+                row.requester_name,
+                row.requester_roles,
+                row.is_requester_there,
+            ),
             outcome: row.outcome,
+            ended_at: row.ended_at,
             is_long_over: row.is_long_over,
             reason: row.reason,
         }
@@ -85,7 +159,8 @@ pub(crate) async fn lock(id: ProposalId, tx: &mut Tx) -> Result<Option<Held>, Le
     let row = sqlx::query!(
         r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
-                q.ended_at is null as "is_requester_there!", p.outcome,
+                q.ended_at is null as "is_requester_there!", q.name as requester_name,
+                q.roles as requester_roles, p.outcome, p.ended_at,
                 coalesce(p.ended_at < now() - interval '1 hour', false) as "is_long_over!", p.reason
          from proposals p join people q on q.id = p.person_id
          where p.id = $1 for update of p"#,
@@ -101,7 +176,8 @@ pub(crate) async fn find(id: ProposalId, ledger: &Ledger) -> Result<Option<Held>
     let row = sqlx::query!(
         r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
-                q.ended_at is null as "is_requester_there!", p.outcome,
+                q.ended_at is null as "is_requester_there!", q.name as requester_name,
+                q.roles as requester_roles, p.outcome, p.ended_at,
                 coalesce(p.ended_at < now() - interval '1 hour', false) as "is_long_over!", p.reason
          from proposals p join people q on q.id = p.person_id where p.id = $1"#,
         id.uuid(),
@@ -136,7 +212,8 @@ pub(crate) async fn list(
     let rows = sqlx::query!(
         r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
-                q.ended_at is null as "is_requester_there!", p.outcome,
+                q.ended_at is null as "is_requester_there!", q.name as requester_name,
+                q.roles as requester_roles, p.outcome, p.ended_at,
                 coalesce(p.ended_at < now() - interval '1 hour', false) as "is_long_over!", p.reason
          from proposals p join people q on q.id = p.person_id
          where not $1 or (p.outcome is null and p.expires_at > now())
@@ -178,19 +255,20 @@ pub(crate) async fn count_waiting(caller: CallerId, tx: &mut Tx) -> Result<i64, 
     Ok(count)
 }
 
-/// Puts one on record. False: the request has made one already.
+/// Puts one on record: what its row says. `None`: the request has made one already.
 pub(crate) async fn insert(
     document: &Document,
     text: &str,
     key: &Key,
     tx: &mut Tx,
-) -> Result<bool, LedgerError> {
+) -> Result<Option<Said>, LedgerError> {
     let hash = hash(text);
-    let inserted = sqlx::query!(
+    let inserted = sqlx::query_scalar!(
         "insert into proposals (id, caller_id, person_id, idempotency_key, request_digest, operation, document, hash,
                                 expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         on conflict on constraint proposals_request_is_unique do nothing",
+         on conflict on constraint proposals_request_is_unique do nothing
+         returning expires_at",
         document.id.uuid(),
         document.requester.caller.uuid(),
         document.requester.person.uuid(),
@@ -201,30 +279,72 @@ pub(crate) async fn insert(
         hash.as_slice(),
         document.expires_at,
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    let form = |expires_at| form::Proposal {
+        caller: document.requester.caller.uuid(),
+        person: document.requester.person.uuid(),
+        request: hex::encode(document.request.digest.0),
+        operation: document.request.operation.clone(),
+        hash: hex::encode(hash),
+        expires_at: form::micros(expires_at),
+        outcome: None,
+        ended_at: None,
+    };
+    Ok(inserted.map(|at| Said::of(document.id, Some(&form(at)))))
 }
 
-/// Ends one. False: it has ended.
+/// Ends one: what its row says then. `None`: it has ended.
 pub(crate) async fn end(
     id: ProposalId,
     outcome: &str,
     by: CallerId,
     reason: Option<&str>,
     tx: &mut Tx,
-) -> Result<bool, LedgerError> {
-    let ended = sqlx::query!(
-        "update proposals set outcome = $2, ended_at = now(), ended_by = $3, reason = $4
-         where id = $1 and outcome is null",
+) -> Result<Option<Said>, LedgerError> {
+    let Some(held) = lock(id, tx).await? else {
+        return Ok(None);
+    };
+    let ended_at = sqlx::query_scalar!(
+        r#"update proposals set outcome = $2, ended_at = now(), ended_by = $3, reason = $4
+         where id = $1 and outcome is null returning ended_at as "at!""#,
         id.uuid(),
         outcome,
         by.uuid(),
         reason,
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
-    Ok(ended.rows_affected() == 1)
+    let ended = ended_at.map(|at| Held {
+        outcome: Some(outcome.to_owned()),
+        ended_at: Some(at),
+        ..held
+    });
+    Ok(ended.map(|it| it.said()))
+}
+
+/// What all rows say.
+pub(crate) async fn said(tx: &mut Tx) -> Result<Vec<Said>, LedgerError> {
+    let rows = sqlx::query!(
+        "select id, caller_id, person_id, request_digest, operation, hash, expires_at, outcome, ended_at
+         from proposals"
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let form = form::Proposal {
+            caller: row.caller_id,
+            person: row.person_id,
+            request: hex::encode(row.request_digest),
+            operation: row.operation,
+            hash: hex::encode(row.hash),
+            expires_at: form::micros(row.expires_at),
+            outcome: row.outcome,
+            ended_at: row.ended_at.map(form::micros),
+        };
+        Said::of(row.id, Some(&form))
+    });
+    Ok(rows.collect())
 }
 
 /// Adds an approval. False: the person has approved it already.
@@ -256,7 +376,7 @@ pub(crate) async fn approvals(
     let rows = sqlx::query!(
         r#"select a.person_id, a.key_id, a.signature, a.approved_at, p.name, p.roles,
                 p.ended_at is null as "is_there!", k.kind, k.public_key, k.credential_id,
-                (k.revoked_at is not null or k.person_id <> a.person_id) as "is_revoked!"
+                k.name as key_name, k.person_id as key_person_id, k.revoked_at is null as "is_in_use!"
          from proposal_approvals a join people p on p.id = a.person_id join approver_keys k on k.id = a.key_id
          where a.proposal_id = $1 order by a.approved_at, a.person_id"#,
         id.uuid(),
@@ -267,14 +387,21 @@ pub(crate) async fn approvals(
     rows.into_iter()
         .map(|row| {
             let key = ApproverKey::from_record(&row.kind, row.public_key, row.credential_id);
+            let key = key.ok_or_else(corrupt)?;
+            let (name, roles) = (row.name.clone(), row.roles.clone());
+            let ids = (row.key_id, row.key_person_id);
             Ok(Given {
+                said: [
+                    person_said(row.person_id, name, roles, row.is_there),
+                    key_said(ids, row.key_name, &key, row.is_in_use),
+                ],
                 person: row.person_id.into(),
                 name: row.name,
                 roles: row.roles,
                 is_there: row.is_there,
                 key_id: row.key_id.into(),
-                key: key.ok_or_else(corrupt)?,
-                is_revoked: row.is_revoked,
+                key,
+                is_revoked: !row.is_in_use || row.key_person_id != row.person_id,
                 signature: serde_json::from_value(row.signature).map_err(|_| corrupt())?,
                 approved_at: row.approved_at,
             })
@@ -285,7 +412,7 @@ pub(crate) async fn approvals(
 /// A key in use by what it is on record as, of somebody who is there.
 pub(crate) async fn key(public_key: &[u8], tx: &mut Tx) -> Result<Option<KeyHeld>, LedgerError> {
     let row = sqlx::query!(
-        "select k.id, k.person_id, k.kind, k.public_key, k.credential_id, p.name, p.roles
+        "select k.id, k.person_id, k.kind, k.name as key_name, k.public_key, k.credential_id, p.name, p.roles
          from approver_keys k join people p on p.id = k.person_id
          where (k.public_key = $1 or k.credential_id = $1) and k.revoked_at is null and p.ended_at is null",
         public_key,
@@ -295,26 +422,62 @@ pub(crate) async fn key(public_key: &[u8], tx: &mut Tx) -> Result<Option<KeyHeld
     let Some(row) = row else { return Ok(None) };
     let key = ApproverKey::from_record(&row.kind, row.public_key, row.credential_id);
     let corrupt = || LedgerError::Corrupt("approver_keys", "a key".into());
+    let key = key.ok_or_else(corrupt)?;
+    let (name, roles) = (row.name.clone(), row.roles.clone());
     Ok(Some(KeyHeld {
+        said: [
+            person_said(row.person_id, name, roles, true),
+            key_said((row.id, row.person_id), row.key_name, &key, true),
+        ],
         id: row.id.into(),
-        key: key.ok_or_else(corrupt)?,
+        key,
         person: row.person_id.into(),
         name: row.name,
         roles: row.roles,
     }))
 }
 
+/// What a row of `callers` says.
+pub(crate) fn caller_said(
+    id: Uuid,
+    (name, owner): (String, String),
+    roles: Vec<String>,
+    person: Option<Uuid>,
+    is_there: bool,
+) -> Said {
+    let form = form::Caller {
+        name,
+        owner,
+        roles,
+        person,
+    };
+    Said::of(id, is_there.then_some(&form))
+}
+
 /// Whose a caller is, and that person's name; while both are there.
 pub(crate) async fn person_of(
     caller: Uuid,
     on: impl sqlx::PgExecutor<'_>,
-) -> Result<Option<(PersonId, String)>, LedgerError> {
+) -> Result<Option<Read<(PersonId, String)>>, LedgerError> {
     let row = sqlx::query!(
-        "select p.id, p.name from callers c join people p on p.id = c.person_id
+        "select p.id, p.name, p.roles, c.name as caller_name, c.owner, c.roles as caller_roles
+         from callers c join people p on p.id = c.person_id
          where c.id = $1 and c.revoked_at is null and p.ended_at is null",
         caller,
     )
     .fetch_optional(on)
     .await?;
-    Ok(row.map(|row| (row.id.into(), row.name)))
+    Ok(row.map(|row| Read {
+        said: vec![
+            caller_said(
+                caller,
+                (row.caller_name, row.owner),
+                row.caller_roles,
+                Some(row.id),
+                true,
+            ),
+            person_said(row.id, row.name.clone(), row.roles, true),
+        ],
+        value: (row.id.into(), row.name),
+    }))
 }

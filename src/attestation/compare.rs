@@ -187,6 +187,7 @@ pub(super) mod tests {
             attributes: attributes.clone(),
             created_at: time::OffsetDateTime::UNIX_EPOCH,
             cryptoperiod_ends_at: time::OffsetDateTime::UNIX_EPOCH,
+            stated: crate::authority::Version::default(),
         };
         let found = DeviceKey {
             public_key,

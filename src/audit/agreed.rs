@@ -10,6 +10,7 @@ use super::leaf::{self, Event};
 use crate::approvals::Approval;
 use crate::approvals::check::{self, Agreement};
 use crate::approvals::document::Effects;
+use crate::authority::{Authority, Said};
 use crate::ledger::{LedgerError, Tx};
 
 /// What is known of a change's agreement while it goes on.
@@ -25,9 +26,14 @@ pub(super) struct Agreed {
 
 impl Agreed {
     /// Looks, behind the gate, whether the proposal that its author acts under holds.
-    pub(super) async fn look(&mut self, author: &Author, tx: &mut Tx) -> Result<(), LedgerError> {
+    pub(super) async fn look(
+        &mut self,
+        author: &Author,
+        authority: &Authority,
+        tx: &mut Tx,
+    ) -> Result<(), LedgerError> {
         if let Some((claim, afterwards)) = author.claim() {
-            self.agreement = Some(check::look(claim, afterwards, tx).await?);
+            self.agreement = Some(check::look(claim, afterwards, authority, tx).await?);
         }
         Ok(())
     }
@@ -48,12 +54,12 @@ impl Agreed {
     }
 
     /// Before the commit: that others have agreed to what loosens, and to just this. The proposal that it is
-    /// under ends with it; that is a leaf, with all that an auditor needs.
+    /// under ends with it; that is stated, and a leaf with all that an auditor needs.
     pub(super) async fn settle(
         &mut self,
         author: &Author,
         tx: &mut Tx,
-    ) -> Result<Option<Event>, LedgerError> {
+    ) -> Result<Option<(Said, Event)>, LedgerError> {
         if !self.loosens.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -67,13 +73,14 @@ impl Agreed {
         if agreement.is_begun {
             return Ok(None);
         }
-        check::begin(agreement.proposal, author.id(), tx).await?;
-        Ok(Some(Event::Admin(leaf::Admin {
+        let said = check::begin(agreement.proposal, author.id(), tx).await?;
+        let leaf = Event::Admin(leaf::Admin {
             actor: author.id().uuid(),
             action: "carry-out-proposal".into(),
             subject: agreement.proposal.into(),
             approval: agreement.said(),
             details: agreement.evidence().to_string(),
-        })))
+        });
+        Ok(Some((said, leaf)))
     }
 }

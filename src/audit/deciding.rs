@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::Change;
-use crate::authority::{Kind, Version, records};
+use crate::authority::records::{self, New};
+use crate::authority::{Kind, Proved, Said, Version};
 use crate::ledger::{Gate, LedgerError};
 
 /// What a change does to what was allowed before.
@@ -36,14 +37,37 @@ impl Change {
         body: Option<&[u8]>,
         effect: Effect,
     ) -> Result<Version, LedgerError> {
+        let new = New {
+            thing: (kind, id.into()),
+            body,
+            tightens: self.is_to_tighten(effect)?,
+        };
+        let (who, seal) = ((self.author(), self.now()), self.seal());
+        let version = records::add(&[new], who, &seal, self.tx()).await?;
+        self.has_decided();
+        Ok(version)
+    }
+
+    /// States what a row says that this change writes, with all others at the end: whoever adds a version keeps
+    /// the others waiting, and they may hold rows that this change still needs.
+    pub(crate) fn state(&mut self, said: Said, effect: Effect) -> Result<(), LedgerError> {
+        let tightens = self.is_to_tighten(effect)?;
+        self.stated(said, tightens);
+        Ok(())
+    }
+
+    /// Compares what was read in this transaction with what is stated, by itself too.
+    pub(crate) async fn prove(&mut self, rows: &mut impl Proved) -> Result<(), LedgerError> {
+        let (authority, own) = self.known();
+        authority.prove(rows, &own).await
+    }
+
+    fn is_to_tighten(&self, effect: Effect) -> Result<bool, LedgerError> {
         let tightens = effect == Effect::Tightens;
         if tightens && self.gate() != Gate::Exclusive {
             let why = "what tightens passes the gate alone";
             return Err(LedgerError::Aborted(why.into()));
         }
-        let (thing, who, seal) = ((kind, id.into()), (self.author(), self.now()), self.seal());
-        let version = records::add(thing, body, tightens, who, &seal, self.tx()).await?;
-        self.has_decided();
-        Ok(version)
+        Ok(tightens)
     }
 }

@@ -4,24 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
-use time::OffsetDateTime;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::agreed::Agreed;
-use super::batch::{Batch, Numbered, Place, Written};
-use super::records::{self, Row};
+use super::Committed;
+use super::batch::{Batch, Numbered, Written};
+use super::records;
 use super::voucher::Voucher;
-use super::{Author, Committed, Event, Leaf, leaf};
-use crate::approvals::Approval;
-use crate::authority::Seal;
-use crate::clock::{self, Clock};
-use crate::id::{BootId, CallerId};
-use crate::ledger::{
-    Gate, Ledger, LedgerError, NotCommitted, Run, Tx, call, in_time, is_there, take_turn,
-};
-use crate::notices::{self, Notice};
-use crate::sealing::Keyring;
+use crate::authority::Authority;
+use crate::clock::Clock;
+use crate::id::BootId;
+use crate::ledger::{Ledger, LedgerError, NotCommitted, Run, call, in_time, is_there, take_turn};
 use crate::standing::{Look, Standing};
 
 /// How long a lost commit is inquired after before its callers are told that it is unknown. Together
@@ -37,15 +30,15 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The log as this process writes it. Cheap to clone.
 #[derive(Clone)]
-pub struct Log(Arc<Inner>);
+pub struct Log(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     ledger: Ledger,
     /// The number of this run.
     run: i32,
-    clock: Clock,
-    seal: Seal,
-    state: Arc<Mutex<State>>,
+    pub(super) clock: Clock,
+    authority: Authority,
+    pub(super) state: Arc<Mutex<State>>,
     voucher: Voucher,
     /// When it was last tried whether anything can be written, and what came of it.
     written: Mutex<Option<(Instant, Result<(), LedgerError>)>>,
@@ -53,7 +46,7 @@ struct Inner {
 
 /// Held by whoever writes: the connection, and how far the log has come.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Kept from one batch to the next, as long as nothing has gone wrong on it.
     session: Option<PgConnection>,
     /// When it was used last.
@@ -61,20 +54,20 @@ struct State {
     /// The turn in which it was taken.
     turn: i32,
     /// The last batch that is known to be durable.
-    batch: i64,
+    pub(super) batch: i64,
     /// Whether the one after it was sent, and what became of it is not known. Nothing is written until
     /// it is.
-    is_unsettled: bool,
+    pub(super) is_unsettled: bool,
 }
 
 impl Log {
     /// Opens the log and puts this run on record.
     pub async fn open(
-        ledger: Ledger,
+        authority: Authority,
         writer: &str,
         clock: Clock,
-        sealing: Arc<Keyring>,
     ) -> Result<Self, LedgerError> {
+        let ledger = authority.ledger().clone();
         let run = records::insert_run(BootId::new(), writer, &ledger).await?;
         Ok(Self(Arc::new(Inner {
             voucher: Voucher::start(ledger.clone(), run),
@@ -82,7 +75,7 @@ impl Log {
             ledger,
             run,
             clock,
-            seal: Seal::new(sealing),
+            authority,
             state: Arc::default(),
         })))
     }
@@ -125,40 +118,6 @@ impl Log {
         ))
     }
 
-    /// Begins a change, once the one before it has ended, if its author is still who may make it: that
-    /// is looked at behind the gate.
-    pub async fn begin(&self, gate: Gate, author: &Author) -> Result<Change, LedgerError> {
-        let mut state = self.0.state.clone().lock_owned().await;
-        let session = self.0.session(&mut state).await?;
-        let begun = Tx::begin_on(session, gate, self.0.run(&state)).await?;
-        let tx = if let Some(tx) = begun {
-            tx
-        } else {
-            let session = self.0.session(&mut state).await?;
-            Tx::begin(session, gate, Some(self.0.run(&state))).await?
-        };
-        let mut change = Change {
-            gate,
-            now: self.0.clock.now(),
-            author: author.clone(),
-            log: self.clone(),
-            state,
-            tx,
-            rows: Vec::new(),
-            notices: Vec::new(),
-            decides: false,
-            written: 0,
-            agreed: Agreed::default(),
-        };
-        match Box::pin(change.is_still_right()).await {
-            Ok(()) => Ok(change),
-            Err(error) => {
-                change.abandon().await;
-                Err(error)
-            }
-        }
-    }
-
     /// Makes sure that what was read a moment ago is where it has to be, and says how things stand.
     pub(crate) async fn vouch(&self, look: Look) -> Result<Arc<Standing>, LedgerError> {
         self.0.voucher.vouch(look).await
@@ -182,11 +141,21 @@ impl Log {
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
     }
+
+    /// What decides, which changes are made under and state.
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// Whether a leaf was ever noted of something by its id.
+    pub(crate) async fn has_noted(&self, subject: Uuid) -> Result<bool, LedgerError> {
+        records::has_noted(subject, &self.0.ledger).await
+    }
 }
 
 impl State {
     /// Keeps a connection on which everything is known.
-    fn keep(&mut self, session: PgConnection) {
+    pub(super) fn keep(&mut self, session: PgConnection) {
         self.session = Some(session);
         self.used = Some(Instant::now());
         self.is_unsettled = false;
@@ -201,7 +170,7 @@ impl State {
 }
 
 impl Inner {
-    fn run(&self, state: &State) -> Run {
+    pub(super) fn run(&self, state: &State) -> Run {
         Run {
             number: self.run,
             turn: state.turn,
@@ -210,7 +179,7 @@ impl Inner {
 
     /// The connection to write on: the one that was kept, or a new one, once it is known what became of
     /// all that was sent on the one before.
-    async fn session(&self, state: &mut State) -> Result<PgConnection, LedgerError> {
+    pub(super) async fn session(&self, state: &mut State) -> Result<PgConnection, LedgerError> {
         if let Some(session) = state.kept().await {
             return Ok(session);
         }
@@ -226,7 +195,7 @@ impl Inner {
 
     /// Takes a new connection and a turn, and says whether the batch that was under way is durable. That is
     /// tried for a while.
-    async fn settle(&self, state: &mut State) -> Result<bool, LedgerError> {
+    pub(super) async fn settle(&self, state: &mut State) -> Result<bool, LedgerError> {
         let trying = async {
             loop {
                 match self.try_to_settle(state).await {
@@ -256,201 +225,5 @@ impl Inner {
         };
         let (turn, is_there) = take_turn(self.run, &mut session, &mut function).await?;
         Ok((session, turn, is_there))
-    }
-}
-
-/// A transaction, who answers for it, and the leaves that will be durable with it. Dropped without a
-/// commit, nothing of it has happened.
-pub struct Change {
-    gate: Gate,
-    author: Author,
-    now: OffsetDateTime,
-    log: Log,
-    state: OwnedMutexGuard<State>,
-    tx: Tx,
-    rows: Vec<Row>,
-    /// What somebody is told of it.
-    notices: Vec<Notice>,
-    /// Whether it states anything that decides.
-    decides: bool,
-    /// How many leaves of the batch are written already.
-    written: usize,
-    /// On whose agreement.
-    agreed: Agreed,
-}
-
-impl Change {
-    /// Behind the gate: that its author may still make it, and that what they make it under holds.
-    async fn is_still_right(&mut self) -> Result<(), LedgerError> {
-        if let Some(credential) = self.author.credential() {
-            let look = Look::at(Some(credential), None);
-            let standing = Standing::behind_gate(&look, &mut self.tx).await?;
-            let decided = self.author.decided().unwrap_or_default();
-            if !standing.is_live(credential) {
-                return Err(LedgerError::CallerRevoked);
-            }
-            if !standing.upholds(decided) {
-                return Err(LedgerError::AuthorityChanged);
-            }
-        }
-        self.agreed.look(&self.author, &mut self.tx).await
-    }
-
-    /// The transaction, for the statements of a `records.rs`.
-    pub fn tx(&mut self) -> &mut Tx {
-        &mut self.tx
-    }
-
-    /// Who else may be at the gate meanwhile.
-    pub(super) fn gate(&self) -> Gate {
-        self.gate
-    }
-
-    /// With what the versions that it states are sealed.
-    pub(super) fn seal(&self) -> Seal {
-        self.log.0.seal.clone()
-    }
-
-    /// Whether anything that decides is stated in it.
-    pub fn decides(&self) -> bool {
-        self.decides
-    }
-
-    pub(super) fn has_decided(&mut self) {
-        self.decides = true;
-    }
-
-    /// Who makes the change.
-    pub fn author(&self) -> CallerId {
-        self.author.id()
-    }
-
-    /// When it passed the gate.
-    pub fn now(&self) -> OffsetDateTime {
-        self.now
-    }
-
-    /// The same in milliseconds since 1970.
-    pub fn now_ms(&self) -> i64 {
-        clock::unix_ms(self.now)
-    }
-
-    /// Who has agreed to something that loosens (P6). Where nobody has, it goes on and is not committed: what
-    /// it would have put on record is proposed to others.
-    pub fn loosen(&self) -> Approval {
-        self.agreed.loosen(&self.author)
-    }
-
-    /// Adds the leaf of something that needs nobody's agreement: its author's right covers it.
-    /// `details` never hold a secret.
-    pub fn note(&mut self, action: &str, subject: impl Into<Uuid>, details: &serde_json::Value) {
-        let ground = self.author.ground();
-        self.note_as(ground, action, subject, details);
-    }
-
-    /// The same for what stands on an approval of its own. What is automatic the service does,
-    /// whoever the change belongs to.
-    pub fn note_as(
-        &mut self,
-        approval: Approval,
-        action: &str,
-        subject: impl Into<Uuid>,
-        details: &serde_json::Value,
-    ) {
-        let author = if approval == Approval::automatic() {
-            CallerId::SERVICE
-        } else {
-            self.author.id()
-        };
-        let event = Event::Admin(leaf::Admin {
-            actor: author.uuid(),
-            action: action.to_owned(),
-            subject: subject.into(),
-            approval: self.agreed.note(approval, action, details),
-            details: details.to_string(),
-        });
-        self.add(event);
-    }
-
-    /// Has somebody told of it, once it is durable.
-    pub fn tell(&mut self, notice: Notice) {
-        self.notices.push(notice);
-    }
-
-    /// Adds a leaf at the next position.
-    pub fn add(&mut self, event: Event) {
-        self.rows.push(Row::new(&Leaf::new(self.now_ms(), event)));
-    }
-
-    /// Where a function writes leaves that come before those that were added here.
-    pub(crate) fn place(&mut self) -> Place<'_> {
-        Place {
-            session: self.tx.connection(),
-            run: self.log.0.run(&self.state),
-            batch: self.state.batch + 1,
-            position: i32::try_from(self.written).unwrap_or(i32::MAX),
-        }
-    }
-
-    /// So many leaves more were written there.
-    pub(crate) fn has_written(&mut self, leaves: usize) {
-        self.written += leaves;
-    }
-
-    /// Writes the leaves, commits, and finds out what happened where the answer is lost. A batch
-    /// without leaves is not a batch: nothing was changed, and it takes no number.
-    pub async fn commit(mut self) -> Result<Committed, LedgerError> {
-        match Box::pin(self.agreed.settle(&self.author, &mut self.tx)).await {
-            Ok(leaf) => leaf.into_iter().for_each(|leaf| self.add(leaf)),
-            Err(error) => {
-                self.abandon().await;
-                return Err(error);
-            }
-        }
-        for notice in std::mem::take(&mut self.notices) {
-            notices::records::insert(&notice, self.tx.connection()).await?;
-        }
-        if self.rows.is_empty() && self.written == 0 {
-            return match self.tx.commit().await {
-                Ok(session) => {
-                    self.state.keep(session);
-                    Ok(Committed(()))
-                }
-                Err(NotCommitted::Aborted(error)) => Err(error),
-                Err(NotCommitted::Unknown) => Err(LedgerError::Unavailable(
-                    "the end of a transaction that changed nothing was lost".into(),
-                )),
-            };
-        }
-        let rows = std::mem::take(&mut self.rows);
-        records::insert_leaves(rows, self.place()).await?;
-        // From here on it may be durable, whatever becomes of this future: a caller who hangs up drops
-        // it. Whoever writes next finds out first.
-        self.state.is_unsettled = true;
-        match self.tx.commit().await {
-            Ok(session) => {
-                self.state.batch += 1;
-                self.state.keep(session);
-            }
-            Err(NotCommitted::Aborted(error)) => {
-                self.state.is_unsettled = false;
-                return Err(error);
-            }
-            Err(NotCommitted::Unknown) => {
-                if !self.log.0.settle(&mut self.state).await? {
-                    return Err(LedgerError::Unavailable(
-                        "the transaction was rolled back".into(),
-                    ));
-                }
-            }
-        }
-        Ok(Committed(()))
-    }
-
-    /// Ends the transaction without a trace.
-    pub async fn abandon(mut self) {
-        if let Some(session) = self.tx.abandon().await {
-            self.state.keep(session);
-        }
     }
 }

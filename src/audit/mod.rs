@@ -10,6 +10,7 @@
 mod agreed;
 mod author;
 mod batch;
+mod change;
 mod deciding;
 pub mod leaf;
 mod log;
@@ -18,9 +19,10 @@ mod voucher;
 
 pub use author::Author;
 pub(crate) use batch::{Batch, Place, Written};
+pub use change::Change;
 pub use deciding::Effect;
 pub use leaf::{Event, Leaf};
-pub use log::{Change, Log};
+pub use log::Log;
 pub(crate) use records::Row;
 
 /// Proof that a batch, and everything in its transaction, is durable. Minted only by the [`Log`].

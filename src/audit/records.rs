@@ -122,6 +122,19 @@ pub(super) async fn leaf_hashes(
     Ok(hashes)
 }
 
+/// Whether a leaf of kind admin is of this.
+pub(super) async fn has_noted(subject: Uuid, ledger: &Ledger) -> Result<bool, LedgerError> {
+    let noted = sqlx::query_scalar!(
+        r#"select exists (
+               select from leaves where subject_id = $1 and kind = 'admin'
+                 and kind not in ('intent', 'released', 'refused', 'abandoned')) as "noted!""#,
+        subject,
+    )
+    .fetch_one(ledger.pool())
+    .await?;
+    Ok(noted)
+}
+
 /// `vouch`: commits that this run was seen, and says how things stand behind the gate.
 pub(super) struct Vouch<'l> {
     pub(super) run: i32,

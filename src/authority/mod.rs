@@ -13,9 +13,27 @@
 //! database is seen when it is loaded, and nothing is signed by it. What the gate says it has read is
 //! compared with what was proven. It **trusts** the sealing key's file, and does not see that the whole
 //! database was put back to an earlier day while no replica ran.
+//!
+//! # Rows of other tables
+//! Callers, their credentials, people, their keys, our keys, wallets and clients are rows of tables of their own, for
+//! the database ties them together and finds them. What each says that decides is stated here too ([`form`]),
+//! by whoever writes the row, in the same transaction (`Change::state` in `audit`), and a row that is read into
+//! use is compared with that ([`Authority::read`]; in a transaction `Change::prove`).
+//!
+//! - *Read from the database* and compared each time: whoever shows a credential, once a second each; wallets,
+//!   clients and keys, once a second each where they sign, and each time where they are administered; people and
+//!   their keys, whenever an approval is given or counted.
+//! - *Kept in memory* as they were compared, with the version that said so. A permit is good only while that is
+//!   still what is stated, and says by which version it was given; so what was revoked or suspended is no
+//!   ground for anything, whatever the row says by then.
+//! - *Read behind the gate*, for each signature, and not compared: whether a credential lives, a key's state,
+//!   epoch and period. A yes of theirs adds nothing to a permit, for whoever changes them against what is stated
+//!   changes nothing in memory, and the head that is read with them upholds what was decided. A no is only a no.
 
 mod body;
+pub mod form;
 mod past;
+mod proof;
 pub(crate) mod records;
 mod row;
 mod seal;
@@ -31,8 +49,10 @@ use crate::joint::Joint;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sealing::Keyring;
 pub use body::{read, write};
+pub use form::Said;
+pub use proof::{Proved, Read, Unlike};
 pub(crate) use seal::Seal;
-pub use snapshot::{Kind, Snapshot, Stated};
+pub use snapshot::{Kind, Snapshot, Stated, Statement};
 pub use view::{Parsed, View};
 
 /// How often it is looked for what others have decided.
@@ -43,6 +63,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Version(i64);
 
 impl Version {
+    /// One that no gate upholds.
+    pub(crate) const NEVER: Self = Self(-1);
+
     /// As the ledger has it.
     pub(crate) fn from_ledger(number: i64) -> Self {
         Self(number)
@@ -107,6 +130,16 @@ impl Authority {
     pub fn now(&self) -> Arc<Snapshot> {
         let now = self.0.now.read();
         Arc::clone(&now.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The ledger that it is in.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// With what it is sealed.
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
     }
 
     /// Loads what was decided until now. One look does for all who ask meanwhile.

@@ -5,18 +5,38 @@ use uuid::Uuid;
 
 use super::row::{Link, News, Row};
 use super::seal::{Seal, link};
-use super::{Head, Kind, Version};
+use super::{Head, Kind, Said, Version};
 use crate::id::CallerId;
 use crate::ledger::{Ledger, LedgerError, Tx};
 
+/// So many versions are loaded at a time: each time has its own patience, so that a long history is loaded too.
+const PAGE: usize = 20_000;
+
+/// What was decided since a version.
 pub(super) async fn since(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
+    let mut news = page(version, ledger).await?;
+    let mut loaded = news.rows.len();
+    while loaded == PAGE {
+        let last = news.rows.last().map_or(version, |it| it.version);
+        let next = page(last, ledger).await?;
+        loaded = next.rows.len();
+        let mut rows = news.rows;
+        rows.extend(next.rows);
+        news = News { rows, ..next };
+    }
+    Ok(news)
+}
+
+async fn page(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
     let rows = sqlx::query!(
         r#"select h.version as head, h.tightened, h.link as head_link, h.seal, a.version as "version?",
                   a.decided_at as "at?", a.decided_by as "by?", a.kind as "kind?", a.id as "id?",
                   a.tightens as "tightens?", a.body, a.link
-         from authority_head h left join authority a on a.version > $1
+         from authority_head h
+         left join lateral (select * from authority where version > $1 order by version limit $2) a on true
          order by a.version"#,
         version.number(),
+        i64::try_from(PAGE).unwrap_or(i64::MAX),
     )
     .fetch_all(ledger.pool())
     .await?;
@@ -76,11 +96,29 @@ pub(crate) async fn latest(
         .map(|row| Version::from_ledger(row.version)))
 }
 
-/// Adds a version after one whose seal is good. Whoever adds the next waits until this one is committed.
+/// A version that is to be added.
+pub(crate) struct New<'a> {
+    pub(crate) thing: (Kind, Uuid),
+    /// `None`: the thing is gone.
+    pub(crate) body: Option<&'a [u8]>,
+    pub(crate) tightens: bool,
+}
+
+impl<'a> New<'a> {
+    /// What a row says.
+    pub(crate) fn of(said: &'a Said, tightens: bool) -> Self {
+        Self {
+            thing: said.thing(),
+            body: said.body.as_deref(),
+            tightens,
+        }
+    }
+}
+
+/// Adds versions after one whose seal is good; says which is the last. Whoever adds the next waits until these
+/// are committed.
 pub(crate) async fn add(
-    (kind, id): (Kind, Uuid),
-    body: Option<&[u8]>,
-    tightens: bool,
+    new: &[New<'_>],
     (by, at): (CallerId, OffsetDateTime),
     seal: &Seal,
     tx: &mut Tx,
@@ -90,53 +128,84 @@ pub(crate) async fn add(
             .fetch_optional(tx.connection())
             .await?
             .ok_or_else(gone)?;
-    let head = Head {
+    let mut head = Head {
         version: Version::from_ledger(before.version),
         tightened: Version::from_ledger(before.tightened),
     };
-    let last = as_link(before.link).unwrap_or_default();
+    let mut last = as_link(before.link).unwrap_or_default();
     if !seal.is_of(head, &last, before.seal.as_deref()) {
         let why = format!("version {} has no good seal", before.version);
         return Err(LedgerError::Falsified("authority_head", why));
     }
-    let version = Version::from_ledger(before.version + 1);
-    let row = Row {
-        version,
-        at: at
-            .replace_nanosecond(at.microsecond() * 1_000)
-            .unwrap_or(at), // as the ledger keeps it
-        by,
-        kind: kind.name().to_owned(),
-        id,
-        tightens,
-        body: body.map(<[u8]>::to_vec),
-        link: None,
-    };
-    let head = Head {
-        version,
-        tightened: if tightens { version } else { head.tightened },
-    };
-    let link = link(&last, &row);
-    let sealed = seal.seal(head, &link);
+    // As the ledger keeps it.
+    let at = at
+        .replace_nanosecond(at.microsecond() * 1_000)
+        .unwrap_or(at);
+    let mut columns = Columns::default();
+    for it in new {
+        head.version = Version::from_ledger(head.version.number() + 1);
+        let row = Row {
+            version: head.version,
+            at,
+            by,
+            kind: it.thing.0.name().to_owned(),
+            id: it.thing.1,
+            tightens: it.tightens,
+            body: it.body.map(<[u8]>::to_vec),
+            link: None,
+        };
+        if it.tightens {
+            head.tightened = head.version;
+        }
+        last = link(&last, &row);
+        columns.push(row, last);
+    }
+    let sealed = seal.seal(head, &last);
     sqlx::query!(
         "with head as (
              update authority_head set version = $1, tightened = $2, link = $3, seal = $4)
-         insert into authority (version, decided_at, kind, id, body, tightens, decided_by, link)
-         values ($1, $5, $6, $7, $8, $9, $10, $3)",
-        version.number(),
+         insert into authority (version, decided_at, decided_by, kind, id, body, tightens, link)
+         select version, $5, $6, kind, id, body, tightens, link
+         from unnest($7::bigint[], $8::text[], $9::uuid[], $10::bytea[], $11::bool[], $12::bytea[])
+             as it (version, kind, id, body, tightens, link)",
+        head.version.number(),
         head.tightened.number(),
-        link.as_slice(),
+        last.as_slice(),
         sealed.as_slice(),
-        row.at,
-        row.kind,
-        id,
-        body,
-        tightens,
+        at,
         by.uuid(),
+        &columns.versions,
+        &columns.kinds,
+        &columns.ids,
+        &columns.bodies as &[Option<Vec<u8>>],
+        &columns.tighten,
+        &columns.links,
     )
     .execute(tx.connection())
     .await?;
-    Ok(version)
+    Ok(head.version)
+}
+
+/// Versions, column by column.
+#[derive(Default)]
+struct Columns {
+    versions: Vec<i64>,
+    kinds: Vec<String>,
+    ids: Vec<Uuid>,
+    bodies: Vec<Option<Vec<u8>>>,
+    tighten: Vec<bool>,
+    links: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    fn push(&mut self, row: Row, link: Link) {
+        self.versions.push(row.version.number());
+        self.kinds.push(row.kind);
+        self.ids.push(row.id);
+        self.bodies.push(row.body);
+        self.tighten.push(row.tightens);
+        self.links.push(link.to_vec());
+    }
 }
 
 /// Seals the head that is there under the key that seals now.

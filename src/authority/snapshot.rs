@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::{Link, News, Row};
 use super::seal::{Seal, link};
-use super::{Head, Version};
+use super::{Head, Said, Unlike, Version};
 use crate::id::CallerId;
 use crate::ledger::LedgerError;
 
@@ -27,14 +27,20 @@ words! {
         Approver = "approver",
         /// How many people something takes.
         Quorum = "quorum",
+        /// What waits for approval, and what became of it.
+        Proposal = "proposal",
         /// Who calls.
         Caller = "caller",
-        /// A key's state.
+        /// By what they are known.
+        Credential = "credential",
+        /// What a key is, and its state.
         Key = "key",
         /// What a wallet signs with and for.
         Wallet = "wallet",
         /// What a client signs with and for.
         Client = "client",
+        /// That all rows are stated.
+        Adoption = "adoption",
     }
 }
 
@@ -51,11 +57,56 @@ pub struct Stated {
     pub body: Arc<[u8]>,
 }
 
+impl Stated {
+    fn uncommitted(body: Vec<u8>) -> Self {
+        Self {
+            version: Version::default(),
+            at: OffsetDateTime::UNIX_EPOCH,
+            by: CallerId::SERVICE,
+            body: body.into(),
+        }
+    }
+}
+
+/// Into so many parts the things of a kind are put, by the last byte of their ids, which chance gives: a change
+/// copies one of them, not all.
+const PARTS: usize = 256;
+
 /// What holds of all things of a kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Things {
     changed: Version,
-    stated: BTreeMap<Uuid, Stated>,
+    parts: Vec<Arc<BTreeMap<Uuid, Stated>>>,
+}
+
+impl Default for Things {
+    fn default() -> Self {
+        Self {
+            changed: Version::default(),
+            parts: vec![Arc::default(); PARTS],
+        }
+    }
+}
+
+impl Things {
+    fn part(&self, id: Uuid) -> &BTreeMap<Uuid, Stated> {
+        &self.parts[usize::from(id.as_bytes()[15])]
+    }
+
+    fn part_mut(&mut self, id: Uuid) -> &mut BTreeMap<Uuid, Stated> {
+        Arc::make_mut(&mut self.parts[usize::from(id.as_bytes()[15])])
+    }
+}
+
+/// A thing as it was read, and by which version it is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Statement {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Which.
+    pub id: Uuid,
+    /// By which version; 0: nobody has compared it.
+    pub version: Version,
 }
 
 /// What holds at a version.
@@ -94,15 +145,48 @@ impl Snapshot {
         last.copied().unwrap_or_default()
     }
 
-    /// What holds of things of a kind, by id.
+    /// What holds of things of a kind, in no order.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (Uuid, &Stated)> {
-        let things = self.kinds.get(&kind).into_iter();
-        things.flat_map(|it| it.stated.iter().map(|(id, stated)| (*id, stated)))
+        let parts = self.kinds.get(&kind).into_iter().flat_map(|it| &it.parts);
+        parts.flat_map(|it| it.iter().map(|(id, stated)| (*id, stated)))
     }
 
     /// What holds of one thing; `None`: nothing was decided, or it is gone.
     pub fn find(&self, kind: Kind, id: Uuid) -> Option<&Stated> {
-        self.kinds.get(&kind)?.stated.get(&id)
+        self.kinds.get(&kind)?.part(id).get(&id)
+    }
+
+    /// Whether a thing still is as it was read.
+    pub fn is_at(&self, statement: Statement) -> bool {
+        let Statement { kind, id, version } = statement;
+        self.find(kind, id).is_some_and(|it| it.version == version)
+    }
+
+    /// By which version a row says what is stated of its thing.
+    pub fn proves(&self, said: &Said) -> Result<Version, Unlike> {
+        let stated = self.find(said.kind, said.id);
+        let version = stated.map(|it| it.version).unwrap_or_default();
+        if stated.map(|it| &*it.body) == said.body.as_deref() {
+            return Ok(version);
+        }
+        let (table, kind, id) = (said.table, said.kind, said.id);
+        Err(Unlike {
+            table,
+            stated: Statement { kind, id, version },
+        })
+    }
+
+    /// The same after what a transaction states that is not committed.
+    pub(super) fn and(&self, own: &[Said]) -> Self {
+        let mut after = self.clone();
+        for Said { kind, id, body, .. } in own.iter().cloned() {
+            let things = Arc::make_mut(after.kinds.entry(kind).or_default());
+            match body {
+                None => things.part_mut(id).remove(&id),
+                Some(body) => things.part_mut(id).insert(id, Stated::uncommitted(body)),
+            };
+        }
+        after
     }
 
     #[cfg(test)]
@@ -190,9 +274,10 @@ impl Snapshot {
         }
         let things = Arc::make_mut(self.kinds.entry(kind).or_default());
         things.changed = row.version;
+        let part = things.part_mut(row.id);
         match row.body {
-            None => things.stated.remove(&row.id),
-            Some(body) => things.stated.insert(
+            None => part.remove(&row.id),
+            Some(body) => part.insert(
                 row.id,
                 Stated {
                     version: row.version,
@@ -207,6 +292,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{form, write};
     use super::*;
     use crate::sealing::{Keyring, SealingKey};
 
@@ -280,7 +366,9 @@ mod tests {
 
         let bodies = |snapshot: &Snapshot| -> Vec<Vec<u8>> {
             let halts = snapshot.of(Kind::Halt);
-            halts.map(|(_, it)| it.body.to_vec()).collect()
+            let mut bodies: Vec<_> = halts.map(|(_, it)| it.body.to_vec()).collect();
+            bodies.sort();
+            bodies
         };
         assert_eq!(bodies(&first), [b"a", b"b"]);
         assert_eq!(bodies(&second), [b"d"]);
@@ -290,6 +378,49 @@ mod tests {
         assert_eq!(second.changed(&[Kind::Limit]).number(), 0);
         let at = |number| second.tightened_at(Version::from_ledger(number)).number();
         assert_eq!([0, 1, 3, 4, 5].map(at), [0, 1, 3, 3, 5]);
+    }
+
+    #[test]
+    fn a_row_says_what_is_stated_and_nothing_else() {
+        let form = |name: &str| form::Person {
+            name: name.into(),
+            roles: vec!["security-officer".into()],
+        };
+        let body = write(&form("ann"));
+        let ann = Uuid::from_u128(1);
+        let snapshot = after(
+            &Snapshot::default(),
+            vec![
+                row(1, "person", 1, Some(&body)),
+                row(2, "person", 2, Some(&body)),
+                row(3, "person", 2, None),
+            ],
+        );
+        let is_so = |by: &Snapshot, id: u128, says: Option<&str>| {
+            let form = says.map(form);
+            by.proves(&Said::of(Uuid::from_u128(id), form.as_ref()))
+        };
+        let version = is_so(&snapshot, 1, Some("ann")).unwrap();
+        let statement = Statement {
+            kind: Kind::Person,
+            id: ann,
+            version,
+        };
+        assert!(version.number() == 1 && snapshot.is_at(statement));
+        for id in [2, 3] {
+            assert_eq!(is_so(&snapshot, id, None), Ok(Version::default()));
+            assert!(is_so(&snapshot, id, Some("ann")).is_err(), "{id}");
+        }
+        assert!(is_so(&snapshot, 1, Some("bob")).is_err());
+        assert!(is_so(&snapshot, 1, None).is_err());
+        let own = [
+            Said::of::<form::Person>(ann, None),
+            Said::of(Uuid::from_u128(3), Some(&form("cid"))),
+        ];
+        let meanwhile = snapshot.and(&own);
+        assert!(is_so(&meanwhile, 1, None).is_ok() && is_so(&meanwhile, 1, Some("ann")).is_err());
+        assert!(is_so(&meanwhile, 3, Some("cid")).is_ok());
+        assert!(snapshot.is_at(statement) && !meanwhile.is_at(statement));
     }
 
     type Change = fn(&mut News);

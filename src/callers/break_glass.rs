@@ -62,9 +62,9 @@ impl Callers {
         };
         let (id, token) = (CallerId::new(), Token::random());
         let mut change = log.begin(Gate::Shared, &Author::break_glass(id)).await?;
-        let inserted = records::insert(id, &new, change.tx()).await;
+        let inserted = records::insert(id, &new, &mut change).await;
         inserted.map_err(name_taken)?;
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), LIFE, change.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), LIFE, &mut change).await?;
         let details = serde_json::json!({ "name": name, "reason": reason, "proof": proof });
         change.note("break-glass", id, &details);
         let sentence = format!(

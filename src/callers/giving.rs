@@ -18,13 +18,13 @@ impl Callers {
     ) -> Result<Uuid, CallerError> {
         let (days, identity) = new.parse()?;
         let approval = change.loosen();
-        let found = records::lock(name, change.tx()).await?;
+        let found = records::lock(name, change).await?;
         let (caller, roles) = found.ok_or(CallerError::NotFound)?;
         if break_glass::is_given_to(roles.iter().map(String::as_str)) {
             return Err(CallerError::OneToken);
         }
         let id = Uuid::now_v7();
-        let inserted = records::insert_credential(id, caller, &identity, days, change.tx()).await;
+        let inserted = records::insert_credential(id, caller, &identity, days, change).await;
         inserted.map_err(|error| match error.constraint() {
             Some("caller_tokens_hash_is_unique") => CallerError::CredentialTaken,
             _ => error.into(),
@@ -42,7 +42,7 @@ impl Callers {
         credential: Uuid,
         change: &mut Change,
     ) -> Result<(), CallerError> {
-        let found = records::revoke_credential(name, credential, change.tx()).await?;
+        let found = records::revoke_credential(name, credential, change).await?;
         let (caller, kind) = found.ok_or(CallerError::NoCredential)?;
         let details = serde_json::json!({ "name": name, "credential": credential, "kind": kind });
         change.note_as(

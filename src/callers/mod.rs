@@ -1,18 +1,9 @@
 //! Who may call: callers and their credentials.
 //!
-//! A caller is found by the SHA-256 of the token that was presented, or of whom another credential names. It **trusts** the `callers` and
-//! `caller_tokens` tables: whoever can write there can add a caller or lend one a role. They cannot
-//! read a token from them.
-//!
-//! # Why a caller is remembered, and what may follow from that
-//! A look at the tables costs as much as the rest of a request, so a token that was found valid is taken
-//! for a moment without one ([`Callers::recognise`]). The moment begins nothing that a revocation must stop
-//! at once: what is signed, handed out or changed asks for the credential again behind the gate, in the
-//! transaction that makes it durable, on whichever replica. What does not pass the gate (lists, look-ups,
-//! explanations, and every refusal, which tells something too) is told only after a look at the tables that
-//! was begun when the answer was ready ([`Callers::still`]). `http::admission` has both in one place, and an
-//! answer counts as one that did not pass the gate unless it says that it did. So nobody whose revocation
-//! was acknowledged before they asked is told anything. A revocation on this replica ends the moment, too.
+//! A caller is found by the SHA-256 of the token that was presented, or of whom another credential names. The
+//! `callers` and `caller_tokens` tables say only what is stated ([`authority`](crate::authority)): whoever writes
+//! there by themselves adds nobody, lends nobody a role, and brings no credential back. It **trusts** what
+//! `authority` trusts.
 
 pub mod break_glass;
 pub mod certificate;
@@ -21,14 +12,14 @@ mod error;
 mod giving;
 mod jwks;
 pub mod jwt;
-mod records;
+mod recognising;
+pub(crate) mod records;
 mod spiffe;
 mod strangers;
 pub mod token;
 mod ways;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -37,15 +28,16 @@ use uuid::Uuid;
 
 use crate::approvals::Approval;
 use crate::audit::{Author, Change, Log};
+use crate::authority::{self, Authority, Statement, Version};
 use crate::clock::Clock;
 use crate::id::{CallerId, PersonId, ProposalId};
 use crate::joint::Joint;
-use crate::ledger::{Gate, Ledger, LedgerError, Tx};
+use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
-use certificate::Presented;
 pub use credential::Kind;
 use credential::{Credential, Shown};
 pub use error::CallerError;
+pub use recognising::Recognised;
 use strangers::Strangers;
 pub use token::Token;
 use ways::Ways;
@@ -83,9 +75,34 @@ pub struct Caller {
     pub roles: Vec<Name>,
     /// Under which proposal they ask once more, where it was approved: set at the edge, for one request.
     pub proposal: Option<ProposalId>,
+    /// By which versions their rows say so: their own, and the credential's.
+    pub stated: [Statement; 2],
 }
 
 impl Caller {
+    /// The statements of a caller whose rows nobody has compared.
+    pub fn unproven(caller: Uuid, credential: Uuid) -> [Statement; 2] {
+        let of = |kind, id| Statement {
+            kind,
+            id,
+            version: Version::default(),
+        };
+        [
+            of(authority::Kind::Caller, caller),
+            of(authority::Kind::Credential, credential),
+        ]
+    }
+
+    /// Whether somebody comes with the same, and would be told the same.
+    fn is_as(&self, other: &Self) -> bool {
+        let said = |it: &Self| Self {
+            stated: Self::unproven(Uuid::nil(), Uuid::nil()),
+            proposal: None,
+            ..it.clone()
+        };
+        said(self) == said(other)
+    }
+
     /// Whether they were made by [`break_glass`], which gives the management of callers and nothing else.
     pub fn is_break_glass(&self) -> bool {
         break_glass::is_given_to(self.roles.iter().map(Name::as_str))
@@ -130,6 +147,7 @@ impl Entry {
             owner: name(&self.owner)?,
             roles: self.roles.iter().map(name).collect::<Result<_, _>>()?,
             proposal: None,
+            stated: Caller::unproven(self.id.uuid(), Uuid::nil()),
         })
     }
 }
@@ -186,42 +204,32 @@ impl Names {
 /// The callers of this service.
 #[derive(Clone)]
 pub struct Callers {
-    ledger: Ledger,
+    authority: Authority,
     recognised: Cache<Shown, Caller>,
-    /// Tokens that were valid once. Whether they still are, the ledger says.
-    known: Cache<Shown, ()>,
+    /// Tokens that were valid once, by which credential. Whether they still are, the ledger says.
+    known: Cache<Shown, Uuid>,
     strangers: Strangers,
     /// Looks at the tables for answers that wait for them.
     looks: Joint<Shown, Option<Caller>>,
     ways: Ways,
 }
 
-/// A caller, and what they were recognised by.
-#[derive(Clone, Debug)]
-pub struct Recognised {
-    /// Who.
-    pub caller: Caller,
-    shown: Shown,
-    /// When what they came with ends by itself, in seconds since 1970.
-    until: Option<i64>,
-}
-
 impl Callers {
-    /// Callers on this ledger, who come by tokens only.
+    /// Callers whom this states, who come by tokens only.
     ///
     /// # Panics
     /// Never: without files there is nothing that could be wrong with them.
-    pub fn new(ledger: Ledger) -> Self {
+    pub fn new(authority: Authority) -> Self {
         let ways = Ways::open(&Settings::default(), Clock::system());
-        Self::by(ways.expect("there are no files to read"), ledger)
+        Self::by(ways.expect("there are no files to read"), authority)
     }
 
-    /// Callers on this ledger, who come by these ways.
-    pub fn open(settings: &Settings, ledger: Ledger, clock: Clock) -> Result<Self, BadWay> {
-        Ok(Self::by(Ways::open(settings, clock)?, ledger))
+    /// Callers whom this states, who come by these ways.
+    pub fn open(settings: &Settings, authority: Authority, clock: Clock) -> Result<Self, BadWay> {
+        Ok(Self::by(Ways::open(settings, clock)?, authority))
     }
 
-    fn by(ways: Ways, ledger: Ledger) -> Self {
+    fn by(ways: Ways, authority: Authority) -> Self {
         let recognised = Cache::builder()
             .max_capacity(REMEMBERED)
             .time_to_live(REMEMBER)
@@ -231,7 +239,7 @@ impl Callers {
             .time_to_idle(KNOWN)
             .build();
         Self {
-            ledger,
+            authority,
             recognised,
             known,
             strangers: Strangers::default(),
@@ -240,92 +248,21 @@ impl Callers {
         }
     }
 
-    /// The caller whose token this is, or was a moment ago: see [the module](self). A token of this
-    /// service, or a JWT.
-    pub async fn recognise(&self, presented: &str) -> Result<Recognised, CallerError> {
-        let shown = Shown::token(presented);
-        if let Some(caller) = self.recognised.get(&shown).await {
-            let until = None;
-            return Ok(Recognised {
-                caller,
-                shown,
-                until,
-            });
-        }
-        if self.ways.may_be_jwt(presented) {
-            let proved = self.ways.by_jwt(presented, &self.strangers).await?;
-            return self.find(proved.shown, Some(proved.until)).await;
-        }
-        Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
-        self.find(shown, None).await
-    }
-
-    /// The caller whose certificate was shown on the connection.
-    pub async fn recognise_certificate(
-        &self,
-        presented: &Presented,
-    ) -> Result<Recognised, CallerError> {
-        let proved = self.ways.by_certificate(presented)?;
-        self.find(proved.shown, Some(proved.until)).await
-    }
-
-    async fn find(&self, shown: Shown, until: Option<i64>) -> Result<Recognised, CallerError> {
-        let look = async {
-            let _turn = match self.known.get(&shown).await {
-                Some(()) => None,
-                None => Some(self.strangers.turn().await.ok_or(CallerError::Busy)?),
-            };
-            let found = records::find(&shown, &self.ledger).await?;
-            let caller = found.ok_or(CallerError::NotRecognised)?;
-            self.known.insert(shown, ()).await;
-            Ok(caller)
-        };
-        // One look at the table for all who come at the same time.
-        let found = self.recognised.try_get_with(shown, look).await;
-        let caller = found.map_err(|error| match &*error {
-            CallerError::Ledger(error) => error.clone().into(),
-            CallerError::Busy => CallerError::Busy,
-            _ => CallerError::NotRecognised,
-        })?;
-        Ok(Recognised {
-            caller,
-            shown,
-            until,
-        })
-    }
-
-    /// That a credential is still valid, and still stands for what it stood for: by a look that was begun after
-    /// this was asked.
-    pub async fn still(&self, who: &Recognised) -> Result<(), CallerError> {
-        if let Some(until) = who.until
-            && self.ways.now()? > until
-        {
-            return Err(CallerError::NotRecognised);
-        }
-        let look = async || records::find(&who.shown, &self.ledger).await;
-        let found = self.looks.look(who.shown, look).await?;
-        if found.as_ref() == Some(&who.caller) {
-            return Ok(());
-        }
-        self.recognised.invalidate(&who.shown).await;
-        Err(CallerError::NotRecognised)
-    }
-
     /// All callers, by name.
     pub async fn list(&self) -> Result<Vec<Entry>, CallerError> {
-        Ok(records::list(&self.ledger).await?)
+        Ok(records::list(&self.authority).await?)
     }
 
     /// The names of these callers, which never change.
     pub async fn names(&self, of: Vec<CallerId>) -> Result<Names, CallerError> {
         let ids: Vec<_> = of.into_iter().map(CallerId::uuid).collect();
-        let names = records::names(&ids, &self.ledger).await?;
+        let names = records::names(&ids, self.authority.ledger()).await?;
         Ok(Names(names.into_iter().collect()))
     }
 
     /// One caller, by name or by id.
     pub async fn show(&self, name: &Name) -> Result<Entry, CallerError> {
-        let all = records::list(&self.ledger).await?;
+        let all = records::list(&self.authority).await?;
         all.into_iter()
             .find(|entry| entry.name == name.as_str() || entry.id.to_string() == name.as_str())
             .ok_or(CallerError::NotFound)
@@ -334,21 +271,32 @@ impl Callers {
     /// The same with all their credentials.
     pub async fn show_whole(&self, name: &Name) -> Result<Whole, CallerError> {
         let entry = self.show(name).await?;
-        let credentials = records::credentials(entry.id, &self.ledger).await?;
+        let credentials = records::credentials(entry.id, &self.authority).await?;
         Ok(Whole { entry, credentials })
     }
 
     /// Those with a credential that works now, and of a kind that is open here, by name, each with the end of their last one.
     pub async fn live(&self) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
-        Ok(records::live(&self.ways.kinds(), self.ledger.pool()).await?)
+        let (kinds, ledger) = (self.ways.kinds(), self.authority.ledger());
+        let look = || records::live(&kinds, ledger.pool());
+        let live = self.authority.read(look).await?;
+        Ok(live
+            .into_iter()
+            .map(|it| (it.caller, it.expires_at))
+            .collect())
     }
 
     /// The same as a transaction sees it.
     pub(crate) async fn live_in(
         &self,
-        tx: &mut Tx,
+        change: &mut Change,
     ) -> Result<Vec<(Caller, OffsetDateTime)>, CallerError> {
-        Ok(records::live(&self.ways.kinds(), tx.connection()).await?)
+        let mut live = records::live(&self.ways.kinds(), change.tx().connection()).await?;
+        change.prove(&mut live).await?;
+        Ok(live
+            .into_iter()
+            .map(|it| (it.caller, it.expires_at))
+            .collect())
     }
 
     /// Makes the first operator. Works once, and never when there is any caller.
@@ -382,11 +330,9 @@ impl Callers {
         }
         let life = token_life(new.token_days)?;
         let approval = change.loosen();
-        records::insert(id, new, change.tx())
-            .await
-            .map_err(name_taken)?;
+        records::insert(id, new, change).await.map_err(name_taken)?;
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change).await?;
         let details = serde_json::json!({
             "name": new.name, "owner": new.owner, "roles": new.roles, "token_days": new.token_days,
         });
@@ -403,13 +349,13 @@ impl Callers {
     ) -> Result<Token, CallerError> {
         let life = token_life(token_days)?;
         let approval = change.loosen();
-        let found = records::lock(name, change.tx()).await?;
+        let found = records::lock(name, change).await?;
         let (id, roles) = found.ok_or(CallerError::NotFound)?;
         if break_glass::is_given_to(roles.iter().map(String::as_str)) {
             return Err(CallerError::OneToken);
         }
         let token = Token::random();
-        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change.tx()).await?;
+        records::insert_token(Uuid::now_v7(), id, &token.hash(), life, change).await?;
         let details = serde_json::json!({ "name": name, "token_days": token_days });
         change.note_as(approval, "issue-caller-token", id, &details);
         Ok(token)
@@ -423,7 +369,7 @@ impl Callers {
         change: &mut Change,
     ) -> Result<(), CallerError> {
         let approval = change.loosen();
-        let assigned = records::assign(name, person.0, change.tx()).await?;
+        let assigned = records::assign(name, person.0, change).await?;
         let id = assigned.ok_or(CallerError::NotFound)?;
         let details = serde_json::json!({ "caller": name, "person": person.1 });
         change.note_as(approval, "assign-caller", id, &details);
@@ -434,7 +380,7 @@ impl Callers {
     /// exclusive gate, nothing more is released to them; [`forget`](Self::forget) then makes them a
     /// stranger here at once.
     pub(crate) async fn revoke(&self, name: &Name, change: &mut Change) -> Result<(), CallerError> {
-        let id = records::revoke(name, change.tx())
+        let id = records::revoke(name, change)
             .await?
             .ok_or(CallerError::NotFound)?;
         let details = serde_json::json!({ "name": name });

@@ -11,7 +11,6 @@ use super::destination::Destination;
 use super::list::List;
 use super::{ConfigFile, print_json, remark};
 use crate::app::App;
-use crate::audit::Log;
 use crate::callers::{Callers, NewCaller, Token};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -310,9 +309,9 @@ fn keep(destination: Destination, token: &str, caller: &Name) -> anyhow::Result<
 pub(super) async fn bootstrap(config: &Config, new: &NewCaller) -> anyhow::Result<String> {
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
-    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
-    let token = Callers::new(ledger).bootstrap(new, &log).await?;
+    let log = App::log(config, ledger, Clock::system()).await?;
+    let callers = Callers::new(log.authority().clone());
+    let token = callers.bootstrap(new, &log).await?;
     Ok(token.expose().to_owned())
 }
 
@@ -329,10 +328,9 @@ async fn break_glass(
     let ledger = App::ledger(owner)?;
     ledger.check_schema().await?;
     let opened = custody::open(device, settings, &ledger)?;
-    let (keys, writer) = (keys::list(&ledger).await?, App::writer(config));
-    let sealing = App::keyring(config)?;
-    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
+    let log = App::log(config, ledger, Clock::system()).await?;
+    let (keys, writer) = (keys::list(log.authority()).await?, App::writer(config));
     let proof = administrators::prove(&*opened, device, &keys, &log, &writer).await?;
-    let callers = Callers::new(ledger);
+    let callers = Callers::new(log.authority().clone());
     Ok(callers.break_glass(name, reason, &proof, &log).await?)
 }

@@ -11,7 +11,7 @@ use super::client::{Client, Service};
 use super::{ConfigFile, print_json, print_line, table};
 use crate::app::App;
 use crate::approvals::Approval;
-use crate::audit::{Author, Log};
+use crate::audit::Author;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody;
@@ -85,8 +85,7 @@ async fn change_pin(device: &Name, new: PathBuf, config: &Config) -> anyhow::Res
     };
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
-    let log = Log::open(ledger, &writer, Clock::system(), sealing).await?;
+    let log = App::log(config, ledger, Clock::system()).await?;
     let mut change = log.begin(Gate::Shared, &Author::service()).await?;
     let details = json!({ "device": device, "writer": App::writer(config) });
     change.note_as(Approval::by_right(), "change-pin", Uuid::now_v7(), &details);

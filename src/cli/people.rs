@@ -11,7 +11,6 @@ use super::client::Service;
 use super::list::List;
 use super::{ConfigFile, print_json, remark};
 use crate::app::App;
-use crate::audit::Log;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -230,9 +229,9 @@ async fn bootstrap(
     }
     let ledger = App::ledger(config)?;
     ledger.check_schema().await?;
-    let (writer, sealing) = (App::writer(config), App::keyring(config)?);
-    let log = Log::open(ledger.clone(), &writer, Clock::system(), sealing).await?;
-    let all = People::new(ledger.clone(), Callers::new(ledger));
+    let log = App::log(config, ledger, Clock::system()).await?;
+    let authority = log.authority();
+    let all = People::new(authority.clone(), Callers::new(authority.clone()));
     all.bootstrap(&first, &log).await?;
     remark(
         "They are on record. Set [approvals] single_operator = false and start the service anew.",

@@ -43,6 +43,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     app.tell_people();
     app.look_after_keys();
     app.look_into_devices();
+    app.look_at_rows();
     app.callers.renew().await;
     app.tasks.spawn(look_at_files(
         app.clone(),

@@ -28,6 +28,7 @@ use time::Duration;
 
 use crate::approvals::Approval;
 use crate::audit::{Change, Log};
+use crate::authority::{self, Kind, form};
 use crate::clob::drains::Drains;
 use crate::clock::Clock;
 use crate::custody::{PublicKey, Vault};
@@ -110,8 +111,32 @@ impl Destructions {
             Obstacle::new(ObstacleKind::OpenOrders, detail)
         });
         let mut all: Vec<_> = open.collect();
-        all.extend(records::obstacles(key, address.as_ref(), &self.ledger).await?);
+        let users = self.users(key).await?;
+        all.extend(records::obstacles(key, address.as_ref(), users, &self.ledger).await?);
         Ok(all)
+    }
+
+    /// Wallets and clients of a key, by what is stated of them: whoever takes their rows away opens no way.
+    async fn users(&self, key: &Key) -> Result<Vec<Obstacle>, LedgerError> {
+        let authority = self.log.authority();
+        authority.catch_up().await?;
+        let now = authority.now();
+        let mut users = Vec::new();
+        for (_, stated) in now.of(Kind::Wallet) {
+            let wallet: form::Wallet = authority::read(Kind::Wallet, stated)?;
+            if wallet.key == key.id.uuid() && !wallet.closed {
+                users.push(format!("wallet {}", wallet.name));
+            }
+        }
+        for (_, stated) in now.of(Kind::Client) {
+            let client: form::Client = authority::read(Kind::Client, stated)?;
+            if client.key == key.id.uuid() {
+                users.push(format!("client {}", client.name));
+            }
+        }
+        users.sort();
+        let in_use = |detail| Obstacle::new(ObstacleKind::InUse, detail);
+        Ok(users.into_iter().map(in_use).collect())
     }
 
     /// The latest destruction that somebody requested of a key.

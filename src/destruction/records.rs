@@ -313,6 +313,7 @@ pub(super) async fn set_trouble(
 pub(super) async fn obstacles(
     key: &Key,
     address: Option<&Address>,
+    users: Vec<Obstacle>,
     ledger: &Ledger,
 ) -> Result<Vec<Obstacle>, LedgerError> {
     let mut found = Vec::new();
@@ -331,7 +332,7 @@ pub(super) async fn obstacles(
     if let Some(address) = address {
         found.extend(credentials(address, ledger).await?);
     }
-    found.extend(users(key, ledger).await?);
+    found.extend(users);
     if key.purpose == Purpose::Client {
         found.extend(registration(key, ledger).await?);
     }
@@ -365,23 +366,6 @@ async fn credentials(address: &Address, ledger: &Ledger) -> Result<Vec<Obstacle>
                 Obstacle::new(ObstacleKind::LiveCredentials, detail)
             }
         }
-    });
-    Ok(rows.collect())
-}
-
-async fn users(key: &Key, ledger: &Ledger) -> Result<Vec<Obstacle>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"select 'wallet' as "kind!", name as "name!" from wallets where key_id = $1 and closed_at is null
-           union all
-           select 'client', name from clients where key_id = $1
-           order by 1, 2"#,
-        key.id.uuid(),
-    )
-    .fetch_all(ledger.pool())
-    .await?;
-    let rows = rows.into_iter().map(|row| {
-        let detail = format!("{} {}", row.kind, row.name);
-        Obstacle::new(ObstacleKind::InUse, detail)
     });
     Ok(rows.collect())
 }

@@ -16,9 +16,12 @@ use crate::callers::Caller;
 use crate::fail_point;
 use crate::idempotency::{Key, RequestDigest, records};
 use crate::ledger::{Gate, LedgerError};
-use crate::policy::Permit;
+use crate::policy::{Again, Permit};
 use crate::signing::Signed;
 use crate::standing::Look;
+
+/// How often it is decided again whether somebody may be told.
+const AGAIN: u32 = 4;
 
 /// Marks an answer that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -57,16 +60,7 @@ impl<'a> Write<'a> {
             let detail = "this Idempotency-Key came with another request before";
             return Err(Problem::new(&problem::IDEMPOTENCY_KEY_REUSED, detail));
         }
-        let credential = self.caller.credential;
-        let since = Instant::now();
-        let standing = self.app.log.vouch(Look::at(Some(credential), None)).await?;
-        if !standing.is_live(credential) {
-            return Err(LedgerError::CallerRevoked.into());
-        }
-        self.app.authority.confirm(standing.head()).await?;
-        if !standing.upholds(permit.decided()) {
-            return Err(self.overtaken(LedgerError::AuthorityChanged).await);
-        }
+        let since = self.still(permit).await?;
         let sealed = held.answer.unwrap_or_default();
         let body = self
             .app
@@ -80,6 +74,30 @@ impl<'a> Write<'a> {
         Ok(Some(response))
     }
 
+    /// Since when it is certain that the caller may be told what they were answered. What was done then may have
+    /// tightened what decides, and changed the thing it is about: that is decided again.
+    async fn still(&self, permit: &Permit) -> Result<Instant, Problem> {
+        let (credential, mut decided) = (self.caller.credential, permit.decided());
+        for _ in 0..AGAIN {
+            let since = Instant::now();
+            let standing = self.app.log.vouch(Look::at(Some(credential), None)).await?;
+            if !standing.is_live(credential) {
+                return Err(LedgerError::CallerRevoked.into());
+            }
+            self.app.authority.confirm(standing.head()).await?;
+            if standing.upholds(decided) {
+                return Ok(since);
+            }
+            let deed = permit.action().as_done();
+            decided = match self.app.rights.again(self.caller, &deed).await {
+                Ok(decided) => decided,
+                Err(Again::Denied(denied)) => return Err(denied.into()),
+                Err(Again::Ledger(error)) => return Err(error.into()),
+            };
+        }
+        Err(LedgerError::AuthorityChanged.into())
+    }
+
     /// Makes the change and commits it with its answer. Answers are sealed, for some hold a token.
     pub(super) async fn conclude<T: Serialize>(
         &self,
@@ -89,7 +107,12 @@ impl<'a> Write<'a> {
     ) -> Result<Response, Problem> {
         let mut change = match self.app.log.begin(gate, permit.author()).await {
             Ok(change) => change,
-            Err(error) => return Err(self.overtaken(error).await),
+            Err(why @ LedgerError::AuthorityChanged) => {
+                self.app.authority.catch_up().await?; // for whoever asks again
+                // Its twin may be why, and then that is the answer.
+                return self.earlier(permit).await?.ok_or_else(|| why.into());
+            }
+            Err(error) => return Err(error.into()),
         };
         let answer = match work(&mut change).await {
             Ok(answer) => answer,
@@ -115,7 +138,6 @@ impl<'a> Write<'a> {
             let twin = self.earlier(permit).await?;
             return twin.ok_or_else(|| Problem::new(&problem::IN_FLIGHT, "repeat the request"));
         }
-        let decides = change.decides();
         fail_point!("write-before-commit");
         let since = Instant::now();
         change.commit().await?;
@@ -123,9 +145,6 @@ impl<'a> Write<'a> {
         // Elsewhere they are old for a moment, and the gate knows better.
         self.app.wallets.forget();
         self.app.clients.forget();
-        if decides && let Err(error) = self.app.authority.catch_up().await {
-            tracing::debug!(%error, "what was decided is not loaded yet");
-        }
         Ok(passed_gate(json(StatusCode::CREATED, body), since))
     }
 
@@ -140,16 +159,6 @@ impl<'a> Write<'a> {
             Some(earlier) => Ok(earlier),
             None => self.conclude(permit, gate, work).await,
         }
-    }
-
-    /// Why a permit is of no use. What decides is loaded where that is why, for whoever asks again.
-    async fn overtaken(&self, why: LedgerError) -> Problem {
-        if matches!(why, LedgerError::AuthorityChanged)
-            && let Err(error) = self.app.authority.catch_up().await
-        {
-            return error.into();
-        }
-        why.into()
     }
 
     fn aad(&self) -> Vec<u8> {

@@ -148,7 +148,7 @@ impl Keys {
         };
         let id = KeyId::new();
         let row = (id, algorithm, origin, days(adoption));
-        let key = records::insert_adopted(row, adoption, found, change.tx())
+        let key = records::insert_adopted(row, adoption, found, change)
             .await
             .map_err(on_record)?;
         let details = serde_json::json!({

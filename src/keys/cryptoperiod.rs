@@ -125,6 +125,7 @@ mod tests {
             device_ref: None,
             created_at: START,
             cryptoperiod_ends_at: at(180),
+            stated: crate::authority::Version::default(),
         }
     }
 

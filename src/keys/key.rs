@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::KeyState;
+use crate::authority::{Kind, Proved, Said, Snapshot, Statement, Unlike, Version, form};
 use crate::custody::{Algorithm, Attributes, DeviceRef, KeyRef, Place, PublicKey};
 use crate::halts::Touches;
 use crate::id::KeyId;
@@ -69,13 +70,47 @@ pub struct Key {
     pub created_at: OffsetDateTime,
     /// After this it signs nothing.
     pub cryptoperiod_ends_at: OffsetDateTime,
+    /// By which version its row says so; 0: nobody has compared it.
+    pub stated: Version,
 }
 
 impl Key {
+    /// What its row says.
+    pub(crate) fn said(&self) -> Said {
+        let hex = |key: &PublicKey| hex::encode(key.to_spki_der());
+        let form = form::Key {
+            name: self.name.to_string(),
+            purpose: self.purpose.name().to_owned(),
+            algorithm: self.algorithm.name().to_owned(),
+            backend: self.backend.to_string(),
+            device_ref: self.device_ref.as_ref().map(|it| it.as_str().to_owned()),
+            origin: self.origin.name().to_owned(),
+            environment: self.environment.to_string(),
+            owner: self.owner.to_string(),
+            state: self.state.name().to_owned(),
+            epoch: self.epoch,
+            public_key: self.public_key.as_ref().map(hex),
+            attributes: self.attributes.clone(),
+            created_at: form::micros(self.created_at),
+            ends_at: form::micros(self.cryptoperiod_ends_at),
+        };
+        Said::of(self.id, Some(&form))
+    }
+
+    /// By which version its row says what this says.
+    pub fn statement(&self) -> Statement {
+        Statement {
+            kind: Kind::Key,
+            id: self.id.uuid(),
+            version: self.stated,
+        }
+    }
+
     /// The key as policies see it.
     pub fn resource(&self) -> Resource {
         Resource::owned("Key", &self.name, &self.owner, &self.environment)
             .with("purpose", &self.purpose.name())
+            .stated([Some(self.statement()), None])
             .touching(Touches {
                 key: Some(self.id),
                 ..Touches::default()
@@ -96,5 +131,12 @@ impl Key {
         let public_key = self.public_key.clone()?;
         let place = self.place();
         Some(KeyRef { place, public_key })
+    }
+}
+
+impl Proved for Key {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.stated = by.proves(&self.said())?;
+        Ok(())
     }
 }

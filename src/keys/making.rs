@@ -75,7 +75,7 @@ impl Keys {
         let (algorithm, days) = self.fits(new)?;
         let id = KeyId::new();
         let row = (id, algorithm, Origin::Created, days);
-        records::insert(row, new, change.tx())
+        records::insert(row, new, change)
             .await
             .map_err(name_taken)?;
         let details = serde_json::json!({
@@ -90,7 +90,7 @@ impl Keys {
     /// Says what is wrong with a key that is to be made later.
     pub async fn check(&self, new: &NewKey) -> Result<(), KeyError> {
         self.fits(new)?;
-        match records::find(&new.name, &self.ledger).await? {
+        match records::find(&new.name, self.log.authority()).await? {
             Some(_) => Err(KeyError::NameTaken),
             None => Ok(()),
         }
@@ -145,7 +145,7 @@ impl Keys {
         made: &DeviceKey,
         change: &mut Change,
     ) -> Result<Key, KeyError> {
-        let key = records::set_public_key(id, made, change.tx()).await?;
+        let key = records::set_public_key(id, made, change).await?;
         let details = serde_json::json!({
             "fingerprint": hex::encode(made.public_key.fingerprint()),
             "attributes": made.attributes,

@@ -5,8 +5,9 @@
 //! database enforces too, and each step raises its epoch: a signature begun under one epoch is not
 //! released under another.
 //!
-//! It **trusts** the `keys` table for which public key is meant. Who can change that column, against
-//! the trigger that guards it, can point a wallet at another key of the same device.
+//! A row says only what is stated ([`authority`](crate::authority)): whoever changes one by themselves, against the
+//! triggers that guard it, brings no key back and points no wallet at another one. It **trusts** what
+//! `authority` trusts.
 
 mod adoption;
 mod bundle;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::audit::{Change, Log};
+use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::custody::Vault;
 use crate::id::KeyId;
@@ -46,8 +48,13 @@ pub use reason::{Justification, Reason};
 pub use state::{KeyState, NotAStep};
 
 /// All keys on record, by name.
-pub async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
-    records::list(ledger).await
+pub async fn list(authority: &Authority) -> Result<Vec<Key>, LedgerError> {
+    records::list(authority).await
+}
+
+/// The same as they are, whatever is stated: to look at, and for nothing else.
+pub async fn as_they_are(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+    records::as_they_are(ledger).await
 }
 
 /// The keys of this service.
@@ -72,12 +79,12 @@ impl Keys {
 
     /// All keys, by name.
     pub async fn list(&self) -> Result<Vec<Key>, KeyError> {
-        Ok(list(&self.ledger).await?)
+        Ok(list(self.log.authority()).await?)
     }
 
     /// One key.
     pub async fn show(&self, name: &Name) -> Result<Key, KeyError> {
-        records::find(name, &self.ledger)
+        records::find(name, self.log.authority())
             .await?
             .ok_or(KeyError::NotFound)
     }
@@ -89,14 +96,14 @@ impl Keys {
 
     /// A key as a transaction sees it.
     pub(crate) async fn within(&self, id: KeyId, change: &mut Change) -> Result<Key, KeyError> {
-        records::find_within(id, change.tx())
+        records::find_within(id, change)
             .await?
             .ok_or(KeyError::NotFound)
     }
 
     /// The keys with these ids.
     pub async fn by_ids(&self, ids: &[KeyId]) -> Result<Vec<Key>, KeyError> {
-        Ok(records::find_all(ids, &self.ledger).await?)
+        Ok(records::find_all(ids, self.log.authority()).await?)
     }
 }
 

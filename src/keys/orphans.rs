@@ -38,7 +38,7 @@ impl Keys {
     /// All orphans, and what their devices hold. That may take long.
     pub async fn orphans(&self) -> Result<Vec<Orphan>, KeyError> {
         let mut orphans = Vec::new();
-        for key in records::orphans(&self.ledger).await? {
+        for key in records::orphans(self.log.authority()).await? {
             let found = match self.vault.backend(&key.backend) {
                 Ok(device) => device.recover(&key.place()).await,
                 Err(error) => Err(error),

@@ -4,6 +4,8 @@ use time::OffsetDateTime;
 
 use super::{Adoption, Key, KeyState, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
+use crate::audit::{Change, Effect};
+use crate::authority::{Authority, Said, Version};
 use crate::custody::{Algorithm, DeviceKey, DeviceRef, PublicKey};
 use crate::id::{CallerId, KeyId};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -75,61 +77,102 @@ impl TryFrom<Row> for Key {
             public_key,
             created_at: row.created_at,
             cryptoperiod_ends_at: row.cryptoperiod_ends_at,
+            stated: Version::default(),
         })
     }
 }
 
-pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+/// All of them, as they are, whatever is stated.
+pub(super) async fn as_they_are(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
     let rows = select!("order by name").fetch_all(ledger.pool()).await?;
     rows.into_iter().map(Key::try_from).collect()
 }
 
+pub(super) async fn list(authority: &Authority) -> Result<Vec<Key>, LedgerError> {
+    authority.read(|| as_they_are(authority.ledger())).await
+}
+
 /// Keys without a public half, the oldest first.
-pub(super) async fn orphans(ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
-    let rows = select!("where public_key is null and state <> 'destroyed' order by created_at")
-        .fetch_all(ledger.pool())
-        .await?;
-    rows.into_iter().map(Key::try_from).collect()
+pub(super) async fn orphans(authority: &Authority) -> Result<Vec<Key>, LedgerError> {
+    let look = move || async move {
+        let rows = select!("where public_key is null and state <> 'destroyed' order by created_at")
+            .fetch_all(authority.ledger().pool())
+            .await?;
+        rows.into_iter().map(Key::try_from).collect()
+    };
+    authority.read(look).await
 }
 
-pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Key>, LedgerError> {
+pub(super) async fn find(name: &Name, authority: &Authority) -> Result<Option<Key>, LedgerError> {
+    let look = move || async move {
+        let row = select!("where name = $1", name.as_str())
+            .fetch_optional(authority.ledger().pool())
+            .await?;
+        row.map(Key::try_from).transpose()
+    };
+    authority.read(look).await
+}
+
+pub(super) async fn find_named(
+    name: &Name,
+    change: &mut Change,
+) -> Result<Option<Key>, LedgerError> {
     let row = select!("where name = $1", name.as_str())
-        .fetch_optional(ledger.pool())
+        .fetch_optional(change.tx().connection())
         .await?;
-    row.map(Key::try_from).transpose()
+    let mut key = row.map(Key::try_from).transpose()?;
+    change.prove(&mut key).await?;
+    Ok(key)
 }
 
-pub(super) async fn find_named(name: &Name, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
-    let row = select!("where name = $1", name.as_str())
-        .fetch_optional(tx.connection())
+/// A key that nobody else changes before the transaction has ended.
+pub(super) async fn find_within(
+    id: KeyId,
+    change: &mut Change,
+) -> Result<Option<Key>, LedgerError> {
+    let row = select!("where id = $1 for no key update", id.uuid())
+        .fetch_optional(change.tx().connection())
         .await?;
-    row.map(Key::try_from).transpose()
+    let mut key = row.map(Key::try_from).transpose()?;
+    change.prove(&mut key).await?;
+    Ok(key)
 }
 
-pub(super) async fn find_within(id: KeyId, tx: &mut Tx) -> Result<Option<Key>, LedgerError> {
-    let row = select!("where id = $1", id.uuid())
-        .fetch_optional(tx.connection())
-        .await?;
-    row.map(Key::try_from).transpose()
-}
-
-pub(super) async fn find_all(ids: &[KeyId], ledger: &Ledger) -> Result<Vec<Key>, LedgerError> {
+pub(super) async fn find_all(
+    ids: &[KeyId],
+    authority: &Authority,
+) -> Result<Vec<Key>, LedgerError> {
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = select!("where id = any($1)", &ids)
-        .fetch_all(ledger.pool())
-        .await?;
-    rows.into_iter().map(Key::try_from).collect()
+    let ids = &ids;
+    let look = move || async move {
+        let rows = select!("where id = any($1)", ids)
+            .fetch_all(authority.ledger().pool())
+            .await?;
+        rows.into_iter().map(Key::try_from).collect()
+    };
+    authority.read(look).await
 }
 
-/// Changes a key's cryptoperiod if it is still the one that the caller saw.
+/// What all rows say.
+pub(crate) async fn said(tx: &mut Tx) -> Result<Vec<Said>, LedgerError> {
+    let rows = select!("").fetch_all(tx.connection()).await?;
+    rows.into_iter()
+        .map(|row| Ok(Key::try_from(row)?.said()))
+        .collect()
+}
+
+/// Changes a key's cryptoperiod if it is still the one that the caller saw, at the exclusive gate.
 pub(super) async fn set_cryptoperiod(
     key: &Key,
     ends_at: OffsetDateTime,
-    author: CallerId,
     approval: Approval,
     reason: &str,
-    tx: &mut Tx,
-) -> Result<bool, LedgerError> {
+    change: &mut Change,
+) -> Result<Option<Key>, LedgerError> {
+    let Some(now) = find_within(key.id, change).await? else {
+        return Ok(None);
+    };
+    let author = change.author();
     sqlx::query!(
         "insert into key_cryptoperiods (key_id, was, ends_at, actor_id, approval, reason)
          values ($1, $2, $3, $4, $5, $6)",
@@ -140,7 +183,7 @@ pub(super) async fn set_cryptoperiod(
         approval.to_string(),
         reason,
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
     let changed = sqlx::query!(
         "update keys set cryptoperiod_ends_at = $3
@@ -150,9 +193,17 @@ pub(super) async fn set_cryptoperiod(
         ends_at,
         key.epoch,
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(changed.rows_affected() == 1)
+    if changed.rows_affected() != 1 {
+        return Ok(None);
+    }
+    let moved = Key {
+        cryptoperiod_ends_at: ends_at,
+        ..now
+    };
+    change.state(moved.said(), Effect::Tightens)?;
+    Ok(Some(moved))
 }
 
 /// Inserts the row of a key that its device does not hold yet. Its period is so many days by the
@@ -160,12 +211,15 @@ pub(super) async fn set_cryptoperiod(
 pub(super) async fn insert(
     (id, algorithm, origin, days): (KeyId, Algorithm, Origin, u16),
     new: &NewKey,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<(), LedgerError> {
-    sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "insert into keys (id, name, purpose, algorithm, backend, environment, owner, origin,
                            cryptoperiod_ends_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(hours => 24 * $9::int))",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(hours => 24 * $9::int))
+         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner,
+                   state, epoch, public_key, attributes, created_at, cryptoperiod_ends_at",
         id.uuid(),
         new.name.as_str(),
         new.purpose.name(),
@@ -176,9 +230,15 @@ pub(super) async fn insert(
         origin.name(),
         i32::from(days),
     )
-    .execute(tx.connection())
+    .fetch_one(change.tx().connection())
     .await?;
-    Ok(())
+    state(row.try_into()?, change).map(drop)
+}
+
+/// States what nothing was allowed with before.
+fn state(key: Key, change: &mut Change) -> Result<Key, LedgerError> {
+    change.state(key.said(), Effect::Loosens)?;
+    Ok(key)
 }
 
 /// Inserts the row of a key that its device holds already.
@@ -186,7 +246,7 @@ pub(super) async fn insert_adopted(
     (id, algorithm, origin, days): (KeyId, Algorithm, Origin, u16),
     adoption: &Adoption,
     found: &DeviceKey,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<Key, LedgerError> {
     let row = sqlx::query_as!(
         Row,
@@ -208,77 +268,104 @@ pub(super) async fn insert_adopted(
         serde_json::json!(found.attributes),
         found.device_ref.as_ref().map(DeviceRef::as_str),
     )
-    .fetch_one(tx.connection())
+    .fetch_one(change.tx().connection())
     .await?;
-    row.try_into()
+    state(row.try_into()?, change)
 }
 
 pub(super) async fn set_public_key(
     id: KeyId,
     made: &DeviceKey,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<Key, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
-        "update keys set public_key = $2, attributes = $3, device_ref = $4 where id = $1
-         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                   public_key, attributes, created_at, cryptoperiod_ends_at",
+    let gone = || LedgerError::Corrupt("keys", format!("{id} is missing"));
+    let now = find_within(id, change).await?.ok_or_else(gone)?;
+    sqlx::query!(
+        "update keys set public_key = $2, attributes = $3, device_ref = $4 where id = $1",
         id.uuid(),
         made.public_key.to_spki_der(),
         serde_json::json!(made.attributes),
         made.device_ref.as_ref().map(DeviceRef::as_str),
     )
-    .fetch_one(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    row.try_into()
+    let made = Key {
+        public_key: Some(made.public_key.clone()),
+        attributes: made.attributes.clone(),
+        device_ref: made.device_ref.clone(),
+        ..now
+    };
+    state(made, change)
 }
 
 /// Records the device's name for a key that is going to be brought.
 pub(super) async fn set_device_ref(
     id: KeyId,
     device_ref: &DeviceRef,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<(), LedgerError> {
-    sqlx::query!(
+    let Some(now) = find_within(id, change).await? else {
+        return Ok(());
+    };
+    let set = sqlx::query!(
         "update keys set device_ref = $2 where id = $1 and device_ref is null",
         id.uuid(),
         device_ref.as_str(),
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(())
+    if set.rows_affected() == 0 {
+        return Ok(());
+    }
+    let named = Key {
+        device_ref: Some(device_ref.clone()),
+        ..now
+    };
+    state(named, change).map(drop)
 }
 
 /// Records the public half of a key that was brought. `None`: the key no longer waits for one.
 pub(super) async fn set_brought(
     id: KeyId,
     brought: &DeviceKey,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<Option<Key>, LedgerError> {
-    let row = sqlx::query_as!(
-        Row,
+    let Some(now) = find_within(id, change).await? else {
+        return Ok(None);
+    };
+    let set = sqlx::query!(
         "update keys set public_key = $2, attributes = $3
-         where id = $1 and public_key is null and state = 'pre-activation' and origin = 'imported'
-         returning id, name, purpose, algorithm, backend, device_ref, origin, environment, owner, state, epoch,
-                   public_key, attributes, created_at, cryptoperiod_ends_at",
+         where id = $1 and public_key is null and state = 'pre-activation' and origin = 'imported'",
         id.uuid(),
         brought.public_key.to_spki_der(),
         serde_json::json!(brought.attributes),
     )
-    .fetch_optional(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    row.map(Key::try_from).transpose()
+    if set.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let brought = Key {
+        public_key: Some(brought.public_key.clone()),
+        attributes: brought.attributes.clone(),
+        ..now
+    };
+    state(brought, change).map(Some)
 }
 
-/// Takes the step if the key is still where it was seen. Without an author it is the service's own.
+/// Takes the step if the key is still where it was seen, at the exclusive gate. Without an author it is the
+/// service's own.
 pub(super) async fn step(
     key: &Key,
     to: KeyState,
     author: Option<CallerId>,
     approval: Approval,
     reason: &str,
-    tx: &mut Tx,
-) -> Result<bool, LedgerError> {
+    change: &mut Change,
+) -> Result<Option<Key>, LedgerError> {
+    let Some(now) = find_within(key.id, change).await? else {
+        return Ok(None);
+    };
     sqlx::query!(
         "insert into key_transitions (key_id, epoch, from_state, to_state, actor_id, approval, reason)
          select $1, $2, $3, $4, $5, $6, $7
@@ -291,7 +378,7 @@ pub(super) async fn step(
         approval.to_string(),
         reason,
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
     let moved = sqlx::query!(
         "update keys set state = $3, epoch = epoch + 1 where id = $1 and epoch = $2 and state = $4",
@@ -300,7 +387,20 @@ pub(super) async fn step(
         to.name(),
         key.state.name(),
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(moved.rows_affected() == 1)
+    if moved.rows_affected() != 1 {
+        return Ok(None);
+    }
+    let moved = Key {
+        state: to,
+        epoch: key.epoch + 1,
+        ..now
+    };
+    let effect = match to {
+        KeyState::Active => Effect::Loosens,
+        _ => Effect::Tightens,
+    };
+    change.state(moved.said(), effect)?;
+    Ok(Some(moved))
 }

@@ -50,14 +50,8 @@ impl Keys {
         change: &mut Change,
     ) -> Result<Key, KeyError> {
         let author = (approval != Approval::automatic()).then(|| change.author());
-        if !records::step(key, to, author, approval, reason, change.tx()).await? {
-            return Err(KeyError::Changed);
-        }
-        let moved = Key {
-            state: to,
-            epoch: key.epoch + 1,
-            ..key.clone()
-        };
+        let moved = records::step(key, to, author, approval, reason, change).await?;
+        let moved = moved.ok_or(KeyError::Changed)?;
         let details = serde_json::json!({
             "name": key.name, "from": key.state, "to": to, "epoch": moved.epoch, "reason": reason,
         });
@@ -82,18 +76,13 @@ impl Keys {
             Approval::not_needed()
         };
         let text = reason.as_str();
-        let author = change.author();
-        if !records::set_cryptoperiod(key, ends_at, author, approval, text, change.tx()).await? {
-            return Err(KeyError::Changed);
-        }
+        let changed = records::set_cryptoperiod(key, ends_at, approval, text, change).await?;
+        let changed = changed.ok_or(KeyError::Changed)?;
         let details = serde_json::json!({
             "name": key.name, "was": timestamp(key.cryptoperiod_ends_at),
             "ends_at": timestamp(ends_at), "reason": reason,
         });
         change.note_as(approval, "set-cryptoperiod", key.id, &details);
-        Ok(Key {
-            cryptoperiod_ends_at: ends_at,
-            ..key.clone()
-        })
+        Ok(changed)
     }
 }

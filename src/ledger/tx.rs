@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::bounded::Bounded;
 use super::error::is_refusal;
 use super::gate::NotPassed;
-use super::{Gate, LedgerError, PATIENCE, Run, gate, warnings};
+use super::{Gate, LedgerError, PATIENCE, Run, gate, in_time, warnings};
 
 /// A transaction. Functions that write take `tx: &mut Tx` last.
 pub struct Tx {
@@ -47,6 +47,14 @@ impl Tx {
         Ok(Self::pass(session, gate, run).await?)
     }
 
+    /// Begins one that only looks, and passes no gate.
+    pub(crate) async fn look(mut session: PgConnection) -> Result<Self, LedgerError> {
+        let begin = sqlx::raw_sql("begin read only").execute(&mut session);
+        in_time(async { Ok(begin.await?) }).await?;
+        let until = Instant::now() + PATIENCE;
+        Ok(Self { session, until })
+    }
+
     async fn pass(
         mut session: PgConnection,
         gate: Gate,
@@ -55,6 +63,18 @@ impl Tx {
         gate::pass(&mut session, gate, run).await?;
         let until = Instant::now() + PATIENCE;
         Ok(Self { session, until })
+    }
+
+    /// Takes so long from now on, for what is done once and reads much.
+    pub(crate) fn wait_for(&mut self, patience: std::time::Duration) {
+        self.until = Instant::now() + patience;
+    }
+
+    /// Executes statements of a test.
+    pub(crate) async fn run(&mut self, statements: String) -> Result<(), LedgerError> {
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements));
+        statements.execute(self.connection()).await?;
+        Ok(())
     }
 
     /// For the statements of a `records.rs`.

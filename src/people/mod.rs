@@ -3,9 +3,10 @@
 //! Making somebody an approver loosens what is guarded as much as anything does, so it is approved itself;
 //! taking the right away is not. The first ones are registered by [`People::bootstrap`], once.
 //!
-//! It **trusts** whoever compares a new key's fingerprint with the person before they approve it.
+//! The rows of people and their keys say only what is stated ([`authority`](crate::authority)). It **trusts**
+//! whoever compares a new key's fingerprint with the person before they approve it.
 
-mod records;
+pub(crate) mod records;
 
 use time::OffsetDateTime;
 
@@ -13,9 +14,10 @@ use crate::approvals::signature::passkey::{Assertion, registration};
 use crate::approvals::signature::{ApproverKey, BadPasskey, BadSsh, Passkey, SshKey};
 use crate::approvals::{Approval, Settings};
 use crate::audit::{Author, Change, Log};
+use crate::authority::Authority;
 use crate::callers::{CallerError, Callers};
 use crate::id::{ApproverKeyId, CallerId, PersonId};
-use crate::ledger::{Gate, Ledger, LedgerError};
+use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
 
 /// A person, as others see them.
@@ -173,19 +175,19 @@ pub enum PersonError {
 /// The people of this service. Cheap to clone.
 #[derive(Clone)]
 pub struct People {
-    ledger: Ledger,
+    authority: Authority,
     callers: Callers,
 }
 
 impl People {
-    /// People on this ledger.
-    pub fn new(ledger: Ledger, callers: Callers) -> Self {
-        Self { ledger, callers }
+    /// People whom this states.
+    pub fn new(authority: Authority, callers: Callers) -> Self {
+        Self { authority, callers }
     }
 
     /// All of them, by name.
     pub async fn list(&self) -> Result<Vec<Person>, PersonError> {
-        Ok(records::list(&self.ledger).await?)
+        Ok(records::list(&self.authority).await?)
     }
 
     /// One of them.
@@ -197,7 +199,7 @@ impl People {
 
     /// The name of the person whose a caller is.
     pub async fn of_caller(&self, caller: CallerId) -> Result<Option<Name>, PersonError> {
-        let found = records::of_caller(caller, &self.ledger).await?;
+        let found = records::of_caller(caller, self.authority.ledger()).await?;
         let name = found.map(|name| Name::from_record("people", name));
         Ok(name.transpose()?)
     }
@@ -210,7 +212,7 @@ impl People {
     ) -> Result<PersonId, PersonError> {
         let approval = change.loosen();
         let id = PersonId::new();
-        let inserted = records::insert(id, new, change.tx()).await;
+        let inserted = records::insert(id, new, change).await;
         inserted.map_err(taken)?;
         let details = serde_json::json!({ "name": new.name, "roles": new.roles });
         change.note_as(approval, "register-person", id, &details);
@@ -233,7 +235,7 @@ impl People {
         } else {
             Approval::not_needed()
         };
-        records::set_roles(id, roles, change.tx()).await?;
+        records::set_roles(id, roles, change).await?;
         let details = serde_json::json!({ "name": name, "from": from, "to": roles });
         change.note_as(approval, "set-person-roles", id, &details);
         Ok(())
@@ -247,7 +249,7 @@ impl People {
         change: &mut Change,
     ) -> Result<(), PersonError> {
         let (id, _) = there(name, change).await?;
-        records::end(id, change.tx()).await?;
+        records::end(id, change).await?;
         let details = serde_json::json!({ "name": name, "reason": reason });
         change.note_as(Approval::not_needed(), "end-person", id, &details);
         Ok(())
@@ -287,7 +289,7 @@ impl People {
         };
         let approval = change.loosen();
         let id = ApproverKeyId::new();
-        let inserted = records::insert_key((id, person), &new.name, &key, change.tx()).await;
+        let inserted = records::insert_key((id, person), &new.name, &key, change).await;
         inserted.map_err(taken)?;
         let details = serde_json::json!({
             "person": name, "name": new.name, "kind": key.kind(), "fingerprint": key.fingerprint(),
@@ -304,7 +306,7 @@ impl People {
         key: ApproverKeyId,
         change: &mut Change,
     ) -> Result<(), PersonError> {
-        let revoked = records::revoke_key(name, key, change.tx()).await?;
+        let revoked = records::revoke_key(name, key, change).await?;
         revoked.then_some(()).ok_or(PersonError::NoSuchKey)?;
         let details = serde_json::json!({ "person": name });
         change.note_as(Approval::not_needed(), "revoke-approver-key", key, &details);
@@ -342,7 +344,7 @@ impl People {
 
 /// Somebody who is there: their id, and their roles.
 async fn there(name: &Name, change: &mut Change) -> Result<(PersonId, Vec<String>), PersonError> {
-    let found = records::lock(name, change.tx()).await?;
+    let found = records::lock(name, change).await?;
     let (id, roles, is_there) = found.ok_or(PersonError::NotFound)?;
     if is_there {
         Ok((id, roles))

@@ -181,6 +181,7 @@ impl Asked {
             owner: self.caller.owner.parse()?,
             roles: roles.collect::<Result<Vec<Name>, _>>()?,
             proposal: None,
+            stated: Caller::unproven(uuid::Uuid::nil(), uuid::Uuid::nil()),
         })
     }
 

@@ -162,6 +162,7 @@ fn is_same(one: &Caller, other: &Caller) -> bool {
         owner,
         roles,
         proposal: _,
+        stated: _,
     } = one;
     *id == other.id && *name == other.name && *owner == other.owner && *roles == other.roles
 }
@@ -192,6 +193,7 @@ mod tests {
             owner: "desk-1".parse().unwrap(),
             roles: vec!["trader".parse().unwrap()],
             proposal: None,
+            stated: Caller::unproven(uuid::Uuid::nil(), uuid::Uuid::nil()),
         }
     }
 

@@ -64,6 +64,16 @@ impl Ask for Deed {
     }
 }
 
+impl Deed {
+    /// The same after it was done, which may have changed the thing it was done to.
+    pub fn as_done(&self) -> Self {
+        Self {
+            resource: self.resource.clone().stated([None; 2]),
+            ..self.clone()
+        }
+    }
+}
+
 impl<A> Permit<A> {
     pub(super) fn new(action: A, author: Author) -> Self {
         Self { action, author }
@@ -87,6 +97,11 @@ impl<A> Permit<A> {
     /// By which version of what decides it was permitted.
     pub fn decided(&self) -> Version {
         self.author.decided().unwrap_or_default()
+    }
+
+    /// Whether what it stands on was stated anew since it was read: no gate lets it through.
+    pub fn is_outdated(&self) -> bool {
+        self.decided() == Version::NEVER
     }
 
     /// The permitted thing, for which leave is asked anew.

@@ -1,6 +1,7 @@
 //! On what something is asked for.
 
 use super::Stake;
+use crate::authority::Statement;
 use crate::halts::Touches;
 
 /// On what, with the attributes that policies look at.
@@ -12,6 +13,8 @@ pub struct Resource {
     pub(super) circumstance: Circumstance,
     /// What a halt can be on.
     pub(super) touches: Touches,
+    /// By which versions its rows say so.
+    pub(super) stated: [Option<Statement>; 2],
 }
 
 /// What is known of the request itself, which policies see as `context`.
@@ -34,6 +37,7 @@ impl Resource {
             attributes: Vec::new(),
             circumstance: Circumstance::Nothing,
             touches: Touches::default(),
+            stated: [None; 2],
         }
     }
 
@@ -69,6 +73,7 @@ impl Resource {
             attributes,
             circumstance: Circumstance::Nothing,
             touches: Touches::default(),
+            stated: [None; 2],
         }
     }
 
@@ -136,6 +141,7 @@ impl Resource {
             attributes: self.attributes.clone(),
             circumstance: Circumstance::Nothing,
             touches: self.touches,
+            stated: self.stated,
         }
     }
 
@@ -143,6 +149,12 @@ impl Resource {
     #[must_use]
     pub fn touching(self, touches: Touches) -> Self {
         Self { touches, ..self }
+    }
+
+    /// As its rows were compared with what is stated.
+    #[must_use]
+    pub fn stated(self, stated: [Option<Statement>; 2]) -> Self {
+        Self { stated, ..self }
     }
 
     /// With one attribute more.

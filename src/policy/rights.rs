@@ -13,7 +13,7 @@ use super::{
 use crate::approvals::check::Claim;
 use crate::approvals::{self, Approval};
 use crate::audit::{Author, Log};
-use crate::authority::{Authority, Snapshot, Version};
+use crate::authority::{Authority, Snapshot, Statement, Version};
 use crate::callers::Caller;
 use crate::halts::{Halt, Halts, Hit};
 use crate::ledger::LedgerError;
@@ -287,7 +287,7 @@ impl Rights {
                 halt: Some(halt),
             });
         }
-        let decided = decided.map(|()| now.version());
+        let decided = decided.map(|()| by(&now, caller, &resource.stated));
         decided.map_err(|denied| {
             let refused = self.refuse(caller, action, resource);
             Denied {
@@ -306,7 +306,7 @@ impl Rights {
 
     /// Who answers for a proposal of what the policy has let them ask for, and others have to agree to.
     pub(crate) fn proposer(&self, caller: &Caller) -> Author {
-        let decided = self.0.authority.now().version();
+        let decided = by(&self.0.authority.now(), caller, &[]);
         Author::caller(caller.id, caller.credential, decided, None)
     }
 
@@ -332,5 +332,16 @@ fn on(asked: &impl Ask, policy: &Policy) -> Resource {
         resource.at(asked.stake())
     } else {
         resource
+    }
+}
+
+/// By which version something is permitted to a caller: by none where rows that it stands on were stated anew
+/// since they were read.
+fn by(now: &Snapshot, caller: &Caller, stated: &[Option<Statement>]) -> Version {
+    let mut all = caller.stated.iter().chain(stated.iter().flatten());
+    if all.all(|it| now.is_at(*it)) {
+        now.version()
+    } else {
+        Version::NEVER
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn caller(owner: &str, roles: &[&str]) -> Caller {
         owner: owner.parse().unwrap(),
         roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
         proposal: None,
+        stated: Caller::unproven(uuid::Uuid::nil(), uuid::Uuid::nil()),
     }
 }
 

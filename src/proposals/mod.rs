@@ -16,9 +16,9 @@ use crate::approvals::document::{Document, Effects, Request, Requester, hash};
 use crate::approvals::records::{self, Given, Held};
 use crate::approvals::signature::{BadSignature, Signature, ssh};
 use crate::approvals::{Approval, Settings};
-use crate::audit::{Author, Change, Log};
+use crate::audit::{Author, Change, Effect, Log};
 use crate::callers::Caller;
-use crate::id::{ApproverKeyId, CallerId, ProposalId};
+use crate::id::{ApproverKeyId, CallerId, PersonId, ProposalId};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::{Gate, LedgerError};
 use crate::notices::{self, Kind as Told, Notice, timestamp};
@@ -221,8 +221,7 @@ impl Proposals {
         let Some(id) = records::of_request(caller, key, ledger).await? else {
             return Ok(None);
         };
-        let held = records::find(id, ledger).await?;
-        let held = held.ok_or(ProposalError::NotFound)?;
+        let held = self.held(id).await?;
         Ok(Some(Earlier {
             request: held.request,
             is_long_over: held.is_long_over,
@@ -262,7 +261,7 @@ impl Proposals {
         (request, effects, policy): (Request, Effects, [u8; 32]),
         change: &mut Change,
     ) -> Result<bool, ProposalError> {
-        let person = records::person_of(caller.id.uuid(), change.tx().connection()).await?;
+        let person = whose(caller.id, change).await?;
         let (person, person_name) = person.ok_or(ProposalError::NoPerson)?;
         if records::count_waiting(caller.id, change.tx()).await? >= WAITING {
             return Err(ProposalError::TooMany);
@@ -285,7 +284,11 @@ impl Proposals {
         let details = serde_json::json!({ "hash": hex::encode(hash(&text)), "document": text });
         change.note("propose", id, &details);
         change.tell(asked(&document));
-        Ok(records::insert(&document, &text, key, change.tx()).await?)
+        let Some(said) = records::insert(&document, &text, key, change.tx()).await? else {
+            return Ok(false);
+        };
+        change.state(said, Effect::Loosens)?;
+        Ok(true)
     }
 
     /// Has people told, once, of each proposal that is in the last quarter of its time.
@@ -304,8 +307,13 @@ impl Proposals {
 
     /// One.
     pub async fn show(&self, id: ProposalId) -> Result<View, ProposalError> {
-        let held = records::find(id, self.log.ledger()).await?;
-        self.view(held.ok_or(ProposalError::NotFound)?).await
+        self.view(self.held(id).await?).await
+    }
+
+    async fn held(&self, id: ProposalId) -> Result<Held, ProposalError> {
+        let look = || records::find(id, self.log.ledger());
+        let held = self.log.authority().read(look).await?;
+        held.ok_or(ProposalError::NotFound)
     }
 
     /// The latest, the newest first; only those that wait to be approved or carried out, where that is asked
@@ -313,7 +321,8 @@ impl Proposals {
     pub async fn list(&self, waiting: bool) -> Result<Vec<View>, ProposalError> {
         const AT_MOST: i64 = 500;
         let mut views = Vec::new();
-        for held in records::list(waiting, AT_MOST, self.log.ledger()).await? {
+        let look = || records::list(waiting, AT_MOST, self.log.ledger());
+        for held in self.log.authority().read(look).await? {
             views.push(self.view(held).await?);
         }
         Ok(views)
@@ -327,14 +336,14 @@ impl Proposals {
         change: &mut Change,
     ) -> Result<(), ProposalError> {
         let held = self.open(id, change).await?;
-        let caller = change.author().uuid();
-        let person = records::person_of(caller, change.tx().connection()).await?;
+        let person = whose(change.author(), change).await?;
         let (person, _) = person.ok_or(ProposalError::NoPerson)?;
         if person == held.person {
             return Err(ProposalError::Own);
         }
         let named = key_named(signature)?;
-        let key = records::key(&named, change.tx()).await?;
+        let mut key = records::key(&named, change.tx()).await?;
+        change.prove(&mut key).await?;
         let key = key.ok_or(ProposalError::UnknownKey)?;
         if key.person != person {
             return Err(ProposalError::SomebodyElse(key.name));
@@ -364,8 +373,7 @@ impl Proposals {
         change: &mut Change,
     ) -> Result<(), ProposalError> {
         self.open(id, change).await?;
-        let caller = change.author().uuid();
-        let person = records::person_of(caller, change.tx().connection()).await?;
+        let person = whose(change.author(), change).await?;
         person.ok_or(ProposalError::NoPerson)?;
         self.end(id, State::Rejected, reason, change).await
     }
@@ -378,8 +386,7 @@ impl Proposals {
         change: &mut Change,
     ) -> Result<(), ProposalError> {
         let held = self.open(id, change).await?;
-        let caller = change.author().uuid();
-        let person = records::person_of(caller, change.tx().connection()).await?;
+        let person = whose(change.author(), change).await?;
         if held.caller != change.author() && person.is_none_or(|(it, _)| it != held.person) {
             return Err(ProposalError::NotYours);
         }
@@ -394,7 +401,9 @@ impl Proposals {
         change: &mut Change,
     ) -> Result<(), ProposalError> {
         let by = change.author();
-        records::end(id, state.name(), by, Some(reason), change.tx()).await?;
+        if let Some(said) = records::end(id, state.name(), by, Some(reason), change.tx()).await? {
+            change.state(said, Effect::Tightens)?;
+        }
         let action = match state {
             State::Rejected => "reject-proposal",
             _ => "withdraw-proposal",
@@ -407,14 +416,16 @@ impl Proposals {
     /// One that is not over, held until the transaction is.
     async fn open(&self, id: ProposalId, change: &mut Change) -> Result<Held, ProposalError> {
         let held = records::lock(id, change.tx()).await?;
-        let held = held.ok_or(ProposalError::NotFound)?;
+        let mut held = held.ok_or(ProposalError::NotFound)?;
+        change.prove(&mut held).await?;
         let over = |over: Over| ProposalError::Over(over.to_string());
         held.is_open().map_err(over)?;
         Ok(held)
     }
 
     async fn view(&self, held: Held) -> Result<View, ProposalError> {
-        let given = records::approvals(held.id, self.log.ledger().pool()).await?;
+        let look = || records::approvals(held.id, self.log.ledger().pool());
+        let given = self.log.authority().read(look).await?;
         let missing = held.is_approved(&given, &self.rules).err();
         let state = match held.is_open() {
             Err(Over::Ended(outcome)) if outcome == "rejected" => State::Rejected,
@@ -464,6 +475,16 @@ fn asked(document: &Document) -> Notice {
     );
     let notice = Notice::new(Told::ApprovalAsked, sentence).about("proposal", id);
     notice.about("caller", &document.requester.caller)
+}
+
+/// Whose a caller is, as the transaction sees it.
+async fn whose(
+    caller: CallerId,
+    change: &mut Change,
+) -> Result<Option<(PersonId, String)>, LedgerError> {
+    let mut found = records::person_of(caller.uuid(), change.tx().connection()).await?;
+    change.prove(&mut found).await?;
+    Ok(found.map(|it| it.value))
 }
 
 /// What the key of a signature is on record as.

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::audit::Logged;
+use crate::authority::Authority;
 use crate::custody::conformance::postgres;
 use crate::custody::{
     Destruction, DeviceKey, Evidence, KeyTemplate, Place, RawSignature, Sealer, SealingKeyMaker,
@@ -98,7 +99,8 @@ fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
         let name: Name = "hsm".parse().unwrap();
         let backends = [(name.clone(), device.clone())].into();
         let sealing = Arc::new(Keyring::from(SealingKey::from_bytes(&[7; 32])));
-        let log = Log::open(ledger.clone(), "test", clock.clone(), sealing.clone());
+        let authority = Authority::open(ledger.clone(), sealing.clone()).await;
+        let log = Log::open(authority.unwrap(), "test", clock.clone());
         let log = log.await.unwrap();
         let resealing = Resealing::new(
             log,

@@ -156,13 +156,26 @@ impl Signer {
         draft: Box<dyn Draft>,
     ) -> Result<Permit<Box<dyn Draft>>, SigningError> {
         self.0.equipment.evidence.is_current()?;
-        let permit = self.0.equipment.rights.permit(caller, draft)?;
+        let permit = self.permit(caller, draft)?;
         match self.0.equipment.clock.off_by_ms() {
             Some(ahead_ms) if permit.action().tells_the_time() => {
                 Err(SigningError::ClockOff(ahead_ms))
             }
             _ => Ok(permit),
         }
+    }
+
+    /// Asks for a draft whose key is as it was read.
+    fn permit(
+        &self,
+        caller: &Caller,
+        draft: Box<dyn Draft>,
+    ) -> Result<Permit<Box<dyn Draft>>, SigningError> {
+        let permit = self.0.equipment.rights.permit(caller, draft)?;
+        if permit.is_outdated() {
+            return Err(SigningError::KeyEpochChanged); // whoever asks reads it anew
+        }
+        Ok(permit)
     }
 
     /// What it takes besides a permit: a turn at the device, and room within the limits.
@@ -249,7 +262,7 @@ impl Signer {
                 Claim::Overtaken(it) => {
                     overtaken += 1;
                     self.0.equipment.rights.authority().catch_up().await?;
-                    let permit = self.0.equipment.rights.permit(caller, it.draft)?;
+                    let permit = self.permit(caller, it.draft)?;
                     let with = (it.turn, self.limited(caller, &**permit.action())?);
                     joining = self.intend(caller, permit, asked, it.batch, with)?;
                     continue;
@@ -260,7 +273,7 @@ impl Signer {
                 Ok(done) => return Ok(done),
                 Err(_) if last => return Err(SigningError::Late),
                 Err(late) => {
-                    let permit = self.0.equipment.rights.permit(caller, late)?;
+                    let permit = self.permit(caller, late)?;
                     let turn = Turn::default().until(until);
                     let with = (turn, self.limited(caller, &**permit.action())?);
                     joining = self.intend(caller, permit, asked, None, with)?;

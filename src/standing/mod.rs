@@ -89,9 +89,6 @@ impl Standing {
 
     /// Looks, in a transaction that has passed the gate.
     pub(crate) async fn behind_gate(look: &Look, tx: &mut Tx) -> Result<Self, LedgerError> {
-        if look.is_empty() {
-            return Ok(Self::default());
-        }
         records::look(look, tx).await
     }
 

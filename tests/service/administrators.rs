@@ -115,11 +115,13 @@ async fn the_last_who_can_manage_callers_is_not_revoked() {
             .unwrap();
     };
     run(end("- interval '1 minute'")).await;
+    stand.deployment.restate().await;
     let last = revoke(&stand.operator, "operator").await;
     refused("expired", &last, 409, "last-administrator", "operator");
 
     // Two who revoke each other at the same time: one of them stays.
     run(end("+ interval '1 day'")).await;
+    stand.deployment.restate().await;
     let (one, other) = tokio::join!(
         revoke(&stand.operator, "second"),
         revoke(&second, "operator"),
@@ -189,6 +191,7 @@ async fn who_has_the_schema_and_the_device_gets_back_in_and_is_heard() {
         .execute(&database.pool)
         .await
         .unwrap();
+    deployment.restate().await;
     let doctor = deployment.run(&["doctor"]).unwrap_err();
     assert!(doctor.contains("something wrong"), "{doctor}");
     server.heard("nobody can manage callers").await;
@@ -283,6 +286,7 @@ async fn who_has_the_schema_and_the_device_gets_back_in_and_is_heard() {
         .execute(&database.pool)
         .await
         .unwrap();
+    deployment.restate().await;
     server.heard("can manage callers, when the token of").await;
     let doctor = deployment.run(&["doctor"]).unwrap();
     assert!(doctor.contains("nobody can manage callers"), "{doctor}");

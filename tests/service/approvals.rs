@@ -84,19 +84,24 @@ impl Four {
     }
 
     /// Has ann ask for a caller of this name: the proposal, and the idempotency key.
-    async fn ask(&self, name: &str) -> (Value, String) {
+    pub(crate) async fn ask(&self, name: &str) -> (Value, String) {
         let key = format!("ask-{name}");
         let asked = self.ask_as(&self.ann, &key, name).await;
         assert_eq!(asked.status, 202, "{}", asked.text);
         (asked.json, key)
     }
 
-    async fn ask_as(&self, who: &Caller, key: &str, name: &str) -> Answer {
+    pub(crate) async fn ask_as(&self, who: &Caller, key: &str, name: &str) -> Answer {
         let new = json!({ "name": name, "owner": "d", "roles": ["trader"] });
         who.post_as(key, "/v1/callers", &new).await.unwrap()
     }
 
-    async fn approve(&self, as_whom: &Caller, signed_by: &str, proposal: &Value) -> Answer {
+    pub(crate) async fn approve(
+        &self,
+        as_whom: &Caller,
+        signed_by: &str,
+        proposal: &Value,
+    ) -> Answer {
         let signature = self.sign(signed_by, proposal["hash"].as_str().unwrap());
         send_approval(as_whom, proposal, &json!({ "ssh": signature })).await
     }
@@ -114,7 +119,7 @@ impl Four {
         panic!("nobody has asked to {sentence}");
     }
 
-    async fn count(&self, name: &str) -> i64 {
+    pub(crate) async fn count(&self, name: &str) -> i64 {
         let query = format!("select count(*) from callers where name = '{name}'");
         self.database.count(&query).await
     }
@@ -384,6 +389,7 @@ async fn what_does_not_approve_does_not() {
     let id = fifth["id"].as_str().unwrap();
     let sql = format!("update proposals set expires_at = now() where id = '{id}'");
     four.database.falsify("proposals", &sql).await;
+    four.deployment.restate().await;
     let late = four.ask_as(&four.ann, &fifth_key, "fifth").await;
     refused("expired", &late, 409, "proposal-over", "expired");
 

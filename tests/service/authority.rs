@@ -112,67 +112,46 @@ async fn whoever_is_permitted_signs_while_others_are_tightened_on_all_replicas()
     assert!(signed > 0);
 }
 
-/// What somebody with the database's owner's rights does to rows, in which table, and how it is put right.
-const FALSIFICATIONS: [(&str, &str, &str); 12] = [
+/// What somebody with the database's owner's rights does to rows, and in which table.
+const FALSIFICATIONS: [(&str, &str); 12] = [
     (
         "authority_head",
-        "update authority_head set version = version - 1, tightened = version - 1",
-        "update authority_head set version = version + 1, tightened = version + 1",
+        "update authority_head set version = 1, tightened = 1",
     ),
     (
         "authority_head",
         "update authority_head set version = version + 1",
-        "update authority_head set version = version - 1",
     ),
-    (
-        "authority_head",
-        "update authority_head set tightened = 1",
-        "update authority_head set tightened = version",
-    ),
+    ("authority_head", "update authority_head set tightened = 1"),
     (
         "authority_head",
         "update authority_head set link = sha256('x')",
-        "update authority_head h set link = a.link from authority a where a.version = h.version",
     ),
+    ("authority_head", "update authority_head set seal = null"),
+    ("authority_head", "delete from authority_head"),
     (
-        "authority_head",
-        "create table kept as table authority_head; update authority_head set seal = null",
-        "update authority_head h set seal = k.seal from kept k; drop table kept",
-    ),
-    (
-        "authority_head",
-        "create table kept as table authority_head; delete from authority_head",
-        "insert into authority_head select * from kept; drop table kept",
+        "authority",
+        "delete from authority where version in (select min(version) from authority where kind = 'halt')",
     ),
     (
         "authority",
-        "create table kept as select * from authority where version = 1; delete from authority where version = 1",
-        "insert into authority select * from kept; drop table kept",
+        "update authority set body = null where version in (select min(version) from authority where kind = 'halt')",
     ),
     (
         "authority",
-        "create table kept as select * from authority where version = 1; update authority set body = null where version = 1",
-        "delete from authority where version = 1; insert into authority select * from kept; drop table kept",
-    ),
-    (
-        "authority",
-        "update authority set tightens = false where version = 1",
-        "update authority set tightens = true where version = 1",
+        "update authority set tightens = false where version in (select min(version) from authority where kind = 'halt')",
     ),
     (
         "authority",
         "update authority set decided_at = decided_at - interval '1 day' where version = 1",
-        "update authority set decided_at = decided_at + interval '1 day' where version = 1",
     ),
     (
         "authority",
-        "create table kept as table authority; update authority set id = gen_random_uuid() where version = 1",
-        "delete from authority; insert into authority select * from kept; drop table kept",
+        "update authority set id = gen_random_uuid() where version = 1",
     ),
     (
         "authority",
-        "create table kept as table authority; update authority set decided_by = gen_random_uuid() where version = 1",
-        "delete from authority; insert into authority select * from kept; drop table kept",
+        "update authority set decided_by = gen_random_uuid() where version = 1",
     ),
 ];
 
@@ -199,7 +178,9 @@ async fn whatever_of_what_decides_is_changed_added_or_deleted_in_the_database_is
         is_sound
     };
     assert!(is_sound(&stand));
-    for (table, falsified, put_right) in FALSIFICATIONS {
+    for (table, falsified) in FALSIFICATIONS {
+        let keep = format!("create table kept as table {table}");
+        stand.database.run(&keep).await;
         stand.database.falsify(table, falsified).await;
         assert!(!is_sound(&stand), "{falsified}");
         let before = stand.signed().await;
@@ -223,8 +204,10 @@ async fn whatever_of_what_decides_is_changed_added_or_deleted_in_the_database_is
             "{falsified}: {}",
             halted.text
         );
-        stand.database.falsify(table, put_right).await;
-        assert!(is_sound(&stand), "{put_right}");
+        let back =
+            format!("delete from {table}; insert into {table} select * from kept; drop table kept");
+        stand.database.falsify(table, &back).await;
+        assert!(is_sound(&stand), "{falsified}");
         stand.still_signs().await;
     }
     // A row of one's own, linked as it should be: it has no seal.

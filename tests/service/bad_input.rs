@@ -210,6 +210,7 @@ async fn a_token_that_ended_is_worth_nothing() {
     .execute(&stand.database.pool)
     .await
     .unwrap();
+    stand.deployment.restate().await;
     let answer = expired.post(ORDERS, &order()).await;
     refused("expired", &answer, 401, "not-authenticated", "token");
 

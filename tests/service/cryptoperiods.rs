@@ -123,6 +123,7 @@ async fn a_period_ends_by_both_clocks_and_its_key_is_deactivated() {
         .execute(&stand.database.pool)
         .await
         .unwrap();
+    stand.deployment.restate().await;
     let nothing = json!({});
     let late = stand
         .trader

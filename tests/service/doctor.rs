@@ -96,6 +96,7 @@ async fn the_doctor_says_each_thing_that_is_broken() {
     ] {
         sqlx::query(change).execute(&database.pool).await.unwrap();
     }
+    deployment.restate().await;
     let off =
         "select count(*) from pg_settings where name = 'full_page_writes' and setting = 'off'";
     database.becomes(off, 1).await;

@@ -148,6 +148,7 @@ async fn every_step_is_an_edge_and_somebody_s() {
                     number += 1;
                     key = format!("k-{number}");
                     plant(pool, &key, from).await;
+                    stand.deployment.restate().await;
                     fresh = true;
                 }
                 let what = format!("{role}: {from} to {to}");

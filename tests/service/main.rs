@@ -69,6 +69,7 @@ mod rotation_crashes;
 mod rotation_edges;
 mod rotation_load;
 mod rotations;
+mod rows;
 mod rpc;
 mod rpc_clients;
 mod rpc_protocol;

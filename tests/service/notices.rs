@@ -424,6 +424,7 @@ async fn deadlines_and_alarms_are_told_once_by_however_many_replicas() {
     let ends =
         "update keys set cryptoperiod_ends_at = now() + interval '2 hours' where name = 'd-ck'";
     stand.database.falsify("keys", ends).await;
+    stand.deployment.restate().await;
     stand.database.becomes(&of("deadline"), 2).await;
     let posts = receiver.sees(2).await;
     let said: Vec<_> = posts.iter().map(|it| it.body.as_str()).collect();
@@ -493,6 +494,7 @@ async fn who_approves_is_told_what_is_asked_for_and_once_more_before_it_expires(
     );
     let soon = "update proposals set proposed_at = now() - interval '1 hour', expires_at = now() + interval '5 minutes'";
     four.database.falsify("proposals", soon).await;
+    four.deployment.restate().await;
     let posts = receiver.sees(2).await;
     assert!(posts[1].body.contains("approval-expiring"), "{posts:#?}");
     let told = "select count(*) from notices";

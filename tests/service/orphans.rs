@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::kms::{CREDENTIALS, World};
 use crate::stand::{Stand, refused};
-use crate::support::{Caller, Database, Server};
+use crate::support::{Caller, Server};
 
 fn key(name: &str, backend: &str) -> Value {
     json!({
@@ -36,10 +36,14 @@ async fn no_orphan(operator: &Caller) {
 }
 
 /// Lets the time be over in which a device may still be at it.
-async fn later(database: &Database, name: &str) {
+async fn later(stand: &Stand, name: &str) {
     let sql = "update keys set created_at = created_at - interval '10 minutes' where name = $1";
-    let done = sqlx::query(sql).bind(name).execute(&database.pool).await;
+    let done = sqlx::query(sql)
+        .bind(name)
+        .execute(&stand.database.pool)
+        .await;
     done.unwrap();
+    stand.deployment.restate().await;
 }
 
 async fn activate(operator: &Caller, name: &str) {
@@ -115,7 +119,7 @@ async fn a_key_that_is_asked_for_again_in_the_same_words_is_finished() {
             let early = operator.post_as("first", "/v1/keys", &asked).await.unwrap();
             refused("early", &early, 409, "in-flight", "still be at it");
             assert!(early.headers.contains_key("retry-after"));
-            later(&stand.database, in_device).await;
+            later(&stand, in_device).await;
         }
         let mut other = asked.clone();
         other["owner"] = "e".into();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chancery::app::App;
 use chancery::audit::{Author, Effect, Event, Leaf, Log};
-use chancery::authority::Kind;
+use chancery::authority::{Authority, Kind};
 use chancery::clock::Clock;
 use chancery::config::Config;
 use chancery::ledger::Gate;
@@ -363,7 +363,8 @@ async fn state_unfit(stand: &Stand) {
         App::ledger(&config).unwrap(),
         App::keyring(&config).unwrap(),
     );
-    let log = Log::open(ledger, "later", Clock::system(), sealing)
+    let authority = Authority::open(ledger, sealing).await.unwrap();
+    let log = Log::open(authority, "later", Clock::system())
         .await
         .unwrap();
     let id: uuid::Uuid = sqlx::query_scalar("select id from authority where kind = 'policy'")

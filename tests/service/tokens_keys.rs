@@ -50,13 +50,10 @@ impl Exchange {
     /// The client has its second key from now on, and the first one signs nothing more. Without the
     /// rotation that the database wants to see: this is about what others notice of it.
     async fn switch(&self) {
-        let switch = "begin; set local session_replication_role = replica;
+        let switch = "set local session_replication_role = replica;
             update clients set key_id = (select id from keys where name = 'ex-k2') where name = 'ex-c';
-            commit";
-        sqlx::raw_sql(switch)
-            .execute(&self.stand.database.pool)
-            .await
-            .unwrap();
+            set local session_replication_role = origin";
+        self.stand.deployment.restate_after(switch).await;
         self.step("ex-k", "retiring").await;
     }
 }

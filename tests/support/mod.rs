@@ -22,6 +22,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chancery::app::App;
+use chancery::clock::Clock;
+use chancery::config::Config;
 use serde_json::{Value, json};
 
 pub(crate) use postgres::{Database, Postgres};
@@ -102,6 +105,21 @@ impl Deployment {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// States rows as they are now, as whoever has the sealing key can: for tests that let time pass in them.
+    pub(crate) async fn restate(&self) {
+        self.restate_after("select 1").await;
+    }
+
+    /// The same in the transaction that changes them.
+    pub(crate) async fn restate_after(&self, statements: &str) {
+        let config = Config::load(&self.file("config.toml")).unwrap();
+        let ledger = App::ledger(&config).unwrap();
+        let log = App::log(&config, ledger, Clock::system()).await.unwrap();
+        chancery::statements::restate(statements, &log)
+            .await
+            .unwrap();
     }
 
     /// Writes the configuration, with `more` TOML at its end.

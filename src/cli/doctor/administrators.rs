@@ -2,6 +2,8 @@
 
 use super::{Report, text};
 use crate::administrators::{Administrators, Concern};
+use crate::app::App;
+use crate::authority::Authority;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -19,7 +21,13 @@ pub(super) async fn check(
     const WHAT: &str = "administrators";
     const ADVICE: &str = "see \"Callers\" in deploy/README.md";
     let clock = Clock::system();
-    let Ok(callers) = Callers::open(&config.callers, ledger.clone(), clock.clone()) else {
+    let Ok(sealing) = App::keyring(config) else {
+        return;
+    };
+    let Ok(authority) = Authority::open(ledger.clone(), sealing).await else {
+        return; // which was said
+    };
+    let Ok(callers) = Callers::open(&config.callers, authority, clock.clone()) else {
         return;
     };
     let administrators = Administrators::new(callers, policies);

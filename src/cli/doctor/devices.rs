@@ -31,7 +31,7 @@ pub(super) async fn check(
         }
     };
     let keys = if schema_fits {
-        keys::list(ledger).await.map_err(text)
+        keys::as_they_are(ledger).await.map_err(text)
     } else {
         Err("the schema does not fit".to_owned())
     };

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::sealing::Keyring;
-use crate::{callers, http};
+use crate::{callers, http, statements};
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
@@ -266,7 +266,18 @@ async fn check_authority(
             .map_err(text),
         "find out who wrote to the database, halt, and put it right: nothing is signed until then",
     );
-    authority.ok()
+    let authority = authority.ok()?;
+    let verdict = match statements::compare(&authority).await {
+        Ok((wrong, rows)) if wrong.is_empty() => Ok(format!("{rows} say what is stated")),
+        Ok((wrong, _)) => Err(wrong.join("; ")),
+        Err(error) => Err(text(error)),
+    };
+    report.check(
+        "rows that decide",
+        verdict,
+        "find out who wrote to the database, halt, and put it right: such a row is refused until then",
+    );
+    Some(authority)
 }
 
 /// A clock that is off makes assertions that no server takes.

@@ -2,7 +2,7 @@
 
 pub(super) mod funder;
 mod recent;
-mod records;
+pub(crate) mod records;
 
 use std::sync::Arc;
 
@@ -11,12 +11,13 @@ use time::OffsetDateTime;
 use super::order::Warning;
 use super::{Chain, Derived, Profile, ProfileError, SignatureType};
 use crate::audit::Change;
+use crate::authority::{Authority, Kind, Proved, Said, Snapshot, Statement, Unlike, Version, form};
 use crate::clock::Clock;
 use crate::ethereum::Address;
 use crate::halts::Touches;
 use crate::id::WalletId;
 use crate::keys::{Key, KeyError, KeyState, Keys, Purpose, Reason};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::LedgerError;
 use crate::name::Name;
 use crate::policy::{Resource, Stake};
 pub use funder::FunderError;
@@ -45,9 +46,47 @@ pub struct Wallet {
     pub successor: Option<Name>,
     /// Since when nothing is left of it.
     pub closed_at: Option<OffsetDateTime>,
+    /// By which version its row says so; 0: nobody has compared it.
+    pub stated: Version,
+}
+
+impl Proved for Wallet {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.key.prove(by)?;
+        self.stated = by.proves(&self.said())?;
+        Ok(())
+    }
 }
 
 impl Wallet {
+    /// What its row says.
+    fn said(&self) -> Said {
+        let form = form::Wallet {
+            name: self.name.to_string(),
+            owner: self.owner.to_string(),
+            key: self.key.id.uuid(),
+            chain: self.profile.chain().id(),
+            signature_type: self.profile.signature_type().number(),
+            funder: self.profile.funder().map(|it| hex::encode(it.0)),
+            session_key: self.profile.session_key(),
+            funder_unverified: self.funder_unverified,
+            allow_replace: self.allow_replace,
+            successor: self.successor.as_ref().map(ToString::to_string),
+            closed: self.closed_at.is_some(),
+        };
+        Said::of(self.id, Some(&form))
+    }
+
+    /// By which versions its row says what this says, and its key's.
+    fn statements(&self) -> [Statement; 2] {
+        let wallet = Statement {
+            kind: Kind::Wallet,
+            id: self.id.uuid(),
+            version: self.stated,
+        };
+        [wallet, self.key.statement()]
+    }
+
     /// The wallet as policies see it.
     pub fn resource(&self) -> Resource {
         let touches = Touches {
@@ -55,7 +94,9 @@ impl Wallet {
             wallet: Some(self.id),
             client: None,
         };
-        Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment).touching(touches)
+        Resource::owned("Wallet", &self.name, &self.owner, &self.key.environment)
+            .touching(touches)
+            .stated(self.statements().map(Some))
     }
 
     /// What follows from the key's address on chain 137.
@@ -168,17 +209,17 @@ pub enum WalletError {
 /// The wallets of this service.
 #[derive(Clone)]
 pub struct Wallets {
-    ledger: Ledger,
+    authority: Authority,
     keys: Keys,
     clock: Clock,
     recent: Recent,
 }
 
 impl Wallets {
-    /// Wallets on this ledger.
-    pub fn new(ledger: Ledger, keys: Keys, clock: Clock) -> Self {
+    /// Wallets that this states.
+    pub fn new(authority: Authority, keys: Keys, clock: Clock) -> Self {
         Self {
-            ledger,
+            authority,
             keys,
             clock,
             recent: Recent::new(),
@@ -187,7 +228,9 @@ impl Wallets {
 
     /// A wallet as it was a moment ago, if that is known, for what passes the gate (`clob/wallets/recent.rs`).
     pub fn recent(&self, name: &Name) -> Option<Arc<Wallet>> {
-        self.recent.get(name)
+        let now = self.authority.now();
+        let is_as_stated = |it: &Arc<Wallet>| it.statements().iter().all(|it| now.is_at(*it));
+        self.recent.get(name).filter(is_as_stated)
     }
 
     /// Remembers a wallet that was just looked up.
@@ -208,19 +251,19 @@ impl Wallets {
 
     /// All wallets, by name.
     pub async fn list(&self) -> Result<Vec<Wallet>, WalletError> {
-        Ok(records::list(&self.ledger).await?)
+        Ok(records::list(&self.authority).await?)
     }
 
     /// One wallet.
     pub async fn show(&self, name: &Name) -> Result<Wallet, WalletError> {
-        records::find(name, &self.ledger)
+        records::find(name, &self.authority)
             .await?
             .ok_or(WalletError::NotFound)
     }
 
     /// The wallet with this id, if there is one.
     pub async fn by_id(&self, id: WalletId) -> Result<Option<Wallet>, WalletError> {
-        Ok(records::find_by_id(id, &self.ledger).await?)
+        Ok(records::find_by_id(id, &self.authority).await?)
     }
 
     /// Puts a wallet on record.
@@ -260,8 +303,9 @@ impl Wallets {
             created_at: self.clock.now(),
             successor: None,
             closed_at: None,
+            stated: Version::default(),
         };
-        records::insert(&wallet, change.tx())
+        records::insert(&wallet, change)
             .await
             .map_err(|e| match e.constraint() {
                 Some("wallets_name_is_unique") => WalletError::NameTaken,
@@ -284,7 +328,7 @@ impl Wallets {
         successor: Option<WalletId>,
         change: &mut Change,
     ) -> Result<(), WalletError> {
-        Ok(records::set_successor(wallet, successor, change.tx()).await?)
+        Ok(records::set_successor(wallet, successor, change).await?)
     }
 
     /// The wallets of a key that are not closed.
@@ -295,7 +339,7 @@ impl Wallets {
     }
 
     /// Puts on record that nothing is left of a wallet: no order, balance, position or allowance. What
-    /// is on chain the service cannot see, so `reason` says who looked.
+    /// is on chain the service cannot see, so `reason` says who looked. The change stands at the exclusive gate.
     pub async fn close(
         &self,
         wallet: &Wallet,
@@ -310,7 +354,7 @@ impl Wallets {
             return Err(WalletError::NotOver(state.name()));
         }
         let approval = change.loosen();
-        if !records::close(wallet.id, change.tx()).await? {
+        if !records::close(wallet.id, change).await? {
             return Err(WalletError::Closed);
         }
         let details = serde_json::json!({ "name": wallet.name, "reason": reason });

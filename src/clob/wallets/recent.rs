@@ -14,7 +14,8 @@ const REMEMBER: Duration = Duration::from_secs(1);
 /// So many wallets, of some two kilobytes each. Who asks for many drives out only what is asked for seldom.
 const WALLETS: u64 = 10_000;
 
-/// Wallets by name, for what passes the gate and for nothing else.
+/// Wallets by name, for what passes the gate and for nothing else, each as it was compared with what is stated; one
+/// of which something else is stated since is not given out.
 ///
 /// # Why a second is no risk
 /// Nothing that goes into a signature changes: chain, signature type, funder, owner and environment of a

@@ -3,12 +3,14 @@
 use uuid::Uuid;
 
 use super::Wallet;
+use crate::audit::{Change, Effect};
+use crate::authority::{Authority, Said, Version};
 use crate::clob::{Chain, Profile, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::id::WalletId;
 use crate::keys::{self, Key};
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{LedgerError, Tx};
 use crate::name::Name;
 
 /// A wallet and its key, in one row: both are read for every signature.
@@ -122,33 +124,66 @@ impl TryFrom<Row> for Wallet {
                 .map(|name| Name::from_record("wallets", name))
                 .transpose()?,
             closed_at: row.closed_at,
+            stated: Version::default(),
         })
     }
 }
 
-pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Wallet>, LedgerError> {
-    let rows = select!("order by w.name").fetch_all(ledger.pool()).await?;
-    rows.into_iter().map(Wallet::try_from).collect()
+pub(super) async fn list(authority: &Authority) -> Result<Vec<Wallet>, LedgerError> {
+    let look = move || async move {
+        let rows = select!("order by w.name")
+            .fetch_all(authority.ledger().pool())
+            .await?;
+        rows.into_iter().map(Wallet::try_from).collect()
+    };
+    authority.read(look).await
 }
 
-pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Wallet>, LedgerError> {
-    let row = select!("where w.name = $1", name.as_str())
-        .fetch_optional(ledger.pool())
-        .await?;
-    row.map(Wallet::try_from).transpose()
+pub(super) async fn find(
+    name: &Name,
+    authority: &Authority,
+) -> Result<Option<Wallet>, LedgerError> {
+    let look = move || async move {
+        let row = select!("where w.name = $1", name.as_str())
+            .fetch_optional(authority.ledger().pool())
+            .await?;
+        row.map(Wallet::try_from).transpose()
+    };
+    authority.read(look).await
 }
 
 pub(super) async fn find_by_id(
     id: WalletId,
-    ledger: &Ledger,
+    authority: &Authority,
 ) -> Result<Option<Wallet>, LedgerError> {
-    let row = select!("where w.id = $1", id.uuid())
-        .fetch_optional(ledger.pool())
-        .await?;
-    row.map(Wallet::try_from).transpose()
+    let look = move || async move {
+        let row = select!("where w.id = $1", id.uuid())
+            .fetch_optional(authority.ledger().pool())
+            .await?;
+        row.map(Wallet::try_from).transpose()
+    };
+    authority.read(look).await
 }
 
-pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerError> {
+/// What all rows say.
+pub(crate) async fn said(tx: &mut Tx) -> Result<Vec<Said>, LedgerError> {
+    let rows = select!("").fetch_all(tx.connection()).await?;
+    rows.into_iter()
+        .map(|row| Ok(Wallet::try_from(row)?.said()))
+        .collect()
+}
+
+/// A wallet that nobody else changes before the transaction has ended.
+async fn lock(id: WalletId, change: &mut Change) -> Result<Option<Wallet>, LedgerError> {
+    let row = select!("where w.id = $1 for no key update of w", id.uuid())
+        .fetch_optional(change.tx().connection())
+        .await?;
+    let mut wallet = row.map(Wallet::try_from).transpose()?;
+    change.prove(&mut wallet).await?;
+    Ok(wallet)
+}
+
+pub(super) async fn insert(wallet: &Wallet, change: &mut Change) -> Result<(), LedgerError> {
     let profile = &wallet.profile;
     sqlx::query!(
         "insert into wallets (id, name, key_id, owner, chain_id, signature_type, funder,
@@ -166,34 +201,50 @@ pub(super) async fn insert(wallet: &Wallet, tx: &mut Tx) -> Result<(), LedgerErr
         wallet.allow_replace,
         wallet.created_at,
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(())
+    change.state(wallet.said(), Effect::Loosens)
 }
 
-/// Puts on record that nothing is left of a wallet. `false`: that was said before.
-pub(super) async fn close(id: WalletId, tx: &mut Tx) -> Result<bool, LedgerError> {
-    let closed = sqlx::query!(
-        "update wallets set closed_at = now() where id = $1 and closed_at is null",
+/// Puts on record that nothing is left of a wallet, at the exclusive gate. `false`: that was said before.
+pub(super) async fn close(id: WalletId, change: &mut Change) -> Result<bool, LedgerError> {
+    let Some(now) = lock(id, change).await? else {
+        return Ok(false);
+    };
+    let closed_at = sqlx::query_scalar!(
+        r#"update wallets set closed_at = now() where id = $1 and closed_at is null
+         returning closed_at as "at!""#,
         id.uuid(),
     )
-    .execute(tx.connection())
+    .fetch_optional(change.tx().connection())
     .await?;
-    Ok(closed.rows_affected() == 1)
+    if closed_at.is_none() {
+        return Ok(false);
+    }
+    let closed = Wallet { closed_at, ..now };
+    change.state(closed.said(), Effect::Tightens)?;
+    Ok(true)
 }
 
 /// Names the wallet that takes another one's orders, or none any more.
 pub(super) async fn set_successor(
     id: WalletId,
     successor: Option<WalletId>,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<(), LedgerError> {
-    sqlx::query!(
-        "update wallets set successor_id = $2 where id = $1",
+    let gone = || LedgerError::Corrupt("wallets", format!("{id} is missing"));
+    let now = lock(id, change).await?.ok_or_else(gone)?;
+    let name = sqlx::query_scalar!(
+        r#"update wallets set successor_id = $2 where id = $1
+         returning (select s.name from wallets s where s.id = $2) as name"#,
         id.uuid(),
         successor.map(WalletId::uuid),
     )
-    .execute(tx.connection())
+    .fetch_one(change.tx().connection())
     .await?;
-    Ok(())
+    let successor = name
+        .map(|it| Name::from_record("wallets", it))
+        .transpose()?;
+    let moved = Wallet { successor, ..now };
+    change.state(moved.said(), Effect::Loosens)
 }

@@ -199,7 +199,8 @@ pub(in crate::http) async fn once_more(
         return Err(error.into());
     }
     let now = app.wallets.now(wallet).await?;
-    if (now.key.id, now.key.epoch) == (wallet.key.id, wallet.key.epoch) {
+    let as_read = |it: &Wallet| (it.key.id, it.key.epoch, it.key.stated, it.stated);
+    if as_read(&now) == as_read(wallet) {
         return Err(Problem::of_wallet(error, Replaced::is(&now).as_ref()));
     }
     Ok(now)
@@ -281,7 +282,7 @@ pub(super) async fn close_wallet(
     let (wallet, permit) = permitted(&app, &caller, Action::CloseWallet, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
     write
-        .run(&permit, Gate::Shared, async |change| {
+        .run(&permit, Gate::Exclusive, async |change| {
             let closed = app.wallets.close(&wallet, &closing.reason, change);
             Ok(WalletView::from(&closed.await?))
         })

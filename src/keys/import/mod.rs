@@ -145,7 +145,7 @@ impl Keys {
         change: &mut Change,
     ) -> Result<(KeyId, Option<Key>), KeyError> {
         let approval = change.loosen();
-        let earlier = super::records::find_named(&wish.name, change.tx()).await?;
+        let earlier = super::records::find_named(&wish.name, change).await?;
         let id = earlier.as_ref().map_or_else(KeyId::new, |key| key.id);
         if let Some(known) = records::known(announced, id, change.tx()).await? {
             return Err(match known {
@@ -167,7 +167,7 @@ impl Keys {
         } else {
             let new = wish.as_new(algorithm);
             let origin = Origin::Imported;
-            super::records::insert((id, algorithm, origin, days), &new, change.tx())
+            super::records::insert((id, algorithm, origin, days), &new, change)
                 .await
                 .map_err(super::making::name_taken)?;
             records::insert(id, announced, ends_at, change.author(), change.tx()).await?;
@@ -190,7 +190,7 @@ impl Keys {
     ) -> Result<OffsetDateTime, KeyError> {
         let (id, offer) = (begun.id, &begun.offer);
         if let Some(device_ref) = &offer.device_ref {
-            super::records::set_device_ref(id, device_ref, change.tx()).await?;
+            super::records::set_device_ref(id, device_ref, change).await?;
         }
         let ends_at = records::set_ticket(id, &offer.ticket, change.tx()).await?;
         ends_at.ok_or(KeyError::Changed)
@@ -274,7 +274,7 @@ impl Keys {
         change: &mut Change,
     ) -> Result<Key, KeyError> {
         let approval = change.loosen();
-        let key = super::records::set_brought(id, brought, change.tx()).await;
+        let key = super::records::set_brought(id, brought, change).await;
         let key = key.map_err(super::adoption::on_record)?;
         let key = key.ok_or(KeyError::Changed)?;
         records::end(id, change.tx()).await?;

@@ -1,6 +1,6 @@
 //! Clients: who we are at an environment's authorization server, and the key that proves it.
 
-mod records;
+pub(crate) mod records;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Kid, Settings};
 use crate::audit::Change;
+use crate::authority::{Authority, Kind, Proved, Said, Snapshot, Statement, Unlike, Version, form};
 use crate::clock::Clock;
 use crate::halts::Touches;
 use crate::id::{ClientId, KeyId, RotationId};
@@ -40,9 +41,46 @@ pub struct Client {
     pub kid: Option<String>,
     /// When it was put on record.
     pub created_at: OffsetDateTime,
+    /// By which version its row says so; 0: nobody has compared it.
+    pub stated: Version,
+}
+
+impl Proved for Client {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.key.prove(by)?;
+        self.stated = by.proves(&self.said())?;
+        Ok(())
+    }
 }
 
 impl Client {
+    /// What its row says.
+    fn said(&self) -> Said {
+        self.said_with(self.key.id)
+    }
+
+    /// The same with another key.
+    fn said_with(&self, key: KeyId) -> Said {
+        let form = form::Client {
+            name: self.name.to_string(),
+            owner: self.owner.to_string(),
+            environment: self.environment.to_string(),
+            client_id: self.client_id.clone(),
+            key: key.uuid(),
+        };
+        Said::of(self.id, Some(&form))
+    }
+
+    /// By which versions its row says what this says, and its key's.
+    fn statements(&self) -> [Statement; 2] {
+        let client = Statement {
+            kind: Kind::Client,
+            id: self.id.uuid(),
+            version: self.stated,
+        };
+        [client, self.key.statement()]
+    }
+
     /// The client as policies see it.
     pub fn resource(&self) -> Resource {
         let touches = Touches {
@@ -50,7 +88,9 @@ impl Client {
             wallet: None,
             client: Some(self.id),
         };
-        Resource::owned("Client", &self.name, &self.owner, &self.environment).touching(touches)
+        Resource::owned("Client", &self.name, &self.owner, &self.environment)
+            .touching(touches)
+            .stated(self.statements().map(Some))
     }
 }
 
@@ -174,7 +214,7 @@ const REMEMBERED: u64 = 10_000;
 /// The clients of this service.
 #[derive(Clone)]
 pub struct Clients {
-    ledger: Ledger,
+    authority: Authority,
     keys: Keys,
     environments: Arc<BTreeMap<Name, Environment>>,
     clock: Clock,
@@ -184,10 +224,10 @@ pub struct Clients {
 
 impl Clients {
     /// Clients in the configured environments.
-    pub fn new(settings: &Settings, ledger: Ledger, keys: Keys, clock: Clock) -> Self {
+    pub fn new(settings: &Settings, authority: Authority, keys: Keys, clock: Clock) -> Self {
         let environments = Arc::new(settings.environments.clone());
         Self {
-            ledger,
+            authority,
             keys,
             environments,
             clock,
@@ -201,7 +241,9 @@ impl Clients {
 
     /// A client as it was a moment ago, if that is known, for what passes the gate.
     pub fn recent(&self, name: &Name) -> Option<Client> {
-        self.recent.get(name)
+        let now = self.authority.now();
+        let is_as_stated = |it: &Client| it.statements().iter().all(|it| now.is_at(*it));
+        self.recent.get(name).filter(is_as_stated)
     }
 
     /// Remembers a client that was just looked up.
@@ -238,37 +280,37 @@ impl Clients {
 
     /// All clients, by name.
     pub async fn list(&self) -> Result<Vec<Client>, ClientError> {
-        Ok(records::list(&self.ledger).await?)
+        Ok(records::list(&self.authority).await?)
     }
 
     /// One client.
     pub async fn show(&self, name: &Name) -> Result<Client, ClientError> {
-        records::find(name, &self.ledger)
+        records::find(name, &self.authority)
             .await?
             .ok_or(ClientError::NotFound)
     }
 
     /// The same for many who ask at once.
     pub(crate) async fn shown_to_many(&self, name: &Name) -> Result<Client, ClientError> {
-        let look = async || records::find(name, &self.ledger).await;
+        let look = async || records::find(name, &self.authority).await;
         let found = self.looks.look(name.clone(), look).await?;
         found.ok_or(ClientError::NotFound)
     }
 
     /// The client with this id, if there is one.
     pub async fn by_id(&self, id: ClientId) -> Result<Option<Client>, ClientError> {
-        Ok(records::find_by_id(id, &self.ledger).await?)
+        Ok(records::find_by_id(id, &self.authority).await?)
     }
 
     /// The clients that this key signs for.
     pub async fn of_key(&self, key: KeyId) -> Result<Vec<Client>, ClientError> {
-        let all = records::list(&self.ledger).await?;
+        let all = records::list(&self.authority).await?;
         Ok(all.into_iter().filter(|it| it.key.id == key).collect())
     }
 
     /// What the counterparty calls a key, where it was recorded.
     pub async fn kid(&self, key: KeyId) -> Result<Option<String>, ClientError> {
-        Ok(records::kid(key, &self.ledger).await?)
+        Ok(records::kid(key, self.authority.ledger()).await?)
     }
 
     /// Records what the counterparty calls a key, at the confirmation of a rotation.
@@ -284,7 +326,7 @@ impl Clients {
 
     /// Where one literal `kid` would have to name several keys, in words.
     pub async fn ambiguous_kids(&self) -> Result<Vec<String>, LedgerError> {
-        ambiguous_kids(&self.environments, &self.ledger).await
+        ambiguous_kids(&self.environments, self.authority.ledger()).await
     }
 
     /// The client with the key that it has now, where that is another one than it had, or in another
@@ -295,8 +337,8 @@ impl Clients {
             self.remember(now);
         }
         Ok(now.filter(|now| {
-            let is_other = (now.key.id, now.key.epoch) != (client.key.id, client.key.epoch);
-            is_other && now.key.state == KeyState::Active
+            let as_read = |it: &Client| (it.key.id, it.key.epoch, it.key.stated, it.stated);
+            as_read(now) != as_read(client) && now.key.state == KeyState::Active
         }))
     }
 
@@ -306,7 +348,7 @@ impl Clients {
         id: ClientId,
         change: &mut Change,
     ) -> Result<Client, ClientError> {
-        records::lock(id, change.tx())
+        records::lock(id, change)
             .await?
             .ok_or(ClientError::NotFound)
     }
@@ -329,7 +371,7 @@ impl Clients {
         change: &mut Change,
     ) -> Result<(), ClientError> {
         let approval = change.loosen();
-        if !records::switch_key(client, to, change.tx()).await? {
+        if !records::switch_key(client, to, change).await? {
             return Err(KeyError::Changed.into());
         }
         let details = serde_json::json!({ "name": client.name, "from": client.key.id, "to": to });
@@ -366,8 +408,9 @@ impl Clients {
             kid: self.kid(key.id).await?,
             key,
             created_at: self.clock.now(),
+            stated: Version::default(),
         };
-        records::insert(&client, change.tx())
+        records::insert(&client, change)
             .await
             .map_err(|e| match e.constraint() {
                 Some("clients_name_is_unique") => ClientError::NameTaken,

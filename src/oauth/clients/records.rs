@@ -3,6 +3,8 @@
 use uuid::Uuid;
 
 use super::{AssignedKid, Client};
+use crate::audit::{Change, Effect};
+use crate::authority::{Authority, Said, Version};
 use crate::id::{ClientId, KeyId, RotationId};
 use crate::keys::{self, Key};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -84,30 +86,53 @@ impl TryFrom<Row> for Client {
             key,
             kid: row.kid,
             created_at: row.created_at,
+            stated: Version::default(),
         })
     }
 }
 
-pub(super) async fn list(ledger: &Ledger) -> Result<Vec<Client>, LedgerError> {
-    let rows = select!("order by c.name").fetch_all(ledger.pool()).await?;
-    rows.into_iter().map(Client::try_from).collect()
+pub(super) async fn list(authority: &Authority) -> Result<Vec<Client>, LedgerError> {
+    let look = move || async move {
+        let rows = select!("order by c.name")
+            .fetch_all(authority.ledger().pool())
+            .await?;
+        rows.into_iter().map(Client::try_from).collect()
+    };
+    authority.read(look).await
 }
 
-pub(super) async fn find(name: &Name, ledger: &Ledger) -> Result<Option<Client>, LedgerError> {
-    let row = select!("where c.name = $1", name.as_str())
-        .fetch_optional(ledger.pool())
-        .await?;
-    row.map(Client::try_from).transpose()
+pub(super) async fn find(
+    name: &Name,
+    authority: &Authority,
+) -> Result<Option<Client>, LedgerError> {
+    let look = move || async move {
+        let row = select!("where c.name = $1", name.as_str())
+            .fetch_optional(authority.ledger().pool())
+            .await?;
+        row.map(Client::try_from).transpose()
+    };
+    authority.read(look).await
 }
 
 pub(super) async fn find_by_id(
     id: ClientId,
-    ledger: &Ledger,
+    authority: &Authority,
 ) -> Result<Option<Client>, LedgerError> {
-    let row = select!("where c.id = $1", id.uuid())
-        .fetch_optional(ledger.pool())
-        .await?;
-    row.map(Client::try_from).transpose()
+    let look = move || async move {
+        let row = select!("where c.id = $1", id.uuid())
+            .fetch_optional(authority.ledger().pool())
+            .await?;
+        row.map(Client::try_from).transpose()
+    };
+    authority.read(look).await
+}
+
+/// What all rows say.
+pub(crate) async fn said(tx: &mut Tx) -> Result<Vec<Said>, LedgerError> {
+    let rows = select!("").fetch_all(tx.connection()).await?;
+    rows.into_iter()
+        .map(|row| Ok(Client::try_from(row)?.said()))
+        .collect()
 }
 
 /// What the counterparty calls a key, where it was recorded.
@@ -159,11 +184,13 @@ pub(super) async fn without_kid(ledger: &Ledger) -> Result<Vec<(Name, Name)>, Le
 }
 
 /// A client that nobody else changes before this transaction has ended.
-pub(super) async fn lock(id: ClientId, tx: &mut Tx) -> Result<Option<Client>, LedgerError> {
+pub(super) async fn lock(id: ClientId, change: &mut Change) -> Result<Option<Client>, LedgerError> {
     let row = select!("where c.id = $1 for update of c", id.uuid())
-        .fetch_optional(tx.connection())
+        .fetch_optional(change.tx().connection())
         .await?;
-    row.map(Client::try_from).transpose()
+    let mut client = row.map(Client::try_from).transpose()?;
+    change.prove(&mut client).await?;
+    Ok(client)
 }
 
 /// The names of the clients that a key signs for.
@@ -178,24 +205,31 @@ pub(super) async fn with_key(key: KeyId, tx: &mut Tx) -> Result<Vec<Name>, Ledge
     names.into_iter().map(name).collect()
 }
 
-/// Gives a client another key, if it still has the one that it was seen with.
+/// Gives a client another key, if it still has the one that it was seen with, at the exclusive gate.
 pub(super) async fn switch_key(
     client: &Client,
     to: KeyId,
-    tx: &mut Tx,
+    change: &mut Change,
 ) -> Result<bool, LedgerError> {
+    let Some(now) = lock(client.id, change).await? else {
+        return Ok(false);
+    };
     let moved = sqlx::query!(
         "update clients set key_id = $3 where id = $1 and key_id = $2",
         client.id.uuid(),
         client.key.id.uuid(),
         to.uuid(),
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(moved.rows_affected() == 1)
+    if moved.rows_affected() != 1 {
+        return Ok(false);
+    }
+    change.state(now.said_with(to), Effect::Tightens)?;
+    Ok(true)
 }
 
-pub(super) async fn insert(client: &Client, tx: &mut Tx) -> Result<(), LedgerError> {
+pub(super) async fn insert(client: &Client, change: &mut Change) -> Result<(), LedgerError> {
     sqlx::query!(
         "insert into clients (id, name, key_id, owner, environment, client_id, created_at)
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -207,7 +241,7 @@ pub(super) async fn insert(client: &Client, tx: &mut Tx) -> Result<(), LedgerErr
         client.client_id,
         client.created_at,
     )
-    .execute(tx.connection())
+    .execute(change.tx().connection())
     .await?;
-    Ok(())
+    change.state(client.said(), Effect::Loosens)
 }

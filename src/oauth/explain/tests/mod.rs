@@ -45,6 +45,7 @@ fn key(name: &str, environment: &str, low: u8) -> Key {
         attributes: BTreeMap::default(),
         created_at: OffsetDateTime::UNIX_EPOCH,
         cryptoperiod_ends_at: OffsetDateTime::UNIX_EPOCH,
+        stated: crate::authority::Version::default(),
     }
 }
 
@@ -58,6 +59,7 @@ fn client(name: &str, client_id: &str, key: &Key) -> Client {
         key: key.clone(),
         kid: None,
         created_at: OffsetDateTime::UNIX_EPOCH,
+        stated: crate::authority::Version::default(),
     }
 }
 

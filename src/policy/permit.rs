@@ -66,6 +66,7 @@ impl Ask for Deed {
 
 impl Deed {
     /// The same after it was done, which may have changed the thing it was done to.
+    #[must_use]
     pub fn as_done(&self) -> Self {
         Self {
             resource: self.resource.clone().stated([None; 2]),

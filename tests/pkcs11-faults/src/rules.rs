@@ -99,7 +99,8 @@ fn note(function: &str) {
     let file = file.with_extension("struck");
     let mut options = std::fs::OpenOptions::new();
     if let Ok(mut file) = options.create(true).append(true).open(file) {
-        drop(writeln!(file, "{function}"));
+        // In one piece: others write as well.
+        drop(file.write_all(format!("{function}\n").as_bytes()));
     }
 }
 

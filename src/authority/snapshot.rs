@@ -260,7 +260,7 @@ impl Snapshot {
         let is_linked = head_link.unwrap_or_default() == after.link;
         if after.head() != head || !is_linked || !seal.is_of(head, &after.link, sealed.as_deref()) {
             return corrupt(format!(
-                "the head at version {} is not sealed",
+                "the head at version {} is not sealed with a key that [sealing] names",
                 version.number()
             ));
         }

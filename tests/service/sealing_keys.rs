@@ -272,7 +272,7 @@ async fn the_services_own_key_is_replaced_and_answers_are_still_repeated() {
     // Without the right key nothing is served, for what proves the log and what decides rests under it.
     keys(&stand.deployment, "sealing.key", &["sealing.key"]);
     let refused = stand.deployment.run(&["serve"]).unwrap_err();
-    assert!(refused.contains("the log's key"), "{refused}");
+    assert!(refused.contains("a key that [sealing] names"), "{refused}");
     assert_eq!(
         stand
             .database

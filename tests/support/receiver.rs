@@ -87,9 +87,9 @@ impl Receiver {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits until there are so many.
+    /// Waits until there are so many: some are told after half a minute.
     pub(crate) async fn sees(&self, posts: usize) -> Vec<Post> {
-        for _ in 0..300 {
+        for _ in 0..900 {
             if self.seen().len() >= posts {
                 return self.seen();
             }

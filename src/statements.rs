@@ -1,4 +1,4 @@
-//! All rows that decide, and what is stated of them in [`authority`](crate::authority).
+//! All rows that decide, and what is stated of them in [`authority`].
 //!
 //! It promises that each row is stated: those of a ledger from before there were statements are stated once, as
 //! they are found, by whichever process comes first, on record and with a warning. A mark says that it was

@@ -18,7 +18,7 @@
 //! Callers, their credentials, people, their keys, our keys, wallets and clients are rows of tables of their own, for
 //! the database ties them together and finds them. What each says that decides is stated here too ([`form`]),
 //! by whoever writes the row, in the same transaction (`Change::state` in `audit`), and a row that is read into
-//! use is compared with that ([`Authority::read`]; in a transaction `Change::prove`).
+//! use is compared with that (`Authority::read`; in a transaction `Change::prove`).
 //!
 //! - *Read from the database* and compared each time: whoever shows a credential, once a second each; wallets,
 //!   clients and keys, once a second each where they sign, and each time where they are administered; people and

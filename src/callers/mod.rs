@@ -1,7 +1,7 @@
 //! Who may call: callers and their credentials.
 //!
 //! A caller is found by the SHA-256 of the token that was presented, or of whom another credential names. The
-//! `callers` and `caller_tokens` tables say only what is stated ([`authority`](crate::authority)): whoever writes
+//! `callers` and `caller_tokens` tables say only what is stated ([`authority`]): whoever writes
 //! there by themselves adds nobody, lends nobody a role, and brings no credential back. It **trusts** what
 //! `authority` trusts.
 

@@ -34,7 +34,7 @@ pub struct Recognised {
 }
 
 impl Callers {
-    /// The caller whose token this is, or was a moment ago: see [the module](self). A token of this
+    /// The caller whose token this is, or was a moment ago: see the top of this module. A token of this
     /// service, or a JWT.
     pub async fn recognise(&self, presented: &str) -> Result<Recognised, CallerError> {
         let shown = Shown::token(presented);

@@ -66,7 +66,8 @@ pub(crate) fn run(name: &str, body: impl AsyncFnOnce(SoftHsm)) {
     std::fs::remove_dir_all(&directory).unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
     println!("{said}{}", String::from_utf8_lossy(&child.stderr));
-    assert!(child.status.success(), "{name} failed in its process");
+    let status = child.status;
+    assert!(status.success(), "{name} failed in its process: {status}");
     assert!(said.contains("1 passed"), "{name} is no test's name");
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The threads of one backend.
@@ -21,6 +22,8 @@ pub(super) struct Crew {
 struct Places {
     next: u64,
     taken: BTreeMap<u64, Place>,
+    /// Of those who have a place, or had one and may not have ended yet.
+    threads: BTreeMap<u64, JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -48,6 +51,13 @@ impl Crew {
         number
     }
 
+    /// Keeps the thread that has this place.
+    pub(super) fn keep(&self, number: u64, thread: JoinHandle<()>) {
+        let mut places = self.places();
+        places.threads.retain(|_, thread| !thread.is_finished());
+        places.threads.insert(number, thread);
+    }
+
     /// Records that a thread goes into a call, or is back from it.
     pub(super) fn is_inside(&self, number: u64, back_by: Option<Instant>) {
         if let Some(place) = self.places().taken.get_mut(&number) {
@@ -71,19 +81,30 @@ impl Crew {
         given_up
     }
 
-    /// Records that a thread ends, and calls nothing any more.
+    /// Records that a thread ends: it has no work any more.
     pub(super) fn leave(&self, number: u64) {
         self.places().taken.remove(&number);
         self.left.notify_all();
     }
 
-    /// Waits until all threads have left but the lost ones, no longer than `patience`.
+    /// Waits until all threads have left but the lost ones, no longer than `patience`, and until those who left
+    /// have ended: what a thread holds may call the module when it is dropped, and a library's own ends of a
+    /// thread do not go with the end of the process.
     pub(super) fn see_off(&self, patience: Duration) {
         let is_here = |places: &mut Places| places.taken.values().any(|place| !place.lost);
-        drop(
-            self.left
-                .wait_timeout_while(self.places(), patience, is_here),
-        );
+        let waited = self
+            .left
+            .wait_timeout_while(self.places(), patience, is_here);
+        let (mut places, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let Places { taken, threads, .. } = &mut *places;
+        let left = threads.extract_if(.., |number, thread| {
+            !taken.contains_key(number) && thread.thread().id() != thread::current().id()
+        });
+        let left: Vec<_> = left.collect();
+        drop(places);
+        for (_, thread) in left {
+            drop(thread.join());
+        }
     }
 
     /// Whether another thread has this one's place. Then it ends.
@@ -99,6 +120,8 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -132,5 +155,21 @@ mod tests {
             crew.see_off(Duration::from_mins(1));
         });
         assert_eq!(crew.places().taken.len(), 1, "the lost one");
+    }
+
+    #[test]
+    fn whoever_left_has_ended_when_all_are_seen_off() {
+        let (crew, ended) = (Arc::new(Crew::new(1)), Arc::new(AtomicBool::new(false)));
+        let number = crew.join();
+        let (of_thread, last) = (Arc::clone(&crew), Arc::clone(&ended));
+        let thread = thread::spawn(move || {
+            of_thread.leave(number);
+            thread::sleep(Duration::from_millis(50));
+            last.store(true, Ordering::Release);
+        });
+        crew.keep(number, thread);
+        crew.see_off(Duration::from_mins(1));
+        assert!(ended.load(Ordering::Acquire));
+        assert!(crew.places().threads.is_empty());
     }
 }

@@ -52,8 +52,10 @@ pub(super) fn hire(shared: &Arc<Shared>, jobs: &Receiver<Job>) -> Result<(), Cus
         seat: None,
     };
     let thread = std::thread::Builder::new().name(format!("pkcs11-{}", worker.number));
+    let number = worker.number;
     let started = thread.spawn(move || worker.serve());
-    started.map_err(|error| CustodyError::Unavailable(format!("no thread: {error}")))?;
+    let none = |error| CustodyError::Unavailable(format!("no thread: {error}"));
+    shared.crew.keep(number, started.map_err(none)?);
     Ok(())
 }
 

@@ -186,6 +186,12 @@ pub fn end_of(text: &str) -> Result<OffsetDateTime, NotATime> {
     OffsetDateTime::parse(&format!("{text}{day}"), format).map_err(|_| NotATime)
 }
 
+/// A time for people, and as leaves have it: RFC 3339.
+pub fn timestamp(at: OffsetDateTime) -> String {
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_else(|_| at.to_string())
+}
+
 /// Milliseconds since 1970 of a time.
 pub fn unix_ms(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)

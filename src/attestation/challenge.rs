@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::clock::timestamp;
 use crate::custody::{Algorithm, Payload, PublicKey};
 use crate::ethereum::{self, keccak256};
 use crate::id::{AttestationId, IntentId, KeyId};
-use crate::keys::{Key, KeyState, timestamp};
+use crate::keys::{Key, KeyState};
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{Answer, Business, Checked, Draft, Prepared};
 

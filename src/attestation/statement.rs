@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::challenge;
 use super::{Look, Verdict};
+use crate::clock::timestamp;
 use crate::custody::{Evidence, Payload, PublicKey};
 use crate::id::{AttestationId, IntentId};
-use crate::keys::{Begun, Key, timestamp};
+use crate::keys::{Begun, Key};
 use crate::name::Name;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{self, Answer, Draft, Prepared};

@@ -16,10 +16,11 @@ use time::{Duration, OffsetDateTime};
 
 use crate::audit::{Author, Log};
 use crate::clock::Clock;
+use crate::clock::timestamp;
 use crate::custody::Vault;
 use crate::fail_point;
 use crate::id::KeyId;
-use crate::keys::{KeyError, KeyState, Keys, Purpose, timestamp};
+use crate::keys::{KeyError, KeyState, Keys, Purpose};
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
 pub use records::{CredentialAge, TokenEnd};

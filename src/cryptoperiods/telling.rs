@@ -4,7 +4,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::Cryptoperiods;
 use super::{CredentialAge, Period, TokenEnd};
-use crate::keys::{Key, timestamp};
+use crate::clock::timestamp;
+use crate::keys::Key;
 use crate::ledger::LedgerError;
 use crate::notices::{self, Kind, Notice};
 

@@ -5,9 +5,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Destruction, DestructionError, Destructions, records, unaccepted};
 use crate::audit::{Author, Change};
+use crate::clock::timestamp;
 use crate::custody::{self, Custody, CustodyError, PublicKey};
 use crate::fail_point;
-use crate::keys::{Key, KeyError, KeyState, timestamp};
+use crate::keys::{Key, KeyError, KeyState};
 use crate::ledger::Gate;
 
 /// How long after the date that it named a device may take to destroy a key.

@@ -3,8 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{Destructions, records};
+use crate::clock::timestamp;
 use crate::id::KeyId;
-use crate::keys::timestamp;
 use crate::ledger::LedgerError;
 use crate::name::Name;
 use crate::notices::{self, Kind, Notice};

@@ -26,8 +26,6 @@ mod suspension;
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-
 use crate::audit::{Change, Log};
 use crate::authority::Authority;
 use crate::clock::Clock;
@@ -105,10 +103,4 @@ impl Keys {
     pub async fn by_ids(&self, ids: &[KeyId]) -> Result<Vec<Key>, KeyError> {
         Ok(records::find_all(ids, self.log.authority()).await?)
     }
-}
-
-/// A time as leaves have it: RFC 3339.
-pub fn timestamp(at: OffsetDateTime) -> String {
-    at.format(&time::format_description::well_known::Rfc3339)
-        .unwrap_or_else(|_| at.to_string())
 }

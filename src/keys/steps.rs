@@ -2,9 +2,10 @@
 
 use time::OffsetDateTime;
 
-use super::{Key, KeyError, KeyState, Keys, Reason, cryptoperiod, records, timestamp};
+use super::{Key, KeyError, KeyState, Keys, Reason, cryptoperiod, records};
 use crate::approvals::Approval;
 use crate::audit::Change;
+use crate::clock::timestamp;
 
 impl Keys {
     /// Moves a key to another state. Once the change is committed, which must stand at the exclusive

@@ -12,6 +12,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use super::NotDelivered;
 use super::message::Message;
 use super::settings::{BadDestination, MailSettings, Tls};
+use crate::clock::timestamp;
 use crate::guarded_file;
 
 /// The way to a mail server, and who is written to.
@@ -129,7 +130,12 @@ fn text(message: &Message) -> String {
     for (what, id) in &message.data.about {
         let _ = writeln!(text, "{what}: {id}");
     }
-    let _ = write!(text, "at: {}\nnotice: {}\n", message.at(), message.id);
+    let _ = write!(
+        text,
+        "at: {}\nnotice: {}\n",
+        timestamp(message.timestamp),
+        message.id
+    );
     if !message.data.recorded {
         text.push_str("\nThe database was away: this notice is not on record.\n");
     }

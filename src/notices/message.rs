@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::{Kind, Notice};
 use crate::id::NoticeId;
@@ -59,11 +58,6 @@ impl Message {
         }
     }
 
-    /// When it happened, as people read it.
-    pub(super) fn at(&self) -> String {
-        timestamp(self.timestamp)
-    }
-
     /// As it is signed and sent.
     ///
     /// # Panics
@@ -71,11 +65,6 @@ impl Message {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain data serializes")
     }
-}
-
-/// A time in a sentence.
-pub fn timestamp(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
 
 #[cfg(test)]

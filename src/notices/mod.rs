@@ -37,7 +37,7 @@ use crate::id::NoticeId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
 use destination::Destination;
-pub use message::{Message, timestamp};
+pub use message::Message;
 pub use records::{Delivery, Told};
 pub use settings::{BadDestination, Settings};
 

@@ -18,10 +18,11 @@ use crate::approvals::signature::{BadSignature, Signature, ssh};
 use crate::approvals::{Approval, Settings};
 use crate::audit::{Author, Change, Effect, Log};
 use crate::callers::Caller;
+use crate::clock::timestamp;
 use crate::id::{ApproverKeyId, CallerId, PersonId, ProposalId};
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::{Gate, LedgerError};
-use crate::notices::{self, Kind as Told, Notice, timestamp};
+use crate::notices::{self, Kind as Told, Notice};
 
 /// So many proposals of one caller wait at a time (P11).
 const WAITING: i64 = 50;

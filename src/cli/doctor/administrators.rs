@@ -6,8 +6,8 @@ use crate::app::App;
 use crate::authority::Authority;
 use crate::callers::Callers;
 use crate::clock::Clock;
+use crate::clock::timestamp;
 use crate::config::Config;
-use crate::keys::timestamp;
 use crate::ledger::Ledger;
 use crate::policy::Policies;
 

@@ -2,8 +2,8 @@
 
 use super::{Report, text};
 use crate::authority::Authority;
+use crate::clock::timestamp;
 use crate::config::Config;
-use crate::keys::timestamp;
 use crate::policy::{Brought, Policies, Policy};
 
 const WHAT: &str = "policy";

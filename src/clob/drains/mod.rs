@@ -22,7 +22,8 @@ use super::wallets::Wallet;
 use crate::approvals::Approval;
 use crate::audit::{Change, Log};
 use crate::clock::Clock;
-use crate::keys::{Key, KeyState, Reason, timestamp};
+use crate::clock::timestamp;
+use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::LedgerError;
 pub use records::OpenOrders;
 

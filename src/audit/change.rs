@@ -30,6 +30,8 @@ pub struct Change {
     rows: Vec<Row>,
     /// What somebody is told of it.
     notices: Vec<Notice>,
+    /// What is done once it is durable.
+    afterwards: Vec<Box<dyn FnOnce() + Send + Sync>>,
     /// Whether it states anything that decides.
     decides: bool,
     /// What its rows say, and whether that tightens. It is stated before the commit.
@@ -81,6 +83,7 @@ impl Change {
             tx,
             rows: Vec::new(),
             notices: Vec::new(),
+            afterwards: Vec::new(),
             decides: false,
             stated: Vec::new(),
             written: 0,
@@ -138,10 +141,9 @@ impl Change {
         self.log.authority()
     }
 
-    /// The same, and what it states itself.
-    pub(super) fn known(&self) -> (Authority, Vec<Said>) {
-        let own = self.stated.iter().map(|(said, _)| said.clone());
-        (self.log.authority().clone(), own.collect())
+    /// What it states itself.
+    pub(super) fn own(&self) -> Vec<Said> {
+        self.stated.iter().map(|(said, _)| said.clone()).collect()
     }
 
     /// Adds what its rows say to what decides.
@@ -216,6 +218,11 @@ impl Change {
         self.notices.push(notice);
     }
 
+    /// Does something once it is durable, such as saying so in the log. What is only proposed never is.
+    pub fn once_durable(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.afterwards.push(Box::new(then));
+    }
+
     /// Adds a leaf at the next position.
     pub fn add(&mut self, event: Event) {
         self.rows.push(Row::new(&Leaf::new(self.now_ms(), event)));
@@ -258,7 +265,11 @@ impl Change {
             notices::records::insert(&notice, self.tx.connection()).await?;
         }
         let decides = self.decides.then(|| self.authority().clone());
+        let afterwards = std::mem::take(&mut self.afterwards);
         let done = self.end().await?;
+        for then in afterwards {
+            then();
+        }
         // Elsewhere it is known within a second, and the gate knows it at once.
         if let Some(authority) = decides
             && let Err(error) = authority.catch_up().await

@@ -58,8 +58,7 @@ impl Change {
 
     /// Compares what was read in this transaction with what is stated, by itself too.
     pub(crate) async fn prove(&mut self, rows: &mut impl Proved) -> Result<(), LedgerError> {
-        let (authority, own) = self.known();
-        authority.prove(rows, &own).await
+        self.authority().prove(rows, &self.own()).await
     }
 
     fn is_to_tighten(&self, effect: Effect) -> Result<bool, LedgerError> {

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
@@ -145,20 +144,17 @@ pub(super) async fn set_halt(
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::Halt, &Resource::service())?;
     let order = order(&app, new).await?;
-    let mut set = None;
-    let answer = Write::new(&app, &caller, &key, request)
+    Write::new(&app, &caller, &key, request)
         .run(&permit, Gate::Exclusive, async |change| {
             let halt = app.rights.halts().set(order, change).await?;
             let view = HaltView::new(&halt, caller.name.to_string());
-            set = Some(halt);
+            change.once_durable(move || {
+                tracing::error!(halt.id = %halt.id, halt.on = %halt.order.on, halt.name = halt.order.name,
+                    halt.reason = halt.order.reason, "a halt is set");
+            });
             Ok(view)
         })
-        .await?;
-    if let Some(halt) = set {
-        tracing::error!(halt.id = %halt.id, halt.on = %halt.order.on, halt.name = halt.order.name,
-            halt.reason = halt.order.reason, "a halt is set");
-    }
-    Ok(answer)
+        .await
 }
 
 /// Lift a halt
@@ -180,23 +176,17 @@ pub(super) async fn lift_halt(
     let names = app.rights.halts().list().await?;
     let names = names.iter().map(|halt| halt.by).collect();
     let names = app.callers.names(names).await?;
-    let mut lifted = None;
-    let answer = Write::new(&app, &caller, &key, request)
+    Write::new(&app, &caller, &key, request)
         .run(&permit, Gate::Shared, async |change| {
             let halts = app.rights.halts();
             let halt = halts.lift(id, reason.as_str(), change).await?;
             let view = HaltView::named(&halt, &names);
-            lifted = Some(halt);
+            change.once_durable(move || {
+                tracing::warn!(halt.id = %halt.id, halt.on = %halt.order.on, "a halt is lifted");
+            });
             Ok(view)
         })
-        .await?;
-    // What is only proposed is not lifted.
-    if answer.status() == StatusCode::CREATED
-        && let Some(halt) = lifted
-    {
-        tracing::warn!(halt.id = %halt.id, halt.on = %halt.order.on, "a halt is lifted");
-    }
-    Ok(answer)
+        .await
 }
 
 /// What a halt says, with the thing that it is on looked up.

@@ -195,10 +195,13 @@ pub(super) async fn replace_policy(
     let answer = Write::new(&app, &caller, &key, request)
         .run(&permit, Gate::Exclusive, async |change| {
             let stated = app.administrators.replace_policy(new, change).await?;
-            tracing::warn!(policy.digest = hex::encode(stated.digest), version = stated.version.number(),
-                caller.name = %caller.name, "the policy is replaced");
+            let view = PolicyVersionView::new(&stated, caller.name.to_string());
+            let (digest, version, by) = (view.digest.clone(), view.version, caller.name.clone());
+            change.once_durable(move || {
+                tracing::warn!(policy.digest = digest, version, caller.name = %by, "the policy is replaced");
+            });
             Ok(PolicyView {
-                stated: PolicyVersionView::new(&stated, caller.name.to_string()),
+                stated: view,
                 text: stated.text,
             })
         })

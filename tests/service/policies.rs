@@ -276,6 +276,10 @@ async fn another_policy_decides_once_others_have_approved_it_and_only_in_place_o
     let replaced = "select count(*) from leaves where position('replace-policy'::bytea in leaf) > 0
                     and position('approved by bob'::bytea in leaf) > 0";
     assert_eq!(four.database.count(replaced).await, 1);
+    // What was only proposed, or answered again, is not said to be done.
+    four.server.heard("the policy is replaced").await;
+    let log = four.server.log();
+    assert_eq!(log.matches("the policy is replaced").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -162,6 +162,11 @@ impl Snapshot {
         self.find(kind, id).is_some_and(|it| it.version == version)
     }
 
+    /// Whether all of these still are.
+    pub fn are_at<'a>(&self, statements: impl IntoIterator<Item = &'a Statement>) -> bool {
+        statements.into_iter().all(|it| self.is_at(*it))
+    }
+
     /// By which version a row says what is stated of its thing.
     pub fn proves(&self, said: &Said) -> Result<Version, Unlike> {
         let stated = self.find(said.kind, said.id);

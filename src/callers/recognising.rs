@@ -67,7 +67,7 @@ impl Callers {
     async fn remembered(&self, shown: &Shown) -> Option<Caller> {
         let caller = self.recognised.get(shown).await?;
         let now = self.authority.now();
-        if caller.stated.iter().all(|it| now.is_at(*it)) {
+        if now.are_at(&caller.stated) {
             return Some(caller);
         }
         self.recognised.invalidate(shown).await;

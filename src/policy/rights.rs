@@ -338,8 +338,7 @@ fn on(asked: &impl Ask, policy: &Policy) -> Resource {
 /// By which version something is permitted to a caller: by none where rows that it stands on were stated anew
 /// since they were read.
 fn by(now: &Snapshot, caller: &Caller, stated: &[Option<Statement>]) -> Version {
-    let mut all = caller.stated.iter().chain(stated.iter().flatten());
-    if all.all(|it| now.is_at(*it)) {
+    if now.are_at(caller.stated.iter().chain(stated.iter().flatten())) {
         now.version()
     } else {
         Version::NEVER

@@ -87,6 +87,11 @@ impl Wallet {
         [wallet, self.key.statement()]
     }
 
+    /// Whether it, or its key, was stated anew since it was read before.
+    pub fn is_restated(&self, before: &Self) -> bool {
+        self.statements() != before.statements()
+    }
+
     /// The wallet as policies see it.
     pub fn resource(&self) -> Resource {
         let touches = Touches {
@@ -229,8 +234,8 @@ impl Wallets {
     /// A wallet as it was a moment ago, if that is known, for what passes the gate (`clob/wallets/recent.rs`).
     pub fn recent(&self, name: &Name) -> Option<Arc<Wallet>> {
         let now = self.authority.now();
-        let is_as_stated = |it: &Arc<Wallet>| it.statements().iter().all(|it| now.is_at(*it));
-        self.recent.get(name).filter(is_as_stated)
+        let recent = self.recent.get(name);
+        recent.filter(|it| now.are_at(&it.statements()))
     }
 
     /// Remembers a wallet that was just looked up.

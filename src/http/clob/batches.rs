@@ -157,7 +157,7 @@ pub(super) async fn sign_orders(
     let mut done = attempt.with(&wallet, (0..items.len()).collect()).await?;
     if done.iter().any(|(_, it)| is_about_the_key(it)) {
         let now = app.wallets.now(&wallet).await?;
-        if (now.key.id, now.key.epoch) != (wallet.key.id, wallet.key.epoch) {
+        if now.is_restated(&wallet) {
             let (again, settled) = done.into_iter().partition(|(_, it)| is_about_the_key(it));
             let again: Vec<(usize, Result<Signed, Not>)> = again;
             done = settled;

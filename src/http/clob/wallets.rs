@@ -199,8 +199,7 @@ pub(in crate::http) async fn once_more(
         return Err(error.into());
     }
     let now = app.wallets.now(wallet).await?;
-    let as_read = |it: &Wallet| (it.key.id, it.key.epoch, it.key.stated, it.stated);
-    if as_read(&now) == as_read(wallet) {
+    if !now.is_restated(wallet) {
         return Err(Problem::of_wallet(error, Replaced::is(&now).as_ref()));
     }
     Ok(now)

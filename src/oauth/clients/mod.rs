@@ -242,8 +242,8 @@ impl Clients {
     /// A client as it was a moment ago, if that is known, for what passes the gate.
     pub fn recent(&self, name: &Name) -> Option<Client> {
         let now = self.authority.now();
-        let is_as_stated = |it: &Client| it.statements().iter().all(|it| now.is_at(*it));
-        self.recent.get(name).filter(is_as_stated)
+        let recent = self.recent.get(name);
+        recent.filter(|it| now.are_at(&it.statements()))
     }
 
     /// Remembers a client that was just looked up.
@@ -337,8 +337,7 @@ impl Clients {
             self.remember(now);
         }
         Ok(now.filter(|now| {
-            let as_read = |it: &Client| (it.key.id, it.key.epoch, it.key.stated, it.stated);
-            as_read(now) != as_read(client) && now.key.state == KeyState::Active
+            now.statements() != client.statements() && now.key.state == KeyState::Active
         }))
     }
 

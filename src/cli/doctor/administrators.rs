@@ -2,31 +2,23 @@
 
 use super::{Report, text};
 use crate::administrators::{Administrators, Concern};
-use crate::app::App;
 use crate::authority::Authority;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::clock::timestamp;
 use crate::config::Config;
-use crate::ledger::Ledger;
 use crate::policy::Policies;
 
 /// Somebody can manage callers, for a while yet, and replace the policy. Without ways in that was said already.
 pub(super) async fn check(
     report: &mut Report,
     config: &Config,
-    ledger: &Ledger,
+    authority: Authority,
     policies: Policies,
 ) {
     const WHAT: &str = "administrators";
     const ADVICE: &str = "see \"Callers\" in deploy/README.md";
     let clock = Clock::system();
-    let Ok(sealing) = App::keyring(config) else {
-        return;
-    };
-    let Ok(authority) = Authority::open(ledger.clone(), sealing).await else {
-        return; // which was said
-    };
     let Ok(callers) = Callers::open(&config.callers, authority, clock.clone()) else {
         return;
     };

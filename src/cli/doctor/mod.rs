@@ -173,19 +173,18 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         "correct [callers] and the files it names",
     );
 
-    let database = check_database(&mut report, &config).await;
-    let authority = database.as_ref().map(|(_, authority)| authority);
-    let decides = policy::check(&mut report, &config, authority);
-    if let (Some(policies), Some((ledger, _))) = (decides, &database) {
-        administrators::check(&mut report, &config, ledger, policies).await;
+    let authority = check_database(&mut report, &config).await;
+    let decides = policy::check(&mut report, &config, authority.as_ref());
+    if let (Some(policies), Some(authority)) = (decides, authority) {
+        administrators::check(&mut report, &config, authority, policies).await;
     }
     check_venues(&mut report, &config).await;
     check_environments(&mut report, &config).await;
     report.end()
 }
 
-/// The database, what decides in it, and the devices, whose keys it knows.
-async fn check_database(report: &mut Report, config: &Config) -> Option<(Ledger, Authority)> {
+/// The database, and the devices, whose keys it knows. Gives back what decides in it.
+async fn check_database(report: &mut Report, config: &Config) -> Option<Authority> {
     let ledger = match App::ledger(config) {
         Ok(ledger) => ledger,
         Err(error) => {
@@ -216,8 +215,8 @@ async fn check_database(report: &mut Report, config: &Config) -> Option<(Ledger,
         notices::stuck(report, config, &ledger).await;
     }
     devices::check(report, config, &ledger, fits).await;
-    notices::reach(report, config, ledger.clone()).await;
-    Some((ledger, authority?))
+    notices::reach(report, config, ledger).await;
+    authority
 }
 
 /// What the database says was committed, it has to keep; and it has to have room for all replicas.

@@ -139,6 +139,14 @@ pub(crate) struct Counters {
     pub(crate) burst: Vec<Option<i64>>,
 }
 
+impl From<&Reservation> for Counters {
+    fn from(asks: &Reservation) -> Self {
+        let mut counters = Self::default();
+        asks.counters.iter().for_each(|it| counters.push(it));
+        counters
+    }
+}
+
 impl Counters {
     pub(crate) fn push(&mut self, counter: &Counter) {
         self.id.push(counter.id);
@@ -156,8 +164,7 @@ pub(super) async fn reserve(
     asks: &Reservation,
     ledger: &Ledger,
 ) -> Result<Result<(), Exceeded>, LedgerError> {
-    let mut c = Counters::default();
-    asks.counters.iter().for_each(|it| c.push(it));
+    let c = Counters::from(asks);
     let numbers: Vec<i32> = (1..).take(asks.counters.len()).collect();
     let rows = vec![1; numbers.len()];
     let row = sqlx::query!(
@@ -186,8 +193,7 @@ pub(super) async fn would_fit(
     asks: &Reservation,
     ledger: &Ledger,
 ) -> Result<Result<(), Exceeded>, LedgerError> {
-    let mut c = Counters::default();
-    asks.counters.iter().for_each(|it| c.push(it));
+    let c = Counters::from(asks);
     let row = sqlx::query!(
         r#"select full_counter as "counter: Vec<i32>", full_of as "of: Vec<String>", full_used as "used: Vec<i64>",
                   full_until as "until: Vec<Option<OffsetDateTime>>"

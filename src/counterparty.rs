@@ -87,7 +87,7 @@ pub fn checked(url: &str) -> Result<Url, BadCounterparty> {
 }
 
 /// The authorities in a file, in PEM. Whoever could write it could be the server.
-fn authorities(file: &Path) -> Result<Zeroizing<String>, BadCounterparty> {
+pub fn authorities(file: &Path) -> Result<Zeroizing<String>, BadCounterparty> {
     let failed = |why: String| BadCounterparty::Authorities(file.to_owned(), why);
     let text = guarded_file::read_secret(file).map_err(|error| failed(error.to_string()))?;
     if text.contains("-----BEGIN CERTIFICATE-----") {

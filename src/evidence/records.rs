@@ -29,10 +29,8 @@ pub(super) async fn name_log(origin: &str, ledger: &Ledger) -> Result<String, Le
     )
     .execute(ledger.pool())
     .await?;
-    let origin = sqlx::query_scalar!("select origin from log_head")
-        .fetch_one(ledger.pool())
-        .await?;
-    Ok(origin)
+    let none = || LedgerError::Corrupt("log_head", "it is gone".into());
+    name(ledger).await?.ok_or_else(none)
 }
 
 pub(super) async fn head(ledger: &Ledger) -> Result<Head, LedgerError> {

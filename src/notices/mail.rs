@@ -13,7 +13,7 @@ use super::NotDelivered;
 use super::message::Message;
 use super::settings::{BadDestination, MailSettings, Tls};
 use crate::clock::timestamp;
-use crate::guarded_file;
+use crate::{counterparty, guarded_file};
 
 /// The way to a mail server, and who is written to.
 pub(super) struct Mail {
@@ -110,9 +110,9 @@ fn way(settings: &MailSettings) -> Result<Way, BadDestination> {
     }
     let mut tls = TlsParameters::builder(host.to_owned());
     if let Some(file) = &settings.ca_file {
-        let failed = |why: &dyn std::fmt::Display| bad(format!("{}: {why}", file.display()));
-        let text = guarded_file::read_secret(file).map_err(|error| failed(&error))?;
-        let authority = Certificate::from_pem(text.as_bytes()).map_err(|error| failed(&error))?;
+        let text = counterparty::authorities(file).map_err(|error| bad(error.to_string()))?;
+        let authority = Certificate::from_pem(text.as_bytes())
+            .map_err(|error| bad(format!("ca_file {}: {error}", file.display())))?;
         tls = tls
             .certificate_store(CertificateStore::None)
             .add_root_certificate(authority);

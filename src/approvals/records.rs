@@ -87,13 +87,13 @@ impl Proved for Held {
 
 impl Proved for Given {
     fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
-        self.said.iter_mut().try_for_each(|it| it.prove(by))
+        self.said.prove(by)
     }
 }
 
 impl Proved for KeyHeld {
     fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
-        self.said.iter_mut().try_for_each(|it| it.prove(by))
+        self.said.prove(by)
     }
 }
 

@@ -46,6 +46,12 @@ impl<T: Proved> Proved for Vec<T> {
     }
 }
 
+impl<T: Proved, const N: usize> Proved for [T; N] {
+    fn prove(&mut self, by: &Snapshot) -> Result<(), Unlike> {
+        self.iter_mut().try_for_each(|it| it.prove(by))
+    }
+}
+
 /// Something, with what the rows say that it was read from.
 #[derive(Clone, Debug)]
 pub struct Read<T> {

@@ -1,6 +1,6 @@
 -- What the service's role may do. Run as the schema's owner after every `chancery migrate`:
 --     psql -v ON_ERROR_STOP=1 -f deploy/grants.sql "$OWNER_URL"
--- The roles are made beforehand (README.md). The service owns nothing, so it can neither change the
+-- The roles are made beforehand (guide/install.md). The service owns nothing, so it can neither change the
 -- schema nor switch the triggers off, and evidence can only be added to.
 
 begin;

@@ -38,6 +38,7 @@ mod exchange;
 mod explain;
 mod fairness;
 mod grants;
+mod guide;
 mod halts;
 mod hidden;
 mod hygiene;

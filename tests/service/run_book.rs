@@ -11,33 +11,27 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
+use crate::guide::{heading, run_book};
 use crate::support::venue::ClobServer;
 use crate::support::{Caller, Deployment, Postgres, Scratch, Server};
 
-const RUN_BOOK: &str = include_str!("../../deploy/README.md");
 const README: &str = include_str!("../../README.md");
 const AUDIENCE: &str = "https://api.local.example";
 
 /// What is in the book: the heading, and the shell block under it.
 fn blocks(book: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let (mut heading, mut block) = (String::new(), None::<String>);
-    for line in book.lines() {
-        match &mut block {
-            Some(text) if line == "```" => {
-                found.push((heading.clone(), std::mem::take(text)));
-                block = None;
+    let mut under = String::new();
+    let mut lines = book.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("```") {
+            let block = lines.by_ref().take_while(|it| *it != "```");
+            let block: String = block.flat_map(|it| [it, "\n"]).collect();
+            if line == "```sh" {
+                found.push((under.clone(), block));
             }
-            Some(text) => {
-                text.push_str(line);
-                text.push('\n');
-            }
-            None if line == "```sh" => block = Some(String::new()),
-            None => {
-                if let Some(text) = line.strip_prefix("## ") {
-                    text.clone_into(&mut heading);
-                }
-            }
+        } else if let Some(heading) = heading(line) {
+            heading.clone_into(&mut under);
         }
     }
     found
@@ -108,7 +102,7 @@ fn refusal(call: &[String]) -> Option<clap::Error> {
 #[test]
 fn every_command_of_the_run_book_is_one() {
     let mut count = 0;
-    for (heading, block) in blocks(RUN_BOOK) {
+    for (heading, block) in blocks(&run_book()) {
         for call in calls(&block) {
             let refused = refusal(&call);
             assert!(refused.is_none(), "{heading}: {call:?}: {refused:?}");
@@ -117,7 +111,7 @@ fn every_command_of_the_run_book_is_one() {
     }
     assert!(count > 50, "{count}");
     // In a sentence a command may be cut short; what is there of it has to be right.
-    for command in [inline(RUN_BOOK), inline(README)].concat() {
+    for command in [inline(&run_book()), inline(README)].concat() {
         for call in calls(&filled(&command)) {
             let cut = [
                 ErrorKind::MissingRequiredArgument,
@@ -269,7 +263,7 @@ impl Reader {
 
 /// The block of the book under a heading that has this in it.
 fn block(heading: &str, with: &str) -> String {
-    let mut all = blocks(RUN_BOOK).into_iter();
+    let mut all = blocks(&run_book()).into_iter();
     let found = all.find(|it| it.0 == heading && it.1.contains(with));
     found.unwrap_or_else(|| panic!("{heading}: {with}")).1
 }

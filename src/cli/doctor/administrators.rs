@@ -17,7 +17,7 @@ pub(super) async fn check(
     policies: Policies,
 ) {
     const WHAT: &str = "administrators";
-    const ADVICE: &str = "see \"Callers\" in deploy/README.md";
+    const ADVICE: &str = "see deploy/guide/callers.md";
     let clock = Clock::system();
     let Ok(callers) = Callers::open(&config.callers, authority, clock.clone()) else {
         return;

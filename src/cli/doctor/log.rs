@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 /// The log is the one that was published, and what has no place in it yet can have one.
 pub(super) async fn check(report: &mut Report, config: &Config, ledger: &Ledger) {
     const WHAT: &str = "audit log";
-    const ADVICE: &str = "see \"The audit log, and what it proves\" in deploy/README.md: nothing is signed until then";
+    const ADVICE: &str = "see deploy/guide/audit-log.md: nothing is signed until then";
     let Ok(sealing) = App::keyring(config) else {
         return; // which was said
     };

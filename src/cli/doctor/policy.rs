@@ -29,7 +29,7 @@ pub(super) fn check(
             )),
             (trouble, _) => Err(trouble.unwrap_or_default().to_owned()),
         };
-        let advice = "run the program that reads it and replace it (chancery policy propose), or break the glass: see \"The policy\" in deploy/README.md";
+        let advice = "run the program that reads it and replace it (chancery policy propose), or break the glass: see deploy/guide/policy.md";
         report.check(WHAT, verdict, advice);
         file(report, config, &newest.compare(&config.policy.file));
         return Some(policies);

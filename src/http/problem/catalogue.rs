@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_run_book_has_every_problem() {
-        let run_book = include_str!("../../../deploy/README.md");
+        let run_book = include_str!("../../../deploy/guide/problems.md");
         for kind in CATALOGUE {
             assert!(
                 run_book.contains(&format!("`{}`", kind.name)),

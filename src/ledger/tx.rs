@@ -71,6 +71,7 @@ impl Tx {
     }
 
     /// Executes statements of a test.
+    #[cfg(debug_assertions)]
     pub(crate) async fn run(&mut self, statements: String) -> Result<(), LedgerError> {
         let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements));
         statements.execute(self.connection()).await?;

@@ -50,6 +50,9 @@ pub mod resealing;
 
 pub mod attestation;
 
+// Whom money may go to.
+pub mod recipients;
+
 // What is signed.
 pub mod clob;
 

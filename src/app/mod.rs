@@ -46,6 +46,7 @@ use crate::oauth::clients::Clients;
 use crate::people::People;
 use crate::policy::{Action, Denied, NotBrought, Permit, Resource, Rights};
 use crate::proposals::Proposals;
+use crate::recipients::Recipients;
 use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
@@ -107,6 +108,8 @@ pub struct Parts {
     look_after: cryptoperiods::Settings,
     /// The wallets.
     pub wallets: Wallets,
+    /// Whom they may send to.
+    pub recipients: Recipients,
     /// The builders' API keys.
     pub builders: Builders,
     /// How headers of level 2 are made.
@@ -377,6 +380,12 @@ impl App {
             rotations,
             exposure: Exposure::new(api_keys.clone(), log.clone()),
             drains,
+            recipients: Recipients::new(
+                &settings.recipients,
+                log.authority().clone(),
+                wallets.clone(),
+                clock.clone(),
+            ),
             wallets,
             api_keys,
             away: Away::default(),

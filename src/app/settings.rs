@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use crate::name::Name;
 use crate::{
     approvals, attestation, callers, clob, clock, cryptoperiods, custody, destruction, evidence,
-    idempotency, ledger, notices, oauth, policy, rotations, sealing, signing,
+    idempotency, ledger, notices, oauth, policy, recipients, rotations, sealing, signing,
 };
 
 /// Everything that can be set, but what is the edge's own. Unknown names are refused.
@@ -50,6 +50,9 @@ pub struct Settings {
     /// `[evidence]`
     #[serde(default)]
     pub evidence: evidence::Settings,
+    /// `[recipients]`
+    #[serde(default)]
+    pub recipients: recipients::Settings,
     /// `[notices]`
     #[serde(default)]
     pub notices: notices::Settings,

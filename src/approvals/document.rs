@@ -218,6 +218,14 @@ fn said(action: &str, details: &Value) -> String {
             some(&details["removed"]),
             text("reason")
         ),
+        "add-recipient" => format!(
+            "let wallets of {} send to {} on chain {}, as {}, from {} minutes after that",
+            details["owner"].as_str().unwrap_or("every desk"),
+            text("address"),
+            text("chainId"),
+            text("name"),
+            text("wait_minutes")
+        ),
         "assign-caller" => format!("make caller {} person {}'s", text("caller"), text("person")),
         _ => {
             let none = Map::new();

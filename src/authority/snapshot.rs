@@ -39,6 +39,8 @@ words! {
         Wallet = "wallet",
         /// What a client signs with and for.
         Client = "client",
+        /// To whom wallets may send.
+        Recipient = "recipient",
         /// That all rows are stated.
         Adoption = "adoption",
     }

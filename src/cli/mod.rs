@@ -28,6 +28,7 @@ mod migrate;
 mod notices;
 mod people;
 mod policy;
+mod recipients;
 mod rotations;
 mod serve;
 mod signatures;
@@ -105,6 +106,9 @@ enum Command {
     /// How much callers may do: list, show, set and remove limits
     #[command(subcommand)]
     Limits(limits::Command),
+    /// Whom wallets may send to: list, add and remove recipients
+    #[command(subcommand)]
+    Recipients(recipients::Command),
     /// What waits for approval: list, show, approve, reject, withdraw
     #[command(subcommand)]
     Approvals(approvals::Command),
@@ -219,6 +223,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Callers(command) => callers::run(command).await,
         Command::Halt(command) => halt::run(command).await,
         Command::Limits(command) => limits::run(command).await,
+        Command::Recipients(command) => recipients::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,
         Command::Notices(command) => notices::run(command).await,
         Command::People(command) => people::run(command).await,

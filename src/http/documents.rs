@@ -32,7 +32,7 @@ use crate::proposals::View;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 19] = [
+const IN_PATHS: [(&str, &str); 20] = [
     ("apiKey", "The API key's id"),
     ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
@@ -44,6 +44,7 @@ const IN_PATHS: [(&str, &str); 19] = [
     ("key", "The key's name"),
     ("person", "The person's name"),
     ("proposal", "The proposal's id"),
+    ("recipient", "The recipient's name"),
     ("rotation", "The rotation's id"),
     ("scope", "global, caller, key, caller-key, wallet or market"),
     ("sealing_key", "The sealing key's id"),

@@ -41,6 +41,7 @@ mod notices;
 mod oauth;
 mod people;
 mod policy;
+mod recipients;
 mod rotations;
 mod rpc;
 mod signatures;
@@ -74,6 +75,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(custody::routes())
         .merge(halts::routes())
         .merge(limits::routes())
+        .merge(recipients::routes())
         .merge(callers::routes())
         .merge(policy::routes())
         .merge(people::routes())

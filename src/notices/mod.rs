@@ -54,6 +54,8 @@ words! {
         HaltSet = "halt-set",
         /// One is not any more.
         HaltLifted = "halt-lifted",
+        /// Wallets may send to somebody more, after a while in which others can object.
+        RecipientAdded = "recipient-added",
         /// Something ends, or has ended.
         Deadline = "deadline",
         /// Somebody has to act now.

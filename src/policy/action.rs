@@ -79,6 +79,12 @@ words! {
         ViewLimits = "view_limits",
         /// Change that.
         ManageLimits = "manage_limits",
+        /// See to whom wallets may send.
+        ViewRecipients = "view_recipients",
+        /// Let wallets send to somebody more.
+        AddRecipient = "add_recipient",
+        /// Let them do so no more.
+        RemoveRecipient = "remove_recipient",
         /// See the devices and their sealing keys.
         ViewCustody = "view_custody",
         /// Replace sealing keys.
@@ -133,6 +139,7 @@ impl Action {
             | Self::ViewPolicy
             | Self::ViewCustody
             | Self::ViewLimits
+            | Self::ViewRecipients
             | Self::ViewApprovals
             | Self::ViewNotices
             | Self::ViewLog => Bearing::Looks,
@@ -151,6 +158,8 @@ impl Action {
             | Self::GrantCredential
             | Self::RevokeCaller
             | Self::ManageLimits
+            | Self::AddRecipient
+            | Self::RemoveRecipient
             | Self::ReplacePolicy
             | Self::ManagePeople
             | Self::TestNotices

@@ -65,6 +65,7 @@ mod pkcs11_faults;
 mod policies;
 mod query_data;
 mod reads;
+mod recipients;
 mod rights;
 mod rotation_crashes;
 mod rotation_edges;

@@ -77,6 +77,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("person", "x"),
         ("proposal", NOBODYS),
         ("approver_key", NOBODYS),
+        ("recipient", "x"),
         ("scope", "global"),
         ("id", "all"),
     ]

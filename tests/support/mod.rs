@@ -374,6 +374,14 @@ impl Caller {
             .await
     }
 
+    /// Deletes under a fresh idempotency key.
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        let request = self.http.delete(format!("{}{path}", self.base));
+        let key = uuid::Uuid::new_v4().to_string();
+        let answer = self.send(request.header("idempotency-key", key)).await;
+        answer.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         Answer::of(request.bearer_auth(&self.token)).await
     }

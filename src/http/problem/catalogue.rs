@@ -149,6 +149,12 @@ kinds! {
         "Stop. Compare with the new key's fingerprint, and find out which key the counterparty has. It is on record.";
     ORDER_REFUSED "order-refused" 422 "No such order can be signed"
         "Correct what the detail names; nothing was signed.";
+    RECIPIENT_REFUSED "recipient-refused" 422 "Nothing should be sent to this address"
+        "Compare the address with the one that was meant, digit by digit; the detail says what it is. Nothing was added.";
+    RECIPIENT_UNKNOWN "recipient-unknown" 422 "No such recipient stands for this wallet"
+        "Have the recipient added (POST /v1/recipients), which takes a second person and a while; or use one that is for the wallet's chain and owner. Nothing was signed.";
+    RECIPIENT_WAITS "recipient-waits" 409 "The recipient was added too lately"
+        "Repeat the request when the recipient stands, at the time in the detail. Nothing was signed.";
     FUNDER_NOT_DERIVED "funder-not-derived" 422 "The funder is not the key's wallet of this signature type"
         "Use the funder or the signatureType that the detail names; if the funder is right all the same, say funder_unverified, which is kept on record.";
     NO_MATCH "no-match" 422 "The CLOB's book has no price for the order"

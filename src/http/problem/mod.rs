@@ -9,6 +9,7 @@ mod clob;
 mod door;
 mod keys;
 mod oauth;
+mod recipients;
 mod rotations;
 
 use std::sync::Arc;

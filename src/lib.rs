@@ -64,6 +64,8 @@ pub mod signing;
 // What guards it.
 pub mod credentials;
 
+pub mod operations;
+
 pub mod keys;
 
 pub mod custody;

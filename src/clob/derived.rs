@@ -3,7 +3,7 @@
 //! Factories and init codes are data of chain 137 and say nothing about other chains.
 
 use super::wallet::SignatureType;
-use crate::ethereum::{Address, keccak256};
+use crate::ethereum::{Address, bytes, keccak256};
 
 /// The factory of proxy wallets, and the hash of their init code.
 const PROXY_FACTORY: Address = address("aB45c5A4B0c941a2F231C04C3f49182e1A254052");
@@ -116,27 +116,6 @@ fn create2(factory: Address, salt: &[u8; 32], code_hash: &[u8; 32]) -> Address {
 
 const fn address(digits: &str) -> Address {
     Address(bytes(digits))
-}
-
-/// Hexadecimal digits of a constant; wrong ones do not compile.
-const fn bytes<const N: usize>(digits: &str) -> [u8; N] {
-    const fn digit(character: u8) -> u8 {
-        match character {
-            b'0'..=b'9' => character - b'0',
-            b'a'..=b'f' => character - b'a' + 10,
-            b'A'..=b'F' => character - b'A' + 10,
-            _ => panic!("not a hexadecimal digit"),
-        }
-    }
-    let digits = digits.as_bytes();
-    assert!(digits.len() == 2 * N, "not of this length");
-    let mut bytes = [0; N];
-    let mut at = 0;
-    while at < N {
-        bytes[at] = digit(digits[2 * at]) << 4 | digit(digits[2 * at + 1]);
-        at += 1;
-    }
-    bytes
 }
 
 #[cfg(test)]

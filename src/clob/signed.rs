@@ -7,6 +7,7 @@ use super::order::{Order, PriceFrom, Warning};
 use super::wallet::SignatureType;
 use crate::ethereum::Signature;
 use crate::ethereum::eip712::Bytes32;
+use crate::operations::deposit::wrap_session;
 
 /// A signed order, ready to be posted.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
@@ -77,7 +78,7 @@ impl Order {
             self.format.order_type,
         );
         let bytes = if self.profile.session_key() {
-            nested::wrap_session(self.profile.key_address(), &nested)
+            wrap_session(self.profile.key_address(), &nested)
         } else {
             nested
         };

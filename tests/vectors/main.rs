@@ -9,14 +9,15 @@
 
 mod headers;
 mod logins;
+mod operations;
 mod orders;
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A file of recorded cases. It has as many as it says.
-fn recorded(name: &str) -> Value {
+/// A file of recorded data.
+fn file(name: &str) -> Value {
     let directory = std::env::var("CHANCERY_VECTORS").map_or_else(
         |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"),
         PathBuf::from,
@@ -24,8 +25,13 @@ fn recorded(name: &str) -> Value {
     let path = directory.join(name);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|why| panic!("no vectors at {}: {why}", path.display()));
-    let file: Value = serde_json::from_str(&text)
-        .unwrap_or_else(|why| panic!("{} is not JSON: {why}", path.display()));
+    serde_json::from_str(&text)
+        .unwrap_or_else(|why| panic!("{} is not JSON: {why}", path.display()))
+}
+
+/// A file of recorded cases. It has as many as it says.
+fn recorded(name: &str) -> Value {
+    let file = file(name);
     let cases = file["cases"].as_array().expect("a file has cases");
     assert!(!cases.is_empty(), "{name}");
     assert_eq!(file["count"], cases.len(), "{name}");

@@ -10,6 +10,7 @@ use super::super::nested;
 use super::super::wallet::SignatureType;
 use crate::ethereum::eip712::{self, Bytes32, number};
 use crate::ethereum::{Address, keccak256};
+use crate::operations::deposit::unwrap_session;
 
 /// No member of an order needs more, but for the signature.
 const MEMBER_LIMIT: usize = 160;
@@ -109,7 +110,7 @@ pub(super) struct Wrapper {
 impl Signed {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()?;
-        let inner = nested::unwrap_session(&bytes);
+        let inner = unwrap_session(&bytes);
         let session = inner.and_then(|_| bytes.get(12..32)?.try_into().ok().map(Address));
         let bytes = inner.unwrap_or(&bytes);
         let (first, rest) = bytes.split_first_chunk::<65>()?;

@@ -16,13 +16,13 @@ use super::amount::{ABSURD_UNITS, Side};
 use super::contents::{Contents, Extra};
 use super::contracts::{Exchange, Layout, NEG_RISK_ADAPTER, Version};
 use super::l1::{self, ClobAuth};
-use super::nested::{WALLET_NAME, WALLET_VERSION};
 use super::order::{Envelope, LARGEST_SALT};
 use super::request::{OrderType, TokenId};
 use super::wallet::{Chain, Profile, SignatureType};
 use super::{Order, OrderError, contracts, expiration};
 use crate::credentials::CredentialNonce;
 use crate::ethereum::Address;
+use crate::operations::deposit::{WALLET_NAME, WALLET_VERSION};
 use json::Members;
 
 /// Typed data of a kind that is signed here.

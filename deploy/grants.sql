@@ -23,7 +23,7 @@ grant update (version, tightened, link, seal) on authority_head to chancery_serv
 
 -- The tree over the leaves: it grows by a function that moves its head, and a key comes under another sealing key.
 grant insert, update (size, frontier) on log_head to chancery_service;
-grant insert on log_batches, log_nodes, checkpoints to chancery_service;
+grant insert on log_batches, log_nodes, checkpoints, log_stretches, log_terms to chancery_service;
 grant insert, update (batch) on log_runs to chancery_service;
 grant insert, update (sealed) on log_keys to chancery_service;
 

@@ -33,6 +33,9 @@ pub mod http;
 // The wired service.
 pub mod app;
 
+// What auditors ask for.
+pub mod lookups;
+
 // What rows say is what is stated.
 pub mod statements;
 

@@ -1,5 +1,6 @@
 //! The wired service: built once from its settings, in tests too. Only what stands above sees it.
 
+mod asking;
 mod away;
 mod explaining;
 mod first_policy;
@@ -19,7 +20,7 @@ use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::authority::Authority;
-use crate::callers::{BadWay, Caller, CallerError, Callers};
+use crate::callers::{BadWay, CallerError, Callers};
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
@@ -38,13 +39,14 @@ use crate::evidence::{Evidence, EvidenceError};
 use crate::guarded_file;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
-use crate::limits::{LimitError, Limiter};
+use crate::limits::Limiter;
+use crate::lookups::Lookups;
 use crate::name::Name;
 use crate::notices::{BadDestination, Notices};
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::people::People;
-use crate::policy::{Action, Denied, NotBrought, Permit, Resource, Rights};
+use crate::policy::{NotBrought, Rights};
 use crate::proposals::Proposals;
 use crate::recipients::Recipients;
 use crate::resealing::Resealing;
@@ -136,6 +138,8 @@ pub struct Parts {
     pub log: Log,
     /// The tree over it.
     pub evidence: Evidence,
+    /// What auditors find in it.
+    pub lookups: Lookups,
     /// Postgres.
     pub ledger: Ledger,
     /// Seals answers that are credentials.
@@ -324,6 +328,8 @@ impl App {
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
         tasks.spawn(evidence.clone().run(stop.clone()));
+        let lookups = Lookups::new(ledger.clone());
+        tasks.spawn(lookups.clone().run(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
         Ok(Self(Arc::new(Parts {
@@ -394,6 +400,7 @@ impl App {
             vault,
             log,
             evidence,
+            lookups,
             ledger,
             sealing,
             idempotency: settings.idempotency.clone(),
@@ -401,30 +408,6 @@ impl App {
             explaining: Explaining::new(),
             tasks,
         })))
-    }
-
-    /// Whether a caller may do this to that: the one gate of every effect. A no is put on record.
-    pub fn ask(
-        &self,
-        caller: &Caller,
-        action: Action,
-        resource: &Resource,
-    ) -> Result<Permit, Denied> {
-        self.rights.ask(caller, action, resource)
-    }
-
-    /// The same where a no is no refusal, and nothing but what they may read follows from a yes.
-    pub fn would(&self, caller: &Caller, action: Action, resource: &Resource) -> bool {
-        self.rights.would(caller, action, resource)
-    }
-
-    /// Counts a question about what was signed. One that is one too many is refused like what nobody may.
-    pub async fn count_look_up(&self, caller: &Caller, action: Action) -> Result<(), LimitError> {
-        let counted = self.limits.look_up(caller.id).await;
-        if matches!(counted, Err(LimitError::Exceeded(_))) {
-            self.rights.refuse(caller, action, &Resource::service());
-        }
-        counted
     }
 
     /// Opens the devices that the configuration names.

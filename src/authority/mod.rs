@@ -50,6 +50,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::sealing::Keyring;
 pub use body::{read, write};
 pub use form::Said;
+pub use past::{Written, chained};
 pub use proof::{Proved, Read, Unlike};
 pub(crate) use seal::Seal;
 pub use snapshot::{Kind, Snapshot, Stated, Statement};
@@ -65,6 +66,11 @@ pub struct Version(i64);
 impl Version {
     /// One that no gate upholds.
     pub(crate) const NEVER: Self = Self(-1);
+
+    /// As whoever asks for what came after it has it. No right follows from it.
+    pub fn asked(number: i64) -> Self {
+        Self(number)
+    }
 
     /// As the ledger has it.
     pub(crate) fn from_ledger(number: i64) -> Self {

@@ -14,11 +14,11 @@ const PAGE: usize = 20_000;
 
 /// What was decided since a version.
 pub(super) async fn since(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
-    let mut news = page(version, ledger).await?;
+    let mut news = page(version, PAGE, ledger).await?;
     let mut loaded = news.rows.len();
     while loaded == PAGE {
         let last = news.rows.last().map_or(version, |it| it.version);
-        let next = page(last, ledger).await?;
+        let next = page(last, PAGE, ledger).await?;
         loaded = next.rows.len();
         let mut rows = news.rows;
         rows.extend(next.rows);
@@ -27,7 +27,12 @@ pub(super) async fn since(version: Version, ledger: &Ledger) -> Result<News, Led
     Ok(news)
 }
 
-async fn page(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
+/// At most so many of what was decided since a version.
+pub(super) async fn page(
+    version: Version,
+    at_most: usize,
+    ledger: &Ledger,
+) -> Result<News, LedgerError> {
     let rows = sqlx::query!(
         r#"select h.version as head, h.tightened, h.link as head_link, h.seal, a.version as "version?",
                   a.decided_at as "at?", a.decided_by as "by?", a.kind as "kind?", a.id as "id?",
@@ -36,7 +41,7 @@ async fn page(version: Version, ledger: &Ledger) -> Result<News, LedgerError> {
          left join lateral (select * from authority where version > $1 order by version limit $2) a on true
          order by a.version"#,
         version.number(),
-        i64::try_from(PAGE).unwrap_or(i64::MAX),
+        i64::try_from(at_most).unwrap_or(i64::MAX),
     )
     .fetch_all(ledger.pool())
     .await?;

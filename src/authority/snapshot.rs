@@ -127,6 +127,11 @@ impl Snapshot {
         self.version
     }
 
+    /// What its last version is chained with.
+    pub fn link(&self) -> [u8; 32] {
+        self.link
+    }
+
     /// How far it goes.
     pub(super) fn head(&self) -> Head {
         Head {

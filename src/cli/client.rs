@@ -169,6 +169,18 @@ impl Client {
         accept(status, body)
     }
 
+    /// Reads a part of a list, and says where the next one is.
+    pub(super) async fn page(&self, path: &str) -> anyhow::Result<(Value, Option<String>)> {
+        let answer = self.answer(self.http.get(format!("{}{path}", self.base)));
+        let answer = answer.await?;
+        let link = answer.headers().get(reqwest::header::LINK);
+        let link = link.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        let next = link.strip_prefix('<').and_then(|it| it.split_once('>'));
+        let next = next.map(|(path, _)| path.to_owned());
+        let (status, body) = read(answer).await?;
+        Ok((accept(status, body)?, next))
+    }
+
     /// Under which key a command is repeated.
     pub(super) fn idempotency_key(&self) -> &str {
         &self.key
@@ -265,18 +277,25 @@ impl Client {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
-        let answer = request
+        read(self.answer(request).await?).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        request
             .bearer_auth(self.token.expose_secret())
             .send()
             .await
-            .with_context(|| format!("no answer from {}", self.base))?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await?;
-        Ok((
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        ))
+            .with_context(|| format!("no answer from {}", self.base))
     }
+}
+
+async fn read(answer: reqwest::Response) -> anyhow::Result<(u16, Value)> {
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    Ok((
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    ))
 }
 
 /// Says what a request waits for.

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::audit::Leaf;
@@ -33,6 +34,7 @@ use crate::sealing::Keyring;
 use crate::tlog::{Checkpoint, Note, NoteKey, NoteSigner, Proof, tree};
 pub use growth::Tampered;
 use publish::Place;
+use records::Placed;
 
 /// `[evidence]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -217,13 +219,24 @@ impl Evidence {
 
     /// What was written of an intent, with proofs.
     pub async fn prove(&self, intent: Uuid) -> Result<Vec<Proved>, EvidenceError> {
+        let placed = records::leaves_of(intent, &self.0.ledger).await?;
+        self.prove_all(placed).await
+    }
+
+    /// The same of the leaf of a change, by what it is of; `None`: there is none.
+    pub async fn prove_change(&self, subject: Uuid) -> Result<Option<Proved>, EvidenceError> {
+        let placed = records::leaf_about(subject, &self.0.ledger).await?;
+        Ok(self.prove_all(placed.into_iter().collect()).await?.pop())
+    }
+
+    async fn prove_all(&self, placed: Vec<Placed>) -> Result<Vec<Proved>, EvidenceError> {
         let newest = self.newest();
         let covering = newest.as_ref().and_then(|note| {
             let checkpoint = Checkpoint::signed(note, self.key()).ok()?;
             Some((note, checkpoint.size))
         });
         let mut proved = Vec::new();
-        for placed in records::leaves_of(intent, &self.0.ledger).await? {
+        for placed in placed {
             let proof = match (placed.index, covering) {
                 (Some(index), Some((note, size))) if index < size => {
                     let ranges = tree::inclusion(index, size).unwrap_or_default();
@@ -245,6 +258,21 @@ impl Evidence {
             });
         }
         Ok(proved)
+    }
+
+    /// The last checkpoint that was signed before a moment: how many leaves it covers, and the note. It is the same
+    /// whenever that is asked, once the moment is past.
+    pub async fn checkpoint_before(
+        &self,
+        at: OffsetDateTime,
+    ) -> Result<Option<(u64, String)>, EvidenceError> {
+        Ok(records::checkpoint_before(at, &self.0.ledger).await?)
+    }
+
+    /// The roots of perfect subtrees of which the tree was made at a size, from left to right: with them and the
+    /// leaves behind them a later root is computed.
+    pub async fn frontier(&self, size: u64) -> Result<Vec<tree::Hash>, EvidenceError> {
+        Ok(nodes::frontier(size, &self.0.ledger).await?)
     }
 
     /// The hashes that show that the log at one size begins with the log at another.

@@ -23,6 +23,11 @@ pub(super) async fn root(size: u64, ledger: &Ledger) -> Result<Hash, LedgerError
     Ok(root[0])
 }
 
+/// The roots of perfect subtrees of which the tree was made at a size, from left to right.
+pub(super) async fn frontier(size: u64, ledger: &Ledger) -> Result<Vec<Hash>, LedgerError> {
+    of_nodes(&Range::first(size).nodes(), ledger).await
+}
+
 /// The hashes of nodes: each is computed from what is kept a few levels below, in two queries for all.
 async fn of_nodes(nodes: &[Node], ledger: &Ledger) -> Result<Vec<Hash>, LedgerError> {
     let below = |node: &Node| {

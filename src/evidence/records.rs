@@ -1,6 +1,7 @@
 //! `log_head`, `log_runs`, `log_batches`, `log_nodes`, `log_keys` and `checkpoints`; and a look at
 //! `leaves`, which `audit` writes.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::growth::{Grown, Unplaced};
@@ -187,6 +188,43 @@ pub(super) async fn leaves_of(intent: Uuid, ledger: &Ledger) -> Result<Vec<Place
             leaf: row.leaf,
         })
         .collect())
+}
+
+/// The leaf of a change of something that has one.
+pub(super) async fn leaf_about(
+    subject: Uuid,
+    ledger: &Ledger,
+) -> Result<Option<Placed>, LedgerError> {
+    let row = sqlx::query!(
+        r#"select b.first + l.position as "index?", l.leaf
+           from leaves l
+           left join lateral (
+               select b.first from log_batches b where b.run = l.run and b.batch = l.batch offset 0) b on true
+           where l.subject_id = $1 and l.kind = 'admin'
+             and l.kind not in ('intent', 'released', 'refused', 'abandoned')
+           limit 1"#,
+        subject,
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(row.map(|row| Placed {
+        index: row.index.map(i64::cast_unsigned),
+        leaf: row.leaf,
+    }))
+}
+
+/// The last checkpoint that was signed before a moment: its size, and the note.
+pub(super) async fn checkpoint_before(
+    at: OffsetDateTime,
+    ledger: &Ledger,
+) -> Result<Option<(u64, String)>, LedgerError> {
+    let row = sqlx::query!(
+        "select size, note from checkpoints where signed_at < $1 order by signed_at desc, size desc limit 1",
+        at
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(row.map(|row| (row.size.cast_unsigned(), row.note)))
 }
 
 /// Leaves from an index on, at most so many, in the order of the tree.

@@ -32,13 +32,14 @@ use crate::proposals::View;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 20] = [
+const IN_PATHS: [(&str, &str); 21] = [
     ("apiKey", "The API key's id"),
     ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
     ("client", "The client's name"),
     ("credential", "The credential's id"),
     ("device", "The device's name"),
+    ("export", "The export's id"),
     ("halt", "The id of the halt"),
     ("id", "A name or an id, as the scope has it; all for global"),
     ("key", "The key's name"),

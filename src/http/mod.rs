@@ -28,6 +28,7 @@ mod written;
 
 // What is behind it, grouped as the domain is.
 mod approvals;
+mod audit;
 mod callers;
 mod clob;
 mod custody;
@@ -69,6 +70,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(oauth::routes())
         .merge(signatures::routes())
         .merge(log::routes())
+        .merge(audit::routes())
         .merge(rotations::routes())
         .merge(keys::routes())
         .routes(routes!(due::list_due))

@@ -31,6 +31,14 @@ pub(super) struct Paged<T> {
     next: Option<String>,
 }
 
+impl<T> Paged<T> {
+    /// A part that is cut already, and the path of the next one.
+    pub(super) fn going_on(items: Vec<T>, next: Option<String>) -> Self {
+        let next = next.map(|path| format!("<{path}>; rel=\"next\""));
+        Self { items, next }
+    }
+}
+
 impl Page {
     /// Cuts it out of the whole list, which is at this path and perhaps query.
     pub(super) fn of<T>(

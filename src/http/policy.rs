@@ -19,11 +19,12 @@ use super::problem::{self, Problem};
 use super::write::Write;
 use super::{clob, keys, oauth};
 use crate::app::App;
-use crate::authority::Version;
+use crate::authority::{Snapshot, Version};
 use crate::callers::{Caller, Names};
 use crate::id::CallerId;
 use crate::keys::Reason;
 use crate::ledger::Gate;
+use crate::lookups::signers;
 use crate::name::Name;
 use crate::policy::{Action, Deed, Explanation, NewPolicy, PolicyVersion, Resource, Stake};
 
@@ -257,8 +258,8 @@ pub(super) struct ExplanationView {
     revoked: bool,
     /// Whether the caller was made only later.
     made_later: bool,
-    /// What is taken as it is today, where an earlier day was asked for: `caller`, the desk and the roles, which
-    /// are given once and not changed; `resource`, whose it is and which key signs for it.
+    /// What is taken as it is today, where an earlier day was asked for and nothing was stated of it by then: `caller`, the
+    /// desk and the roles; `resource`, whose it is and which key signs for it.
     of_today: Vec<&'static str>,
 }
 
@@ -279,7 +280,7 @@ pub(super) async fn explain_policy(
     let at = question.at.as_deref().map(|at| moment(&app, at));
     let at = at.transpose()?;
     let about = app.callers.show(&question.caller).await?;
-    let deed = deed(&app, &caller, &question).await?;
+    let mut deed = deed(&app, &caller, &question).await?;
     let authority = &app.authority;
     let snapshot = match at {
         None => {
@@ -292,9 +293,21 @@ pub(super) async fn explain_policy(
         }
     };
     let is_past = at.is_some();
-    let explained = app
-        .rights
-        .explain((&snapshot, is_past), &about.as_caller()?, &deed)?;
+    let mut who = about.as_caller()?;
+    let mut of_today = Vec::new();
+    if is_past {
+        match signers::caller_then(&snapshot, who.id)? {
+            Some(then) => who = then,
+            None => of_today.push("caller"),
+        }
+        if let Some(text) = &question.resource {
+            match as_it_was(&snapshot, text)? {
+                Some(then) => deed.resource = then.with_stake_of(&deed.resource),
+                None => of_today.push("resource"),
+            }
+        }
+    }
+    let explained = app.rights.explain((&snapshot, is_past), &who, &deed)?;
     let until = at.unwrap_or_else(|| app.clock.now());
     Ok(Json(ExplanationView {
         policy: hex::encode(explained.policy),
@@ -305,12 +318,17 @@ pub(super) async fn explain_policy(
             .revoked_at
             .is_some_and(|revoked| !is_past || revoked <= until),
         made_later: is_past && about.created_at > until,
-        of_today: match (is_past, &question.resource) {
-            (false, _) => Vec::new(),
-            (true, None) => vec!["caller"],
-            (true, Some(_)) => vec!["caller", "resource"],
-        },
+        of_today,
     }))
+}
+
+/// A wallet, client or key as it was.
+fn as_it_was(then: &Snapshot, text: &str) -> Result<Option<Resource>, Problem> {
+    let (kind, name) = text.split_once(':').unwrap_or_default();
+    let Ok(name) = name.parse() else {
+        return Ok(None);
+    };
+    Ok(signers::resource_then(then, kind, &name)?)
 }
 
 /// A moment that has come.

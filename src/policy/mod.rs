@@ -27,6 +27,7 @@ mod rules;
 mod stake;
 #[cfg(test)]
 mod tests;
+mod then;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ pub use policies::{Brought, NewPolicy, Newest, NotBrought, NotReplaced, Policies
 pub use resource::Resource;
 pub use rights::{Again, Explained, Rights, Unexplained};
 pub use stake::Stake;
+pub use then::{Could, Then};
 
 /// `[policy]`
 #[derive(Clone, Debug, serde::Deserialize)]

@@ -94,6 +94,15 @@ impl Resource {
         self
     }
 
+    /// With what is at stake in the same request for another.
+    #[must_use]
+    pub fn with_stake_of(self, other: &Self) -> Self {
+        Self {
+            circumstance: other.circumstance.clone(),
+            ..self
+        }
+    }
+
     /// The same before it is known what is at stake: whether a request could be permitted.
     #[must_use]
     pub fn open(mut self) -> Self {

@@ -52,6 +52,7 @@ mod l2;
 mod limited;
 mod limits;
 mod logging;
+mod lookups;
 mod market_orders;
 mod metadata;
 mod notices;

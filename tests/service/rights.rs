@@ -73,6 +73,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("signature", NOBODYS),
         ("token", NOBODYS),
         ("halt", NOBODYS),
+        ("export", NOBODYS),
         ("version", "1"),
         ("person", "x"),
         ("proposal", NOBODYS),
@@ -110,6 +111,15 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
             }
             if id == "explain_policy" {
                 url.push_str("?caller=d-trader&action=view");
+            }
+            if id == "identify" {
+                url.push_str("?text=x");
+            }
+            if id == "show_range" {
+                url.push_str("?until=2026-01-01T00:00:00Z");
+            }
+            if id == "list_signers" {
+                url.push_str("?key=d-wk");
             }
             if id == "show_consistency" {
                 url.push_str("?from=0&to=1");
@@ -156,6 +166,7 @@ async fn an_idempotency_key_is_taken_and_wanted_where_the_document_says() {
             // Names are names, and ids ids: who has neither is refused before.
             let ids = [
                 "{credential}",
+                "{export}",
                 "{rotation}",
                 "{sealing_key}",
                 "{search}",

@@ -2,6 +2,7 @@
 
 mod export;
 mod offline;
+mod search;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,25 @@ use super::print_json;
 pub(super) enum Command {
     /// Show the log's name, its key, and the newest published checkpoint
     Log {
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Search it: what was signed, handed out, refused and changed, the newest first
+    Search(Box<search::Filters>),
+    /// Say what an id, digest, address, order hash, jti, API key, nonce or name is
+    What {
+        /// What you have in hand.
+        text: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// List who could sign with a key at a moment, by which rules and grants
+    Signers {
+        /// The key's name.
+        key: String,
+        /// The moment: 2026-11-30T12:00:00Z. Now unless it is given.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
         #[command(flatten)]
         service: Service,
     },
@@ -60,6 +80,11 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Log { service } => print_json(&service.client()?.get("/v1/log").await?),
+        Command::Search(filters) => search::run(&filters).await,
+        Command::What { text, service } => search::what(&service.client()?, &text).await,
+        Command::Signers { key, at, service } => {
+            search::signers(&service.client()?, &key, at.as_deref()).await
+        }
         Command::Prove {
             id,
             intent,

@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, Lines as StdLines};
 
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::Unreadable;
+use crate::tlog::Frontier;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -20,6 +22,30 @@ pub struct Head {
     pub origin: String,
     /// A signed checkpoint that covers the leaves.
     pub checkpoint: String,
+    /// What is before them, where they do not begin with the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Before>,
+}
+
+/// The log before the first leaf of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// How many leaves are before it.
+    pub size: u64,
+    /// A signed checkpoint of just these.
+    pub checkpoint: String,
+    /// The roots of perfect subtrees that they make, from left to right, in base64.
+    pub frontier: Vec<String>,
+}
+
+impl Before {
+    /// The tree of these leaves.
+    pub(super) fn tree(&self) -> Option<Frontier> {
+        let hash = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
+        let hashes: Option<Vec<_>> = self.frontier.iter().map(hash).collect();
+        Frontier::new(self.size, hashes?)
+    }
 }
 
 /// A leaf in its place.

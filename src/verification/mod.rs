@@ -5,6 +5,8 @@
 //! show that its tail was cut, so a checkpoint from the second place goes beside it.
 
 mod export;
+mod legality;
+pub mod pack;
 mod story;
 
 use std::io::BufRead;
@@ -13,7 +15,8 @@ use serde::Serialize;
 
 use crate::audit::leaf::{Leaf, leaf_hash};
 use crate::tlog::{Checkpoint, Frontier, Note, Policy};
-pub use export::{Head, Line, VERSION};
+pub use export::{Before, Head, Line, VERSION};
+use legality::Legality;
 use story::Story;
 
 /// So many faults are told one by one.
@@ -26,9 +29,11 @@ pub struct Report {
     pub verified: bool,
     /// The log's name.
     pub origin: String,
+    /// How many leaves are before the first that was read.
+    pub after: u64,
     /// How many leaves were read.
     pub leaves: u64,
-    /// How many of them the newest checkpoint covers that was verified.
+    /// How many of the log the newest checkpoint covers that was verified.
     pub covered: u64,
     /// Signatures that were released.
     pub released: u64,
@@ -36,6 +41,8 @@ pub struct Report {
     pub ended: u64,
     /// Intents without an end, which a log has only near its end.
     pub open: u64,
+    /// Ends of what began before the first leaf that was read.
+    pub begun_before: u64,
     /// What is wrong; of very much only the first.
     pub faults: Vec<Fault>,
     /// How much is wrong.
@@ -87,8 +94,14 @@ pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Re
         ..Report::default()
     };
     let mut checkpoints = trusted(&head, policy, kept, &mut report);
-    let mut tree = Frontier::default();
-    let mut story = Story::default();
+    let (mut tree, mut story) = (Frontier::default(), Story::default());
+    if let Some(before) = &head.after {
+        tree = begin(before, &head, policy, &mut report);
+        story = Story::going_on();
+        checkpoints.retain(|it| it.size >= tree.size());
+    }
+    report.after = tree.size();
+    let mut legality = Legality::new(head.after.is_some());
     compare(&mut checkpoints, &tree, &mut report);
     while let Some(line) = lines.next()? {
         let index = tree.size();
@@ -97,9 +110,12 @@ pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Re
             report.fault(Some(index), "out-of-order", detail);
         }
         tree.append(leaf_hash(&line.leaf), |_, _| {});
-        report.leaves = tree.size();
+        report.leaves = tree.size() - report.after;
         match Leaf::from_bytes(&line.leaf) {
-            Some(leaf) => story.hear(index, &leaf, &mut report),
+            Some(leaf) => {
+                story.hear(index, &leaf, &mut report);
+                legality.hear(index, &leaf, &mut report);
+            }
             None => report.fault(Some(index), "no-leaf", "its bytes are not those of a leaf"),
         }
         compare(&mut checkpoints, &tree, &mut report);
@@ -113,8 +129,26 @@ pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Re
         report.fault(None, "cut", detail);
     }
     story.end(&mut report);
+    legality.end(&mut report);
     report.verified = report.fault_count == 0 && report.covered > 0;
     Ok(report)
+}
+
+/// The tree before the first leaf, which a checkpoint of its own covers.
+fn begin(before: &Before, head: &Head, policy: &Policy, report: &mut Report) -> Frontier {
+    let note: Option<Note> = before.checkpoint.parse().ok();
+    let signed = note.and_then(|it| policy.checkpoint(&it).ok());
+    let signed = signed.filter(|it| it.origin == head.origin);
+    let tree = before.tree();
+    let is_right = match (&signed, &tree) {
+        (Some(signed), Some(tree)) => signed.size == tree.size() && signed.root == tree.root(),
+        _ => false,
+    };
+    if !is_right {
+        let detail = "what is before the first leaf is not what a checkpoint covers";
+        report.fault(None, "before", detail);
+    }
+    tree.unwrap_or_default()
 }
 
 /// The checkpoints that are signed by whom one trusts, the largest first.

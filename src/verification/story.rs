@@ -15,9 +15,19 @@ pub(super) struct Story {
     /// Ends that came before their intent: another run's leaves may have got their place first.
     early: HashMap<Uuid, u64>,
     jtis: HashSet<Uuid>,
+    /// Whether there are leaves before those that are heard.
+    goes_on: bool,
 }
 
 impl Story {
+    /// One that goes on after leaves that are not here: what ends in it may have begun there.
+    pub(super) fn going_on() -> Self {
+        Self {
+            goes_on: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn hear(&mut self, index: u64, leaf: &Leaf, report: &mut Report) {
         match &leaf.event {
             Event::Intent(intent) => self.begins(index, intent, report),
@@ -89,6 +99,10 @@ impl Story {
             .filter(|has_ended| !**has_ended)
             .count();
         report.open = u64::try_from(open).unwrap_or(u64::MAX);
+        if self.goes_on {
+            report.begun_before = u64::try_from(self.early.len()).unwrap_or(u64::MAX);
+            return;
+        }
         let mut early: Vec<_> = self.early.into_iter().collect();
         early.sort_by_key(|(_, index)| *index);
         for (id, index) in early {

@@ -34,6 +34,7 @@ mod doctor;
 mod documents;
 mod dry_run;
 mod evidence;
+mod evidence_pack;
 mod exchange;
 mod explain;
 mod fairness;
@@ -49,6 +50,7 @@ mod kms;
 #[path = "../support/kms.rs"]
 mod kms_server;
 mod l2;
+mod legality;
 mod limited;
 mod limits;
 mod logging;

@@ -211,7 +211,12 @@ async fn each_of_many_changes_is_found_by_both_verifiers() {
 }
 
 /// What the verifier in Python finds in each file of a folder.
-fn the_other(packages: &Path, folder: &Path, key: &NoteKey, kept: &[&Path]) -> Vec<Value> {
+pub(crate) fn the_other(
+    packages: &Path,
+    folder: &Path,
+    key: &NoteKey,
+    kept: &[&Path],
+) -> Vec<Value> {
     let output = Command::new("python3")
         .arg(source("verify.py"))
         .arg("--each")
@@ -229,6 +234,29 @@ fn the_other(packages: &Path, folder: &Path, key: &NoteKey, kept: &[&Path]) -> V
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!found.is_empty(), "{said}");
     found
+}
+
+/// An export of these leaves, as whoever has the log's key can make one; and that key.
+pub(crate) fn signed(leaves: &[Leaf]) -> (String, NoteKey) {
+    let mut tree = Frontier::default();
+    let leaves: Vec<_> = leaves.iter().map(Leaf::to_bytes).collect();
+    for leaf in &leaves {
+        tree.append(leaf_hash(leaf), |_, _| {});
+    }
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
+    let signer = NoteSigner::new("log.test", Kind::Ed25519, pair).unwrap();
+    let text = Checkpoint {
+        origin: "log.test".into(),
+        size: tree.size(),
+        root: tree.root(),
+    }
+    .to_string();
+    let note = format!("{text}\n{}", signer.sign(&text, 0));
+    let export = Export {
+        head: json!({ "chancery_export": 1, "origin": "log.test", "checkpoint": note }),
+        leaves: leaves.into_iter().enumerate().collect(),
+    };
+    (export.write(), signer.key().clone())
 }
 
 #[test]
@@ -271,36 +299,17 @@ fn leaves_of_who_came_without_a_token_are_leaves_to_both_verifiers() {
     for leaf in &leaves {
         assert_eq!(leaf.for_people()["credential_kind"], "spiffe");
     }
-    let leaves = leaves.map(|leaf| leaf.to_bytes());
-    let mut tree = Frontier::default();
-    for leaf in &leaves {
-        tree.append(leaf_hash(leaf), |_, _| {});
-    }
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
-    let signer = NoteSigner::new("log.test", Kind::Ed25519, pair).unwrap();
-    let text = Checkpoint {
-        origin: "log.test".into(),
-        size: 2,
-        root: tree.root(),
-    }
-    .to_string();
-    let note = format!("{text}\n{}", signer.sign(&text, 0));
-    let export = Export {
-        head: json!({ "chancery_export": 1, "origin": "log.test", "checkpoint": note }),
-        leaves: leaves.into_iter().enumerate().collect(),
-    }
-    .write();
-    let key = signer.key();
+    let (export, key) = signed(&leaves);
     let policy = Policy::of_log(key.clone());
     let report = verification::verify(Cursor::new(&export), &policy, &[]).unwrap();
     assert!(report.verified, "{report:?}");
     let scratch = Scratch::new();
     scratch.write("export", &export);
-    let found = the_other(&packages, scratch.path(), key, &[]);
+    let found = the_other(&packages, scratch.path(), &key, &[]);
     assert_eq!(found[0]["verified"], true, "{found:?}");
 }
 
-fn source(file: &str) -> PathBuf {
+pub(crate) fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/verifier")
         .join(file)

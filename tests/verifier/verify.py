@@ -16,6 +16,8 @@ import uuid
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from legality import Legality
+
 ENDS = (1, 2, 3)  # released, refused, abandoned
 
 
@@ -106,8 +108,10 @@ def read_checkpoint(note, key):
 class Tree:
     """Roots of perfect subtrees from left to right, each larger than the next."""
 
-    def __init__(self):
-        self.size, self.parts = 0, []
+    def __init__(self, size=0, parts=()):
+        self.size, self.parts = size, list(parts)
+        if len(self.parts) != size.bit_count() or any(len(part) != 32 for part in self.parts):
+            raise Malformed("the roots are not those of a tree of this size")
 
     def append(self, leaf):
         node, at = hashlib.sha256(b"\0" + leaf).digest(), self.size
@@ -173,6 +177,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.covered, self.released, self.ended, self.open = [], 0, 0, 0, 0
+        self.after = self.begun_before = 0
 
     def fault(self, kind, index=None):
         self.faults.append({"kind": kind, "index": index})
@@ -180,11 +185,13 @@ class Report:
     def json(self, leaves):
         return {
             "verified": not self.faults and self.covered > 0,
-            "leaves": leaves,
+            "after": self.after,
+            "leaves": leaves - self.after,
             "covered": self.covered,
             "released": self.released,
             "ended": self.ended,
             "open": self.open,
+            "begun_before": self.begun_before,
             "faults": self.faults,
         }
 
@@ -192,8 +199,9 @@ class Report:
 class Story:
     """Each intent ends once, and nothing that is unique comes twice."""
 
-    def __init__(self, report):
+    def __init__(self, report, goes_on):
         self.report, self.intents, self.early, self.jtis = report, {}, {}, set()
+        self.goes_on, self.legality = goes_on, Legality(report, goes_on)
 
     def hear(self, index, raw):
         try:
@@ -202,6 +210,7 @@ class Story:
                 self.begins(index, event)
             elif kind in ENDS:
                 self.ends(index, kind, event)
+            self.legality.hear(index, kind, event)
         except (Malformed, IndexError, TypeError, ValueError):
             self.report.fault("no-leaf", index)
 
@@ -237,13 +246,34 @@ class Story:
             self.report.fault("end-twice", index)
 
     def end(self):
+        self.legality.end()
         self.report.open = sum(1 for ended in self.intents.values() if not ended)
+        if self.goes_on:  # what ended may have begun before the first leaf
+            self.report.begun_before = len(self.early)
+            return
         for index in sorted(self.early.values()):
             self.report.fault("end-without-intent", index)
 
 
+def begin(before, origin, key, report):
+    """The tree before the first leaf, which a checkpoint of its own covers."""
+    try:
+        parts = [base64.b64decode(part, validate=True) for part in before["frontier"]]
+        tree = Tree(before["size"], parts)
+    except (Malformed, ValueError, binascii.Error):
+        report.fault("before")
+        return Tree()
+    try:
+        signed = read_checkpoint(before["checkpoint"], key)
+    except (Malformed, InvalidSignature, ValueError, binascii.Error):
+        signed = None
+    if signed != (origin, tree.size, tree.root()):
+        report.fault("before")
+    return tree
+
+
 def verify(path, key, kept):
-    report, tree = Report(), Tree()
+    report = Report()
     with open(path, encoding="utf-8") as lines:
         head = json.loads(next(lines))
         if head["chancery_export"] != 1:
@@ -257,8 +287,12 @@ def verify(path, key, kept):
                 checkpoints.append((size, root))
             except (Malformed, InvalidSignature, ValueError, binascii.Error):
                 report.fault("checkpoint")
-        checkpoints.sort()
-        story = Story(report)
+        tree, before = Tree(), head.get("after")
+        if before:
+            tree = begin(before, head["origin"], key, report)
+        report.after = tree.size
+        checkpoints = sorted(it for it in checkpoints if it[0] >= tree.size)
+        story = Story(report, before is not None)
 
         def compare():
             while checkpoints and checkpoints[0][0] == tree.size:

@@ -159,6 +159,27 @@ impl Assertion {
         decoded(&self.credential_id)
     }
 
+    /// For which domain it is, by the page that it says it was made on: for those who have no configuration, and
+    /// know the page by what they read. It has to be the page's own domain, or one above it.
+    pub fn party(&self) -> Option<RelyingParty> {
+        let client = decoded(&self.client_data).ok()?;
+        let said: ClientData = serde_json::from_slice(&client).ok()?;
+        let data = decoded(&self.authenticator_data).ok()?;
+        let domain = data.first_chunk::<32>()?;
+        let (_, host) = said.origin.split_once("://")?;
+        let mut host = host.split(':').next();
+        while let Some(name) = host {
+            if Sha256::digest(name)[..] == domain[..] {
+                return Some(RelyingParty {
+                    rp_id: name.to_owned(),
+                    origin: said.origin,
+                });
+            }
+            host = name.split_once('.').map(|(_, above)| above);
+        }
+        None
+    }
+
     /// Bytes as a browser's page sends them.
     pub fn decoded(text: &str) -> Result<Vec<u8>, BadPasskey> {
         decoded(text)

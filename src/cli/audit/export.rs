@@ -23,14 +23,40 @@ pub(super) async fn run(client: &Client, file: &Path) -> anyhow::Result<()> {
         chancery_export: VERSION,
         origin: text("origin").unwrap_or_default(),
         checkpoint,
+        after: None,
     };
-    let (out, head, size, mut next) = open(file, head, size)?;
+    // What an earlier export began is brought to its own end.
+    let begun = begun(file)?.filter(|it| it.origin == head.origin && it.after.is_none());
+    let (head, size) = match begun {
+        Some(begun) => {
+            let note: crate::tlog::Note = begun.checkpoint.parse()?;
+            let covered: crate::tlog::Checkpoint = note.text().parse()?;
+            (begun, covered.size)
+        }
+        None => (head, size),
+    };
+    fetch(client, file, head, (0, size)).await?;
+    remark(&format!("{size} leaves in {}", file.display()));
+    Ok(())
+}
+
+/// Writes leaves from one up to before another behind a head; goes on where the same was interrupted.
+pub(super) async fn fetch(
+    client: &Client,
+    file: &Path,
+    head: Head,
+    (from, to): (u64, u64),
+) -> anyhow::Result<()> {
+    let (out, whole) = open(file, &head)?;
     let mut out = BufWriter::new(out);
-    if next == 0 {
+    if whole == 0 {
         write(&mut out, &head)?;
+    } else {
+        remark(&format!("going on after {} leaves", whole - 1));
     }
-    while next < size {
-        let limit = PAGE.min(size - next);
+    let mut next = from + whole.saturating_sub(1);
+    while next < to {
+        let limit = PAGE.min(to - next);
         let page = client
             .get(&format!("/v1/log/leaves?from={next}&limit={limit}"))
             .await?;
@@ -44,47 +70,56 @@ pub(super) async fn run(client: &Client, file: &Path) -> anyhow::Result<()> {
         }
         out.flush()?;
         if next % 100_000 < PAGE {
-            remark(&format!("{next} of {size} leaves"));
+            remark(&format!("{} of {} leaves", next - from, to - from));
         }
     }
     out.into_inner()?.sync_all()?;
-    remark(&format!("{size} leaves in {}", file.display()));
     Ok(())
 }
 
-fn write(out: &mut impl std::io::Write, line: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(super) fn write(
+    out: &mut impl std::io::Write,
+    line: &impl serde::Serialize,
+) -> anyhow::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     Ok(out.write_all(b"\n")?)
 }
 
-/// A new file; or the one that an export of the same log left, from behind its last whole line on.
-fn open(file: &Path, head: Head, size: u64) -> anyhow::Result<(File, Head, u64, u64)> {
+/// The head of an export that was begun in this file.
+fn begun(file: &Path) -> anyhow::Result<Option<Head>> {
+    let mut line = Vec::new();
+    match File::open(file) {
+        Ok(found) => BufReader::new(found).read_until(b'\n', &mut line)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context(format!("cannot read {}", file.display())),
+    };
+    Ok(serde_json::from_slice(&line).ok())
+}
+
+/// A new file; or the one that an export with the same head left, behind its last whole line, and how many
+/// lines that has.
+fn open(file: &Path, head: &Head) -> anyhow::Result<(File, u64)> {
     let made = OpenOptions::new().write(true).create_new(true).open(file);
     match made {
-        Ok(made) => return Ok((made, head, size, 0)),
+        Ok(made) => return Ok((made, 0)),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).context(format!("cannot make {}", file.display())),
     }
+    if begun(file)?.as_ref() != Some(head) {
+        bail!(
+            "{} is there, and is no such export of this log",
+            file.display()
+        );
+    }
     let mut found = OpenOptions::new().read(true).write(true).open(file)?;
     let mut lines = BufReader::new(&found);
-    let (mut line, mut whole, mut count) = (Vec::new(), 0_u64, 0_u64);
-    let mut begun: Option<Head> = None;
+    let (mut line, mut bytes, mut whole) = (Vec::new(), 0_u64, 0_u64);
     while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
-        if begun.is_none() {
-            begun = serde_json::from_slice(&line).ok();
-        }
-        whole += u64::try_from(line.len())?;
-        count += 1;
+        bytes += u64::try_from(line.len())?;
+        whole += 1;
         line.clear();
     }
-    let begun = begun.filter(|it| it.origin == head.origin);
-    let begun = begun
-        .ok_or_else(|| anyhow!("{} is there, and is no export of this log", file.display()))?;
-    let note: crate::tlog::Note = begun.checkpoint.parse()?;
-    let covered: crate::tlog::Checkpoint = note.text().parse()?;
-    found.set_len(whole)?;
+    found.set_len(bytes)?;
     found.seek(SeekFrom::End(0))?;
-    remark(&format!("going on after {} leaves", count - 1));
-    let next = if count == 0 { 0 } else { count - 1 };
-    Ok((found, begun, covered.size, next))
+    Ok((found, whole))
 }

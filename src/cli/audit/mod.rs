@@ -2,6 +2,7 @@
 
 mod export;
 mod offline;
+mod pack;
 mod search;
 
 use std::path::PathBuf;
@@ -58,16 +59,22 @@ pub(super) enum Command {
         #[command(flatten)]
         trust: offline::Trust,
     },
-    /// Write all leaves that the newest checkpoint covers to a file
+    /// Write all leaves that the newest checkpoint covers to a file; with --until, an evidence pack to a folder
     Export {
-        /// A new file; one that an interrupted export left is gone on with.
+        /// A new file or folder; one that an interrupted export left is gone on with.
         file: PathBuf,
+        /// The first moment of a pack: 2026-10-01T00:00:00Z. From the beginning unless it is given.
+        #[arg(long, value_name = "TIME", requires = "until")]
+        from: Option<String>,
+        /// The last moment of a pack, at least ten seconds ago.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Verify an export, without network and database, and print what was found
+    /// Verify an export or a pack, without network and database, and print what was found
     Verify {
-        /// The export.
+        /// The export's file, or the pack's folder.
         file: PathBuf,
         #[command(flatten)]
         trust: offline::Trust,
@@ -97,7 +104,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             out.write(&offline::choose(&proofs, intent)?)
         }
         Command::VerifyProof { file, trust } => offline::verify_proof(&file, &trust),
-        Command::Export { file, service } => export::run(&service.client()?, &file).await,
+        Command::Export {
+            file,
+            from,
+            until,
+            service,
+        } => {
+            let client = service.client()?;
+            match until.as_deref() {
+                Some(until) => {
+                    let from = from.as_deref();
+                    pack::run(&client, &file, &pack::Times { from, until }).await
+                }
+                None => export::run(&client, &file).await,
+            }
+        }
         Command::Verify {
             file,
             trust,

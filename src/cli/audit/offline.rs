@@ -77,6 +77,18 @@ pub(super) fn verify(file: &Path, trust: &Trust, kept: &[PathBuf]) -> anyhow::Re
             note.with_context(|| format!("{} is no checkpoint", file.display()))
         })
         .collect::<Result<_, _>>()?;
+    if file.is_dir() {
+        let report = verification::pack::verify(file, &policy, &kept)?;
+        print_json(&report)?;
+        if report.verified {
+            return Ok(());
+        }
+        let faults = report.faults.len();
+        bail!(
+            "the pack does not prove itself: {faults} faults, and {} in its leaves",
+            report.log.fault_count
+        );
+    }
     let export = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let report = verification::verify(BufReader::new(export), &policy, &kept)?;
     print_json(&report)?;

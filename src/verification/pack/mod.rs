@@ -1,0 +1,327 @@
+//! Evidence packs: what was on record between two moments, with what proves it and what people read of it.
+//!
+//! A pack is a folder. `leaves.jsonl` are the leaves between two checkpoints, `statements.jsonl` all that was stated by the
+//! second; the sheets beside them follow from these two, so that a verifier makes them anew. `index.json` names each file
+//! with its hash, its rows and of what it is made, and which control it answers; `index.tlog-proof` shows that the
+//! hash of the index is in the log.
+//!
+//! It **trusts**, beyond the checkpoint's key, whoever stated: statements are chained to one another, and what they
+//! lead to is what the service said of itself when the pack was made.
+
+mod controls;
+mod derive;
+mod sheets;
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Fault, Report, Unreadable};
+use crate::audit::leaf::{Event, Leaf, leaf_hash};
+use crate::authority;
+use crate::tlog::{Note, Policy, Proof};
+use controls::CONTROLS;
+pub use derive::Statement;
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// What proves the rest, and of what each is made.
+pub const PROVING: [(&str, &str); 4] = [
+    ("leaves.jsonl", "GET /v1/log/leaves"),
+    ("statements.jsonl", "GET /v1/audit/statements"),
+    ("to.checkpoint", "GET /v1/audit/range"),
+    ("consistency.json", "GET /v1/log/consistency"),
+];
+
+/// `index.json`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// The version of the format.
+    pub chancery_pack: u32,
+    /// The log's name.
+    pub origin: String,
+    /// The first moment.
+    pub from: Option<String>,
+    /// The last.
+    pub until: String,
+    /// The first leaf.
+    pub from_size: u64,
+    /// The first leaf that is not in it.
+    pub to_size: u64,
+    /// The last statement.
+    pub version: i64,
+    /// What that is chained with.
+    pub link: String,
+    /// All files but this.
+    pub files: Vec<Listed>,
+    /// Which files answer which control.
+    pub controls: Vec<Answered>,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Of what it is made.
+    pub query: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// Of which standard.
+    pub standard: String,
+    /// Which.
+    pub id: String,
+    /// What it is about, as far as this service has evidence of it.
+    pub about: String,
+    /// The files.
+    pub files: Vec<String>,
+}
+
+/// What was found in a pack.
+#[derive(Debug, Serialize)]
+pub struct PackReport {
+    /// Whether it proves itself.
+    pub verified: bool,
+    /// How many files were compared.
+    pub files: usize,
+    /// How many statements follow from one another.
+    pub statements: i64,
+    /// What is wrong with the pack.
+    pub faults: Vec<Fault>,
+    /// What was found in its leaves.
+    pub log: Report,
+}
+
+impl PackReport {
+    fn fault(&mut self, kind: &'static str, detail: String) {
+        self.faults.push(Fault {
+            index: None,
+            kind,
+            detail,
+        });
+    }
+}
+
+/// The control index.
+pub fn controls() -> Vec<Answered> {
+    let all = CONTROLS.iter().map(|it| Answered {
+        standard: it.standard.to_owned(),
+        id: it.id.to_owned(),
+        about: it.about.to_owned(),
+        files: it.files.iter().map(|it| (*it).to_owned()).collect(),
+    });
+    all.collect()
+}
+
+/// Fills in the sheets of a pack whose leaves and statements are there; lists all files.
+pub fn fill_in(folder: &Path, told: impl FnMut(u64)) -> Result<Vec<Listed>, Unreadable> {
+    let mut files = Vec::new();
+    for (name, query) in PROVING {
+        let (sha256, lines) = hash(&folder.join(name))?;
+        // The first line of an export says what it is.
+        let rows = if name == "leaves.jsonl" {
+            lines.saturating_sub(1)
+        } else {
+            lines
+        };
+        files.push(Listed {
+            name: name.to_owned(),
+            query: query.to_owned(),
+            rows,
+            sha256,
+        });
+    }
+    files.extend(sheets(folder, Some(folder), told)?);
+    Ok(files)
+}
+
+fn sheets(
+    folder: &Path,
+    into: Option<&Path>,
+    told: impl FnMut(u64),
+) -> Result<Vec<Listed>, Unreadable> {
+    let open = |name: &str| File::open(folder.join(name)).map(BufReader::new);
+    let filled = derive::derive(open("leaves.jsonl")?, open("statements.jsonl")?, into, told)?;
+    let listed = filled.into_iter().map(|it| Listed {
+        name: it.name,
+        query: it.made_of.to_owned(),
+        rows: it.rows,
+        sha256: it.sha256,
+    });
+    Ok(listed.collect())
+}
+
+/// SHA-256 of a file, and how many lines it has.
+fn hash(file: &Path) -> io::Result<(String, u64)> {
+    let mut file = File::open(file)?;
+    let (mut hash, mut lines) = (Sha256::new(), 0_u64);
+    let mut part = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut part)?;
+        let Some(bytes) = part.get(..read).filter(|it| !it.is_empty()) else {
+            return Ok((hex::encode(hash.finalize()), lines));
+        };
+        lines += bytes.iter().map(|it| u64::from(*it == b'\n')).sum::<u64>();
+        hash.update(bytes);
+    }
+}
+
+/// Verifies a pack: its leaves, its statements, that its sheets follow from these, and that its index is in the log.
+pub fn verify(folder: &Path, policy: &Policy, kept: &[Note]) -> Result<PackReport, Unreadable> {
+    let text = std::fs::read(folder.join("index.json"))?;
+    let index: Index = serde_json::from_slice(&text)
+        .map_err(|error| Unreadable::Malformed(1, format!("index.json: {error}")))?;
+    let leaves = BufReader::new(File::open(folder.join("leaves.jsonl"))?);
+    let mut report = PackReport {
+        verified: false,
+        files: 0,
+        statements: 0,
+        faults: Vec::new(),
+        log: super::verify(leaves, policy, kept)?,
+    };
+    let log = (report.log.after, report.log.after + report.log.leaves);
+    if log != (index.from_size, index.to_size) || report.log.origin != index.origin {
+        let detail = format!(
+            "the leaves are {} up to {}, and not those of the index",
+            log.0, log.1
+        );
+        report.fault("index", detail);
+    }
+    compare(folder, &index, &mut report)?;
+    chain(folder, &index, &mut report)?;
+    on_record(folder, &text, policy, &mut report)?;
+    report.verified = report.faults.is_empty() && report.log.verified;
+    Ok(report)
+}
+
+/// That each file is what the index says, and each sheet what follows from leaves and statements.
+fn compare(folder: &Path, index: &Index, report: &mut PackReport) -> Result<(), Unreadable> {
+    let mut expected = Vec::new();
+    for (name, query) in PROVING {
+        let (sha256, lines) = hash(&folder.join(name))?;
+        let rows = if name == "leaves.jsonl" {
+            lines.saturating_sub(1)
+        } else {
+            lines
+        };
+        let (name, query) = (name.to_owned(), query.to_owned());
+        expected.push(Listed {
+            name,
+            query,
+            rows,
+            sha256,
+        });
+    }
+    expected.extend(sheets(folder, None, |_| {})?);
+    if index.files.len() != expected.len() {
+        report.fault("index", "it lists other files than a pack has".to_owned());
+    }
+    for (listed, is) in index.files.iter().zip(&expected) {
+        if listed != is {
+            let detail = format!(
+                "{} is listed otherwise than it follows from the leaves and statements",
+                is.name
+            );
+            report.fault("sheet", detail);
+            continue;
+        }
+        let (there, _) = hash(&folder.join(&is.name))?;
+        if there == is.sha256 {
+            report.files += 1;
+        } else {
+            report.fault("file", format!("{} was changed", is.name));
+        }
+    }
+    if index.controls != controls() {
+        report.fault(
+            "index",
+            "its controls are not those of this version".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// That each statement follows from the one before, up to what the index names.
+fn chain(folder: &Path, index: &Index, report: &mut PackReport) -> Result<(), Unreadable> {
+    let file = BufReader::new(File::open(folder.join("statements.jsonl"))?);
+    let (mut link, mut version) = ([0; 32], 0);
+    for (number, line) in (1..).zip(file.lines()) {
+        let it: Statement = serde_json::from_str(&line?)
+            .map_err(|error| Unreadable::Malformed(number, error.to_string()))?;
+        let stated = link_of(&link, &it);
+        if it.version != version + 1 || it.link.as_deref() != Some(hex::encode(stated).as_str()) {
+            report.fault(
+                "statement",
+                format!("version {} does not follow", it.version),
+            );
+            return Ok(());
+        }
+        (link, version) = (stated, it.version);
+    }
+    report.statements = version;
+    if (version, hex::encode(link)) != (index.version, index.link.clone()) {
+        report.fault(
+            "statement",
+            "the last one is not that of the index".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn link_of(before: &[u8; 32], it: &Statement) -> [u8; 32] {
+    authority::chained(
+        before,
+        &authority::Written {
+            version: authority::Version::asked(it.version),
+            at: it.at,
+            by: it.by.into(),
+            kind: it.kind.clone(),
+            id: it.id,
+            tightens: it.tightens,
+            body: it.body.as_ref().map(|it| it.as_bytes().to_vec()),
+            link: None,
+        },
+    )
+}
+
+/// That the hash of the index is in the log.
+fn on_record(
+    folder: &Path,
+    index: &[u8],
+    policy: &Policy,
+    report: &mut PackReport,
+) -> Result<(), Unreadable> {
+    let text = std::fs::read_to_string(folder.join("index.tlog-proof"))?;
+    let proof: Option<Proof> = text.parse().ok();
+    let leaf = proof.as_ref().and_then(|it| it.extra.clone());
+    let proved = proof
+        .zip(leaf)
+        .filter(|(proof, leaf)| proof.verify(&leaf_hash(leaf), policy).is_ok());
+    let leaf = proved.and_then(|(_, leaf)| Leaf::from_bytes(&leaf));
+    let named = match leaf.map(|it| it.event) {
+        Some(Event::Admin(it)) if it.action == "export-log" => {
+            let details: serde_json::Value = serde_json::from_str(&it.details).unwrap_or_default();
+            details["index"].as_str().map(str::to_owned)
+        }
+        _ => None,
+    };
+    if named != Some(hex::encode(Sha256::digest(index))) {
+        let detail = "index.tlog-proof does not show that this index is in the log";
+        report.fault("index", detail.to_owned());
+    }
+    Ok(())
+}

@@ -37,6 +37,11 @@ grant insert, update (outcome, settled_at) on logins to chancery_service;
 grant insert, update (state, state_at, version, sealed_in, sealed_secret, sealed_passphrase)
     on credentials to chancery_service;
 
+-- Wallet operations: what became of one is put on record once.
+grant insert on operation_accounts to chancery_service;
+grant update (created_at) on operation_accounts to chancery_service; -- select for update asks for some column
+grant insert, update (state, settled_at, transaction_hash, next_nonce) on operations to chancery_service;
+
 -- Places of the token cache and what was fetched for them; both are forgotten when they are old.
 grant insert, delete, update (generation, forced_at, lease_holder, lease_until, granted, granted_at, touched_at)
     on token_slots to chancery_service;

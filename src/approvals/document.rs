@@ -226,6 +226,19 @@ fn said(action: &str, details: &Value) -> String {
             text("name"),
             text("wait_minutes")
         ),
+        "sign-operation" => {
+            let calls = details["calls"].as_array().map_or(&[][..], Vec::as_slice);
+            let calls = calls.iter().map(|call| {
+                let (op, with) = (words(&call["op"]), words(&call["arguments"]));
+                format!("{op} ({with})")
+            });
+            let calls = calls.collect::<Vec<_>>().join(", then ");
+            format!(
+                "have wallet {} do {calls}, with nonce {}",
+                text("wallet"),
+                text("nonce")
+            )
+        }
         "assign-caller" => format!("make caller {} person {}'s", text("caller"), text("person")),
         _ => {
             let none = Map::new();

@@ -93,6 +93,7 @@ impl Draft for ChallengeDraft {
             order_hash: None,
             jti: None,
             login: None,
+            operation: None,
             release_before_ms: None,
             expires_at: None,
         }

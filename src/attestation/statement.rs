@@ -154,6 +154,7 @@ impl Draft for StatementDraft {
             order_hash: None,
             jti: None,
             login: None,
+            operation: None,
             release_before_ms: None,
             expires_at: None,
         }

@@ -26,6 +26,7 @@ mod limits;
 mod list;
 mod migrate;
 mod notices;
+mod operations;
 mod people;
 mod policy;
 mod recipients;
@@ -106,6 +107,9 @@ enum Command {
     /// How much callers may do: list, show, set and remove limits
     #[command(subcommand)]
     Limits(limits::Command),
+    /// What wallets do besides trading: set-up, positions, withdrawals; sign, list and settle operations
+    #[command(subcommand)]
+    Operations(operations::Command),
     /// Whom wallets may send to: list, add and remove recipients
     #[command(subcommand)]
     Recipients(recipients::Command),
@@ -223,6 +227,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Callers(command) => callers::run(command).await,
         Command::Halt(command) => halt::run(command).await,
         Command::Limits(command) => limits::run(command).await,
+        Command::Operations(command) => operations::run(command).await,
         Command::Recipients(command) => recipients::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,
         Command::Notices(command) => notices::run(command).await,

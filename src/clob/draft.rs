@@ -154,6 +154,7 @@ impl Draft for OrderDraft {
             order_hash: Some(*self.order.order_hash()),
             jti: None,
             login: None,
+            operation: None,
             release_before_ms: None,
             expires_at: self.useful().until(),
         }

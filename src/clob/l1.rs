@@ -205,6 +205,7 @@ impl Draft for LoginDraft {
                 only_derives: self.right == Action::DeriveCredential,
                 origin: self.origin,
             }),
+            operation: None,
             release_before_ms: None,
             expires_at: None,
         }

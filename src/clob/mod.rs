@@ -32,6 +32,7 @@ pub mod l2;
 pub mod making;
 pub mod market;
 mod nested;
+pub mod operation;
 pub mod order;
 mod order_error;
 pub mod request;

@@ -32,7 +32,7 @@ use crate::proposals::View;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 21] = [
+const IN_PATHS: [(&str, &str); 22] = [
     ("apiKey", "The API key's id"),
     ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
@@ -43,6 +43,7 @@ const IN_PATHS: [(&str, &str); 21] = [
     ("halt", "The id of the halt"),
     ("id", "A name or an id, as the scope has it; all for global"),
     ("key", "The key's name"),
+    ("operation", "The operation's id"),
     ("person", "The person's name"),
     ("proposal", "The proposal's id"),
     ("recipient", "The recipient's name"),
@@ -160,7 +161,8 @@ fn in_headers(path: &str, makes: bool) -> Vec<Parameter> {
         };
         taken.push(header("Idempotency-Key", Type::String, !again, means));
     }
-    if order || again || ends(&["/tokens"]) && !makes {
+    let waits = order || again || ends(&["/tokens"]) && !makes || ends(&["/operations"]) && makes;
+    if waits {
         let means = "How long you wait, in milliseconds: 1 to 60000";
         taken.push(header("Chancery-Deadline-Ms", Type::Integer, false, means));
     }

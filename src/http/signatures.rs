@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct SignatureView {
     #[schema(value_type = String)]
     id: IntentId,
-    /// `order`, `assertion`, `clob-auth`, `l2-headers` or `builder-headers`.
+    /// `order`, `assertion`, `clob-auth`, `l2-headers`, `builder-headers` or `wallet-operation`.
     operation: String,
     /// The wallet or client.
     subject: String,
@@ -137,7 +137,11 @@ pub(super) async fn find_signatures(
     Ok(Json(find(&app, &caller, &by).await?))
 }
 
-async fn find(app: &App, caller: &Caller, by: &By) -> Result<Vec<SignatureView>, Problem> {
+pub(super) async fn find(
+    app: &App,
+    caller: &Caller,
+    by: &By,
+) -> Result<Vec<SignatureView>, Problem> {
     app.count_look_up(caller, Action::ViewSignatures).await?;
     let seen = visible(app, caller, by).await?;
     let who = seen.iter().map(|(entry, _)| entry.caller).collect();
@@ -210,6 +214,10 @@ fn sign_again(entry: &Entry) -> Option<Action> {
     match entry.operation.as_str() {
         "order" => Some(Action::SignOrder),
         "possession" | "attestation" => Some(Action::AttestKey),
+        "wallet-operation" => {
+            let gravest = entry.record.pointer("/actions/0")?.as_str()?;
+            Action::from_name(gravest)
+        }
         _ => None,
     }
 }

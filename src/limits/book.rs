@@ -119,6 +119,10 @@ impl LimitBook {
             Limited::L1Header(wallet) => (What::L1Header, 1, On::wallet(*wallet)),
             Limited::Assertion => (What::Assertion, 1, On::default()),
             Limited::AccessToken => (What::AccessToken, 1, On::default()),
+            Limited::Withdrawal(wallet, cash) => {
+                let amount = i64::try_from(*cash).unwrap_or(i64::MAX);
+                (What::Withdrawal, amount, On::wallet(*wallet))
+            }
         };
         let mut reservation = Reservation {
             amount,
@@ -127,6 +131,9 @@ impl LimitBook {
         for defined in self.that_bind(caller, Some(key), on) {
             if let Limited::Order(order) = stake {
                 checks::check(defined.limits.said(), &defined.scope, order, now_ms)?;
+            }
+            if let Limited::Withdrawal(_, cash) = stake {
+                checks::check_withdrawal(defined.limits.said(), &defined.scope, *cash)?;
             }
             let counters = defined.counters.iter().filter(|it| it.what == what);
             reservation.counters.extend(counters.cloned());

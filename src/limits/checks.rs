@@ -56,6 +56,31 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Whether what leaves a wallet keeps within the limits of one thing.
+pub(super) fn check_withdrawal(
+    said: &Said,
+    scope: &Scope,
+    cash: U256,
+) -> Result<(), Box<Exceeded>> {
+    let is_counted = said.withdrawals_1h.is_some() || said.withdrawals_24h.is_some();
+    let most = said
+        .withdrawal
+        .map(Units::get)
+        .or(is_counted.then_some(Units::MOST));
+    match most {
+        Some(most) if cash > U256::from(most) => {
+            let limit = "withdrawal";
+            Err(Exceeded::new(
+                limit,
+                scope,
+                most.to_string(),
+                cash.to_string(),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_expiration(
     said: &Said,
     scope: &Scope,

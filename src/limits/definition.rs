@@ -70,6 +70,19 @@ pub struct Said {
     /// Access tokens a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_tokens: Option<Pace>,
+    /// What leaves a wallet for a recipient with one operation, at most, in base units of 10⁻⁶ as text. A position
+    /// counts as what it can be worth at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub withdrawal: Option<Units>,
+    /// The same of all operations within any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub withdrawals_1h: Option<Units>,
+    /// Within any 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub withdrawals_24h: Option<Units>,
     /// Questions about what was signed within any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_ups_1m: Option<u32>,
@@ -169,11 +182,14 @@ impl Limits {
             Key | CallerKey => said.look_ups_1m.map(|_| "look_ups_1m"),
             Wallet | Market => {
                 let l1 = said.l1_headers_24h.filter(|_| scope == Market);
+                let withdrawn = [said.withdrawal, said.withdrawals_1h, said.withdrawals_24h];
+                let withdrawn = scope == Market && withdrawn.iter().any(Option::is_some);
                 let others = [
                     (said.look_ups_1m.is_some(), "look_ups_1m"),
                     (said.assertions.is_some(), "assertions"),
                     (said.access_tokens.is_some(), "access_tokens"),
                     (l1.is_some(), "l1_headers_24h"),
+                    (withdrawn, "withdrawal"),
                 ];
                 others
                     .into_iter()
@@ -221,6 +237,9 @@ impl Limits {
                 |a, b| a.is_within(*b),
             ),
             at_most(now.look_ups_1m, then.look_ups_1m),
+            at_most(now.withdrawal, then.withdrawal),
+            at_most(now.withdrawals_1h, then.withdrawals_1h),
+            at_most(now.withdrawals_24h, then.withdrawals_24h),
         ];
         holds.contains(&false)
     }

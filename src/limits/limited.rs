@@ -18,6 +18,8 @@ words! {
         AccessToken = "token",
         /// Questions about what was signed.
         LookUp = "look-up",
+        /// What leaves wallets for recipients.
+        Withdrawal = "withdrawal",
     }
 }
 
@@ -46,6 +48,8 @@ pub enum Limited {
     Assertion,
     /// An access token.
     AccessToken,
+    /// So much that leaves a wallet, in base units of 10⁻⁶.
+    Withdrawal(WalletId, U256),
 }
 
 /// What is at stake in an order.

@@ -84,6 +84,10 @@ impl Counter {
             What::Assertion => counter.pace = said.assertions,
             What::AccessToken => counter.pace = said.access_tokens,
             What::LookUp => counter.minute = said.look_ups_1m.map(i64::from),
+            What::Withdrawal => {
+                counter.hour = number(said.withdrawals_1h);
+                counter.day = number(said.withdrawals_24h);
+            }
         }
         let amounts = [counter.minute, counter.hour, counter.day, counter.open];
         let counts = counter.pace.is_some() || amounts.iter().any(Option::is_some);
@@ -123,8 +127,10 @@ impl Counter {
         match (of, self.what) {
             ("minute", What::LookUp) => ("look_ups_1m", number(self.minute)),
             ("minute", _) => ("notional_1m", number(self.minute)),
+            ("hour", What::Withdrawal) => ("withdrawals_1h", number(self.hour)),
             ("hour", _) => ("notional_1h", number(self.hour)),
             ("day", What::L1Header) => ("l1_headers_24h", number(self.day)),
+            ("day", What::Withdrawal) => ("withdrawals_24h", number(self.day)),
             ("day", _) => ("notional_24h", number(self.day)),
             ("open", _) => ("open_exposure", number(self.open)),
             ("pace", What::Assertion) => ("assertions", pace()),

@@ -211,6 +211,7 @@ impl Draft for AssertionDraft {
             record: json!({ "errand": self.errand.name(), "header": header, "claims": claims }),
             order_hash: None,
             login: None,
+            operation: None,
             jti: Some(Jti {
                 jti,
                 client: self.client.id,

@@ -49,6 +49,10 @@ impl Operation {
     }
 
     /// Its steps; `together`: whether several go into what is signed.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "it is the catalogue, one arm an operation"
+    )]
     pub fn steps(
         &self,
         account: &Account,

@@ -98,12 +98,7 @@ impl TryFrom<String> for Former {
 
 /// Something that a wallet is to do.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(
-    tag = "op",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Operation)]
 pub enum Operation {
     /// Have the key's Safe or deposit wallet made (types 2 and 3), at no charge. By itself.
@@ -151,39 +146,43 @@ pub enum Operation {
     /// Make a pair of positions of pUSD.
     Split {
         /// The market's condition.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
         /// So much.
         #[schema(value_type = String)]
         amount: Amount,
         /// Whether it is a neg-risk market.
-        #[serde(default)]
+        #[serde(default, rename = "negRisk")]
         neg_risk: bool,
     },
     /// Make pUSD of a pair of positions.
     Merge {
         /// The market's condition.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
         /// So much.
         #[schema(value_type = String)]
         amount: Amount,
         /// Whether it is a neg-risk market.
-        #[serde(default)]
+        #[serde(default, rename = "negRisk")]
         neg_risk: bool,
     },
     /// Have all that is held of a settled condition paid out.
     Redeem {
         /// The market's condition.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
         /// Whether it is a neg-risk market.
-        #[serde(default)]
+        #[serde(default, rename = "negRisk")]
         neg_risk: bool,
     },
     /// The same at the neg-risk adapter of version 1.
     RedeemLegacy {
         /// The market's condition.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
         /// How much of YES, and of NO.
@@ -193,9 +192,11 @@ pub enum Operation {
     /// Give up NO of some questions of a neg-risk market for YES of the others.
     Convert {
         /// The market.
+        #[serde(rename = "marketId")]
         #[schema(value_type = String)]
         market_id: Bytes32,
         /// Bit i: NO of question i is given up.
+        #[serde(rename = "indexSet")]
         #[schema(value_type = String)]
         index_set: Amount,
         /// So much.
@@ -205,6 +206,7 @@ pub enum Operation {
     /// Split, version 3.
     SplitV3 {
         /// 31 bytes.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Condition,
         /// So much.
@@ -214,6 +216,7 @@ pub enum Operation {
     /// Merge, version 3.
     MergeV3 {
         /// 31 bytes.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Condition,
         /// So much.
@@ -223,6 +226,7 @@ pub enum Operation {
     /// Redeem, version 3.
     RedeemV3 {
         /// 31 bytes.
+        #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Condition,
         /// Of which outcome.
@@ -304,6 +308,7 @@ pub enum Operation {
         #[schema(value_type = String)]
         key: Name,
         /// Until when, in unix seconds.
+        #[serde(rename = "validUntil")]
         #[schema(value_type = String)]
         valid_until: Amount,
     },

@@ -4,7 +4,7 @@ use ruint::aliases::U256;
 
 use super::account::{Account, AccountKind};
 use super::contracts::{Contract, MAX, NotThere, SetUp};
-use super::plan::Form;
+use super::form::Form;
 use super::step::{Call, Party, Place, Step};
 use crate::ethereum::Address;
 
@@ -172,6 +172,7 @@ fn short(metadata: &str) -> Result<(), Refused> {
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "it is the catalogue, one arm a step")]
 fn check_step(account: &Account, step: &Step, form: &Form) -> Result<(), Refused> {
     let place = &account.place;
     match step {

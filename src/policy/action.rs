@@ -7,6 +7,26 @@ words! {
     pub enum Action {
         /// Sign an order with a wallet.
         SignOrder = "sign_order",
+        /// Have a wallet made on its chain.
+        DeployWallet = "deploy_wallet",
+        /// Approve the venue's contracts, so that a wallet can trade.
+        SetUpTrading = "set_up_trading",
+        /// Split, merge, redeem and convert positions.
+        ManagePositions = "manage_positions",
+        /// Wrap and unwrap money that stays in the wallet.
+        ConvertCollateral = "convert_collateral",
+        /// Pay a registered recipient.
+        Withdraw = "withdraw",
+        /// Take allowances and session keys back.
+        RevokeAllowances = "revoke_allowances",
+        /// Have an exchange take no orders, and spend a nonce on nothing.
+        PauseTrading = "pause_trading",
+        /// Let another key trade for a deposit wallet.
+        AuthorizeSessionKey = "authorize_session_key",
+        /// Get out of a deposit wallet without the relayer.
+        EmergencyExit = "emergency_exit",
+        /// Say what became of an operation.
+        SettleOperation = "settle_operation",
         /// Get a wallet's L1 header, which can be spent to create an API key.
         IssueL1Header = "issue_l1_header",
         /// Have an API key made for a wallet.
@@ -119,6 +139,15 @@ impl Action {
     pub(super) fn bearing(self) -> Bearing {
         match self {
             Self::SignOrder
+            | Self::DeployWallet
+            | Self::SetUpTrading
+            | Self::ManagePositions
+            | Self::ConvertCollateral
+            | Self::Withdraw
+            | Self::RevokeAllowances
+            | Self::PauseTrading
+            | Self::AuthorizeSessionKey
+            | Self::EmergencyExit
             | Self::IssueL1Header
             | Self::CreateCredential
             | Self::DeriveCredential
@@ -144,6 +173,7 @@ impl Action {
             | Self::ViewNotices
             | Self::ViewLog => Bearing::Looks,
             Self::RotateKey
+            | Self::SettleOperation
             | Self::CreateKey
             | Self::AdoptKey
             | Self::ImportKey

@@ -40,6 +40,10 @@ pub trait Ask {
     fn stake(&self) -> Stake {
         Stake::new()
     }
+    /// What it takes all of, where that is not one right: each is decided by itself, with its own stake.
+    fn parts(&self) -> Vec<(Action, Stake)> {
+        Vec::new()
+    }
     /// The token ids of orders in it.
     fn markets(&self) -> Vec<U256> {
         Vec::new()

@@ -15,6 +15,8 @@ pub struct Resource {
     pub(super) touches: Touches,
     /// By which versions its rows say so.
     pub(super) stated: [Option<Statement>; 2],
+    /// By which version somebody stands to whom something is paid.
+    pub(super) pays: Option<Statement>,
 }
 
 /// What is known of the request itself, which policies see as `context`.
@@ -38,6 +40,7 @@ impl Resource {
             circumstance: Circumstance::Nothing,
             touches: Touches::default(),
             stated: [None; 2],
+            pays: None,
         }
     }
 
@@ -74,6 +77,7 @@ impl Resource {
             circumstance: Circumstance::Nothing,
             touches: Touches::default(),
             stated: [None; 2],
+            pays: None,
         }
     }
 
@@ -151,6 +155,7 @@ impl Resource {
             circumstance: Circumstance::Nothing,
             touches: self.touches,
             stated: self.stated,
+            pays: self.pays,
         }
     }
 
@@ -164,6 +169,17 @@ impl Resource {
     #[must_use]
     pub fn stated(self, stated: [Option<Statement>; 2]) -> Self {
         Self { stated, ..self }
+    }
+
+    /// With somebody to whom it pays something.
+    #[must_use]
+    pub fn paying(self, pays: Option<Statement>) -> Self {
+        Self { pays, ..self }
+    }
+
+    /// By which versions all that it stands on says so.
+    pub(super) fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.stated.iter().chain([&self.pays]).flatten()
     }
 
     /// With one attribute more.

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use super::asides::Asides;
 use super::{
     Action, Ask, Deed, Denied, Explanation, Newest, NotARequest, Permit, Policies, Policy,
-    Resource, Settings,
+    Resource, Settings, Stake,
 };
 use crate::approvals::check::Claim;
 use crate::approvals::{self, Approval};
@@ -104,7 +104,7 @@ impl Rights {
 
     /// The same of something that says itself what it asks for, which the permit then holds.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
-        let decided = self.decide(caller, &asked, |policy| on(&asked, policy))?;
+        let decided = self.decide_all(caller, &asked)?;
         Ok(Permit::new(asked, self.author(caller, decided)))
     }
 
@@ -112,7 +112,24 @@ impl Rights {
     /// which version it is still permitted.
     pub async fn again(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Again> {
         self.0.authority.catch_up().await?;
-        Ok(self.decide(caller, asked, |policy| on(asked, policy))?)
+        Ok(self.decide_all(caller, asked)?)
+    }
+
+    /// All that it takes: the oldest of the versions by which each part is permitted.
+    fn decide_all(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Denied> {
+        let mut decided = self.decide(caller, asked, |policy| on(asked, policy))?;
+        for (action, stake) in asked.parts() {
+            let deed = Deed {
+                action,
+                resource: asked.resource(),
+                markets: Vec::new(),
+            };
+            let part = self.decide(caller, &deed, |policy| {
+                at(deed.resource(), action, policy, || stake)
+            })?;
+            decided = decided.min(part);
+        }
+        Ok(decided)
     }
 
     /// What decides.
@@ -287,7 +304,7 @@ impl Rights {
                 halt: Some(halt),
             });
         }
-        let decided = decided.map(|()| by(&now, caller, &resource.stated));
+        let decided = decided.map(|()| by(&now, caller, resource.statements()));
         decided.map_err(|denied| {
             let refused = self.refuse(caller, action, resource);
             Denied {
@@ -306,7 +323,7 @@ impl Rights {
 
     /// Who answers for a proposal of what the policy has let them ask for, and others have to agree to.
     pub(crate) fn proposer(&self, caller: &Caller) -> Author {
-        let decided = by(&self.0.authority.now(), caller, &[]);
+        let decided = by(&self.0.authority.now(), caller, []);
         Author::caller(caller.id, caller.credential, decided, None)
     }
 
@@ -327,9 +344,17 @@ impl Rights {
 
 /// On what something is asked for, with what is at stake where the policy looks at that.
 fn on(asked: &impl Ask, policy: &Policy) -> Resource {
-    let resource = asked.resource();
-    if resource.is_bare() && policy.looks_at_stakes(asked.action()) {
-        resource.at(asked.stake())
+    at(asked.resource(), asked.action(), policy, || asked.stake())
+}
+
+fn at(
+    resource: Resource,
+    action: Action,
+    policy: &Policy,
+    stake: impl FnOnce() -> Stake,
+) -> Resource {
+    if resource.is_bare() && policy.looks_at_stakes(action) {
+        resource.at(stake())
     } else {
         resource
     }
@@ -337,8 +362,12 @@ fn on(asked: &impl Ask, policy: &Policy) -> Resource {
 
 /// By which version something is permitted to a caller: by none where rows that it stands on were stated anew
 /// since they were read.
-fn by(now: &Snapshot, caller: &Caller, stated: &[Option<Statement>]) -> Version {
-    if now.are_at(caller.stated.iter().chain(stated.iter().flatten())) {
+fn by<'a>(
+    now: &Snapshot,
+    caller: &'a Caller,
+    stated: impl IntoIterator<Item = &'a Statement>,
+) -> Version {
+    if now.are_at(caller.stated.iter().chain(stated)) {
         now.version()
     } else {
         Version::NEVER

@@ -1,5 +1,5 @@
-//! What takes more than one statement: a login, whose nonce is claimed with its intent, and an alarm, with
-//! which a key is suspended. Each has a transaction of its own, one after the other, between groups.
+//! What takes more than one statement: a login or a wallet operation, whose nonce is claimed with its intent, and an
+//! alarm, with which a key is suspended. Each has a transaction of its own, one after the other, between groups.
 
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::fail_point;
 use crate::id::IntentId;
 use crate::keys::KeyError;
 use crate::ledger::{Gate, LedgerError};
+use crate::operations;
 
 /// Writes until the last handle of the queue is gone.
 pub(super) async fn run(form: Form, mut queue: Receiver<Job>) {
@@ -23,7 +24,7 @@ pub(super) async fn run(form: Form, mut queue: Receiver<Job>) {
             Ok((verdict, proof)) => tell(job, verdict, &proof, begun),
             Err(Not::Refused(why)) => job.fail(why),
             Err(Not::Written(error)) => {
-                tracing::warn!(%error, "a login or an alarm was not committed");
+                tracing::warn!(%error, "a login, a wallet operation or an alarm was not committed");
                 job.fail(error.again().into());
             }
         }
@@ -47,7 +48,7 @@ async fn write(form: &Form, job: &Job) -> Result<(Verdict, Committed), Not> {
         Job::End(_) => Gate::Exclusive, // a key is to be suspended
         Job::Intend(_) | Job::HandOut(_) => Gate::Shared,
     };
-    let mut change = form.log.begin(gate, &Author::service()).await?;
+    let mut change = form.log.begin(gate, &author(job)).await?;
     let verdict = match Box::pin(within(form, job, &mut change)).await {
         Ok(verdict) => verdict,
         Err(not) => {
@@ -70,6 +71,19 @@ async fn write(form: &Form, job: &Job) -> Result<(Verdict, Committed), Not> {
     Ok((verdict, proof))
 }
 
+/// The service, but for what others have to agree to: that is its asker's, under the proposal that they did agree to.
+fn author(job: &Job) -> Author {
+    match job {
+        Job::Intend(intend) if agreed(intend).is_some() => intend.permit.author().clone(),
+        _ => Author::service(),
+    }
+}
+
+/// What a second person agrees to, where one has to.
+fn agreed(intend: &Intend) -> Option<&serde_json::Value> {
+    intend.prepared.operation.as_ref()?.agreed.as_ref()
+}
+
 /// The row of the group first, so that what was answered before is answered again whatever has become of the
 /// account; then the rest.
 async fn within(form: &Form, job: &Job, change: &mut Change) -> Result<Verdict, Not> {
@@ -88,8 +102,16 @@ async fn within(form: &Form, job: &Job, change: &mut Change) -> Result<Verdict, 
     Ok(verdict)
 }
 
-/// Claims the nonce of a login, or says why it must not be signed.
+/// Claims the nonce of a login or of an operation, or says why it must not be signed.
 async fn claim(intend: &Intend, change: &mut Change) -> Result<(), Not> {
+    if let Some(operation) = &intend.prepared.operation {
+        let claim = operations::records::claim(intend.id, intend.caller, operation, change.tx());
+        claim.await?.map_err(|why| Not::Refused(why.into()))?;
+        if let Some(agreed) = agreed(intend) {
+            let approval = change.loosen();
+            change.note_as(approval, "sign-operation", intend.id, agreed);
+        }
+    }
     let Some(login) = &intend.prepared.login else {
         return Ok(());
     };

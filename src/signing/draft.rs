@@ -12,6 +12,7 @@ use crate::id::{ClientId, IntentId};
 use crate::idempotency::Useful;
 use crate::keys::Key;
 use crate::limits::Limited;
+use crate::operations;
 use crate::policy::{Action, Ask, Resource, Stake};
 
 /// Something that can be signed: an order, an assertion.
@@ -70,6 +71,10 @@ impl Ask for Box<dyn Draft> {
         (**self).stake()
     }
 
+    fn parts(&self) -> Vec<(Action, Stake)> {
+        (**self).parts()
+    }
+
     fn markets(&self) -> Vec<U256> {
         (**self).markets()
     }
@@ -99,6 +104,8 @@ pub struct Prepared {
     pub jti: Option<Jti>,
     /// The login that it is, whose nonce is claimed with the intent.
     pub login: Option<Login>,
+    /// The wallet operation that it is, whose nonce is claimed with the intent.
+    pub operation: Option<Box<operations::Claim>>,
     /// A signature that is not on its way by then is abandoned, and made once more.
     pub release_before_ms: Option<i64>,
     /// When what is signed stops being of use.

@@ -6,6 +6,7 @@ use crate::custody::CustodyError;
 use crate::evidence::Late;
 use crate::ledger::LedgerError;
 use crate::limits::Exceeded;
+use crate::operations::NotClaimed;
 use crate::policy::Denied;
 
 /// Why nothing was signed, or nothing is answered.
@@ -35,6 +36,9 @@ pub enum SigningError {
     /// The nonce is not to be signed now.
     #[error(transparent)]
     Login(#[from] LoginRefused),
+    /// The wallet operation is not to be signed now.
+    #[error(transparent)]
+    Operation(#[from] NotClaimed),
     /// The idempotency key stands for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,

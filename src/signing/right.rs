@@ -20,8 +20,8 @@ use crate::standing::{Look, Standing};
 pub enum Business {
     /// What the key is there for: only an active key does it.
     Ordinary,
-    /// A caller's header that reads or cancels: also while the wallet is being replaced, and after its
-    /// period. The key itself signs nothing for it.
+    /// A caller's header that reads or cancels, and a wallet operation that empties the wallet: also while it is
+    /// being replaced, and after its period.
     Reduction,
     /// The service's own calls that read, cancel and delete for an operator who winds a wallet down:
     /// the more urgent, the worse the key's state is.

@@ -126,7 +126,7 @@ impl Four {
 }
 
 /// Writes the configuration without `single_operator`, and with `more` in its section.
-fn nobody_alone(deployment: &Deployment, more: &str) {
+pub(crate) fn nobody_alone(deployment: &Deployment, more: &str) {
     deployment.configure("");
     let file = deployment.file("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();

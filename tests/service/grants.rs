@@ -47,6 +47,14 @@ async fn the_service_role_serves_and_cannot_change_evidence() {
         let signed = trader.post_as("k", path, &order()).await.unwrap();
         assert_eq!(signed.status, 200, "{}", signed.text);
     }
+    for nonce in ["0", "1"] {
+        let revoke = serde_json::json!({
+            "operations": [{ "op": "revoke_collateral", "token": "pusd", "spender": "exchange_v2" }], "nonce": nonce,
+            "fees": { "maxFeePerGas": "2", "maxPriorityFeePerGas": "1", "gas": "60000" },
+        });
+        let signed = trader.post("/v1/wallets/d-w/operations", &revoke).await;
+        assert_eq!(signed.status, 200, "{}", signed.text);
+    }
     let nothing = serde_json::json!({});
     let issued = trader.post("/v1/clients/d-c/assertions", &nothing).await;
     assert_eq!(issued.status, 200, "{}", issued.text);

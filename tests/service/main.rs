@@ -60,6 +60,8 @@ mod metadata;
 mod notices;
 mod oauth_server;
 mod openapi_client;
+mod operation_attacks;
+mod operations;
 mod orphans;
 mod outages;
 mod pins;

@@ -12,7 +12,7 @@ use crate::support::{Answer, Caller};
 
 /// Operations that anybody who is recognised may use: they answer what is no secret, or what of it the
 /// caller may see, which is nothing here. Each with what a caller without rights gets.
-const READS: [(&str, u16); 22] = [
+const READS: [(&str, u16); 25] = [
     ("explain_order", 200),
     ("explain_refusal", 200),
     ("find_endpoints", 200),
@@ -22,6 +22,7 @@ const READS: [(&str, u16); 22] = [
     ("list_due", 200),
     ("list_environments", 200),
     ("list_keys", 200),
+    ("list_operations", 404),
     ("list_rotations", 200),
     ("list_scopes", 200),
     ("list_wallets", 200),
@@ -33,6 +34,8 @@ const READS: [(&str, u16); 22] = [
     ("show_destruction", 404),
     ("show_jwks", 404),
     ("show_key", 404),
+    ("show_operation", 404),
+    ("show_operation_catalogue", 200),
     ("show_rotation", 404),
     ("show_wallet", 404),
 ];
@@ -79,6 +82,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("proposal", NOBODYS),
         ("approver_key", NOBODYS),
         ("recipient", "x"),
+        ("operation", NOBODYS),
         ("scope", "global"),
         ("id", "all"),
     ]
@@ -172,6 +176,7 @@ async fn an_idempotency_key_is_taken_and_wanted_where_the_document_says() {
                 "{search}",
                 "{signature}",
                 "{token}",
+                "{operation}",
             ];
             let url = ids
                 .iter()
@@ -309,6 +314,9 @@ fn body(id: &str, address: &str, document: &Value, operation: &Value) -> Option<
         "declare_nonces" => json!({ "nonces": ["1"] }),
         "get_token" => return Some(json!({})),
         "issue_token" => return Some(json!({ "token_days": 1 })),
+        "sign_operations" => {
+            return Some(json!({ "operations": [{ "op": "revoke_all" }], "nonce": "0" }));
+        }
         "open_rotation" => json!({ "client": "d-c" }),
         "set_halt" => return Some(json!({ "on": "everything", "reason": "test" })),
         "set_limits" => return Some(json!({ "order_notional": "1" })),

@@ -76,7 +76,7 @@ const CALLS: [(&str, i64, &str); 15] = [
     (r#""method":"eth_sign","params":["0x00","0x00"]"#, 4200, "rpc-method-unsupported"),
     (r#""method":"personal_sign","params":["0x00","0x00"]"#, 4200, "rpc-method-unsupported"),
     (r#""method":"eth_sendTransaction","params":[{}]"#, 4200, "rpc-method-unsupported"),
-    (r#""method":"eth_signTransaction","params":[{}]"#, 4200, "rpc-method-unsupported"),
+    (r#""method":"eth_signTransaction","params":[{}]"#, -32602, "typed-data-refused"),
     (r#""method":"eth_sendRawTransaction","params":["0x00"]"#, 4200, "rpc-method-unsupported"),
     (r#""method":"eth_signTypedData_v4","params":["0x0000000000000000000000000000000000000000","\"{}\""]"#, -32602, "typed-data-refused"),
     (r#""method":"eth_signTypedData_v4""#, -32602, "invalid-field"),

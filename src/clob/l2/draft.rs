@@ -143,6 +143,7 @@ impl Draft for HeaderDraft {
             order_hash: None,
             jti: None,
             login: None,
+            operation: None,
             release_before_ms: None,
             expires_at: signed_at.ok().map(|at| at + USEFUL_FOR),
         }

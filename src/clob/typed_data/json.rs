@@ -118,6 +118,13 @@ impl<'a> Members<'a> {
         self.text(name)?.parse().map_err(|e| wrong(name, e))
     }
 
+    /// Bytes: `0x` and digits.
+    pub(super) fn bytes(&mut self, name: &'static str) -> Result<Vec<u8>, TypedDataError> {
+        let text = self.text(name)?;
+        let bytes = text.strip_prefix("0x").and_then(|it| hex::decode(it).ok());
+        bytes.ok_or_else(|| wrong(name, "0x and hexadecimal digits are wanted"))
+    }
+
     /// 32 bytes.
     pub(super) fn bytes32(&mut self, name: &'static str) -> Result<Bytes32, TypedDataError> {
         self.text(name)?.parse().map_err(|e| wrong(name, e))

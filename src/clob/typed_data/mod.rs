@@ -1,12 +1,13 @@
 //! Typed data that somebody else put together: read, compared with what is known, and hashed anew.
 //!
-//! Tools that sign through JSON-RPC send EIP-712 typed data. Of that, four kinds are taken: an order
+//! Tools that sign through JSON-RPC send EIP-712 typed data. Of that, six kinds are taken: an order
 //! of version 1, one of versions 2 and 3, either of the latter within a deposit wallet's
-//! `TypedDataSign`, and the login. Their types have to be exactly these, their domain one of our
+//! `TypedDataSign`, the login, the making of a Safe, and a deposit wallet's batch. Their types have to be exactly these, their domain one of our
 //! table, their values in range. What is signed is then computed from the values alone (P7): the
 //! types that came along decide nothing.
 
 mod json;
+pub mod operation;
 mod shape;
 
 use ruint::aliases::U256;
@@ -24,6 +25,7 @@ use crate::credentials::CredentialNonce;
 use crate::ethereum::Address;
 use crate::operations::deposit::{WALLET_NAME, WALLET_VERSION};
 use json::Members;
+use operation::TypedOperation;
 
 /// Typed data of a kind that is signed here.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub enum TypedData {
     Order(Box<TypedOrder>),
     /// A login.
     Login(ClobAuth),
+    /// A wallet operation.
+    Operation(Box<TypedOperation>),
 }
 
 /// An order that somebody else put together.
@@ -49,7 +53,7 @@ pub enum TypedDataError {
     Malformed(String),
     /// It is of another kind.
     #[error(
-        "primaryType {0:?} is not signed here: only Order, TypedDataSign around an Order, and ClobAuth are"
+        "primaryType {0:?} is not signed here: only Order, TypedDataSign around an Order, ClobAuth, CreateProxy and Batch are; a Safe's transactions are asked for by name (POST /v1/wallets/{{wallet}}/operations)"
     )]
     ForeignType(String),
     /// The types are not those of the documentation.
@@ -122,6 +126,14 @@ impl TypedData {
             "ClobAuth" => {
                 shape::login(types)?;
                 login(domain, message).map(Self::Login)
+            }
+            "CreateProxy" => {
+                let operation = TypedOperation::creation(types, domain, message)?;
+                Ok(Self::Operation(Box::new(operation)))
+            }
+            "Batch" => {
+                let operation = TypedOperation::batch(types, domain, message)?;
+                Ok(Self::Operation(Box::new(operation)))
             }
             _ => Err(TypedDataError::ForeignType(primary_type)),
         }

@@ -6,6 +6,8 @@ use super::TypedDataError;
 use super::json::Members;
 use crate::clob::contracts::{Layout, NESTED, Version};
 use crate::clob::l1;
+use crate::operations::deposit::{BATCH, CALL};
+use crate::operations::safe::CREATE_PROXY;
 
 /// A field as typed data writes it.
 #[derive(serde::Deserialize)]
@@ -18,6 +20,8 @@ struct Field {
 
 const DOMAIN: &str =
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
+const DOMAIN_WITHOUT_VERSION: &str =
+    "EIP712Domain(string name,uint256 chainId,address verifyingContract)";
 const DOMAIN_WITHOUT_CONTRACT: &str = "EIP712Domain(string name,string version,uint256 chainId)";
 
 /// Of an order; which fields it has says which layout it is.
@@ -41,6 +45,21 @@ pub(super) fn nested_order(types: &RawValue) -> Result<(), TypedDataError> {
     let mut members = Members::of("types", types)?;
     expect(&mut members, NESTED)?;
     expect(&mut members, Version::V2.format().order_type)?;
+    finish(members, DOMAIN)
+}
+
+/// Of the making of a Safe.
+pub(super) fn safe_creation(types: &RawValue) -> Result<(), TypedDataError> {
+    let mut members = Members::of("types", types)?;
+    expect(&mut members, CREATE_PROXY)?;
+    finish(members, DOMAIN_WITHOUT_VERSION)
+}
+
+/// Of a deposit wallet's batch.
+pub(super) fn batch(types: &RawValue) -> Result<(), TypedDataError> {
+    let mut members = Members::of("types", types)?;
+    expect(&mut members, BATCH)?;
+    expect(&mut members, CALL)?;
     finish(members, DOMAIN)
 }
 

@@ -8,6 +8,8 @@ mod explain;
 mod exposure;
 mod headers;
 mod nonces;
+pub(super) mod operations;
+mod operations_on_record;
 mod orders;
 pub(super) mod wallets;
 
@@ -39,6 +41,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(wallets::close_wallet))
         .routes(routes!(drain::drain_wallet))
         .routes(routes!(exposure::look_at_exposure))
+        .routes(routes!(
+            operations_on_record::list_operations,
+            operations::sign_operations
+        ))
+        .routes(routes!(operations_on_record::show_operation))
+        .routes(routes!(operations_on_record::settle_operation))
+        .routes(routes!(operations_on_record::show_operation_catalogue))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential

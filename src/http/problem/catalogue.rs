@@ -117,6 +117,18 @@ kinds! {
         "Derive with the same nonce to get that key again, or create with another nonce.";
     NONCE_UNSETTLED "nonce-unsettled" 409 "What another nonce of the address did is not known yet"
         "Derive with that nonce, or repeat after Retry-After seconds, when its login can no longer take effect.";
+    OPERATION_NONCE_TAKEN "operation-nonce-taken" 409 "A live operation has this nonce"
+        "Get its answer again (GET /v1/wallets/{wallet}/operations/{operation}), replace it (replaces), or have what became of it put on record (…/outcome).";
+    OPERATION_NONCE_SPENT "operation-nonce-spent" 409 "This nonce is spent"
+        "Ask again with the wallet's next nonce, as the chain has it.";
+    OPERATION_NONCE_AHEAD "operation-nonce-ahead" 409 "This nonce does not follow the last one"
+        "Ask with the nonce that the detail names. If others spent nonces, put on record what became of the last operation, with nextNonce.";
+    OPERATION_UNSETTLED "operation-unsettled" 409 "The same was signed with another nonce, and may still happen"
+        "Send that one again, or have what became of it put on record (POST /v1/wallets/{wallet}/operations/{operation}/outcome): nothing is paid with two nonces.";
+    OPERATION_NOT_REPLACED "operation-not-replaced" 409 "This does not take the other operation's place"
+        "A transaction is replaced by the same with higher fees or by cancel_nonce; a Safe's or a batch by cancel_nonce.";
+    OPERATION_SETTLED "operation-settled" 409 "What became of the operation is on record"
+        "Look at it: GET /v1/wallets/{wallet}/operations/{operation}.";
     COULD_NOT_DERIVE "could-not-derive" 409 "The CLOB has no API key for this nonce"
         "Use a nonce that made one (GET /v1/nonces), search for it (POST /v1/wallets/{wallet}/nonce-searches), or create.";
     CREDENTIAL_NOT_USABLE "credential-not-usable" 409 "The API key cannot be used in its state"
@@ -161,10 +173,24 @@ kinds! {
         "Nothing was signed. Ask for less, take a part with FAK, or name a price.";
     VENUE_CONTRADICTS "venue-contradicts" 422 "The CLOB says something else of this market"
         "Correct what the detail names, or leave it out to have it looked up; nothing was signed.";
+    OPERATION_REFUSED "operation-refused" 422 "No such operation can be signed for this wallet"
+        "Correct what the detail names; GET /v1/catalogue/operations and the schema Operation say what there is. Nothing was signed.";
+    SPENDER_REFUSED "spender-refused" 422 "No such allowance is given"
+        "Use set_up_trading, or a contract of GET /v1/catalogue/operations by its name. Allowances without a bound are for exchanges, adapters and the router only.";
+    FEE_TOO_HIGH "fee-too-high" 422 "The transaction may cost too much"
+        "Say less gas or a lower maxFeePerGas; nothing was signed.";
+    DEADLINE_REFUSED "deadline-refused" 422 "The batch's deadline is past, or too far ahead"
+        "Leave it out, or say one that is 10 s to 20 minutes from now.";
+    BATCH_TOO_LONG "batch-too-long" 422 "Too many calls go together"
+        "Ask for fewer at a time, with consecutive nonces.";
+    NOT_ON_CHAIN "not-on-chain" 422 "The contract is not known on the wallet's chain"
+        "GET /v1/catalogue/operations says what is where.";
+    CALL_REFUSED "call-refused" 422 "The call is none of the catalogue's"
+        "Ask by name and fields: POST /v1/wallets/{wallet}/operations. Calldata is signed only where it is what the catalogue itself would write.";
     TYPED_DATA_REFUSED "typed-data-refused" 422 "This typed data is not signed here"
-        "Send an order or a login as the official CLOB clients make them, for one of your wallets; the detail says what differs.";
+        "Send an order, a login, the making of a Safe, a deposit wallet's batch or a transaction as the official clients make them, for one of your wallets; the detail says what differs.";
     RPC_METHOD_UNSUPPORTED "rpc-method-unsupported" 422 "This JSON-RPC method is not offered"
-        "Sign orders and logins with eth_signTypedData_v4; send everything else to a node of the chain.";
+        "Sign orders and logins with eth_signTypedData_v4, wallet operations by name with POST /v1/wallets/{wallet}/operations; send everything else to a node of the chain.";
     IMPORT_REFUSED "import-refused" 422 "What was brought is not taken"
         "Begin the import again, and wrap the announced key as the offer says; the detail says what is wrong.";
     NOT_ADOPTABLE "not-adoptable" 422 "This is not a key that is taken over"

@@ -129,6 +129,7 @@ impl From<SigningError> for Problem {
                 Self::new(&catalogue::AUTHORITY_CHANGED, error).retry_after(1)
             }
             SigningError::Login(refused) => refused.into(),
+            SigningError::Operation(refused) => refused.into(),
             SigningError::KeyReused => Self::new(&catalogue::IDEMPOTENCY_KEY_REUSED, error),
             SigningError::InFlight => Self::new(&catalogue::IN_FLIGHT, error).retry_after(1),
             SigningError::AnswerExpired => Self::new(&catalogue::ANSWER_EXPIRED, error),

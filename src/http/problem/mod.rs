@@ -9,6 +9,7 @@ mod clob;
 mod door;
 mod keys;
 mod oauth;
+mod operations;
 mod recipients;
 mod rotations;
 

@@ -108,7 +108,10 @@ impl Call {
     pub(super) fn signs(&self) -> bool {
         matches!(
             self.method.as_str(),
-            "eth_signTypedData_v4" | "eth_signTypedData" | "eth_signTypedData_v3"
+            "eth_signTypedData_v4"
+                | "eth_signTypedData"
+                | "eth_signTypedData_v3"
+                | "eth_signTransaction"
         )
     }
 }

@@ -4,8 +4,10 @@
 //! that this service signs anyway, and asks the same door; there is no method for anything else.
 //! Every answer is JSON-RPC, whatever stood in the way.
 
+mod accounts;
 mod error;
 mod message;
+mod operation;
 mod sign;
 
 use std::time::Instant;
@@ -36,7 +38,8 @@ pub(super) const PATH: &str = "/rpc";
 ///
 /// A remote signer (JSON-RPC 2.0, batches of up to 100): `eth_accounts`, `eth_requestAccounts`,
 /// `eth_chainId`, `net_version`, and `eth_signTypedData_v4` (also as `eth_signTypedData` and
-/// `eth_signTypedData_v3`) for CLOB orders and logins. Errors carry the problem document in `data`.
+/// `eth_signTypedData_v3`) for CLOB orders, logins, the making of a Safe and a deposit wallet's batches, and
+/// `eth_signTransaction`, both of calls that are in the catalogue of operations. Errors carry the problem document in `data`.
 /// The token may also be the password of Basic authentication.
 #[utoipa::path(post, path = "/rpc", tag = "rpc",
     request_body(content = Object, description = "A call, or a list of calls"),
@@ -159,24 +162,29 @@ async fn dispatch(
     let plain = |result| Ok((result, None));
     match call.method.as_str() {
         "eth_accounts" | "eth_requestAccounts" => {
-            let accounts = sign::accounts(app, caller).await?;
+            let accounts = accounts::accounts(app, caller).await?;
             plain(json!(accounts))
         }
         "eth_chainId" => plain(json!(format!("{:#x}", chain(app, caller).await?.id()))),
         "net_version" => plain(json!(chain(app, caller).await?.id().to_string())),
+        "eth_signTransaction" => {
+            let (transaction, since) = operation::transaction(app, caller, call, held).await?;
+            Ok((transaction, Some(since)))
+        }
         _ if call.signs() => {
             let (signature, since) = sign::typed_data(app, caller, call, held).await?;
             Ok((signature, Some(since)))
         }
-        method @ ("eth_sign" | "personal_sign" | "eth_signTypedData_v1") => Err(
-            RpcError::never_signed(format!("{method} would sign what nobody can read here")),
-        ),
+        method @ ("eth_sign" | "personal_sign" | "eth_signTypedData_v1") => {
+            Err(RpcError::never_signed(format!(
+                "{method} would sign what nobody can read here; operations of Safes and proxy wallets: POST /v1/wallets/{{wallet}}/operations"
+            )))
+        }
         method @ ("eth_sendTransaction"
-        | "eth_signTransaction"
         | "eth_sendRawTransaction"
         | "wallet_sendTransaction"
         | "wallet_sendCalls") => Err(RpcError::never_signed(format!(
-            "{method} is for transactions, and this service signs none"
+            "{method} is not offered, for this service sends nothing: eth_signTransaction signs what is in the catalogue, and POST /v1/wallets/{{wallet}}/operations all of that by name"
         ))),
         method => Err(RpcError::no_method(format!(
             "there is no method {:?}",
@@ -191,7 +199,7 @@ async fn chain(app: &App, caller: &Caller) -> Result<Chain, Problem> {
     let wallets = app.accounts.recent().await?;
     let mut chains = wallets
         .iter()
-        .filter(|wallet| sign::is_account_of(app, caller, wallet))
+        .filter(|wallet| accounts::is_account_of(app, caller, wallet))
         .map(|wallet| wallet.profile.chain());
     let first = chains.next().unwrap_or(Chain::Polygon);
     Ok(if chains.any(|chain| chain != first) {

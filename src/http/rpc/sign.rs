@@ -4,13 +4,15 @@
 //! maker, signer and type; a login is one of the address itself.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::accounts::{DEADLINE, login_right, may, visible};
 use super::error::RpcError;
 use super::message::Call;
+use super::operation;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, KeyRequest};
@@ -27,46 +29,9 @@ use crate::idempotency::RequestDigest;
 use crate::policy::Action;
 use crate::signing::{Asked, Held, SigningError};
 
-/// The most patient of the libraries that sign through this gives up after ten seconds.
-const DEADLINE: Duration = Duration::from_secs(8);
-
 /// How far a login's timestamp may be from now, in seconds. One that lies ahead could be spent when
 /// its holder has no right to it any more.
 const LOGIN_SKEW_S: i64 = 120;
-
-/// The accounts that a caller signs or logs in with, in the order of their wallets' names.
-pub(super) async fn accounts(app: &App, caller: &Caller) -> Result<Vec<Address>, Problem> {
-    let mut accounts = Vec::new();
-    for wallet in app.accounts.recent().await?.iter() {
-        let address = wallet.profile.key_address();
-        if !accounts.contains(&address) && is_account_of(app, caller, wallet) {
-            accounts.push(address);
-        }
-    }
-    Ok(accounts)
-}
-
-/// Whether the caller signs or logs in with this wallet.
-pub(super) fn is_account_of(app: &App, caller: &Caller, wallet: &Wallet) -> bool {
-    may(app, caller, Action::SignOrder, wallet) || login_right(app, caller, wallet).is_some()
-}
-
-/// By which right the caller logs in: to anything, or only to derive what a nonce made. Whoever
-/// derives by themselves is told the secrets, so that it takes the right to be told.
-fn login_right(app: &App, caller: &Caller, wallet: &Wallet) -> Option<Action> {
-    let may = |action| may(app, caller, action, wallet);
-    if may(Action::IssueL1Header) {
-        Some(Action::IssueL1Header)
-    } else if may(Action::DeriveCredential) && may(Action::RevealCredential) {
-        Some(Action::DeriveCredential)
-    } else {
-        None
-    }
-}
-
-fn may(app: &App, caller: &Caller, action: Action, wallet: &Wallet) -> bool {
-    app.would(caller, action, &wallet.resource().open())
-}
 
 /// `eth_signTypedData_v4`.
 pub(super) async fn typed_data(
@@ -95,15 +60,16 @@ pub(super) async fn typed_data(
     }
     let found = found.inspect_err(|_| note_hidden(app, caller, account, &data, &all))?;
     let digest = RequestDigest::of("POST", super::PATH, &json!(call.params));
+    let asked = Asked {
+        digest,
+        idempotency: None,
+        deadline: Some(DEADLINE),
+        held,
+    };
     match data {
-        TypedData::Order(order) => {
-            let asked = Asked {
-                digest,
-                idempotency: None,
-                deadline: Some(DEADLINE),
-                held,
-            };
-            sign_order(app, caller, found, &order, asked).await
+        TypedData::Order(order) => sign_order(app, caller, found, &order, asked).await,
+        TypedData::Operation(operation) => {
+            operation::sign(app, caller, found, &operation, asked).await
         }
         TypedData::Login(login) => {
             let wallet = app.wallets.now(&found).await.map_err(Problem::from)?;
@@ -160,16 +126,8 @@ fn choose(
     match data {
         TypedData::Order(order) => choose_for_order(app, caller, order, &of_account),
         TypedData::Login(login) => choose_for_login(app, caller, account, login, &of_account),
+        TypedData::Operation(it) => operation::choose(app, caller, it, &of_account),
     }
-}
-
-/// The wallets of an account that the caller may know of.
-fn visible<'a>(app: &App, caller: &Caller, account: Address, all: &'a [Wallet]) -> Vec<&'a Wallet> {
-    let may_know = |wallet: &&Wallet| {
-        may(app, caller, Action::View, wallet) || is_account_of(app, caller, wallet)
-    };
-    let of_account = all.iter().filter(|it| it.profile.key_address() == account);
-    of_account.filter(may_know).collect()
 }
 
 /// Puts on record that a caller asked for an account that there is and that they may not know of.
@@ -181,6 +139,7 @@ fn note_hidden(app: &App, caller: &Caller, account: Address, data: &TypedData, a
         let action = match data {
             TypedData::Order(_) => Action::SignOrder,
             TypedData::Login(_) => Action::IssueL1Header,
+            TypedData::Operation(_) => Action::SetUpTrading,
         };
         drop(app.rights.could(caller, action, &hidden.resource()));
     }

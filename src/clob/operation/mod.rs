@@ -1,0 +1,414 @@
+//! A wallet operation on its way through the door.
+
+mod rights;
+
+use std::sync::Arc;
+
+use ruint::aliases::U256;
+use serde_json::{Value as Json, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::wallets::Wallet;
+use super::{Profile, SignatureType};
+use crate::authority::Statement;
+use crate::custody::Payload;
+use crate::ethereum::Address;
+use crate::ethereum::eip712::Bytes32;
+use crate::id::IntentId;
+use crate::idempotency::Useful;
+use crate::keys::Key;
+use crate::limits::Limited;
+use crate::name::Name;
+use crate::operations::{
+    Account, AccountKind, Claim, Contract, Place, Plan, PlanKind, Sealed, SetUp, Step,
+};
+use crate::policy::{Action, Ask, Resource, Stake};
+use crate::signing::{Answer, Business, Checked, Draft, Prepared};
+use rights::{action, amount, gravity, profile, spender};
+
+impl Profile {
+    /// The account that wallet operations are made for.
+    pub fn account(&self) -> Account {
+        Account {
+            kind: match self.signature_type() {
+                SignatureType::Eoa => AccountKind::Own,
+                SignatureType::PolyProxy => AccountKind::Proxy,
+                SignatureType::PolyGnosisSafe => AccountKind::Safe,
+                SignatureType::Poly1271 => AccountKind::Deposit,
+            },
+            place: Place {
+                chain_id: self.chain().id(),
+                wallet: self.maker(),
+            },
+            signer: self.key_address(),
+            is_session_key: self.session_key(),
+        }
+    }
+}
+
+/// Whom an operation pays, as the register has them.
+#[derive(Clone, Debug)]
+pub struct Paid {
+    /// What people call them.
+    pub name: Name,
+    /// Where.
+    pub address: Address,
+    /// By which version of what decides: a permit is good only as long as that is so.
+    pub statement: Statement,
+}
+
+/// A wallet operation to be signed.
+pub struct OperationDraft {
+    wallet: Arc<Wallet>,
+    plan: Plan,
+    paid: Option<Paid>,
+    left_before: i64,
+    replaces: Option<IntentId>,
+}
+
+/// The answer: what is sent, and under which id it is on record.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedOperation {
+    /// The signature's id here.
+    #[schema(value_type = String)]
+    pub id: IntentId,
+    /// What was signed.
+    pub kind: PlanKind,
+    /// The calls, with their functions and arguments beside the bytes.
+    #[schema(value_type = Vec<Object>)]
+    pub calls: Vec<Json>,
+    /// What the key signed.
+    #[schema(value_type = String)]
+    pub digest: Bytes32,
+    /// The nonce.
+    pub nonce: String,
+    /// Until when it can be carried out, in unix seconds; without it, as long as its nonce is not spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// By which rights it was signed.
+    #[schema(value_type = Vec<String>)]
+    pub actions: Vec<Action>,
+    /// What is sent.
+    #[serde(flatten)]
+    pub sealed: Sealed,
+}
+
+/// Why a plan pays somebody who is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPaid {
+    /// Nobody was looked up.
+    #[error("{0} is no registered recipient")]
+    Unknown(Address),
+    /// Each has a permit of their own.
+    #[error("one recipient at a time: what pays two is two operations")]
+    Several,
+}
+
+impl OperationDraft {
+    /// Of a plan of this wallet's, which pays nobody but `paid`. `left_before`: what had left within a day, in
+    /// units of 10⁻⁶.
+    pub fn new(
+        wallet: Arc<Wallet>,
+        plan: Plan,
+        paid: Option<Paid>,
+        left_before: i64,
+        replaces: Option<IntentId>,
+    ) -> Result<Self, NotPaid> {
+        let mut recipients = plan.recipients();
+        if let Some(first) = recipients.next() {
+            if recipients.any(|it| it != first) {
+                return Err(NotPaid::Several);
+            }
+            if paid.as_ref().is_none_or(|it| it.address != first) {
+                return Err(NotPaid::Unknown(first));
+            }
+        }
+        drop(recipients);
+        Ok(Self {
+            wallet,
+            plan,
+            paid,
+            left_before,
+            replaces,
+        })
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let mut actions: Vec<_> = self
+            .plan
+            .steps()
+            .iter()
+            .map(|it| action(it, &self.plan))
+            .collect();
+        if actions.is_empty() {
+            actions.push(Action::DeployWallet);
+        }
+        actions.sort_by_key(|it| gravity(*it));
+        actions.dedup();
+        actions
+    }
+
+    /// What leaves, in units of 10⁻⁶. A replacement pays what the one before it did, and either happens.
+    fn outflow(&self) -> U256 {
+        let steps = self.plan.steps().iter();
+        let each = steps.map(|it| it.outflow(&self.plan.account().place));
+        each.fold(U256::ZERO, U256::saturating_add)
+    }
+
+    fn stake_of(&self, step: Option<&Step>) -> Stake {
+        let place = &self.plan.account().place;
+        let step_out = step.map_or(U256::ZERO, amount);
+        let total = U256::from(self.left_before.unsigned_abs()).saturating_add(self.outflow());
+        let recipient = self
+            .paid
+            .as_ref()
+            .filter(|_| step.is_some_and(|it| it.pays(place).is_some()));
+        Stake::new()
+            .word("op", step.map_or("deploy", Step::op))
+            .word(
+                "token",
+                step.and_then(Step::token).map_or("", Contract::name),
+            )
+            .text("spender", step.and_then(spender).unwrap_or_default())
+            .text(
+                "recipient",
+                recipient.map_or_else(String::new, |it| it.name.to_string()),
+            )
+            .number("amount", step_out)
+            .number("window_total", total)
+            .word("profile", step.and_then(profile).map_or("", SetUp::name))
+            .word("kind", self.plan.form().kind().name())
+            .number("max_fee", self.plan.max_fee_gwei())
+    }
+
+    /// Who else has to agree to this, and to what (P6).
+    fn agreed(&self) -> Option<Json> {
+        let loosens = |step: &Step| {
+            matches!(
+                step,
+                Step::AuthorizeSession { .. }
+                    | Step::EmergencyTransfer { .. }
+                    | Step::EmergencyPositions { .. }
+                    | Step::EmergencyNative { .. }
+            )
+        };
+        let steps = self.plan.steps();
+        steps.iter().any(loosens).then(|| {
+            json!({
+                "wallet": self.wallet.name, "kind": self.plan.form().kind(),
+                "nonce": self.plan.turn().nonce.to_string(), "calls": self.plan.described(),
+            })
+        })
+    }
+
+    fn claim(&self) -> Claim {
+        let plan = &self.plan;
+        Claim {
+            wallet: self.wallet.id,
+            holder: plan.account().place.wallet,
+            kind: plan.form().kind(),
+            turn: plan.turn(),
+            calls_hash: plan.calls_hash(),
+            is_cancellation: plan.steps() == [Step::CancelNonce],
+            recipient: self.paid.as_ref().map(|it| it.address),
+            outflow: i64::try_from(self.outflow()).unwrap_or(i64::MAX),
+            left_before: self.left_before,
+            expires_at: plan.expires_at(),
+            replaces: self.replaces,
+            agreed: self.agreed(),
+        }
+    }
+}
+
+impl Ask for OperationDraft {
+    fn action(&self) -> Action {
+        self.actions()
+            .first()
+            .copied()
+            .unwrap_or(Action::EmergencyExit)
+    }
+
+    fn resource(&self) -> Resource {
+        let paid = self.paid.as_ref().map(|it| it.statement);
+        self.wallet.resource().paying(paid)
+    }
+
+    fn stake(&self) -> Stake {
+        let gravest = self.action();
+        let steps = self.plan.steps();
+        self.stake_of(steps.iter().find(|it| action(it, &self.plan) == gravest))
+    }
+
+    fn parts(&self) -> Vec<(Action, Stake)> {
+        let part = |step: &Step| (action(step, &self.plan), self.stake_of(Some(step)));
+        self.plan.steps().iter().map(part).collect()
+    }
+}
+
+impl Draft for OperationDraft {
+    fn operation(&self) -> &'static str {
+        "wallet-operation"
+    }
+
+    fn subject(&self) -> Uuid {
+        self.wallet.id.uuid()
+    }
+
+    fn key(&self) -> &Key {
+        &self.wallet.key
+    }
+
+    /// What empties a wallet is signed as long as it is being replaced, too.
+    fn business(&self) -> Business {
+        let begins = [
+            Action::DeployWallet,
+            Action::SetUpTrading,
+            Action::AuthorizeSessionKey,
+        ];
+        if self.actions().iter().any(|it| begins.contains(it)) {
+            Business::Ordinary
+        } else {
+            Business::Reduction
+        }
+    }
+
+    fn limited(&self) -> Limited {
+        let cash = self.outflow();
+        if cash.is_zero() || self.replaces.is_some() {
+            return Limited::Nothing;
+        }
+        Limited::Withdrawal(self.wallet.id, cash)
+    }
+
+    fn useful(&self) -> Useful {
+        let at = self
+            .plan
+            .expires_at()
+            .map(OffsetDateTime::from_unix_timestamp);
+        at.and_then(Result::ok)
+            .map_or(Useful::WithoutEnd, Useful::Until)
+    }
+
+    fn tells_the_time(&self) -> bool {
+        self.plan.expires_at().is_some()
+    }
+
+    fn prepare(&self, _now_ms: i64) -> Prepared {
+        let mut record = self.plan.record();
+        record["actions"] = json!(self.actions());
+        if let Some(paid) = &self.paid {
+            record["recipient"] = json!({ "name": paid.name, "address": paid.address });
+        }
+        if let Some(replaces) = self.replaces {
+            record["replaces"] = json!(replaces);
+        }
+        Prepared {
+            payload: Payload::Digest(*self.plan.digest()),
+            digest: *self.plan.digest(),
+            record,
+            order_hash: None,
+            jti: None,
+            login: None,
+            operation: Some(Box::new(self.claim())),
+            // The relayer wants some of a batch's time left.
+            release_before_ms: self.plan.expires_at().map(|at| (at - 10) * 1_000),
+            expires_at: self.useful().until(),
+        }
+    }
+
+    fn answer(&self, id: IntentId, prepared: &Prepared, signature: &Checked) -> Answer {
+        let Checked::Ethereum(signature) = signature else {
+            unreachable!("an operation is a digest, and its signature was checked as recoverable");
+        };
+        let sealed = self.plan.sealed(signature);
+        let issued = IssuedOperation {
+            id,
+            kind: self.plan.form().kind(),
+            calls: self.plan.described().to_vec(),
+            digest: Bytes32(prepared.digest),
+            nonce: self.plan.turn().nonce.to_string(),
+            expires_at: self.plan.expires_at(),
+            actions: self.actions(),
+            sealed: sealed.expect("what was worked out for its digest is worked out again"),
+        };
+        Answer {
+            body: serde_json::to_vec(&issued).expect("plain data serializes"),
+            is_secret: false,
+        }
+    }
+}
+
+/// An operation that a client's library put together. The answer is what such a library waits for: the signature, or
+/// the whole transaction.
+pub struct TypedOperationDraft(pub OperationDraft);
+
+impl Ask for TypedOperationDraft {
+    fn action(&self) -> Action {
+        self.0.action()
+    }
+
+    fn resource(&self) -> Resource {
+        self.0.resource()
+    }
+
+    fn stake(&self) -> Stake {
+        self.0.stake()
+    }
+
+    fn parts(&self) -> Vec<(Action, Stake)> {
+        self.0.parts()
+    }
+}
+
+impl Draft for TypedOperationDraft {
+    fn operation(&self) -> &'static str {
+        self.0.operation()
+    }
+
+    fn subject(&self) -> Uuid {
+        self.0.subject()
+    }
+
+    fn key(&self) -> &Key {
+        self.0.key()
+    }
+
+    fn business(&self) -> Business {
+        self.0.business()
+    }
+
+    fn limited(&self) -> Limited {
+        self.0.limited()
+    }
+
+    fn useful(&self) -> Useful {
+        self.0.useful()
+    }
+
+    fn tells_the_time(&self) -> bool {
+        self.0.tells_the_time()
+    }
+
+    fn prepare(&self, now_ms: i64) -> Prepared {
+        self.0.prepare(now_ms)
+    }
+
+    fn answer(&self, _id: IntentId, _prepared: &Prepared, signature: &Checked) -> Answer {
+        let Checked::Ethereum(signature) = signature else {
+            unreachable!("an operation is a digest, and its signature was checked as recoverable");
+        };
+        let plan = &self.0.plan;
+        let sealed = plan.sealed(signature);
+        let sealed = sealed.expect("what was worked out for its digest is worked out again");
+        // A session key's envelope is put around it by whoever has the typed data.
+        let text = sealed
+            .raw_transaction
+            .unwrap_or_else(|| signature.to_string());
+        Answer {
+            body: serde_json::to_vec(&text).expect("text serializes"),
+            is_secret: false,
+        }
+    }
+}

@@ -261,6 +261,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
     .fetch_all(ledger.pool())
     .await?;
     rows.into_iter()
+        .filter(|row| !is_agreement(&row.leaf))
         .map(|row| {
             let corrupt = |table| LedgerError::Corrupt(table, row.id.to_string());
             let unpack = |stored| {
@@ -293,6 +294,14 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
             })
         })
         .collect()
+}
+
+/// Whether a leaf says on whose agreement something is signed: it stands beside the intent's, under the same id.
+fn is_agreement(leaf: &[u8]) -> bool {
+    matches!(
+        Leaf::from_bytes(leaf).map(|it| it.event),
+        Some(Event::Admin(_))
+    )
 }
 
 /// What was to be signed, and for whom, as the leaf of its intent says.

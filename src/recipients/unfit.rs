@@ -2,10 +2,12 @@
 
 use std::str::FromStr;
 
+use crate::clob::Chain;
 use crate::clob::contracts::Exchange;
 use crate::clob::wallets::Wallet;
 use crate::ethereum::Address;
 use crate::ethereum::address::NotAnAddress;
+use crate::operations::Contract;
 
 /// An address that came with its checksum. Elsewhere one of a single case will do; what money goes to is typed once,
 /// and a mistyped digit has to show.
@@ -67,8 +69,10 @@ pub(super) fn look(address: Address) -> Result<(), Unfit> {
     if address.0.starts_with(&[0; 18]) {
         return Err(Unfit::Nobody);
     }
+    // Of whichever chain: an address that is a contract's on one is nobody's on another.
     let is_exchange = |it: &Exchange| it.domain.verifying_contract == Some(address);
-    if Exchange::all().any(is_exchange) {
+    let is_known = |chain: Chain| Contract::at(chain.id(), address).is_some();
+    if Exchange::all().any(is_exchange) || [Chain::Polygon, Chain::Amoy].into_iter().any(is_known) {
         return Err(Unfit::Contract);
     }
     Ok(())
@@ -104,6 +108,10 @@ mod tests {
         for exchange in Exchange::all() {
             let contract = exchange.domain.verifying_contract.unwrap();
             assert_eq!(look(contract), Err(Unfit::Contract));
+        }
+        for contract in Contract::ALL {
+            let address = contract.on(Chain::Polygon.id()).unwrap();
+            assert_eq!(look(address), Err(Unfit::Contract), "{contract}");
         }
     }
 

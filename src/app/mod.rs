@@ -2,6 +2,7 @@
 
 mod asking;
 mod away;
+mod clocks;
 mod explaining;
 mod first_policy;
 mod looking;
@@ -28,6 +29,7 @@ use crate::clob::drains::Drains;
 use crate::clob::exposure::{self, Exposure};
 use crate::clob::l2;
 use crate::clob::market::Markets;
+use crate::clob::relayer::{self, BadRelayer, Relayers, Submissions};
 use crate::clob::venue::{BadVenue, Venues};
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
@@ -37,6 +39,7 @@ use crate::custody::{self, Vault};
 use crate::destruction::Destructions;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::guarded_file;
+use crate::idempotency;
 use crate::keys::Keys;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::Limiter;
@@ -54,13 +57,9 @@ use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
-use crate::{clock, idempotency};
 use away::Away;
 pub use explaining::Explaining;
 pub use settings::Settings;
-
-/// How often the clock is compared with the database's.
-const COMPARE: Duration = Duration::from_secs(5);
 
 /// The service. Cheap to clone: each request gets a handle of its own.
 #[derive(Clone)]
@@ -116,6 +115,8 @@ pub struct Parts {
     pub builders: Builders,
     /// How headers of level 2 are made.
     pub l2: l2::Settings,
+    /// What the relayer is asked to carry out.
+    pub submissions: Submissions,
     /// The same by their keys' addresses.
     pub accounts: Accounts,
     /// The CLOBs that the service speaks to.
@@ -178,6 +179,9 @@ pub enum StartError {
     /// A venue.
     #[error(transparent)]
     Venue(#[from] BadVenue),
+    /// A relayer.
+    #[error(transparent)]
+    Relayer(#[from] BadRelayer),
     /// An environment's token endpoint.
     #[error("[oauth.environments] token_endpoint = {0}")]
     TokenEndpoint(#[from] BadCounterparty),
@@ -330,6 +334,18 @@ impl App {
         tasks.spawn(evidence.clone().run(stop.clone()));
         let lookups = Lookups::new(ledger.clone());
         tasks.spawn(lookups.clone().run(stop.clone()));
+        let builders = Builders {
+            ledger: ledger.clone(),
+            vault: vault.clone(),
+        };
+        let submissions = Submissions::new(relayer::Tools {
+            relayers: Relayers::open(&settings.relayer)?,
+            signer: signer.clone(),
+            wallets: wallets.clone(),
+            builders: builders.clone(),
+            log: log.clone(),
+        });
+        tasks.spawn(submissions.clone().watch(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
         Ok(Self(Arc::new(Parts {
@@ -353,10 +369,8 @@ impl App {
             markets: Markets::new(&venues),
             venues,
             stop,
-            builders: Builders {
-                ledger: ledger.clone(),
-                vault: vault.clone(),
-            },
+            builders,
+            submissions,
             l2: settings.l2.clone(),
             clients,
             tokens,
@@ -448,25 +462,6 @@ impl App {
                 recent = Some(every / 2);
             }
         });
-    }
-
-    /// Compares the clock with the database's, now and every few seconds, until it stops.
-    pub async fn watch_clock(&self, settings: clock::Settings) {
-        self.compare_clocks(&settings).await;
-        let app = self.clone();
-        self.tasks.spawn(async move {
-            let pause = || app.stop.run_until_cancelled(tokio::time::sleep(COMPARE));
-            while pause().await.is_some() {
-                app.compare_clocks(&settings).await;
-            }
-        });
-    }
-
-    async fn compare_clocks(&self, settings: &clock::Settings) {
-        match self.ledger.clock_offset_ms(&self.clock).await {
-            Ok(ahead_ms) => self.clock.compared(ahead_ms, settings),
-            Err(error) => tracing::debug!(%error, "the clocks are not compared"),
-        }
     }
 
     /// Lets what is under way come to its end, at most for `patience`.

@@ -68,6 +68,9 @@ pub struct Settings {
     /// `[clob]`
     #[serde(default)]
     pub clob: clob::venue::Settings,
+    /// `[relayer]`
+    #[serde(default)]
+    pub relayer: clob::relayer::Settings,
     /// `[l2]`
     #[serde(default)]
     pub l2: clob::l2::Settings,

@@ -30,6 +30,7 @@ mod operations;
 mod people;
 mod policy;
 mod recipients;
+mod relayer;
 mod rotations;
 mod serve;
 mod signatures;
@@ -113,6 +114,9 @@ enum Command {
     /// Whom wallets may send to: list, add and remove recipients
     #[command(subcommand)]
     Recipients(recipients::Command),
+    /// Have operations carried out by the relayer: deploy, submit, list
+    #[command(subcommand)]
+    Relayer(relayer::Command),
     /// What waits for approval: list, show, approve, reject, withdraw
     #[command(subcommand)]
     Approvals(approvals::Command),
@@ -229,6 +233,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Limits(command) => limits::run(command).await,
         Command::Operations(command) => operations::run(command).await,
         Command::Recipients(command) => recipients::run(command).await,
+        Command::Relayer(command) => relayer::run(command).await,
         Command::Approvals(command) => approvals::run(command).await,
         Command::Notices(command) => notices::run(command).await,
         Command::People(command) => people::run(command).await,

@@ -21,6 +21,20 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Say what is missing before a wallet's first order, and which command does it
+    Ready {
+        /// The wallet's name.
+        name: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// List the keys that trade for a deposit wallet, and what is missing to one
+    SessionKeys {
+        /// The wallet's name.
+        name: String,
+        #[command(flatten)]
+        list: List,
+    },
     /// Put chain, signature type and funder together with a key; warnings go to standard error
     Create {
         /// A name that no other wallet has.
@@ -95,6 +109,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 .get(&format!("/v1/wallets/{name}"))
                 .await?,
         ),
+        Command::Ready { name, service } => {
+            let path = format!("/v1/wallets/{name}/readiness");
+            print_json(&service.client()?.get(&path).await?)
+        }
+        Command::SessionKeys { name, list } => {
+            let members = ["address", "key", "wallets", "state", "validUntil", "next"];
+            let path = format!("/v1/wallets/{name}/session-keys");
+            list.print(&path, &members).await
+        }
         Command::Create {
             name,
             key,

@@ -15,6 +15,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::audit::{Author, Log};
+use crate::clob::session_keys::{self, SessionKey};
 use crate::clock::Clock;
 use crate::clock::timestamp;
 use crate::custody::Vault;
@@ -71,6 +72,8 @@ pub struct Due {
     pub credentials: Vec<CredentialAge>,
     /// Callers' tokens.
     pub tokens: Vec<TokenEnd>,
+    /// Session keys of deposit wallets.
+    pub session_keys: Vec<SessionKey>,
 }
 
 /// Raises reminders and ends periods.
@@ -158,6 +161,7 @@ impl Cryptoperiods {
             keys,
             credentials: records::credentials(until, CREDENTIAL_PERIOD, ledger).await?,
             tokens: records::tokens(until, ledger).await?,
+            session_keys: session_keys::ending(self.clock.now(), until, ledger).await?,
         })
     }
 }

@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Cryptoperiods;
 use super::{CredentialAge, Period, TokenEnd};
+use crate::clob::session_keys::SessionKey;
 use crate::clock::timestamp;
 use crate::keys::Key;
 use crate::ledger::LedgerError;
@@ -19,7 +20,9 @@ impl Cryptoperiods {
         let due = self.due(Duration::days(STAGES[0])).await?;
         let credentials = due.credentials.iter().map(|it| of_credential(it, now));
         let tokens = due.tokens.iter().map(|it| of_token(it, now));
-        let all: Vec<_> = credentials.chain(tokens).flatten().collect();
+        let session_keys = due.session_keys.iter().map(|it| of_session_key(it, now));
+        let all = credentials.chain(tokens).chain(session_keys);
+        let all: Vec<_> = all.flatten().collect();
         for notice in all {
             notices::tell(&notice, self.log.ledger()).await?;
         }
@@ -59,6 +62,21 @@ fn of_credential(it: &CredentialAge, now: OffsetDateTime) -> Option<Notice> {
     );
     let notice = Notice::new(Kind::Deadline, sentence).about("account", &address);
     staged(notice, &format!("credential {api_key}"), it.ends_at, now)
+}
+
+fn of_session_key(it: &SessionKey, now: OffsetDateTime) -> Option<Notice> {
+    let (wallet, signer, ends_at) = (
+        it.wallet.to_string(),
+        it.signer.to_string(),
+        it.valid_until?,
+    );
+    let sentence = format!(
+        "session key {signer} of wallet {wallet} ends at {}: chancery rotations due",
+        timestamp(ends_at)
+    );
+    let notice = Notice::new(Kind::Deadline, sentence).about("account", &wallet);
+    let what = format!("session key {} {wallet} {signer}", it.chain_id);
+    staged(notice, &what, ends_at, now)
 }
 
 fn of_token(it: &TokenEnd, now: OffsetDateTime) -> Option<Notice> {

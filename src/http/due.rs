@@ -8,6 +8,7 @@ use super::body::Asked;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Entry, break_glass};
+use crate::clob::session_keys::SessionKey;
 use crate::clob::wallets::Wallet;
 use crate::credentials::Account;
 use crate::cryptoperiods::{CredentialAge, Period, TokenEnd};
@@ -38,6 +39,8 @@ pub(super) enum DueKind {
     Credential,
     /// A caller's token.
     Token,
+    /// A session key of a deposit wallet: it trades until then.
+    SessionKey,
     /// A caller that a break-glass made, until it is revoked.
     BreakGlass,
 }
@@ -46,7 +49,7 @@ pub(super) enum DueKind {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 pub(super) struct DueView {
     kind: DueKind,
-    /// The key's name, the API key, or the caller's name.
+    /// The key's name, the API key, the session key's address, or the caller's name.
     name: String,
     owner: String,
     environment: Option<String>,
@@ -66,7 +69,7 @@ pub(super) struct DueView {
 
 /// List what is due
 ///
-/// Keys by the end of their cryptoperiod, API keys of the CLOB by their age, callers' last tokens by
+/// Keys by the end of their cryptoperiod, API keys of the CLOB by their age, session keys and callers' last tokens by
 /// their expiry, and callers that a break-glass made: those that you may see, the most urgent first.
 #[utoipa::path(get, path = "/v1/rotations/due", tag = "rotations",
     params(Ahead),
@@ -107,6 +110,18 @@ pub(super) async fn list_due(
             Some((wallets.iter().find(of_account)?, it))
         });
         views.extend(seen.map(|(wallet, it)| of_credential(wallet, it, now)));
+    }
+    if !due.session_keys.is_empty() {
+        let wallets = app.wallets.list().await?;
+        let seen = due.session_keys.iter().filter_map(|it| {
+            let of_it =
+                |wallet: &&Wallet| is_of(wallet, it) && may(Action::View, &wallet.resource());
+            let mut of_account = wallets.iter().filter(of_it);
+            of_account
+                .next()
+                .map(|wallet| of_session_key(wallet, it, now))
+        });
+        views.extend(seen.flatten());
     }
     if may(Action::ViewCallers, &Resource::service()) {
         let broken = app.administrators.broken().await?;
@@ -193,6 +208,28 @@ fn of_key(key: &Key, period: &Period, now: OffsetDateTime) -> DueView {
         reminded: period.reminded,
         next,
     }
+}
+
+/// Whether a wallet is the session key's, by its owner's key.
+fn is_of(wallet: &Wallet, it: &SessionKey) -> bool {
+    let profile = &wallet.profile;
+    profile.chain().id() == it.chain_id && profile.maker() == it.wallet && !profile.session_key()
+}
+
+fn of_session_key(wallet: &Wallet, it: &SessionKey, now: OffsetDateTime) -> Option<DueView> {
+    let ends_at = it.valid_until?;
+    Some(DueView {
+        kind: DueKind::SessionKey,
+        name: it.signer.to_string(),
+        owner: wallet.owner.to_string(),
+        environment: Some(wallet.key.environment.to_string()),
+        state: None,
+        used_by: vec![format!("wallet {}", wallet.name)],
+        ends_at,
+        days_left: (ends_at - now).whole_days(),
+        reminded: None,
+        next: format!("chancery wallets session-keys {}", wallet.name),
+    })
 }
 
 fn of_credential(wallet: &Wallet, credential: &CredentialAge, now: OffsetDateTime) -> DueView {

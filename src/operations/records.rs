@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::account::{Counter, Turn};
 use super::claim::{Claim, NotClaimed, State};
 use super::form::PlanKind;
+use crate::audit::{Event, Leaf};
 use crate::ethereum::Address;
 use crate::id::{CallerId, IntentId, WalletId};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -347,6 +348,62 @@ pub(crate) struct Filter {
     pub state: Option<State>,
     /// Older than this one.
     pub before: Option<Uuid>,
+}
+
+/// What was carried out for an account, or still may be.
+#[derive(Clone, Debug)]
+pub(crate) struct Deed {
+    /// The operation.
+    pub id: IntentId,
+    /// On which chain.
+    pub chain_id: u64,
+    /// What holds the assets.
+    pub holder: Address,
+    /// Whether it is on record as carried out; else it still may be.
+    pub is_done: bool,
+    /// Its calls, as its leaf has them.
+    pub calls: Vec<serde_json::Value>,
+}
+
+/// What was carried out within 200 days, or still may be, of one account or of all, in the order of nonces.
+pub(crate) async fn deeds(
+    account: Option<(u64, Address)>,
+    ledger: &Ledger,
+) -> Result<Vec<Deed>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select o.intent_id, o.chain_id, o.holder, o.state, l.leaf
+           from operations o
+           join intents i on i.id = o.intent_id
+           join leaves l on l.run = i.run and l.batch = i.batch and l.subject_id = i.id
+           where ($1::bigint is null or (o.chain_id = $1 and o.holder = $2))
+             and o.state not in ('unsigned', 'dead') and o.at > now() - interval '200 days'
+           order by o.chain_id, o.holder, o.counter, o.nonce, o.intent_id"#,
+        account.map(|(id, _)| chain(id)),
+        account.map(|(_, address)| address.0.to_vec()),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let leaf = |row: &[u8]| Leaf::from_bytes(row).map(|it| it.event);
+    rows.into_iter()
+        // What somebody has agreed to stands beside the intent.
+        .filter(|row| !matches!(leaf(&row.leaf), Some(Event::Admin(_))))
+        .map(|row| {
+            let corrupt = || LedgerError::Corrupt("leaves", row.intent_id.to_string());
+            let Some(Event::Intent(intent)) = leaf(&row.leaf) else {
+                return Err(corrupt());
+            };
+            let record: serde_json::Value =
+                serde_json::from_str(&intent.record).map_err(|_| corrupt())?;
+            let holder = row.holder.try_into().map_err(|_| corrupt())?;
+            Ok(Deed {
+                id: row.intent_id.into(),
+                chain_id: row.chain_id.unsigned_abs(),
+                holder: Address(holder),
+                is_done: row.state == State::Executed.name(),
+                calls: record["calls"].as_array().cloned().unwrap_or_default(),
+            })
+        })
+        .collect()
 }
 
 /// The most that one look-up answers.

@@ -99,6 +99,8 @@ words! {
         ViewLimits = "view_limits",
         /// Change that.
         ManageLimits = "manage_limits",
+        /// Have the relayer carry out what was signed.
+        SubmitOperation = "submit_operation",
         /// See to whom wallets may send.
         ViewRecipients = "view_recipients",
         /// Let wallets send to somebody more.
@@ -155,6 +157,7 @@ impl Action {
             | Self::RevealCredential
             | Self::IssueL2Headers
             | Self::IssueBuilderHeaders
+            | Self::SubmitOperation
             | Self::IssueAssertion
             | Self::IssueToken
             | Self::AttestKey => Bearing::Signs,

@@ -12,7 +12,7 @@ use crate::support::{Answer, Caller};
 
 /// Operations that anybody who is recognised may use: they answer what is no secret, or what of it the
 /// caller may see, which is nothing here. Each with what a caller without rights gets.
-const READS: [(&str, u16); 25] = [
+const READS: [(&str, u16); 28] = [
     ("explain_order", 200),
     ("explain_refusal", 200),
     ("find_endpoints", 200),
@@ -25,6 +25,8 @@ const READS: [(&str, u16); 25] = [
     ("list_operations", 404),
     ("list_rotations", 200),
     ("list_scopes", 200),
+    ("list_session_keys", 404),
+    ("list_submissions", 404),
     ("list_wallets", 200),
     ("read_token_scopes", 422),
     ("show_attestation", 404),
@@ -36,6 +38,7 @@ const READS: [(&str, u16); 25] = [
     ("show_key", 404),
     ("show_operation", 404),
     ("show_operation_catalogue", 200),
+    ("show_readiness", 404),
     ("show_rotation", 404),
     ("show_wallet", 404),
 ];

@@ -13,6 +13,7 @@ pub(crate) mod load;
 pub(crate) mod pki;
 mod postgres;
 pub(crate) mod receiver;
+pub(crate) mod relayer;
 pub(crate) mod venue;
 
 use std::io::{BufRead, BufReader};

@@ -11,6 +11,9 @@ mod nonces;
 pub(super) mod operations;
 mod operations_on_record;
 mod orders;
+mod readiness;
+mod session_keys;
+mod submissions;
 pub(super) mod wallets;
 
 use axum::Extension;
@@ -39,6 +42,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(wallets::list_wallets, wallets::create_wallet))
         .routes(routes!(wallets::show_wallet))
         .routes(routes!(wallets::close_wallet))
+        .routes(routes!(readiness::show_readiness))
+        .routes(routes!(session_keys::list_session_keys))
+        .routes(routes!(submissions::submit_operation))
+        .routes(routes!(submissions::deploy_wallet))
+        .routes(routes!(submissions::list_submissions))
         .routes(routes!(drain::drain_wallet))
         .routes(routes!(exposure::look_at_exposure))
         .routes(routes!(

@@ -245,7 +245,7 @@ impl Wished {
     }
 }
 
-fn deployment_stake() -> Stake {
+pub(super) fn deployment_stake() -> Stake {
     let none = ["token", "spender", "recipient", "profile"];
     let stake = Stake::new().word("op", "deploy").word("kind", "batch");
     let stake = none.into_iter().fold(stake, |stake, it| stake.word(it, ""));

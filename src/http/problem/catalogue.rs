@@ -111,6 +111,8 @@ kinds! {
         "Look at the rotation again, and repeat the request if it still makes sense.";
     KEY_LEFT_BEHIND "key-left-behind" 409 "The counterparty may still have the key of a rotation that was given up"
         "Have it removed: ask-removal, probe and prove-removal on the rotation that the detail names.";
+    RELAYER_NONCE "relayer-nonce" 409 "The wallet's nonce is another one at the relayer"
+        "Do not take the nonce from the detail. Find out what spent it, or what is missing before it, put on record what became of those operations, and sign the next one in turn.";
     NO_CREDENTIAL "no-credential" 409 "There is no API key to make headers with"
         "Have an operator make or derive the wallet's API key, or give its builder's API key; the detail says which.";
     NONCE_ALREADY_USED "nonce-already-used" 409 "The nonce made an API key before"
@@ -197,6 +199,8 @@ kinds! {
         "The detail says what is wrong with it. What is taken is a key on record nowhere else that does nothing but sign, named by its ARN in KMS and by its pkcs11: URI in a token.";
     DEVICE_CANNOT "device-cannot" 422 "This kind of device cannot do that"
         "Use a device that can; the detail says what is meant.";
+    RELAYER_NOT_CONFIGURED "relayer-not-configured" 422 "No relayer is configured for the wallet's chain"
+        "Hand the body to the relayer yourself, with headers of POST /v1/wallets/{wallet}/builder-headers; or have an operator add [relayer.polygon] or [relayer.amoy].";
     VENUE_NOT_CONFIGURED "venue-not-configured" 422 "No CLOB is configured for the wallet's chain"
         "Say what would have been looked up (tickSize, negRisk, price), or have an operator add [clob.polygon] or [clob.amoy].";
     INVALID_SCOPE "invalid-scope" 422 "What was asked for are no scopes"
@@ -215,6 +219,8 @@ kinds! {
         "Compare the chain, the wallet's address and the clocks: `chancery doctor` and the detail have them. Nothing took effect.";
     FUNDER_REFUSED "funder-refused" 502 "The CLOB does not know the wallet's funder"
         "Compare the funder with the address in the account's profile; an account that never logged in has to be deployed first.";
+    RELAYER_REFUSED "relayer-refused" 502 "The relayer refused"
+        "The detail has its words. What was signed stays on record as it is; ask again when the cause is gone, which sends the same text.";
     VENUE_REFUSED "venue-refused" 502 "The CLOB refused"
         "The detail has its words. Correct what they name; nothing took effect.";
     VENUE_EDGE "venue-edge" 502 "Something in front of the CLOB answered in its place"
@@ -243,6 +249,12 @@ kinds! {
         "Nothing was signed. Tell an operator; the log says which key is missing.";
     DEVICE_THROTTLED "device-throttled" 503 "The device takes no more for now"
         "Nothing was signed. Repeat after Retry-After seconds; if it lasts, have an operator raise the device's quota.";
+    SUBMISSION_UNKNOWN "submission-unknown" 503 "Whether the relayer has taken it, or how far it is, is not known"
+        "Repeat after Retry-After seconds: the relayer is asked whether it has it, and else gets the same text again. Sign nothing in its place.";
+    RELAYER_BUSY "relayer-busy" 503 "The relayer has something of this wallet under way, or does not know the wallet yet"
+        "Repeat after Retry-After seconds: the same text is sent again.";
+    RELAYER_UNAVAILABLE "relayer-unavailable" 503 "The relayer cannot be reached, or asks for fewer requests"
+        "Nothing was handed over. Repeat after Retry-After seconds.";
     CREDENTIAL_UNKNOWN "credential-unknown" 503 "Whether the CLOB made the API key is not known yet"
         "Repeat with the same Idempotency-Key: the nonce is on record, and what it made is found by deriving.";
     VENUE_UNAVAILABLE "venue-unavailable" 503 "The CLOB cannot be reached, or does not answer"

@@ -11,6 +11,7 @@ mod keys;
 mod oauth;
 mod operations;
 mod recipients;
+mod relayer;
 mod rotations;
 
 use std::sync::Arc;

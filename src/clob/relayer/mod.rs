@@ -1,0 +1,343 @@
+//! The relayer, which has contract wallets' operations carried out and pays for that: `submit`, follow, settle.
+//!
+//! What is submitted was signed before, and is on record as it was released: its text is read from there each time.
+//! So a lost answer never leads to a second signature. Whoever does not know whether the relayer has taken something
+//! looks for it among what it has, and else sends the same text again, which can happen once: its nonce is in it. No nonce
+//! is ever taken from what the relayer says.
+//!
+//! It promises that a try is on record before it is sent, and that what is on record as carried out is what the
+//! relayer says was confirmed, with a nonce that has moved since. It **trusts** the relayer for that: the service
+//! does not see the chain. A relayer that lies can have an operation taken for done that is not; it cannot change what is
+//! signed, nor have it done twice.
+
+mod answers;
+mod following;
+pub(crate) mod records;
+mod submitting;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use ruint::aliases::U256;
+use serde::de::DeserializeOwned;
+
+use super::venue::{VenueError, judge};
+use super::wallet::Chain;
+use crate::counterparty::{self, BadCounterparty, Counterparty, NoReply};
+use crate::ethereum::Address;
+use crate::name::Name;
+pub use answers::{Progress, Transaction};
+pub use records::{State, Submission};
+pub use submitting::{NotSubmitted, Signed, Submissions, SubmitWish, Tools};
+
+/// `[relayer]`: the relayer of each chain, where there is one.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `[relayer.polygon]`, for wallets on chain 137.
+    pub polygon: Option<RelayerSettings>,
+    /// `[relayer.amoy]`, for wallets on chain 80002.
+    pub amoy: Option<RelayerSettings>,
+}
+
+/// `[relayer.polygon]`, `[relayer.amoy]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayerSettings {
+    /// `https://relayer-v2.polymarket.com`. Plain `http` only to this machine.
+    pub url: String,
+    /// How long a call may take.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u64,
+    /// The wallet whose builder's API key names us to the relayer, for wallets that have none of their own.
+    #[serde(default)]
+    pub builder: Option<Name>,
+}
+
+fn default_timeout() -> u64 {
+    10_000
+}
+
+/// The relayers of this deployment.
+#[derive(Clone, Default)]
+pub struct Relayers {
+    polygon: Option<Relayer>,
+    amoy: Option<Relayer>,
+}
+
+/// The relayer of one chain. Cheap to clone.
+#[derive(Clone)]
+pub struct Relayer {
+    server: Counterparty,
+    builder: Option<Name>,
+}
+
+/// A relayer cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+#[error("[relayer] url = {0}")]
+pub struct BadRelayer(#[from] BadCounterparty);
+
+/// Why a call brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RelayerError {
+    /// No relayer is configured for the wallet's chain.
+    #[error("no relayer is configured for chain {}", .0.id())]
+    NotConfigured(Chain),
+    /// No connection was made.
+    #[error("the relayer cannot be reached")]
+    Unreachable,
+    /// Too many requests.
+    #[error("the relayer asks for fewer requests")]
+    Throttled(Option<u32>),
+    /// It said no.
+    #[error("the relayer answered {status}: {text}")]
+    Refused {
+        /// 4xx.
+        status: u16,
+        /// Its `error`.
+        text: String,
+    },
+    /// Nothing follows from what came, or did not come.
+    #[error("{0}")]
+    Unclear(String),
+}
+
+/// What the relayer means by a refusal, as far as somebody does something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// Something else of the wallet is under way.
+    Busy,
+    /// The wallet was made a moment ago, and is not known there yet.
+    NotKnownYet,
+    /// The wallet's nonce is another one.
+    OtherNonce,
+    /// It carries out no such call.
+    NotPermitted,
+    /// Anything else.
+    Other,
+}
+
+impl RelayerError {
+    /// Whether it is certain that the call had no effect.
+    pub fn settles(&self) -> bool {
+        !matches!(self, Self::Unclear(_))
+    }
+
+    /// What a refusal means. Of its text nothing else is used.
+    pub fn means(&self) -> Means {
+        let Self::Refused { text, .. } = self else {
+            return Means::Other;
+        };
+        let says = |words: &[&str]| words.iter().any(|it| text.contains(it));
+        if says(&["wallet busy", "in-flight"]) {
+            Means::Busy
+        } else if says(&["registry validation failed"]) {
+            Means::NotKnownYet
+        } else if says(&["does not match on-chain nonce"]) {
+            Means::OtherNonce
+        } else if says(&["call blocked", "not permitted"]) {
+            Means::NotPermitted
+        } else {
+            Means::Other
+        }
+    }
+}
+
+impl From<VenueError> for RelayerError {
+    fn from(error: VenueError) -> Self {
+        let unclear = |what: String| Self::Unclear(format!("the relayer {what}"));
+        match error {
+            VenueError::NotConfigured(chain) => Self::NotConfigured(chain),
+            VenueError::Unreachable => Self::Unreachable,
+            VenueError::Throttled { retry_after_s } => Self::Throttled(retry_after_s),
+            VenueError::Refused { status, text } => Self::Refused { status, text },
+            VenueError::NoAnswer => unclear("did not answer in time".into()),
+            VenueError::Edge(status) => {
+                let what = format!("did not answer, but something before it, {status} with a page");
+                unclear(what)
+            }
+            VenueError::Redirected(status) => unclear(format!(
+                "answered {status}, a redirect, which is not followed"
+            )),
+            VenueError::Wordless(status) => {
+                unclear(format!("answered {status} and does not say why"))
+            }
+            VenueError::Down { status, text } => unclear(format!("answered {status}: {text}")),
+            VenueError::Nonsense(call) => {
+                unclear(format!("answered to {call} what is no such answer"))
+            }
+        }
+    }
+}
+
+/// Under which of the relayer's types a nonce is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// A Safe's.
+    Safe,
+    /// The relay hub's, for a proxy wallet's key.
+    Proxy,
+    /// A deposit wallet's.
+    Wallet,
+}
+
+impl Counted {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Safe => "SAFE",
+            Self::Proxy => "PROXY",
+            Self::Wallet => "WALLET",
+        }
+    }
+}
+
+/// A header of a request.
+pub type Header = (&'static str, String);
+
+impl Relayers {
+    /// Clients for the relayers of the configuration.
+    pub fn open(settings: &Settings) -> Result<Self, BadRelayer> {
+        let open =
+            |settings: &Option<RelayerSettings>| settings.as_ref().map(Relayer::open).transpose();
+        Ok(Self {
+            polygon: open(&settings.polygon)?,
+            amoy: open(&settings.amoy)?,
+        })
+    }
+
+    /// The relayer of a chain.
+    pub fn on(&self, chain: Chain) -> Result<&Relayer, RelayerError> {
+        let relayer = match chain {
+            Chain::Polygon => &self.polygon,
+            Chain::Amoy => &self.amoy,
+        };
+        relayer.as_ref().ok_or(RelayerError::NotConfigured(chain))
+    }
+}
+
+impl Relayer {
+    fn open(settings: &RelayerSettings) -> Result<Self, BadRelayer> {
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        Ok(Self {
+            server: Counterparty::open(&settings.url, timeout)?,
+            builder: settings.builder.clone(),
+        })
+    }
+
+    /// The wallet whose builder's API key stands in for wallets that have none.
+    pub fn builder(&self) -> Option<&Name> {
+        self.builder.as_ref()
+    }
+
+    /// Hands over what was signed, in just this text.
+    pub async fn submit(&self, headers: &[Header], body: &str) -> Result<String, RelayerError> {
+        let request = self.server.request(Method::POST, "/submit", &[]);
+        let json = (reqwest::header::CONTENT_TYPE, "application/json");
+        let request = request.header(json.0, json.1).body(body.to_owned());
+        let taken: answers::Taken = call("submit", request, headers).await?;
+        taken.id().ok_or_else(|| no_answer("submit"))
+    }
+
+    /// A transaction that it has taken; `None`: it knows none of this id.
+    pub async fn transaction(&self, id: &str) -> Result<Option<Transaction>, RelayerError> {
+        let request = self
+            .server
+            .request(Method::GET, "/transaction", &[("id", id)]);
+        let found: Result<Vec<Transaction>, _> = call("transaction", request, &[]).await;
+        match found {
+            Ok(all) => Ok(all.into_iter().find(|it| it.id == id)),
+            Err(RelayerError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The transactions that it has of whom the headers name, the latest of them.
+    pub async fn transactions(&self, headers: &[Header]) -> Result<Vec<Transaction>, RelayerError> {
+        let request = self.server.request(Method::GET, "/transactions", &[]);
+        call("transactions", request, headers).await
+    }
+
+    /// The nonce that is the next one of a wallet.
+    pub async fn nonce(&self, address: Address, of: Counted) -> Result<U256, RelayerError> {
+        let address = address.to_string();
+        let query = [("address", address.as_str()), ("type", of.word())];
+        let request = self.server.request(Method::GET, "/nonce", &query);
+        let answer: answers::Nonce = call("nonce", request, &[]).await?;
+        answer.number().ok_or_else(|| no_answer("nonce"))
+    }
+
+    /// Whether a wallet is there, as far as it knows.
+    pub async fn is_deployed(&self, address: Address, of: Counted) -> Result<bool, RelayerError> {
+        let address = address.to_string();
+        let query = [("address", address.as_str()), ("type", of.word())];
+        let request = self.server.request(Method::GET, "/deployed", &query);
+        let answer: answers::Deployed = call("deployed", request, &[]).await?;
+        Ok(answer.deployed)
+    }
+}
+
+fn no_answer(call: &'static str) -> RelayerError {
+    VenueError::Nonsense(call).into()
+}
+
+/// Makes a call, once.
+async fn call<T: DeserializeOwned>(
+    name: &'static str,
+    request: reqwest::RequestBuilder,
+    headers: &[Header],
+) -> Result<T, RelayerError> {
+    let add =
+        |request: reqwest::RequestBuilder, (name, value): &Header| request.header(*name, value);
+    let request = headers.iter().fold(request, add);
+    let reply = counterparty::send(request).await;
+    let reply = reply.map_err(|none| match none {
+        NoReply::Unreachable => VenueError::Unreachable,
+        NoReply::Lost => VenueError::NoAnswer,
+        NoReply::TooLarge => VenueError::Nonsense(name),
+    })?;
+    Ok(judge(name, &reply)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_means_something_and_what_is_unclear_settles_nothing() {
+        let refused = |text: &str| RelayerError::Refused {
+            status: 400,
+            text: text.into(),
+        };
+        for (text, means) in [
+            ("wallet busy: in-flight action", Means::Busy),
+            ("wallet registry validation failed", Means::NotKnownYet),
+            (
+                "batch nonce 7 does not match on-chain nonce 8",
+                Means::OtherNonce,
+            ),
+            (
+                "call blocked: call[0] blocked: calls to 0x00 are not permitted",
+                Means::NotPermitted,
+            ),
+            ("invalid signature", Means::Other),
+        ] {
+            let error = refused(text);
+            assert!(error.means() == means && error.settles(), "{text}");
+        }
+        for error in [
+            VenueError::NoAnswer,
+            VenueError::Edge(502),
+            VenueError::Redirected(302),
+            VenueError::Wordless(400),
+            VenueError::Nonsense("submit"),
+        ] {
+            let error = RelayerError::from(error);
+            let text = error.to_string();
+            assert!(
+                !error.settles() && text.starts_with("the relayer "),
+                "{text}"
+            );
+        }
+        assert!(RelayerError::from(VenueError::Unreachable).settles());
+    }
+}

@@ -1,0 +1,208 @@
+//! What the relayer is asked to carry out: `/v1/wallets/{wallet}/operations/{operation}/submission`, `/deployment`,
+//! `/submissions`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::operations::deployment_stake;
+use super::wallets::{permitted, visible};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::clob::relayer::records::Kind;
+use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmitWish};
+use crate::clob::wallets::Wallet;
+use crate::ethereum::Address;
+use crate::ethereum::eip712::Bytes32;
+use crate::http::body::{Body, Named};
+use crate::http::caller::Required;
+use crate::http::problem::{self, Problem};
+use crate::http::write::{Write, to_its_end};
+use crate::id::IntentId;
+use crate::idempotency::{Key, RequestDigest};
+use crate::ledger::Gate;
+use crate::name::Name;
+use crate::operations::deposit;
+use crate::policy::{Action, Permit};
+use crate::signing::signatures::By;
+
+/// Nothing needs to be said.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmissionRequest {}
+
+/// Something that the relayer was asked to carry out.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubmissionView {
+    /// The operation's id; the wallet's where that is what is made.
+    id: Uuid,
+    kind: Kind,
+    nonce: Option<String>,
+    /// How it stands: `refused` and `unclear` may be asked for again, which sends the same text.
+    state: How,
+    /// How often it was sent.
+    tries: i32,
+    /// What the relayer calls it.
+    #[serde(rename = "transactionID")]
+    transaction_id: Option<String>,
+    /// How far that is.
+    progress: Option<Progress>,
+    #[schema(value_type = Option<String>)]
+    transaction_hash: Option<Bytes32>,
+    /// Why it was not taken, or is not over.
+    trouble: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    changed_at: OffsetDateTime,
+}
+
+impl From<Submission> for SubmissionView {
+    fn from(it: Submission) -> Self {
+        Self {
+            id: it.id,
+            kind: it.kind,
+            nonce: it.turn.map(|(_, nonce)| nonce.to_string()),
+            state: it.state,
+            tries: it.tries,
+            transaction_id: it.transaction_id,
+            progress: it.progress,
+            transaction_hash: it.transaction_hash.map(Bytes32),
+            trouble: it.trouble,
+            changed_at: it.changed_at,
+        }
+    }
+}
+
+/// List what the relayer was asked for
+///
+/// Of a wallet, the newest first, 100 at most.
+#[utoipa::path(get, path = "/v1/wallets/{wallet}/submissions", tag = "operations",
+    responses((status = 200, description = "What it was asked for", body = Vec<SubmissionView>)),
+)]
+pub(super) async fn list_submissions(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<Vec<SubmissionView>>, Problem> {
+    let wallet = visible(&app, &caller, &name).await?;
+    app.ask(&caller, Action::ViewSignatures, &wallet.resource())
+        .map(drop)?;
+    let all = app.submissions.list(&wallet).await?;
+    Ok(Json(all.into_iter().map(SubmissionView::from).collect()))
+}
+
+/// Submit an operation
+///
+/// Hands what was signed to the relayer, in the text in which it was released, or looks how far it is there. Nothing is
+/// signed anew: after a lost answer the relayer is asked first whether it has it. It is followed by itself afterwards.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/operations/{operation}/submission", tag = "operations",
+    request_body = SubmissionRequest,
+    responses((status = 201, description = "How it stands", body = SubmissionView)),
+)]
+pub(super) async fn submit_operation(
+    State(app): State<App>,
+    caller: Caller,
+    Path((wallet, operation)): Path<(String, String)>,
+    Required(key): Required,
+    Body(SubmissionRequest {}, request): Body<SubmissionRequest>,
+) -> Result<Response, Problem> {
+    let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
+    let (wallet, permit) = permitted(&app, &caller, Action::SubmitOperation, &name).await?;
+    let signed = released(&app, &caller, &wallet, &operation).await?;
+    submit(app, caller, (key, request), (wallet, permit), signed).await
+}
+
+/// Have a deposit wallet made
+///
+/// Asks the relayer, on the word of the builder's API key: nothing is signed for it. Where the wallet is there already
+/// the relayer says so.
+#[utoipa::path(post, path = "/v1/wallets/{wallet}/deployment", tag = "operations",
+    request_body = SubmissionRequest,
+    responses((status = 201, description = "How it stands", body = SubmissionView)),
+)]
+pub(super) async fn deploy_wallet(
+    State(app): State<App>,
+    caller: Caller,
+    Named(name): Named,
+    Required(key): Required,
+    Body(SubmissionRequest {}, request): Body<SubmissionRequest>,
+) -> Result<Response, Problem> {
+    let (wallet, permit) = permitted(&app, &caller, Action::SubmitOperation, &name).await?;
+    let resource = wallet.resource().at(deployment_stake());
+    app.ask(&caller, Action::DeployWallet, &resource)
+        .map(drop)?;
+    let profile = &wallet.profile;
+    let not = |why: &str| Problem::new(&problem::OPERATION_REFUSED, why);
+    if profile.signature_type().number() != 3 || profile.session_key() {
+        return Err(not(
+            "only the owner's key of a deposit wallet (type 3) has it made so",
+        ));
+    }
+    let body = deposit::creation_body(profile.chain().id(), profile.key_address())
+        .map_err(|error| Problem::new(&problem::OPERATION_REFUSED, error))?;
+    let signed = Signed::new(wallet.id.uuid(), body.to_string(), profile.maker())?;
+    submit(app, caller, (key, request), (wallet, permit), signed).await
+}
+
+async fn submit(
+    app: App,
+    caller: Caller,
+    (key, request): (Key, RequestDigest),
+    (wallet, permit): (Wallet, Permit),
+    signed: Signed,
+) -> Result<Response, Problem> {
+    let tasks = app.tasks.clone();
+    to_its_end(&tasks, async move {
+        let write = Write::new(&app, &caller, &key, request);
+        if let Some(earlier) = write.earlier(&permit).await? {
+            return Ok(earlier);
+        }
+        let wish = SubmitWish {
+            caller: caller.clone(),
+            permit: permit.clone(),
+            request,
+            wallet,
+            signed,
+        };
+        let done = SubmissionView::from(app.submissions.submit(&wish).await?);
+        write
+            .conclude(&permit, Gate::Shared, async |_| Ok(done))
+            .await
+    })
+    .await
+}
+
+/// What was released under an operation's id, with whose nonce the relayer counts.
+async fn released(
+    app: &App,
+    caller: &Caller,
+    wallet: &Wallet,
+    id: &str,
+) -> Result<Signed, Problem> {
+    let none = || Problem::not_found("operation");
+    let id: IntentId = id.parse().map_err(|_| none())?;
+    let found = app.signer.look_up(caller, &By::Id(id)).await?;
+    let is_it = |it: &crate::signing::signatures::Entry| {
+        it.subject == wallet.id.uuid() && it.operation == "wallet-operation"
+    };
+    let entry = found.into_iter().find(is_it).ok_or_else(none)?;
+    if let Some(why) = entry.withheld {
+        let detail = format!("what was signed is not told any more: {why}");
+        return Err(Problem::new(&problem::KEY_NOT_ACTIVE, detail));
+    }
+    let answer = entry.answer.unwrap_or_default();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
+    let text = answer["request"]["body"].as_str().unwrap_or_default();
+    Ok(Signed::new(id.uuid(), text.to_owned(), counted(wallet))?)
+}
+
+/// The relayer counts for the key's address; a session key's wallet is asked about by itself.
+fn counted(wallet: &Wallet) -> Address {
+    if wallet.profile.session_key() {
+        wallet.profile.maker()
+    } else {
+        wallet.profile.key_address()
+    }
+}

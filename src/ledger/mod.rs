@@ -7,6 +7,7 @@ mod bounded;
 mod error;
 mod gate;
 mod hold;
+mod provision;
 mod run;
 mod schema;
 mod server;
@@ -29,6 +30,7 @@ pub use error::LedgerError;
 pub use gate::Gate;
 pub(crate) use gate::{Function, call, take_turn};
 pub(crate) use hold::Held;
+pub use provision::SERVICE_ROLE;
 pub(crate) use run::Run;
 pub use settings::Settings;
 pub(crate) use tx::NotCommitted;
@@ -52,15 +54,19 @@ impl Ledger {
     pub fn open(settings: &Settings, password: Option<&SecretString>) -> Result<Self, LedgerError> {
         let options = settings.options(password)?;
         let connections = u32::try_from(settings.connections.get()).unwrap_or(u32::MAX);
+        Ok(Self::connecting(&options, connections))
+    }
+
+    fn connecting(options: &PgConnectOptions, connections: u32) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(options.clone());
-        Ok(Self {
+        Self {
             pool,
-            options,
+            options: options.clone(),
             places: Arc::new(Semaphore::new(hold::AT_MOST as usize)),
-        })
+        }
     }
 
     /// For look-ups that need no transaction. Each has its answer in time, the wait for a connection
@@ -72,6 +78,11 @@ impl Ledger {
     /// A connection of its own, outside the pool.
     pub(crate) async fn session(&self) -> Result<PgConnection, LedgerError> {
         in_time(async { Ok(self.options.connect().await?) }).await
+    }
+
+    /// How many connections for look-ups are open, and how many of these have nothing to do.
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
     }
 
     /// Whether the database answers.

@@ -12,6 +12,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 
+use crate::metrics;
+
 /// So many wait at most.
 const CAPACITY: usize = 100;
 
@@ -55,6 +57,7 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Listener {
         if *about.level() == Level::ERROR && about.fields().field("alarm").is_some() {
             let mut alarm = Alarm::default();
             event.record(&mut alarm);
+            metrics::alarm(&alarm.what);
             put(alarm);
         }
     }

@@ -167,6 +167,13 @@ impl Clock {
         }
     }
 
+    /// How far it was ahead of the database's when last compared, in seconds.
+    pub fn ahead_s(&self) -> f64 {
+        let ahead_ms = self.0.ahead_ms.load(Ordering::Relaxed);
+        let apart = std::time::Duration::from_millis(ahead_ms.unsigned_abs()).as_secs_f64();
+        apart.copysign(if ahead_ms < 0 { -1.0 } else { 1.0 })
+    }
+
     /// How far it was ahead of the database's when last compared, where that is too far.
     pub fn off_by_ms(&self) -> Option<i64> {
         let is_off = self.0.agreement.load(Ordering::Relaxed) == Agreement::Off as u8;

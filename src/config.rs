@@ -10,6 +10,8 @@ use crate::{app, guarded_file, http};
 pub struct Config {
     /// `[http]`
     pub http: http::Settings,
+    /// `[metrics]`
+    pub metrics: http::MetricsSettings,
     /// What stands behind the edge.
     app: app::Settings,
 }
@@ -48,10 +50,12 @@ impl Config {
         struct Edge {
             #[serde(default)]
             http: http::Settings,
+            #[serde(default)]
+            metrics: http::MetricsSettings,
         }
         let app = toml::from_str(text)?;
-        let Edge { http } = toml::from_str(text)?;
-        Ok(Self { http, app })
+        let Edge { http, metrics } = toml::from_str(text)?;
+        Ok(Self { http, metrics, app })
     }
 }
 

@@ -136,3 +136,5 @@ pub mod environment;
 pub mod telemetry;
 
 pub mod alarms;
+
+pub mod metrics;

@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::alarms::Listener;
+use crate::metrics::EVENTS_LOST;
 
 /// How to write events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +48,7 @@ pub struct Telemetry(Arc<Outbox>);
 /// Starts writing events. `filter` is `tracing`'s: `info`, `chancery=debug,info`, ….
 pub fn start(format: LogFormat, filter: &str) -> io::Result<Telemetry> {
     let outbox = Outbox::open(CAPACITY, io::stderr(), |_, lost| {
+        EVENTS_LOST.add(u64::try_from(lost).unwrap_or(u64::MAX));
         tracing::error!(
             lost,
             "events were lost: standard error was away, full or slow"

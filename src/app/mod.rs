@@ -6,6 +6,7 @@ mod clocks;
 mod explaining;
 mod first_policy;
 mod looking;
+mod measuring;
 mod rows;
 mod settings;
 
@@ -59,6 +60,7 @@ use crate::sealing::{BadKeyFile, Keyring};
 use crate::signing::{self, Signer};
 use away::Away;
 pub use explaining::Explaining;
+pub use measuring::LookedUp;
 pub use settings::Settings;
 
 /// The service. Cheap to clone: each request gets a handle of its own.

@@ -21,6 +21,10 @@ pub struct Settings {
     #[serde(default)]
     #[expect(dead_code, reason = "a name that is known here, and read by the edge")]
     http: IgnoredAny,
+    /// `[metrics]`
+    #[serde(default)]
+    #[expect(dead_code, reason = "a name that is known here, and read by the edge")]
+    metrics: IgnoredAny,
     /// `[ledger]`
     pub ledger: ledger::Settings,
     /// `[clock]`

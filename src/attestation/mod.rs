@@ -141,6 +141,11 @@ impl Attestations {
         records::latest(key.id, self.log.ledger()).await
     }
 
+    /// The latest round on record, and when it ended.
+    pub async fn last_round(&self) -> Result<Option<(Round, OffsetDateTime)>, LedgerError> {
+        records::last_round(self.log.ledger()).await
+    }
+
     /// Looks at a key, has it sign a challenge where its state allows that, and has a statement of the look
     /// and the challenge signed. The attestation is put on record by [`record`](Self::record). A device that
     /// says nothing leaves nothing to state.

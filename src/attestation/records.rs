@@ -95,6 +95,25 @@ pub(super) async fn insert_round(
     Ok(())
 }
 
+/// The latest round, and when it ended.
+pub(super) async fn last_round(
+    ledger: &Ledger,
+) -> Result<Option<(Round, OffsetDateTime)>, LedgerError> {
+    let row = sqlx::query!(
+        "select looked_at, drifted, unknown, ended_at from attestation_rounds order by ended_at desc limit 1"
+    )
+    .fetch_optional(ledger.pool())
+    .await?;
+    Ok(row.map(|row| {
+        let round = Round {
+            looked_at: row.looked_at,
+            drifted: row.drifted,
+            unknown: row.unknown,
+        };
+        (round, row.ended_at)
+    }))
+}
+
 /// Whether a round ended within this time, by the database's clock.
 pub(super) async fn was_round_within(time: Duration, ledger: &Ledger) -> Result<bool, LedgerError> {
     let was = sqlx::query_scalar!(

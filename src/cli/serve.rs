@@ -26,6 +26,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
     let renew = signal(SignalKind::hangup())?;
     let listener = http::listen(&config.http).await?;
+    let watched = http::listen_for_metrics(&config.metrics).await?;
     let app = App::build(config, Clock::system()).await?;
     for (name, health) in app.vault.health().await {
         match health {
@@ -51,6 +52,12 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         renew,
         stop.clone(),
     ));
+    if let Some(watched) = watched {
+        tracing::info!(listen = %watched.local_addr()?, "metrics");
+        let settings = (config.metrics.clone(), config.http.clone());
+        let shown = http::serve_metrics(watched, app.clone(), settings, stop.clone());
+        app.tasks.spawn(shown);
+    }
     let router = http::router(app.clone(), &config.http);
     http::serve(listener, router, &config.http, &app.tasks, stop).await;
     app.shut_down(Duration::from_millis(config.http.shutdown_timeout_ms))

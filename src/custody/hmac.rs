@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{CustodyError, RawSignature, Sealer};
+use crate::metrics::OPENED;
 use crate::name::Name;
 
 /// `[secrets]`
@@ -150,9 +151,10 @@ impl Opened {
         sealed: &SealedSecret,
     ) -> Result<Arc<Secret>, CustodyError> {
         let rests = (sealed.secret.clone(), sealed.passphrase.clone());
-        if let Some(secret) = self.cache.get(&sealed.id)
-            && secret.sealed == rests
-        {
+        let open = self.cache.get(&sealed.id);
+        let open = open.filter(|secret| secret.sealed == rests);
+        OPENED.asked(open.is_some());
+        if let Some(secret) = open {
             return Ok(secret);
         }
         let before = self.forgotten.load(Ordering::SeqCst);

@@ -28,6 +28,7 @@ mod device_ref;
 mod error;
 pub mod hmac;
 mod key;
+mod load;
 pub mod material;
 mod offer;
 pub mod pkcs11;
@@ -56,6 +57,7 @@ pub use key::{
     Algorithm, Attributes, Description, Destruction, DeviceKey, Evidence, KeyRef, KeyTemplate,
     Place,
 };
+pub use load::Load;
 pub use material::{BadMaterial, Material};
 pub use offer::Offer;
 pub use public_key::PublicKey;
@@ -161,6 +163,11 @@ pub trait Custody: Send + Sync {
 
     /// Whether the device answers and holds its keys.
     async fn health(&self) -> Result<(), CustodyError>;
+
+    /// How busy the device is, as far as that is known without a call to it.
+    fn load(&self) -> Load {
+        Load::default()
+    }
 
     /// The line in front of a device that signs so much a second.
     fn queues(&self) -> Option<&dyn Line> {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::hmac::{self, Opened};
 use super::{
-    Custody, CustodyError, Payload, Place, RawSignature, SealedSecret, Sealer, Sign, Turn,
+    Custody, CustodyError, Load, Payload, Place, RawSignature, SealedSecret, Sealer, Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::id::CallerId;
@@ -116,6 +116,11 @@ impl Vault {
     /// The names of the devices.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.backends.keys()
+    }
+
+    /// How busy each device is.
+    pub fn loads(&self) -> impl Iterator<Item = (&Name, Load)> {
+        self.backends.iter().map(|(name, it)| (name, it.load()))
     }
 
     /// Whether each device answers and holds its keys.

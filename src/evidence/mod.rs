@@ -192,6 +192,11 @@ impl Evidence {
         self.state().newest.clone()
     }
 
+    /// How old the newest moment is that a published checkpoint covers, with all that was written before.
+    pub fn behind(&self) -> Duration {
+        self.state().covered.elapsed()
+    }
+
     /// Whether all is published in time; without that nothing may leave.
     pub fn is_current(&self) -> Result<(), Late> {
         if self.0.settings.alarm_only {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::CallerId;
+use crate::metrics::CONNECTIONS;
 
 /// Connections beyond the limit, for who asks after the service's health.
 const FOR_HEALTH: usize = 32;
@@ -95,6 +96,7 @@ impl Connections {
         open.next += 1;
         let number = open.next;
         open.all.insert(number, connection.clone());
+        CONNECTIONS.comes();
         Some(Listed {
             number,
             connections: self.clone(),
@@ -241,6 +243,7 @@ impl Connection {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.lock().all.remove(&self.number);
+        CONNECTIONS.goes();
     }
 }
 

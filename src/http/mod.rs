@@ -14,6 +14,7 @@ mod connections;
 mod documents;
 mod health;
 mod hidden;
+mod metrics;
 mod observe;
 mod page;
 pub mod problem;
@@ -22,6 +23,7 @@ mod serve;
 mod settings;
 mod site;
 mod tls;
+mod traffic;
 mod wire;
 mod write;
 mod written;
@@ -55,12 +57,14 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use admit::{Entrance, admit};
+pub use metrics::{Settings as MetricsSettings, check_metrics, listen_for_metrics, serve_metrics};
 use observe::observe;
 use problem::Problem;
 pub use receiver::receive;
 pub use serve::{ListenError, Listener, Renewal, check, listen, serve};
 pub use settings::Settings;
 use site::Names;
+use traffic::TRAFFIC;
 
 /// The API's table of contents.
 fn api() -> OpenApiRouter<App> {
@@ -105,6 +109,7 @@ fn is_about_health(path: &str) -> bool {
 /// The whole service as a router. Each layer is cloned and boxed for each request, so there are two.
 pub fn router(app: App, settings: &Settings) -> Router {
     let document = openapi();
+    std::sync::LazyLock::force(&TRAFFIC);
     let (router, _) = api().split_for_parts();
     let (health, _) = health().split_for_parts();
     let entrance = Entrance::new(app.clone(), settings);

@@ -11,6 +11,7 @@ use uuid::fmt::Hyphenated;
 
 use super::problem::Problem;
 use super::site::Names;
+use super::traffic::TRAFFIC;
 use super::{approvals, body, clob, oauth, rpc};
 
 /// Says a problem, which the response is, in another form.
@@ -63,16 +64,23 @@ pub(super) async fn observe(State(names): State<Names>, request: Request, next: 
     let of_page = is_page.then_some(approvals::translate as Translate);
     let translate = translation(request.uri().path()).or(of_page);
     let start = std::time::Instant::now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
     async move {
         let mut response = match readable(&names, request) {
             Err(problem) => problem.into_response(),
             Ok(request) => next.run(request).await,
         };
-        if let Some(translate) = translate
-            && let Some(problem) = response.extensions().get::<Arc<Problem>>().cloned()
-        {
-            response = translate(response, &problem);
+        let problem = response.extensions().get::<Arc<Problem>>().cloned();
+        if let Some((translate, problem)) = translate.zip(problem.as_ref()) {
+            response = translate(response, problem);
         }
+        let (status, path) = (
+            response.status(),
+            path.as_ref().map_or("", MatchedPath::as_str),
+        );
+        let refusal = problem.as_ref().map(|it| it.kind());
+        TRAFFIC.answered(&method, path, status, refusal, start.elapsed());
         let headers = response.headers_mut();
         let mut text = [0; Hyphenated::LENGTH];
         let id: &str = id.hyphenated().encode_lower(&mut text);
@@ -85,7 +93,7 @@ pub(super) async fn observe(State(names): State<Names>, request: Request, next: 
             HeaderValue::from_static("nosniff"),
         );
         let duration_ms = start.elapsed().as_millis();
-        tracing::info!(status = response.status().as_u16(), duration_ms, "answered");
+        tracing::info!(status = status.as_u16(), duration_ms, "answered");
         response
     }
     .instrument(span)

@@ -37,6 +37,11 @@ pub enum ListenError {
         "[http] listen = {0} is not a loopback address: name a certificate and its key in [http.tls], or listen on 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
+    /// What is shown in the clear must not leave the machine unless that is accepted.
+    #[error(
+        "[metrics] listen = {0} is not a loopback address: whoever reaches it would read names of keys and how much is signed; set accept_clear_text = true to accept that"
+    )]
+    MetricsNotLoopback(SocketAddr),
     /// The address is taken, or not ours.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
@@ -65,6 +70,14 @@ impl Renewal {
 }
 
 impl Listener {
+    /// One without TLS, at an address where that may be.
+    pub(super) async fn in_clear_text(address: SocketAddr) -> Result<Self, ListenError> {
+        let tcp = TcpListener::bind(address)
+            .await
+            .map_err(|error| ListenError::Bind(address, error))?;
+        Ok(Self { tcp, tls: None })
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
@@ -93,12 +106,9 @@ pub fn check(settings: &Settings) -> Result<(), ListenError> {
 
 /// Opens the listener.
 pub async fn listen(settings: &Settings) -> Result<Listener, ListenError> {
-    let (address, tls) = (settings.listen, way(settings)?);
-    let tcp = TcpListener::bind(address)
-        .await
-        .map_err(|error| ListenError::Bind(address, error))?;
-    let tls = tls.map(Arc::new);
-    Ok(Listener { tcp, tls })
+    let tls = way(settings)?.map(Arc::new);
+    let listener = Listener::in_clear_text(settings.listen).await?;
+    Ok(Listener { tls, ..listener })
 }
 
 /// How often it is seen who sends or takes nothing.

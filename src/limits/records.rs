@@ -25,6 +25,23 @@ pub struct Used {
     pub left: String,
 }
 
+impl Used {
+    /// How much is used of what is used and left together.
+    #[expect(
+        clippy::float_arithmetic,
+        reason = "for who watches; nothing is decided by it"
+    )]
+    pub fn share(&self) -> f64 {
+        let number = |text: &str| text.parse::<f64>().unwrap_or_default();
+        let (used, left) = (number(&self.used), number(&self.left));
+        if used + left > 0.0 {
+            used / (used + left)
+        } else {
+            0.0
+        }
+    }
+}
+
 /// The limits of something, as a transaction behind the gate sees them.
 pub(super) async fn find(scope: &Scope, tx: &mut Tx) -> Result<Option<Limits>, LedgerError> {
     let body = sqlx::query_scalar!(

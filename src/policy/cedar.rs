@@ -19,6 +19,7 @@ use super::stake::Kind;
 use super::{Action, Denied, Resource, roles};
 use crate::callers::{Caller, break_glass};
 use crate::guarded_file;
+use crate::metrics::DECISIONS;
 
 /// What can stand in `context`, by action.
 type Declared = BTreeMap<String, BTreeMap<String, Kind>>;
@@ -181,7 +182,9 @@ impl Policy {
             Circumstance::Nothing => return Err(denied(Vec::new())),
         };
         let pair = self.memory.pair(caller, resource, &circumstance);
-        match pair.as_ref().and_then(|pair| pair.decided(action)) {
+        let decided = pair.as_ref().and_then(|pair| pair.decided(action));
+        DECISIONS.asked(decided.is_some());
+        match decided {
             Some(true) => return Ok(()),
             Some(false) => return Err(denied(Vec::new())),
             None => {}

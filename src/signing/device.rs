@@ -51,7 +51,12 @@ impl Signer {
         let until = until.min(Instant::now() + self.0.lease);
         let mut pauses = PAUSES;
         loop {
-            let error = match self.0.equipment.vault.sign(backend, &intent.permit).await {
+            let begun = Instant::now();
+            let signed = self.0.equipment.vault.sign(backend, &intent.permit).await;
+            if let Some(measured) = self.0.measures.for_draft(&*intent.draft) {
+                measured.asked(begun.elapsed(), signed.is_ok());
+            }
+            let error = match signed {
                 Ok(signature) => return Ok(signature),
                 Err(error) => error,
             };

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::intent::Intent;
 use super::job::{Ended, How};
+use super::measures::Outcome;
 use super::{AGAIN, BadSignature, Checked, Draft, Signed, Signer, SigningError, packed};
 use crate::callers::Caller;
 use crate::custody::CustodyError;
@@ -17,8 +18,24 @@ const TRIES_TO_SUSPEND: u32 = 30;
 const SUSPEND_AGAIN: Duration = Duration::from_secs(1);
 
 impl Signer {
-    /// Takes an intent to its end. `Err(draft)`: it came too late and may be tried once more.
+    /// Takes an intent to its end, and measures that. `Err(draft)`: it came too late and may be tried once
+    /// more.
     pub(super) async fn finish(
+        &self,
+        caller: &Caller,
+        intent: Intent,
+        until: Instant,
+    ) -> Result<Result<Signed, Box<dyn Draft>>, SigningError> {
+        let begun = Instant::now();
+        let measured = self.0.measures.for_draft(&*intent.draft);
+        let done = self.to_its_end(caller, intent, until).await;
+        if let Some(measured) = measured {
+            measured.ended(begun.elapsed(), Outcome::of(&done));
+        }
+        done
+    }
+
+    async fn to_its_end(
         &self,
         caller: &Caller,
         mut intent: Intent,

@@ -117,6 +117,11 @@ impl Group {
         self.rows.is_open() && self.careful.is_open()
     }
 
+    /// How much waits to be written.
+    pub(super) fn waiting(&self) -> u64 {
+        self.rows.waiting() + self.careful.waiting()
+    }
+
     /// Adds the leaf of something that is handed out, if the right to it still holds. Since when it is
     /// durable, at the earliest.
     pub(super) async fn hand_out(

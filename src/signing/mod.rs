@@ -26,6 +26,7 @@ mod finish;
 mod group;
 mod intent;
 mod job;
+mod measures;
 mod packed;
 mod queue;
 mod records;
@@ -52,6 +53,7 @@ use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
 use crate::limits::{Limiter, Reservation};
+use crate::metrics::Family;
 use crate::policy::{Permit, Rights};
 use crate::sealing::Keyring;
 pub use check::{BadSignature, Checked};
@@ -59,6 +61,7 @@ pub use draft::{Answer, Draft, Jti, Prepared};
 pub use dry_run::DryRun;
 use group::{Group, Joining};
 use job::{BatchKey, Claim, Intend};
+use measures::Measures;
 pub use refusal::SigningError;
 pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
@@ -96,6 +99,7 @@ pub struct Equipment {
 struct Inner {
     equipment: Equipment,
     group: Group,
+    measures: Measures,
     deadline: Duration,
     lease: Duration,
 }
@@ -104,8 +108,10 @@ impl Signer {
     /// A signer whose group writes through the log among its equipment.
     pub fn new(settings: &Settings, keep: &idempotency::Settings, equipment: Equipment) -> Self {
         let group = Group::start(settings, keep, &equipment);
+        let measures = Measures::of(equipment.vault.names());
         Self(Arc::new(Inner {
             equipment,
+            measures,
             group,
             deadline: Duration::from_millis(settings.deadline_ms.get()),
             lease: Duration::from_millis(settings.lease_ms.get()),
@@ -291,6 +297,18 @@ impl Signer {
     /// SHA-256 of the policy that decides, as leaves have it.
     pub fn policy_digest(&self) -> [u8; 32] {
         self.0.equipment.rights.policy_digest()
+    }
+
+    /// What was measured, and what waits.
+    pub fn measured(&self) -> Vec<Family> {
+        let mut measured = self.0.measures.families();
+        measured.push(Family::level(
+            "chancery_group_waiting",
+            "What waits to be written in a group",
+            [],
+            u32::try_from(self.0.group.waiting()).unwrap_or(u32::MAX),
+        ));
+        measured
     }
 
     /// Whether groups are still written: without that nothing is signed until a restart.

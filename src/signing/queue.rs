@@ -81,6 +81,11 @@ impl<T> Sender<T> {
         !self.ring.is_closed()
     }
 
+    /// How much waits.
+    pub(super) fn waiting(&self) -> u64 {
+        lock(&self.lines).waiting()
+    }
+
     pub(super) fn downgrade(&self) -> Reminder<T> {
         Reminder {
             lines: self.lines.clone(),

@@ -23,6 +23,7 @@ use crate::idempotency;
 use crate::keys::Keys;
 use crate::ledger::LedgerError;
 use crate::limits::Exceeded;
+use crate::metrics::GROUPS;
 
 /// So many rows make a group full; a batch still joins whole.
 const GROUP: usize = 256;
@@ -240,6 +241,12 @@ impl Writer {
     /// One group: one call.
     async fn write(&self, jobs: &[Job]) -> Result<Written, LedgerError> {
         let begun = Instant::now();
+        let written = self.write_once(jobs, begun).await;
+        GROUPS.wrote(jobs.len(), begun.elapsed(), written.is_ok());
+        written
+    }
+
+    async fn write_once(&self, jobs: &[Job], begun: Instant) -> Result<Written, LedgerError> {
         let columns = self.form.columns(jobs);
         if !columns.intents.intent.is_empty() {
             fail_point!("intent-before-commit");

@@ -101,3 +101,65 @@ fn the_first_page_leads_to_all_others_and_no_heading_is_there_twice() {
         assert!(known.insert(heading), "{heading}");
     }
 }
+
+/// What a macro that begins here is given, to the parenthesis that ends it.
+fn arguments(text: &str) -> &str {
+    let (mut depth, mut is_quoted, mut is_escaped) = (1, false, false);
+    for (at, it) in text.char_indices() {
+        match it {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '(' if !is_quoted => depth += 1,
+            ')' if !is_quoted => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// The lines above `INFO` that a module may write.
+fn written_in(path: &Path, lines: &mut BTreeSet<(String, String)>) {
+    for entry in std::fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("cli/dev") {
+                written_in(&path, lines);
+            }
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("\nmod tests {").next().unwrap();
+        for level in ["warn", "error"] {
+            for macros in text.split(&format!("tracing::{level}!(")).skip(1) {
+                let given = arguments(macros);
+                let said = given.rsplit('"').nth(1);
+                let said = said.unwrap_or_else(|| panic!("{}: {given}", path.display()));
+                lines.insert((level.to_owned(), said.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_log_line_above_info_is_explained() {
+    let mut written = BTreeSet::new();
+    written_in(&root().join("src"), &mut written);
+    assert!(written.len() > 100, "{}", written.len());
+    let page = std::fs::read_to_string(root().join("deploy/guide/log-lines.md")).unwrap();
+    let rows = page.lines().filter_map(|row| {
+        let (level, rest) = row.strip_prefix("| ")?.split_once(" | `")?;
+        let (said, _) = rest.split_once("` |")?;
+        Some((level.to_owned(), said.to_owned()))
+    });
+    let explained: BTreeSet<_> = rows.collect();
+    let missing: Vec<_> = written.difference(&explained).collect();
+    let gone: Vec<_> = explained.difference(&written).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "missing {missing:#?}, gone {gone:#?}"
+    );
+}

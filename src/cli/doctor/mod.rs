@@ -159,6 +159,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         listener.map_err(text),
         "correct [http.tls] and its files, or listen on 127.0.0.1 or [::1]",
     );
+    if let Some(address) = config.metrics.listen {
+        let shown =
+            http::check_metrics(&config.metrics).map(|()| format!("{address}, in clear text"));
+        report.check(
+            "metrics",
+            shown.map_err(text),
+            "listen on 127.0.0.1 or [::1], or accept that others read it",
+        );
+    }
     let ways = callers::check(&config.callers).map(|()| match &config.callers {
         it if it.trust_domains.is_empty() && it.jwt.is_empty() => "tokens".to_owned(),
         it => format!(

@@ -28,7 +28,7 @@ use self::pace::Pace;
 use self::tries::Breaker;
 use super::{
     Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, DeviceKey,
-    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, OnTrial, Payload, Place,
+    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, Load, OnTrial, Payload, Place,
     RawSignature, Sealer, Sign, Turn,
 };
 use crate::audit::Logged;
@@ -225,6 +225,15 @@ impl Custody for AwsKms {
 
     async fn health(&self) -> Result<(), CustodyError> {
         self.answers().await
+    }
+
+    fn load(&self) -> Load {
+        let paces = [&self.ecc, &self.rsa];
+        Load {
+            waiting: Some(paces.iter().map(|it| it.waiting()).sum()),
+            throttled: Some(paces.iter().map(|it| it.throttled()).sum()),
+            ..Load::default()
+        }
     }
 
     fn queues(&self) -> Option<&dyn Line> {

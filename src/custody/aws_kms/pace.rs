@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::custody::CustodyError;
 use crate::custody::turn::Told;
 use crate::id::CallerId;
+use crate::metrics::Counter;
 use crate::turns::Turns;
 
 /// The longest pause after KMS said that it was too much.
@@ -29,6 +30,8 @@ pub(super) struct Pace {
     /// How far ahead of its time a turn may come: a burst after a quiet while.
     allowance: Duration,
     lines: Mutex<Lines>,
+    /// How often KMS said that it was too much.
+    throttled: Counter,
     /// Held by the one among those who wait that watches the clock for all.
     watch: tokio::sync::Mutex<()>,
 }
@@ -48,6 +51,7 @@ impl Pace {
         Self {
             interval,
             allowance: interval * (per_second / 10),
+            throttled: Counter::new(),
             lines: Mutex::new(Lines {
                 next: Instant::now(),
                 slowed: 0,
@@ -121,8 +125,19 @@ impl Pace {
         timeout_at(deadline, wait).await.unwrap_or(Err(throttled()))
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.lock().turns.waiting()
+    }
+
+    /// How often KMS said that it was too much.
+    pub(super) fn throttled(&self) -> u64 {
+        self.throttled.value()
+    }
+
     /// KMS says that it is too much: everybody waits a while.
     pub(super) fn slow_down(&self) {
+        self.throttled.count();
         let mut lines = self.lock();
         let pause = Duration::from_millis(50) * 2_u32.saturating_pow(lines.slowed.min(5));
         lines.slowed += 1;

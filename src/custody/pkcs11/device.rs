@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::opening::Opening;
 use super::settings::Settings;
 use super::workers::Workers;
-use crate::custody::CustodyError;
+use crate::custody::{CustodyError, Load};
 
 /// How long a token may take to make a key pair: RSA needs primes, and small devices look long.
 pub(super) const GENERATION: Duration = Duration::from_mins(2);
@@ -49,6 +49,17 @@ impl Pkcs11 {
     /// How many sessions the configuration wants.
     pub(super) fn sessions(&self) -> usize {
         self.opening.sessions()
+    }
+
+    /// How busy it is.
+    pub(super) fn load(&self) -> Load {
+        let workers = self.opening.opened();
+        Load {
+            sessions_wanted: Some(self.sessions()),
+            sessions: workers.map(|it| it.working()),
+            waiting: workers.map(|it| it.waiting()),
+            throttled: None,
+        }
     }
 
     /// Does `work` at some desk, within the usual time.

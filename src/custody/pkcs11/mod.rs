@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use self::find::healthy;
 use super::{
     Adopter, Custody, CustodyError, Describer, Destruction, DeviceKey, Evidence, Importer,
-    KeyTemplate, Line, OnTrial, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Turn,
+    KeyTemplate, Line, Load, OnTrial, Place, RawSignature, Sealer, SealingKeyMaker, Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::id::CallerId;
@@ -133,6 +133,10 @@ impl Custody for Pkcs11 {
 
     async fn health(&self) -> Result<(), CustodyError> {
         self.run(|desk| healthy(desk)).await
+    }
+
+    fn load(&self) -> Load {
+        Pkcs11::load(self)
     }
 
     fn queues(&self) -> Option<&dyn Line> {

@@ -67,6 +67,11 @@ impl Opening {
         Ok(())
     }
 
+    /// The threads, if the token was opened.
+    pub(super) fn opened(&self) -> Option<&Workers> {
+        self.open.get().map(|it| &**it)
+    }
+
     /// How many sessions the configuration wants.
     pub(super) fn sessions(&self) -> usize {
         self.settings.sessions

@@ -60,6 +60,11 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// How many jobs wait.
+    pub(super) fn waiting(&self) -> u64 {
+        lock(&self.lines).waiting()
+    }
+
     /// Whether this caller is to come with more. The last quarter is for those who were told so before.
     pub(super) fn is_ready_for(&self, who: Who) -> bool {
         let lines = lock(&self.lines);

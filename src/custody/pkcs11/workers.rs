@@ -1,7 +1,7 @@
 //! The threads of one backend, and the bounded queue in front of them. Whoever puts work into it waits
 //! for the answer, no longer than its deadline.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -179,11 +179,13 @@ impl Workers {
     }
 
     /// How many workers take jobs.
-    #[cfg(test)]
     pub(super) fn working(&self) -> usize {
-        self.shared
-            .working
-            .load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.working.load(Ordering::Relaxed)
+    }
+
+    /// How many jobs wait for one.
+    pub(super) fn waiting(&self) -> u64 {
+        self.queue.waiting()
     }
 
     fn suspect_a_hang(&self) -> bool {

@@ -13,6 +13,7 @@ use super::place::Place;
 use super::scope_set::ScopeSet;
 use super::slot::{Look, Outcome, Slot};
 use super::{Broker, Held, TokenNeed, dice, lock};
+use crate::metrics::TOKENS;
 
 impl Broker {
     /// A token of this generation, or a later one: remembered, or fetched by whoever is first.
@@ -28,7 +29,9 @@ impl Broker {
             let (mut flight, own) = {
                 let mut looked = lock(&slot);
                 let now = Instant::now();
-                match looked.look(now, generation) {
+                let look = looked.look(now, generation);
+                TOKENS.asked(matches!(look, Look::Serve(_) | Look::Refresh(_)));
+                match look {
                     Look::Serve(held) => return Ok(held),
                     Look::Refresh(held) => {
                         if lock(&self.breaker(place)).pass(now).is_ok() {

@@ -1,0 +1,294 @@
+//! What is looked up for whoever watches the service: what lies at hand when somebody asks, and what the
+//! devices and the database say, every few seconds, so that no watcher waits for them or wears them out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+
+use super::App;
+use crate::limits::ScopeKind;
+use crate::metrics::Family;
+use crate::notices::State;
+use crate::tlog::Checkpoint;
+
+/// So many keys are shown, those that end first, and so many documents of limits are looked at.
+const MOST: usize = 200;
+
+/// Ends beyond this are nobody's concern yet.
+const AHEAD: time::Duration = time::Duration::days(4_000);
+
+/// How many days ahead something is due.
+const SOON: i64 = 30;
+
+/// Some of it, or why that is not known.
+type Part = Result<Vec<Family>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What was looked up last.
+#[derive(Clone, Default)]
+pub struct LookedUp(Arc<ArcSwap<Vec<Family>>>);
+
+impl LookedUp {
+    /// What it was.
+    pub fn families(&self) -> Vec<Family> {
+        self.0.load().to_vec()
+    }
+}
+
+/// A number of things, as a level.
+fn many(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Seconds since 1970.
+fn seconds(at: OffsetDateTime) -> u32 {
+    u32::try_from(at.unix_timestamp()).unwrap_or_default()
+}
+
+impl App {
+    /// Looks things up, now and so often, until the service stops.
+    pub fn look_up_every(&self, every: Duration) -> LookedUp {
+        let (app, looked_up) = (self.clone(), LookedUp::default());
+        let kept = looked_up.clone();
+        self.tasks.spawn(async move {
+            loop {
+                let round = app.stop.run_until_cancelled(app.look_up());
+                let Some(families) = round.await else { return };
+                kept.0.store(Arc::new(families));
+                let pause = app.stop.run_until_cancelled(tokio::time::sleep(every));
+                if pause.await.is_none() {
+                    return;
+                }
+            }
+        });
+        looked_up
+    }
+
+    /// What lies at hand.
+    pub fn at_once(&self) -> Vec<Family> {
+        let mut sessions = Family::levels(
+            "chancery_device_sessions",
+            "Sessions of a token: those that work, and those that are configured",
+        );
+        let mut waiting = Family::levels(
+            "chancery_device_waiting",
+            "Calls that wait for their turn at a device",
+        );
+        let mut throttled = Family::counts(
+            "chancery_device_throttled",
+            "How often a device said that it was asked too much",
+        );
+        for (name, load) in self.vault.loads() {
+            let backend = ("backend", name.as_str());
+            for (state, number) in [
+                ("configured", load.sessions_wanted),
+                ("working", load.sessions),
+            ] {
+                if let Some(number) = number {
+                    sessions.set([backend, ("state", state)], many(number));
+                }
+            }
+            if let Some(number) = load.waiting {
+                waiting.set([backend], u32::try_from(number).unwrap_or(u32::MAX));
+            }
+            if let Some(number) = load.throttled {
+                throttled.count([backend], number);
+            }
+        }
+        let newest = self.evidence.newest();
+        let newest = newest.and_then(|it| Checkpoint::signed(&it, self.evidence.key()).ok());
+        let mut log = Family::counts("chancery_log_leaves", "Leaves under a published checkpoint");
+        if let Some(newest) = newest {
+            log.count([], newest.size);
+        }
+        let mut connections = Family::levels(
+            "chancery_ledger_connections",
+            "Connections for look-ups: those that are open, and those with nothing to do",
+        );
+        let (open, idle) = self.ledger.connections();
+        connections.set([("state", "open")], open);
+        connections.set([("state", "idle")], many(idle));
+        vec![
+            sessions,
+            waiting,
+            throttled,
+            log,
+            connections,
+            Family::level(
+                "chancery_evidence_behind_seconds",
+                "How old the newest moment is that a published checkpoint covers",
+                [],
+                self.evidence.behind().as_secs_f64(),
+            ),
+            Family::level(
+                "chancery_clock_ahead_seconds",
+                "How far this computer's clock was ahead of the database's when last compared",
+                [],
+                self.clock.ahead_s(),
+            ),
+            Family::level(
+                "chancery_writer_up",
+                "Whether groups are written: without that nothing is signed until a restart",
+                [],
+                u32::from(self.signer.is_alive()),
+            ),
+        ]
+    }
+
+    /// What the devices and the database say. What they do not say is left out.
+    async fn look_up(&self) -> Vec<Family> {
+        let ledger = self.log.is_writable().await;
+        let mut up = Family::levels("chancery_device_up", "Whether a device answers");
+        for (name, health) in self.vault.health().await {
+            up.set([("backend", name.as_str())], u32::from(health.is_ok()));
+        }
+        let mut families = vec![
+            up,
+            Family::level(
+                "chancery_ledger_up",
+                "Whether the database takes what is written to it",
+                [],
+                u32::from(ledger.is_ok()),
+            ),
+            Family::level(
+                "chancery_looked_up_timestamp_seconds",
+                "When devices and database were last asked",
+                [],
+                seconds(self.clock.now()),
+            ),
+        ];
+        for part in [
+            self.ends().await,
+            self.limits_used().await,
+            self.attested().await,
+            self.waiting().await,
+        ] {
+            match part {
+                Ok(part) => families.extend(part),
+                Err(error) => tracing::debug!(%error, "metrics go without a part"),
+            }
+        }
+        families
+    }
+
+    /// What ends, and when.
+    async fn ends(&self) -> Part {
+        let mut due = self.cryptoperiods.due(AHEAD).await?;
+        due.keys.sort_by_key(|it| it.ends_at);
+        let mut keys = Family::levels(
+            "chancery_key_ends_timestamp_seconds",
+            "When a key's cryptoperiod ends",
+        );
+        for period in due.keys.iter().take(MOST) {
+            let of = [
+                ("key", period.name.as_str()),
+                ("purpose", period.purpose.name()),
+            ];
+            keys.set(of, seconds(period.ends_at));
+        }
+        let soon = self.clock.now() + time::Duration::days(SOON);
+        let mut ends = Family::levels(
+            "chancery_due",
+            "How many end within 30 days, or have ended and were not replaced",
+        );
+        for (kind, number) in [
+            (
+                "key",
+                due.keys.iter().filter(|it| it.ends_at <= soon).count(),
+            ),
+            (
+                "credential",
+                due.credentials
+                    .iter()
+                    .filter(|it| it.ends_at <= soon)
+                    .count(),
+            ),
+            (
+                "token",
+                due.tokens.iter().filter(|it| it.ends_at <= soon).count(),
+            ),
+        ] {
+            ends.set([("kind", kind)], many(number));
+        }
+        Ok(vec![keys, ends])
+    }
+
+    /// How much of limits is used: of each limit the most, for each kind of thing that is limited.
+    async fn limits_used(&self) -> Part {
+        let mut most: Vec<(ScopeKind, &'static str, f64)> = Vec::new();
+        let book = self.limits.book()?;
+        for (scope, _) in book.all().into_iter().take(MOST) {
+            for used in self.limits.usage(scope).await? {
+                let kind = scope.kind();
+                let known = most
+                    .iter_mut()
+                    .find(|it| (it.0, it.1) == (kind, used.limit));
+                match known {
+                    Some(known) => known.2 = known.2.max(used.share()),
+                    None => most.push((kind, used.limit, used.share())),
+                }
+            }
+        }
+        let mut used = Family::levels(
+            "chancery_limit_used_ratio",
+            "How much of a limit is used, of the thing where it is most",
+        );
+        for (scope, limit, share) in most {
+            used.set([("scope", scope.name()), ("limit", limit)], share);
+        }
+        Ok(vec![used])
+    }
+
+    /// What the last look into the devices found.
+    async fn attested(&self) -> Part {
+        let mut keys = Family::levels(
+            "chancery_attested_keys",
+            "Keys at the last look into all devices, and whether they were as recorded",
+        );
+        let mut at = Family::levels(
+            "chancery_attestation_timestamp_seconds",
+            "When all devices were last looked into",
+        );
+        if let Some((round, ended_at)) = self.attestations.last_round().await? {
+            let as_recorded = round.looked_at - round.drifted - round.unknown;
+            for (verdict, number) in [
+                ("as-recorded", as_recorded),
+                ("drifted", round.drifted),
+                ("unknown", round.unknown),
+            ] {
+                keys.set([("verdict", verdict)], number);
+            }
+            at.set([], seconds(ended_at));
+        }
+        Ok(vec![keys, at])
+    }
+
+    /// What waits for people.
+    async fn waiting(&self) -> Part {
+        let rotations = self.rotations.list().await?;
+        let now = self.clock.now();
+        let open = rotations.iter().filter(|it| it.state.is_open());
+        let late = open.clone().filter(|it| it.target_at < now).count();
+        let mut all = Family::levels("chancery_rotations", "Rotations that are not over");
+        all.set([("state", "open")], many(open.count()));
+        all.set([("state", "overdue")], many(late));
+        let dead = self.notices.list(Some(State::Dead)).await?;
+        let halts = self.rights.halts().list().await?;
+        Ok(vec![
+            all,
+            Family::level(
+                "chancery_notices_dead",
+                "Notices that could not be delivered, of the latest",
+                [],
+                many(dead.len()),
+            ),
+            Family::level(
+                "chancery_halts",
+                "Halts that are in force",
+                [],
+                many(halts.len()),
+            ),
+        ])
+    }
+}

@@ -263,6 +263,11 @@ async fn nothing_is_signed_while_what_was_signed_is_not_published_in_time() {
     let batch = json!({ "orders": [order(), order()] });
     let batch = trader.post("/v1/wallets/d-w/orders/batch", &batch).await;
     assert!(batch.text.contains("evidence-late"), "{}", batch.text);
+    let ready = trader.get("/readyz").await;
+    assert_eq!(
+        (ready.status, &ready.json["checks"]["evidence"]),
+        (503, &json!("unavailable"))
+    );
     std::fs::rename(&gone, published.parent().unwrap()).unwrap();
     until("a signature", async || {
         let answer = trader.post(path, &order()).await;

@@ -20,6 +20,7 @@ mod exchange;
 mod explain;
 mod halt;
 mod import;
+mod init;
 mod isolation;
 mod keys;
 mod limits;
@@ -71,10 +72,12 @@ pub struct Cli {
 enum Command {
     /// Run the whole thing on this machine: private database, private token, demo wallet and client
     Dev(dev::Options),
+    /// Set the service up: configuration, keys, roles and database, the first operator
+    Init(init::Options),
     /// Serve the API
     Serve(ConfigFile),
     /// Bring the database's schema up to date
-    Migrate(ConfigFile),
+    Migrate(migrate::Options),
     /// Make, list, show and move keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -142,6 +145,11 @@ enum Command {
     Completions {
         /// Which shell.
         shell: Shell,
+    },
+    /// Write manual pages into a directory: chancery man /usr/local/share/man/man1
+    Man {
+        /// The directory.
+        directory: PathBuf,
     },
     /// Check a configuration against its database, devices and files, and say what to do
     Doctor(doctor::Options),
@@ -219,8 +227,9 @@ fn prepare(command: &Command) -> anyhow::Result<()> {
 async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev(options) => dev::run(&options),
+        Command::Init(options) => init::run(&options).await,
         Command::Serve(file) => serve::run(&file.load()?).await,
-        Command::Migrate(file) => migrate::run(&file.load()?).await,
+        Command::Migrate(options) => migrate::run(&options).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Wallets(command) => wallets::run(command).await,
         Command::Custody(command) => custody::run(command).await,
@@ -246,6 +255,10 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chancery", &mut script);
             print_line(&String::from_utf8(script)?);
+            Ok(())
+        }
+        Command::Man { directory } => {
+            clap_mangen::generate_to(Cli::command(), directory)?;
             Ok(())
         }
         Command::Openapi => print_json(&crate::http::openapi()),

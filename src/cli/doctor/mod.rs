@@ -32,7 +32,7 @@ pub(super) struct Options {
     pub(super) file: ConfigFile,
     /// Print one JSON document for programs, at the end.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What was found so far.

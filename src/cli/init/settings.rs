@@ -1,0 +1,321 @@
+//! What was answered, and the configuration that says so.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use reqwest::Url;
+use secrecy::SecretString;
+
+use super::ask::Asker;
+use super::files::Files;
+use super::{Device, OWNER_ROLE, Options};
+use crate::ledger::{self, SERVICE_ROLE};
+use crate::name::Name;
+
+/// The policy to begin with.
+const POLICY: &str = include_str!("../../../deploy/policies/start.cedar");
+
+/// What there is to know before anything is done.
+pub(super) struct Answers {
+    pub(super) admin_url: String,
+    pub(super) database: Name,
+    pub(super) place: Place,
+    pub(super) listen: SocketAddr,
+    hosts: Vec<String>,
+    pub(super) tls: Option<(PathBuf, PathBuf)>,
+    checkpoint_file: Option<PathBuf>,
+    accept_plain_loopback: bool,
+}
+
+/// Where the keys are to be.
+pub(super) enum Place {
+    Pkcs11 {
+        module: PathBuf,
+        token_label: String,
+        pin_file: Option<PathBuf>,
+    },
+    AwsKms {
+        region: String,
+    },
+    Keystore,
+}
+
+/// Passwords of the roles.
+pub(super) struct Secrets {
+    pub(super) owner: SecretString,
+    pub(super) service: SecretString,
+}
+
+impl Place {
+    /// The name of its section.
+    pub(super) fn section(&self) -> &'static str {
+        match self {
+            Self::Pkcs11 { .. } => "hsm",
+            Self::AwsKms { .. } => "kms",
+            Self::Keystore => "keystore",
+        }
+    }
+}
+
+impl Answers {
+    /// What the flags say, and somebody at a terminal.
+    pub(super) fn of(options: &Options, asker: &Asker) -> anyhow::Result<Self> {
+        let admin_url = asker.text(
+            options.admin_url.as_deref(),
+            "--admin-url",
+            "Postgres, as who may make roles and databases",
+            Some("postgres:///postgres?host=/run/postgresql&user=postgres"),
+        )?;
+        let device = match options.device {
+            Some(device) => device,
+            None => {
+                let what = "Where the keys are to be: pkcs11, aws-kms, keystore";
+                let answer = asker.text(None, "--device", what, None)?;
+                <Device as clap::ValueEnum>::from_str(&answer, false)
+                    .map_err(|_| anyhow::anyhow!("{answer} is none of these"))?
+            }
+        };
+        let place = place(device, options, asker)?;
+        let listen = options.listen.map(|it| it.to_string());
+        let at = "Where the service listens";
+        let listen = asker.text(listen.as_deref(), "--listen", at, Some("127.0.0.1:7300"))?;
+        let listen: SocketAddr = listen
+            .parse()
+            .with_context(|| format!("{listen} is no address with a port"))?;
+        let tls = options.tls_certificate.clone().zip(options.tls_key.clone());
+        if tls.is_none() && !listen.ip().is_loopback() {
+            bail!("{listen} is not a loopback address: give --tls-certificate and --tls-key");
+        }
+        asker.accept(
+            options.accept_single_operator,
+            "--accept-single-operator",
+            "Until approvers are registered, one operator may loosen alone, which is on record",
+        )?;
+        Ok(Self {
+            admin_url,
+            database: options.database.clone(),
+            place,
+            listen,
+            hosts: options.hosts.clone(),
+            tls,
+            checkpoint_file: options.checkpoint_file.clone(),
+            accept_plain_loopback: options.accept_plain_loopback,
+        })
+    }
+}
+
+fn place(device: Device, options: &Options, asker: &Asker) -> anyhow::Result<Place> {
+    let shown = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+    Ok(match device {
+        Device::Pkcs11 => {
+            let module = shown(&options.module);
+            let module = asker.text(module.as_deref(), "--module", "Its library", None)?;
+            let label = options.token_label.as_deref();
+            let token_label = asker.text(label, "--token-label", "The token's label", None)?;
+            let pin_file = if options.make_token {
+                None
+            } else {
+                let file = shown(&options.pin_file);
+                let what = "The file with its user PIN";
+                Some(
+                    asker
+                        .text(file.as_deref(), "--pin-file", what, None)?
+                        .into(),
+                )
+            };
+            Place::Pkcs11 {
+                module: module.into(),
+                token_label,
+                pin_file,
+            }
+        }
+        Device::AwsKms => {
+            let region = options.region.as_deref();
+            Place::AwsKms {
+                region: asker.text(region, "--region", "The region", None)?,
+            }
+        }
+        Device::Keystore => {
+            asker.accept(
+                options.accept_keys_in_software,
+                "--accept-keys-in-software",
+                "Private keys would be in software: in the database, sealed under a key in a file",
+            )?;
+            Place::Keystore
+        }
+    })
+}
+
+/// Writes what is missing of the files; the passwords in them.
+pub(super) fn write(answers: &Answers, files: &Files) -> anyhow::Result<Secrets> {
+    let service_password = files.services("db.password");
+    let owner_password = files.owners("owner.password");
+    let secrets = Secrets {
+        owner: files.password_once(&owner_password, false)?,
+        service: files.password_once(&service_password, true)?,
+    };
+    files.key_once(&files.services("sealing.key"))?;
+    if matches!(answers.place, Place::Keystore) {
+        files.key_once(&files.services("keystore.key"))?;
+    }
+    files.write_once(&files.services("policy.cedar"), POLICY, true)?;
+    let config = configuration(answers, files)?;
+    files.write_once(&files.services("config.toml"), &config, true)?;
+
+    let url = url_of(&answers.admin_url, OWNER_ROLE, &answers.database)?;
+    let plain = answers.accept_plain_loopback;
+    let owners = format!(
+        "# The owner's way into the database: for chancery migrate, which looks at nothing else.\n\
+         custody = {{}}\n\
+         ledger = {{ url = {}, password_file = {}, accept_plain_loopback = {plain} }}\n\
+         sealing = {{ key_file = \"/dev/null\" }}\n\
+         policy = {{ file = \"/dev/null\" }}\n",
+        quoted(&url),
+        path(&owner_password),
+    );
+    files.write_once(&files.owners("migrate.toml"), &owners, false)?;
+    Ok(secrets)
+}
+
+/// A text as TOML has it, which is as JSON has it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+/// The configuration. What is not in it has its default: `deploy/config.example.toml` shows all.
+fn configuration(answers: &Answers, files: &Files) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "# Written by chancery init. deploy/config.example.toml shows every setting; chancery doctor looks at this.\n\n",
+    );
+    let mut say = |line: String| text.push_str(&(line + "\n"));
+    say("[http]".into());
+    say(format!("listen = \"{}\"", answers.listen));
+    let hosts: Vec<String> = answers.hosts.iter().map(|it| quoted(it)).collect();
+    say(format!("hosts = [{}]", hosts.join(", ")));
+    if let Some((certificate, key)) = &answers.tls {
+        say(format!(
+            "tls = {{ certificate = {}, key = {} }}",
+            path(certificate),
+            path(key)
+        ));
+    }
+    say("\n[ledger]".into());
+    let url = url_of(&answers.admin_url, SERVICE_ROLE, &answers.database)?;
+    say(format!("url = {}", quoted(&url)));
+    say(format!(
+        "password_file = {}",
+        path(&files.services("db.password"))
+    ));
+    if answers.accept_plain_loopback {
+        say("accept_plain_loopback = true".into());
+    }
+    say("\n[sealing]".into());
+    say(format!(
+        "key_file = {}",
+        path(&files.services("sealing.key"))
+    ));
+    if let Some(file) = &answers.checkpoint_file {
+        say("\n[evidence]".into());
+        say(format!("checkpoint_file = {}", path(file)));
+    }
+    say("\n[policy]".into());
+    say(format!("file = {}", path(&files.services("policy.cedar"))));
+    say("\n[approvals]".into());
+    say("# Until approvers are registered (chancery people bootstrap); then false.".into());
+    say("single_operator = true".into());
+    say(format!("\n[custody.{}]", answers.place.section()));
+    match &answers.place {
+        Place::Pkcs11 {
+            module,
+            token_label,
+            pin_file,
+        } => {
+            let made = files.services("hsm.pin");
+            say("kind = \"pkcs11\"".into());
+            say(format!("module = {}", path(module)));
+            say(format!("token_label = {}", quoted(token_label)));
+            say(format!(
+                "pin_file = {}",
+                path(pin_file.as_ref().unwrap_or(&made))
+            ));
+        }
+        Place::AwsKms { region } => {
+            say("kind = \"aws-kms\"".into());
+            say(format!("region = {}", quoted(region)));
+        }
+        Place::Keystore => {
+            say("kind = \"sealed\"".into());
+            say(format!(
+                "master_key_file = {}",
+                path(&files.services("keystore.key"))
+            ));
+            say("accept_keys_in_software = true".into());
+        }
+    }
+    Ok(text)
+}
+
+/// How a ledger is reached by a URL.
+pub(super) fn ledger(url: &str, plain: bool) -> anyhow::Result<ledger::Settings> {
+    let mut text = String::new();
+    writeln!(text, "url = {}", quoted(url))?;
+    writeln!(text, "accept_plain_loopback = {plain}")?;
+    writeln!(text, "connections = 2")?;
+    Ok(toml::from_str(&text)?)
+}
+
+/// The same server, as another role, in another database, and without a password.
+fn url_of(admin: &str, role: &str, database: &Name) -> anyhow::Result<String> {
+    let mut url = Url::parse(admin).context("--admin-url is no URL")?;
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| !matches!(&**name, "user" | "password" | "dbname"))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let has_host = url.host_str().is_some_and(|it| !it.is_empty());
+    if has_host {
+        let set = url.set_username(role).and_then(|()| url.set_password(None));
+        set.map_err(|()| anyhow::anyhow!("--admin-url takes no user"))?;
+    }
+    url.set_path(database.as_str());
+    let user = (!has_host).then(|| ("user".to_owned(), role.to_owned()));
+    let query: Vec<String> = kept
+        .into_iter()
+        .chain(user)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_led_to_the_same_server_without_anybodys_password() {
+        let database = "chancery".parse().unwrap();
+        for (admin, wanted) in [
+            (
+                "postgres://admin:hunter2@db.example:5433/postgres?sslmode=verify-full&sslrootcert=/ca.pem",
+                "postgres://chancery_service@db.example:5433/chancery?sslmode=verify-full&sslrootcert=/ca.pem",
+            ),
+            (
+                "postgres:///postgres?host=/run/postgresql&user=postgres&password=hunter2",
+                "postgres:///chancery?host=/run/postgresql&user=chancery_service",
+            ),
+            (
+                "postgres://postgres@%2Frun%2Fpostgresql/postgres",
+                "postgres://chancery_service@%2Frun%2Fpostgresql/chancery",
+            ),
+        ] {
+            assert_eq!(url_of(admin, SERVICE_ROLE, &database).unwrap(), wanted);
+        }
+    }
+}

@@ -110,6 +110,38 @@ fn there_is_one_tls_stack() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let section = |name: &str| {
+        let after = manifest.split(&format!("\n[{name}]\n")).nth(1).unwrap();
+        let lines = after.lines().take_while(|line| !line.is_empty());
+        let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_")));
+        names.collect::<Vec<_>>()
+    };
+    let text_of = |folders: &[&str]| {
+        let mut found = Vec::new();
+        for folder in folders {
+            collect(&root().join(folder), &mut found);
+        }
+        let texts = found.iter().map(|it| std::fs::read_to_string(it).unwrap());
+        texts.collect::<String>()
+    };
+    let ours = text_of(&["src"]);
+    let tests = text_of(&["src", "tests", "benches"]);
+    for (names, text) in [
+        (section("dependencies"), &ours),
+        (section("dev-dependencies"), &tests),
+    ] {
+        assert!(names.len() > 2, "{names:?}");
+        let idle: Vec<_> = names
+            .iter()
+            .filter(|it| !text.contains(&format!("{it}::")))
+            .collect();
+        assert!(idle.is_empty(), "nobody uses {idle:?}");
+    }
+}
+
+#[test]
 fn unsafe_code_is_in_the_module_that_fails_on_command_and_nowhere_else() {
     // In two pieces, or this file would be one of them.
     let word = concat!("uns", "afe ");

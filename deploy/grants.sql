@@ -52,6 +52,8 @@ grant insert, update (next, found, stepped_at) on nonce_searches to chancery_ser
 -- What the relayer was asked for: it goes on to its end, never back.
 grant insert, update (state, tries, transaction_id, progress, transaction_hash, trouble, changed_at, look_at)
     on submissions to chancery_service;
+-- Sessions of browsers end, and are removed some time after that.
+grant insert, delete, update (used_at, ended_at) on sessions to chancery_service;
 
 -- Callers and tokens are revoked, never removed.
 grant insert, update (revoked_at) on callers, caller_tokens to chancery_service;

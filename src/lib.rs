@@ -83,6 +83,8 @@ pub mod proposals;
 
 pub mod people;
 
+pub mod sessions;
+
 pub mod callers;
 
 // What is remembered, and on whose agreement.

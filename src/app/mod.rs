@@ -57,6 +57,7 @@ use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
 use crate::sealing::{BadKeyFile, Keyring};
+use crate::sessions::{self, Sessions};
 use crate::signing::{self, Signer};
 use away::Away;
 pub use explaining::Explaining;
@@ -71,6 +72,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Who may call.
     pub callers: Callers,
+    /// Who of them has signed in with a browser.
+    pub sessions: Sessions,
     /// The people whose they are, and who approve.
     pub people: People,
     /// What waits for approval.
@@ -355,6 +358,15 @@ impl App {
             proposals: Proposals::new(log.clone(), rules),
             notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
             administrators: Administrators::new(callers.clone(), policies),
+            sessions: Sessions::new(
+                &settings.console,
+                sessions::Tools {
+                    callers: callers.clone(),
+                    log: log.clone(),
+                    sealing: sealing.clone(),
+                    clock: clock.clone(),
+                },
+            ),
             callers,
             rights,
             limits,

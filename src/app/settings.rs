@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use crate::name::Name;
 use crate::{
     approvals, attestation, callers, clob, clock, cryptoperiods, custody, destruction, evidence,
-    idempotency, ledger, notices, oauth, policy, recipients, rotations, sealing, signing,
+    idempotency, ledger, notices, oauth, policy, recipients, rotations, sealing, sessions, signing,
 };
 
 /// Everything that can be set, but what is the edge's own. Unknown names are refused.
@@ -42,6 +42,9 @@ pub struct Settings {
     /// `[callers]`
     #[serde(default)]
     pub callers: callers::Settings,
+    /// `[console]`
+    #[serde(default)]
+    pub console: sessions::Settings,
     /// `[approvals]`
     #[serde(default)]
     pub approvals: approvals::Settings,

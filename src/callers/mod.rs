@@ -38,7 +38,7 @@ pub use credential::Kind;
 use credential::{Credential, Shown};
 pub use error::CallerError;
 pub use recognising::Recognised;
-use strangers::Strangers;
+pub(crate) use strangers::Strangers;
 pub use token::Token;
 use ways::Ways;
 pub use ways::{BadWay, Settings, check};

@@ -12,10 +12,11 @@
 
 use std::str::FromStr;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::certificate::Presented;
-use super::credential::Shown;
+use super::credential::{Kind, Shown};
 use super::{Caller, CallerError, Callers, Token, records};
 use crate::authority::{self, form};
 use crate::ledger::LedgerError;
@@ -31,6 +32,13 @@ pub struct Recognised {
     shown: Shown,
     /// When what they came with ends by itself, in seconds since 1970.
     until: Option<i64>,
+}
+
+impl Recognised {
+    /// When what they came with ends by itself, where it says so.
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.until?).ok()
+    }
 }
 
 impl Callers {
@@ -61,6 +69,26 @@ impl Callers {
     ) -> Result<Recognised, CallerError> {
         let proved = self.ways.by_certificate(presented)?;
         self.find(proved.shown, Some(proved.until)).await
+    }
+
+    /// The caller who has shown before by what they are known: its kind, and the hash under which it stands.
+    pub(crate) async fn recognise_again(
+        &self,
+        (kind, hash): (&str, &[u8]),
+    ) -> Result<Recognised, CallerError> {
+        let kind = Kind::from_name(kind);
+        let (Some(kind), Ok(hash)) = (kind, hash.try_into()) else {
+            return Err(LedgerError::Corrupt("caller_tokens", "kind, hash".to_owned()).into());
+        };
+        let shown = Shown { kind, hash };
+        match self.remembered(&shown).await {
+            None => self.find(shown, None).await,
+            Some(caller) => Ok(Recognised {
+                caller,
+                shown,
+                until: None,
+            }),
+        }
     }
 
     /// Whoever came with this a moment ago, if what is stated of them is still that.

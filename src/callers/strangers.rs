@@ -13,13 +13,13 @@ const WAIT: usize = 256;
 
 /// The turns of those whom nobody knows.
 #[derive(Clone)]
-pub(super) struct Strangers {
+pub(crate) struct Strangers {
     places: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
 
 /// A turn, until it is dropped.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     _look: OwnedSemaphorePermit,
     _place: OwnedSemaphorePermit,
 }
@@ -35,7 +35,7 @@ impl Default for Strangers {
 
 impl Strangers {
     /// Waits for a turn. `None`: too many wait already.
-    pub(super) async fn turn(&self) -> Option<Turn> {
+    pub(crate) async fn turn(&self) -> Option<Turn> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let look = self.looks.clone().acquire_owned().await.ok()?;
         Some(Turn {

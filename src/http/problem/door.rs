@@ -10,6 +10,7 @@ use crate::halts::HaltError;
 use crate::ledger::LedgerError;
 use crate::limits::{Exceeded, LimitError};
 use crate::policy::{Denied, NotReplaced, PolicyError, Unexplained};
+use crate::sessions::SessionError;
 use crate::signing::SigningError;
 
 impl From<Denied> for Problem {
@@ -81,6 +82,17 @@ impl From<Unexplained> for Problem {
                 Self::new(&catalogue::MALFORMED_QUERY, error)
             }
             Unexplained::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Over => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            SessionError::TooMany => Self::new(&catalogue::TOO_MUCH_AT_ONCE, error).retry_after(60),
+            SessionError::Caller(error) => error.into(),
+            SessionError::Ledger(error) => error.into(),
         }
     }
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::admission::Admitted;
 use super::again::Under;
+use super::console;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Recognised, certificate};
@@ -75,6 +76,9 @@ impl FromRequestParts<App> for Perhaps {
 /// operation takes that, or Basic, it says itself. Who shows a certificate is who it names: a token besides
 /// has to be the same caller's.
 pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Recognised>, Problem> {
+    if let Some(known) = parts.extensions.get::<Recognised>() {
+        return Ok(Some(known.clone())); // a page asks within the process
+    }
     let shown = parts.extensions.get::<Arc<certificate::Presented>>();
     let by_certificate = match shown {
         Some(shown) => Some(app.callers.recognise_certificate(shown).await?),
@@ -83,6 +87,8 @@ pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Reco
     let by_token = if parts.headers.contains_key(header::AUTHORIZATION) {
         let presented = presented(&parts.headers)?.ok_or_else(missing)?;
         Some(recognise(app, &presented).await?)
+    } else if let Some(session) = console::secret(&parts.headers) {
+        Some(app.sessions.recognise(&session).await?)
     } else {
         None
     };

@@ -33,6 +33,7 @@ mod approvals;
 mod audit;
 mod callers;
 mod clob;
+mod console;
 mod custody;
 mod dry_run;
 mod due;
@@ -114,11 +115,18 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let (health, _) = health().split_for_parts();
     let entrance = Entrance::new(app.clone(), settings);
     let names = Names::new(settings);
-    router
+    let router = router
         .merge(approvals::pages())
-        .layer(middleware::from_fn_with_state(entrance, admit))
+        .layer(middleware::from_fn_with_state(entrance, admit));
+    let pages = match app.sessions.are_open() {
+        true => console::routes(&app, router.clone().with_state(app.clone())),
+        false => Router::new(),
+    };
+    router
         .merge(documents::routes(&document))
         .merge(health)
+        .merge(console::assets())
+        .merge(pages)
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -25,6 +25,7 @@ mod builders;
 mod callers;
 mod calling;
 mod command_line;
+mod console;
 mod credentials;
 mod cryptoperiods;
 mod destruction;

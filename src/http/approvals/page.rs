@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use super::named;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::caller::EitherWay;
+use crate::http::console::{self, guarded, is_invisible};
 use crate::http::problem::Problem;
 use crate::people::Person;
 use crate::policy::{Action, Resource};
@@ -27,11 +28,6 @@ use crate::proposals::{State as Standing, View};
 pub(in crate::http) const PATH: &str = "/approvals";
 
 const SCRIPT: &[u8] = include_bytes!("page.js");
-const STYLE: &[u8] = include_bytes!("page.css");
-/// Nothing from elsewhere, nothing inline, in no frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; \
-    base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-
 /// What is at its paths. They are no API.
 pub(in crate::http) fn routes() -> Router<App> {
     Router::new()
@@ -39,11 +35,10 @@ pub(in crate::http) fn routes() -> Router<App> {
         .route("/approvals/passkey", get(show_passkey))
         .route(
             "/approvals/page.js",
-            get(async || asset("text/javascript", SCRIPT)),
-        )
-        .route(
-            "/approvals/page.css",
-            get(async || asset("text/css", STYLE)),
+            get(async || {
+                let kind = HeaderValue::from_static("text/javascript");
+                guarded(([(header::CONTENT_TYPE, kind)], SCRIPT).into_response())
+            }),
         )
         .route("/approvals/{proposal}", get(show_one))
 }
@@ -52,17 +47,22 @@ pub(in crate::http) fn routes() -> Router<App> {
 struct Html(String);
 
 impl Html {
-    fn new(title: &str, user: &Caller) -> Self {
+    fn new(title: &str, user: &Caller, app: &App) -> Self {
         let mut page = Self(String::from(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
         ));
         page.raw("<meta name=\"viewport\" content=\"width=device-width\"><title>");
         page.text(title);
-        page.raw("</title><link rel=\"stylesheet\" href=\"/approvals/page.css\">");
+        page.raw("</title><link rel=\"stylesheet\"");
+        page.attribute("href", &console::STYLE_PATH);
+        page.raw(">");
         page.raw(
             "<script type=\"module\" src=\"/approvals/page.js\"></script></head><body><header>",
         );
-        page.raw("<a href=\"/approvals\">Approvals</a> <a href=\"/approvals/passkey\">Your passkeys</a> <span>");
+        if app.sessions.are_open() {
+            page.raw("<a class=\"home\" href=\"/\">Chancery</a> ");
+        }
+        page.raw("<nav><a href=\"/approvals\">Approvals</a> <a href=\"/approvals/passkey\">Your passkeys</a></nav> <span>");
         page.text(user.name.as_str());
         page.raw("</span></header><main><h1>");
         page.text(title);
@@ -123,40 +123,6 @@ impl Html {
     }
 }
 
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// With what a browser is told to keep to.
-fn guarded(mut response: Response) -> Response {
-    let fixed = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ];
-    for (name, value) in fixed {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-fn asset(kind: &'static str, bytes: &'static [u8]) -> Response {
-    let kind = HeaderValue::from_static(kind);
-    guarded(([(header::CONTENT_TYPE, kind)], bytes).into_response())
-}
-
 /// A problem on the way to a page: a browser is asked to sign in.
 pub(in crate::http) fn translate(mut response: Response, _: &Problem) -> Response {
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -179,7 +145,7 @@ async fn show_list(
     EitherWay(caller): EitherWay,
 ) -> Result<Response, Problem> {
     may_view(&app, &caller)?;
-    let mut page = Html::new("What waits for approval", &caller);
+    let mut page = Html::new("What waits for approval", &caller, &app);
     let waiting = app.proposals.list(true).await?;
     if waiting.is_empty() {
         page.element("p", "Nothing waits.");
@@ -209,7 +175,7 @@ async fn show_one(
     may_view(&app, &caller)?;
     let view = app.proposals.show(named(&id)?).await?;
     let person = theirs(&app, &caller).await?;
-    let mut page = Html::new("Proposal", &caller);
+    let mut page = Html::new("Proposal", &caller, &app);
     // From the text whose hash is signed, and from nothing else.
     let said: Value = serde_json::from_str(&view.document).unwrap_or_default();
     let text = |value: &Value| match value {
@@ -271,7 +237,7 @@ async fn show_passkey(
     EitherWay(caller): EitherWay,
 ) -> Result<Response, Problem> {
     may_view(&app, &caller)?;
-    let mut page = Html::new("Your passkeys", &caller);
+    let mut page = Html::new("Your passkeys", &caller, &app);
     let Some(person) = theirs(&app, &caller).await? else {
         page.element(
             "p",

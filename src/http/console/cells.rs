@@ -1,0 +1,258 @@
+//! What stands in a cell, from what the API says.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// How a member is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// As it is.
+    Text,
+    /// Something to copy: an id, an address, a digest.
+    Code,
+    /// A time, as how long ago it was or how far it is.
+    Time,
+    /// A word of a closed list.
+    State,
+    /// A name that leads to its page, whose path begins like this.
+    Link(&'static str),
+}
+
+/// What stands in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    Nothing,
+    Text(String),
+    Code(String),
+    Link {
+        to: String,
+        text: String,
+    },
+    Time {
+        exact: String,
+        near: String,
+    },
+    State {
+        word: String,
+        tone: &'static str,
+    },
+    /// How far something is from its beginning to its end.
+    Left {
+        percent: u8,
+        text: String,
+        tone: &'static str,
+    },
+    List(Vec<Cell>),
+}
+
+impl Cell {
+    /// Plain words.
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(shown(&text.into()))
+    }
+
+    /// A link to a page of the console.
+    pub(super) fn link(to: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::Link {
+            to: to.into(),
+            text: shown(&text.into()),
+        }
+    }
+
+    /// A word with the tone it is said in.
+    pub(super) fn state(word: &str) -> Self {
+        Self::State {
+            word: shown(word),
+            tone: tone(word),
+        }
+    }
+
+    /// A member, of what was answered at this time.
+    pub(super) fn of(kind: Kind, value: &Value, now: OffsetDateTime) -> Self {
+        match value {
+            Value::Null => Self::Nothing,
+            Value::String(text) if text.is_empty() => Self::Nothing,
+            Value::Array(items) if items.is_empty() => Self::Nothing,
+            Value::Array(items) => {
+                Self::List(items.iter().map(|it| Self::of(kind, it, now)).collect())
+            }
+            Value::Object(of) if of.get("name").is_some_and(Value::is_string) => {
+                Self::of(kind, &of["name"], now)
+            }
+            Value::Object(_) => Self::Code(shown(&value.to_string())),
+            Value::Bool(is) => Self::text(if *is { "yes" } else { "no" }),
+            Value::Number(number) => Self::text(number.to_string()),
+            Value::String(text) => Self::word(kind, text, now),
+        }
+    }
+
+    fn word(kind: Kind, text: &str, now: OffsetDateTime) -> Self {
+        match kind {
+            Kind::Text => Self::text(text),
+            Kind::Code => Self::Code(shown(text)),
+            Kind::State => Self::state(text),
+            Kind::Link(path) => Self::link(format!("{path}{}", escaped(text)), text),
+            Kind::Time => match OffsetDateTime::parse(text, &Rfc3339) {
+                Ok(at) => Self::Time {
+                    exact: text.to_owned(),
+                    near: near(at, now),
+                },
+                Err(_) => Self::text(text),
+            },
+        }
+    }
+}
+
+/// How much is left of the time between two members, as of now.
+pub(super) fn left(of: &Value, (begin, end): (&str, &str), now: OffsetDateTime) -> Cell {
+    let time = |name: &str| OffsetDateTime::parse(of[name].as_str()?, &Rfc3339).ok();
+    let (Some(begin), Some(end)) = (time(begin), time(end)) else {
+        return Cell::Nothing;
+    };
+    let (gone, whole) = ((now - begin).whole_seconds(), (end - begin).whole_seconds());
+    let percent = (gone.max(0) * 100 / whole.max(1)).min(100);
+    let days = (end - now).whole_days();
+    let (text, tone) = match days {
+        _ if end <= now => ("over".to_owned(), "bad"),
+        0..=30 => (format!("{days} days left"), "look"),
+        _ => (format!("{days} days left"), "good"),
+    };
+    let percent = u8::try_from(percent).unwrap_or(100);
+    Cell::Left {
+        percent,
+        text,
+        tone,
+    }
+}
+
+/// A column: what it is called, the member, and how that is shown.
+pub(super) type Column = (&'static str, &'static str, Kind);
+
+/// The members of an object, in columns.
+pub(super) fn row(columns: &[Column], of: &Value, now: OffsetDateTime) -> Vec<Cell> {
+    let cell = |(_, member, kind): &Column| Cell::of(*kind, at(of, member), now);
+    columns.iter().map(cell).collect()
+}
+
+/// The members that are there, each with what it is called.
+pub(super) fn facts(columns: &[Column], of: &Value, now: OffsetDateTime) -> Vec<(String, Cell)> {
+    let fact = |(head, member, kind): &Column| {
+        let cell = Cell::of(*kind, at(of, member), now);
+        (cell != Cell::Nothing).then(|| ((*head).to_owned(), cell))
+    };
+    columns.iter().filter_map(fact).collect()
+}
+
+/// A member, or one of a member's.
+fn at<'a>(of: &'a Value, member: &str) -> &'a Value {
+    member.split('.').fold(of, |of, name| &of[name])
+}
+
+/// Text in which nothing hides: what turns its direction around, or is not seen, is spelled out.
+pub(super) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) {
+            shown.push_str(&format!("[U+{:04X}]", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a character is not seen, or changes what is.
+pub(in crate::http) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A name in a path or a query.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            other => escaped.push_str(&format!("%{other:02X}")),
+        }
+    }
+    escaped
+}
+
+/// How long ago, or how far away.
+fn near(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let seconds = (at - now).whole_seconds();
+    let (size, unit) = match seconds.unsigned_abs() {
+        far @ 0..120 => (far, "s"),
+        far @ 120..7_200 => (far / 60, "min"),
+        far @ 7_200..172_800 => (far / 3_600, "h"),
+        far @ 172_800..63_072_000 => (far / 86_400, "d"),
+        far => (far / 31_536_000, "y"),
+    };
+    if seconds < 0 {
+        format!("{size} {unit} ago")
+    } else {
+        format!("in {size} {unit}")
+    }
+}
+
+/// How a word is meant, for those who know it.
+fn tone(word: &str) -> &'static str {
+    match word {
+        "active" | "live" | "as-recorded" | "approved" | "executed" | "delivered" | "succeeded"
+        | "released" | "done" | "closed" => "good",
+        "compromised" | "drift" | "dead" | "rejected" | "falsified" | "overdue" => "bad",
+        "suspended" | "retiring" | "waiting" | "expired" | "unproven" | "destroy-pending"
+        | "unknown" | "now" | "refused" | "abandoned" => "look",
+        _ => "plain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-30 12:00 UTC);
+
+    #[test]
+    fn members_are_shown_as_what_they_are() {
+        let of = json!({ "name": "a/b", "state": "suspended", "at": "2026-11-27T12:00:00Z", "in": { "deep": 7 }, "no": null });
+        let columns: [Column; 5] = [
+            ("Name", "name", Kind::Link("/keys/")),
+            ("State", "state", Kind::State),
+            ("At", "at", Kind::Time),
+            ("Deep", "in.deep", Kind::Text),
+            ("No", "no", Kind::Text),
+        ];
+        let row = row(&columns, &of, NOW);
+        assert_eq!(row[0], Cell::link("/keys/a%2Fb", "a/b"));
+        let tone = "look";
+        let word = "suspended".to_owned();
+        assert_eq!(row[1], Cell::State { word, tone });
+        let (exact, near) = ("2026-11-27T12:00:00Z".to_owned(), "3 d ago".to_owned());
+        assert_eq!(row[2], Cell::Time { exact, near });
+        assert_eq!(row[3], Cell::text("7"));
+        assert_eq!(row[4], Cell::Nothing);
+        assert_eq!(facts(&columns, &of, NOW).len(), 4);
+    }
+
+    #[test]
+    fn nothing_hides_in_a_text() {
+        assert_eq!(shown("a\u{202e}b\0\u{200b}"), "a[U+202E]b[U+0000][U+200B]");
+    }
+
+    #[test]
+    fn times_are_near_or_far() {
+        let of = |at| near(at, NOW);
+        assert_eq!(of(datetime!(2026-11-30 11:59:30 UTC)), "30 s ago");
+        assert_eq!(of(datetime!(2026-11-30 13:00 UTC)), "in 60 min");
+        assert_eq!(of(datetime!(2027-03-01 12:00 UTC)), "in 91 d");
+        assert_eq!(of(datetime!(2020-03-01 12:00 UTC)), "6 y ago");
+    }
+}

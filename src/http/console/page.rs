@@ -1,0 +1,366 @@
+//! A page: what is on it, and how that becomes HTML.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+
+use super::cells::{self, Cell, Column, shown};
+
+const STYLE: &str = include_str!("console.css");
+const SCRIPT: &str = include_str!("console.js");
+
+/// Where the style sheet and the script are: at names that change with what is in them.
+pub(in crate::http) static STYLE_PATH: LazyLock<String> = LazyLock::new(|| hashed(STYLE, "css"));
+pub(super) static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| hashed(SCRIPT, "js"));
+
+/// Nothing from elsewhere, nothing inline, in no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The pages that every page leads to.
+const PLACES: [(&str, &str); 15] = [
+    ("/", "Today"),
+    ("/keys", "Keys"),
+    ("/wallets", "Wallets"),
+    ("/clients", "Clients"),
+    ("/rotations", "Rotations"),
+    ("/approvals", "Approvals"),
+    ("/halts", "Halts"),
+    ("/limits", "Limits"),
+    ("/recipients", "Recipients"),
+    ("/callers", "Callers"),
+    ("/people", "People"),
+    ("/policy", "Policy"),
+    ("/audit/events", "Audit"),
+    ("/lookup", "Look up"),
+    ("/health", "Health"),
+];
+
+/// A page.
+pub(super) struct Page {
+    /// What it is called.
+    pub(super) title: String,
+    /// What it is, in one sentence.
+    pub(super) about: &'static str,
+    /// Its path, which is the API's without `/v1`.
+    pub(super) path: String,
+    /// The command that shows the same.
+    pub(super) command: String,
+    /// What is on it.
+    pub(super) sections: Vec<Section>,
+}
+
+/// A part of a page.
+pub(super) enum Section {
+    /// A sentence.
+    Words(String),
+    /// What there is to know of one thing.
+    Facts(String, Vec<(String, Cell)>),
+    /// Things below one another.
+    Table(Table),
+    /// Text as it is.
+    Text(String, String),
+    /// What is done, what is next, what comes then.
+    Ladder(Vec<Rung>),
+    /// Something to look for: a form that only reads.
+    Search(Search),
+    /// Something to do.
+    Form(Form),
+    /// What somebody may not see or do, and why.
+    Refused(Refused),
+}
+
+pub(super) struct Table {
+    pub(super) title: String,
+    pub(super) heads: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<Cell>>,
+    /// What to do first, where there is nothing.
+    pub(super) empty: &'static str,
+    /// Where the next page is.
+    pub(super) next: Option<String>,
+}
+
+pub(super) struct Rung {
+    pub(super) title: String,
+    pub(super) progress: String,
+}
+
+pub(super) struct Search {
+    /// The page that shows what was found.
+    pub(super) path: &'static str,
+    pub(super) fields: Vec<Field>,
+    pub(super) button: &'static str,
+}
+
+/// A form that asks for something at the API.
+pub(super) struct Form {
+    pub(super) title: &'static str,
+    /// What becomes of it, and whether others have to agree.
+    pub(super) about: &'static str,
+    /// Where it is asked for.
+    pub(super) path: String,
+    /// Where one comes to when it is done.
+    pub(super) then: String,
+    /// It is asked for once, however often it is sent.
+    pub(super) key: String,
+    pub(super) fields: Vec<Field>,
+    pub(super) button: &'static str,
+    /// Whether it stops something.
+    pub(super) stops: bool,
+}
+
+/// A field of a form. Its name is the member's path, with how it is read after a colon.
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) kind: Input,
+    pub(super) value: String,
+}
+
+pub(super) enum Input {
+    Text,
+    Hidden,
+    Choice(Vec<&'static str>),
+}
+
+/// Why something is not shown or not done.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    pub(super) kind: String,
+    pub(super) title: String,
+    pub(super) detail: String,
+    pub(super) action: String,
+}
+
+/// Who looks at a page, and what everybody sees on it.
+pub(super) struct Around {
+    pub(super) user: String,
+    pub(super) owner: String,
+    /// What is stopped.
+    pub(super) halts: Vec<String>,
+}
+
+impl Page {
+    pub(super) fn new(
+        title: impl Into<String>,
+        path: impl Into<String>,
+        (about, command): (&'static str, impl Into<String>),
+    ) -> Self {
+        Self {
+            title: shown(&title.into()),
+            about,
+            path: path.into(),
+            command: command.into(),
+            sections: Vec::new(),
+        }
+    }
+
+    /// With another part.
+    pub(super) fn with(mut self, section: Section) -> Self {
+        self.sections.push(section);
+        self
+    }
+
+    /// As somebody sees it.
+    pub(super) fn response(&self, status: StatusCode, around: &Around) -> Response {
+        let template = Html {
+            page: self,
+            around,
+            places: &PLACES,
+            style: &STYLE_PATH,
+            script: &SCRIPT_PATH,
+        };
+        html(status, template.render())
+    }
+}
+
+impl Table {
+    /// What a list says, in these columns.
+    pub(super) fn of(
+        columns: &[Column],
+        list: &Value,
+        (now, empty): (OffsetDateTime, &'static str),
+    ) -> Self {
+        let items = list.as_array().map_or(&[][..], Vec::as_slice);
+        Self {
+            title: String::new(),
+            heads: columns.iter().map(|it| it.0).collect(),
+            rows: items
+                .iter()
+                .map(|it| cells::row(columns, it, now))
+                .collect(),
+            empty,
+            next: None,
+        }
+    }
+
+    pub(super) fn titled(self, title: &str) -> Self {
+        let title = title.to_owned();
+        Self { title, ..self }
+    }
+}
+
+impl Field {
+    pub(super) fn text(name: &str, label: &str) -> Self {
+        Self::of(name, label, Input::Text)
+    }
+
+    pub(super) fn choice(name: &str, label: &str, of: &[&'static str]) -> Self {
+        Self::of(name, label, Input::Choice(of.to_vec()))
+    }
+
+    /// One that stands fast.
+    pub(super) fn fixed(name: &str, value: &str) -> Self {
+        Self::of(name, "", Input::Hidden).with(value)
+    }
+
+    fn of(name: &str, label: &str, kind: Input) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            kind,
+            value: String::new(),
+        }
+    }
+
+    pub(super) fn with(self, value: &str) -> Self {
+        let value = value.to_owned();
+        Self { value, ..self }
+    }
+}
+
+/// A page around what is on it.
+#[derive(Template)]
+#[template(path = "page.html", config = "src/http/console/askama.toml")]
+struct Html<'a> {
+    page: &'a Page,
+    around: &'a Around,
+    places: &'a [(&'static str, &'static str)],
+    style: &'a str,
+    script: &'a str,
+}
+
+impl Html<'_> {
+    /// Whether a place is where the page belongs.
+    fn is_here(&self, place: &str) -> bool {
+        let rest = self.page.path.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || (place != "/" && rest.starts_with('/')))
+    }
+}
+
+/// Where somebody signs in.
+#[derive(Template)]
+#[template(path = "sign_in.html", config = "src/http/console/askama.toml")]
+pub(super) struct SignIn<'a> {
+    pub(super) style: &'a str,
+    /// Why they have to, or why it did not work.
+    pub(super) said: &'a str,
+    /// Where they come to then.
+    pub(super) next: &'a str,
+    /// What came with a link.
+    pub(super) code: &'a str,
+    /// What they were about to send.
+    pub(super) kept: &'a [(String, String)],
+}
+
+/// Markup as an answer.
+pub(super) fn html(status: StatusCode, rendered: askama::Result<String>) -> Response {
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    match rendered {
+        Ok(text) => guarded((status, [(header::CONTENT_TYPE, kind)], text).into_response()),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be written");
+            guarded(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        }
+    }
+}
+
+/// With what a browser is told to keep to.
+pub(in crate::http) fn guarded(mut response: Response) -> Response {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        // Without a referrer browsers send no origin with a form, and nobody could tell whose page it was.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A path of this service, or its first page: nobody is led elsewhere.
+pub(super) fn place(path: &str) -> String {
+    let is_ours = path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|it| it.is_ascii_graphic() && it != b'\\');
+    if is_ours { path } else { "/" }.to_owned()
+}
+
+/// A redirection that a browser follows by reading.
+pub(super) fn see_other(to: &str) -> Response {
+    let to = HeaderValue::from_str(&place(to)).unwrap_or(HeaderValue::from_static("/"));
+    guarded((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
+}
+
+/// The style sheet or the script.
+pub(super) fn asset(style: bool) -> Response {
+    const FOR_EVER: &str = "public, max-age=31536000, immutable";
+    let (kind, text) = if style {
+        ("text/css; charset=utf-8", STYLE)
+    } else {
+        ("text/javascript; charset=utf-8", SCRIPT)
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),
+    ];
+    guarded((headers, text).into_response())
+}
+
+fn hashed(text: &str, ending: &str) -> String {
+    let hash = Sha256::digest(text);
+    format!("/console/{}.{ending}", hex::encode(&hash[..8]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for ours in ["/", "/keys?limit=3", "/keys/a%2Fb"] {
+            assert_eq!(place(ours), ours);
+        }
+        for other in [
+            "",
+            "keys",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a b",
+            "/a\r\nset-cookie: x",
+        ] {
+            assert_eq!(place(other), "/", "{other}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What needs somebody today, and how the service is.
+
+use serde_json::Value;
+
+use super::Place;
+use super::asking::Visit;
+use super::cells::{Cell, Column, Kind};
+use super::page::{Page, Refused, Section, Table};
+use super::things::listed;
+use crate::policy::Action;
+
+const APPROVALS: [Column; 4] = [
+    ("Waits for approval", "sentence", Kind::Text),
+    ("Asked by", "requester", Kind::Text),
+    ("Ends", "expires_at", Kind::Time),
+    ("Proposal", "id", Kind::Link("/approvals/")),
+];
+
+const ROTATIONS: [Column; 5] = [
+    ("Rotation", "id", Kind::Link("/rotations/")),
+    ("Of client", "client", Kind::Link("/clients/")),
+    ("Of wallet", "wallet", Kind::Link("/wallets/")),
+    ("Waits for", "status.waits_for", Kind::Text),
+    ("Due", "target_at", Kind::Time),
+];
+
+const DUE: [Column; 5] = [
+    ("What ends", "name", Kind::Text),
+    ("Kind", "kind", Kind::Text),
+    ("Owner", "owner", Kind::Text),
+    ("Ends", "ends_at", Kind::Time),
+    ("What to type", "next", Kind::Code),
+];
+
+pub(super) async fn today(visit: &Visit) -> Page {
+    let (approvals, rotations, due, log) = tokio::join!(
+        visit.get_if(Action::ViewApprovals, "/v1/approvals"),
+        visit.get("/v1/rotations?open=true"),
+        visit.get("/v1/rotations/due?within_days=30"),
+        visit.get("/v1/log"),
+    );
+    let what = (
+        "What needs somebody, the most urgent first.",
+        "chancery rotations due",
+    );
+    let nothing = "Nothing waits for approval.";
+    let approvals = listed(visit, ("Approvals", nothing), &APPROVALS, approvals);
+    let nothing = "No rotation is open.";
+    let rotations = listed(visit, ("Open rotations", nothing), &ROTATIONS, rotations);
+    let nothing = "Nothing ends within 30 days.";
+    let due = listed(visit, ("Ends within 30 days", nothing), &DUE, due);
+    let mut page = Page::new("Today", "/", what);
+    if let Ok(log) = log {
+        page = page.with(published(&log));
+    }
+    page.with(approvals).with(rotations).with(due)
+}
+
+/// How far the log is published, in a line.
+fn published(log: &Value) -> Section {
+    Section::Words(match log["late"].as_str() {
+        Some(late) => super::cells::shown(&format!("The log is late: {late}")),
+        None => format!("The log is published: {} leaves.", log["size"]),
+    })
+}
+
+pub(super) async fn health(visit: &Visit, place: &Place) -> Page {
+    let (custody, log) = tokio::join!(
+        visit.get_if(Action::ViewCustody, "/v1/custody"),
+        visit.get_if(Action::ViewLog, "/v1/log"),
+    );
+    let what = (
+        "How the service is: its devices, its log, its clock.",
+        "chancery doctor",
+    );
+    let app = &visit.console.app;
+    let clock = match app.clock.off_by_ms() {
+        Some(ahead) => format!(
+            "This replica's clock is {ahead} ms from the database's: nothing is signed that says the time."
+        ),
+        None => "This replica's clock agrees with the database's.".to_owned(),
+    };
+    let mut page = Page::new("Health", &place.path, what)
+        .with(Section::Words(clock))
+        .with(devices(custody));
+    match log {
+        Err(refused) => page = page.with(Section::Refused(refused)),
+        Ok(log) => {
+            let note = log["checkpoint"].as_str().unwrap_or("None yet.").to_owned();
+            page = page.with(published(&log)).with(Section::Text(
+                "Newest published checkpoint".to_owned(),
+                note,
+            ));
+        }
+    }
+    page
+}
+
+fn devices(custody: Result<Value, Refused>) -> Section {
+    let custody = match custody {
+        Ok(custody) => custody,
+        Err(refused) => return Section::Refused(refused),
+    };
+    let devices = custody["devices"].as_array().into_iter().flatten();
+    let rows = devices.map(|device| {
+        let trouble = device["trouble"].as_str();
+        vec![
+            Cell::text(device["name"].as_str().unwrap_or_default()),
+            match trouble {
+                None => Cell::State {
+                    word: "answers".to_owned(),
+                    tone: "good",
+                },
+                Some(_) => Cell::State {
+                    word: "away".to_owned(),
+                    tone: "bad",
+                },
+            },
+            trouble.map_or(Cell::Nothing, Cell::text),
+        ]
+    });
+    Section::Table(Table {
+        title: "Devices".to_owned(),
+        heads: vec!["Device", "State", "Trouble"],
+        rows: rows.collect(),
+        empty: "No device is configured.",
+        next: None,
+    })
+}

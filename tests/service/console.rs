@@ -1,0 +1,393 @@
+//! The console: who comes in, what they see there, and what a page cannot be made to do.
+
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::{Client, Response, redirect};
+use serde_json::json;
+
+use crate::browser_verifier::browser;
+use crate::builder_sdk;
+use crate::stand::Stand;
+use crate::support::Caller;
+
+const ON: &str = "[console]\nenabled = true\n";
+
+/// Somebody with a browser.
+struct Browser {
+    base: String,
+    http: Client,
+    cookie: String,
+}
+
+impl Browser {
+    fn new(base: &str) -> Self {
+        let http = Client::builder().redirect(redirect::Policy::none());
+        Self {
+            base: base.to_owned(),
+            http: http.build().unwrap(),
+            cookie: String::new(),
+        }
+    }
+
+    /// Signed in as a caller.
+    async fn of(caller: &Caller) -> Self {
+        let mut browser = Self::new(&caller.base);
+        let answer = browser.sign_in(&[("token", &caller.token)]).await;
+        assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+        browser
+    }
+
+    async fn sign_in(&mut self, form: &[(&str, &str)]) -> Response {
+        let answer = self.post("/sign-in", form).await;
+        if let Some(cookie) = answer.headers().get(SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
+            cookie.clone_into(&mut self.cookie);
+        }
+        answer
+    }
+
+    async fn open(&self, path: &str) -> Response {
+        let request = self.http.get(format!("{}{path}", self.base));
+        request.header(COOKIE, &self.cookie).send().await.unwrap()
+    }
+
+    async fn read(&self, path: &str) -> (u16, String) {
+        let answer = self.open(path).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
+        let request = self.http.post(format!("{}{path}", self.base));
+        let request = request
+            .header("sec-fetch-site", "same-origin")
+            .header(COOKIE, &self.cookie)
+            .form(form);
+        request.send().await.unwrap()
+    }
+
+    /// What a page's form sends that halts everything.
+    fn halting<'a>(key: &'a str, reason: &'a str) -> [(&'a str, &'a str); 5] {
+        [
+            ("path", "/v1/halts"),
+            ("then", "/halts"),
+            ("key", key),
+            ("f.on", "everything"),
+            ("f.reason", reason),
+        ]
+    }
+}
+
+/// How many halts are in force.
+async fn halts(stand: &Stand) -> usize {
+    let halts = stand.operator.get("/v1/halts").await;
+    halts.json.as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_token_becomes_a_session_that_shows_what_its_caller_may_see() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let mut browser = Browser::new(&stand.server.base);
+    let answer = browser.open("/keys?limit=3").await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(
+        answer.headers()[LOCATION],
+        "/sign-in?next=%2Fkeys%3Flimit%3D3"
+    );
+    let wrong = browser.sign_in(&[("token", "chancery_no")]).await;
+    assert_eq!(wrong.status(), 401);
+    let form = [
+        ("token", stand.operator.token.as_str()),
+        ("next", "//evil.example"),
+    ];
+    let answer = browser.sign_in(&form).await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()[LOCATION]),
+        (303, &"/".parse().unwrap())
+    );
+    let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-chancery="), "{cookie}");
+    for flag in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
+        assert!(cookie.contains(flag), "{cookie}");
+    }
+    assert!(!cookie.contains(&stand.operator.token), "{cookie}");
+
+    let page = browser.open("/keys").await;
+    assert_eq!(page.status(), 200);
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    for part in [
+        "default-src 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert_eq!(page.headers()["cache-control"], "no-store");
+    let text = page.text().await.unwrap();
+    assert!(text.contains("href=\"/keys/d-wk\""), "{text}");
+    for path in [
+        "/",
+        "/keys/d-wk",
+        "/wallets",
+        "/wallets/d-w",
+        "/clients",
+        "/clients/d-c",
+        "/rotations",
+        "/halts",
+        "/limits",
+        "/recipients",
+        "/callers",
+        "/callers/d-trader",
+        "/people",
+        "/policy",
+        "/lookup",
+        "/audit/signers",
+        "/health",
+    ] {
+        let (status, text) = browser.read(path).await;
+        assert_eq!(status, 200, "{path}: {text}");
+        let command = text.split("data-copy=\"chancery ").last().unwrap();
+        let command = command.split('"').next().unwrap();
+        let known = Command::new(env!("CARGO_BIN_EXE_chancery"))
+            .args(command.split(' '))
+            .arg("--help")
+            .output();
+        assert!(known.unwrap().status.success(), "{path}: {command}");
+        assert!(
+            text.contains("<h1>") && !text.contains(&stand.operator.token),
+            "{path}"
+        );
+    }
+    let auditor = stand.another("audit", "auditors", "auditor").await;
+    let auditor = Browser::of(&auditor).await;
+    let (status, text) = auditor.read("/lookup?q=d-w").await;
+    assert!(
+        status == 200 && text.contains("href=\"/wallets/d-w\""),
+        "{text}"
+    );
+    let (status, text) = auditor.read("/audit/signers?key=d-wk&at=").await;
+    assert!(
+        status == 200 && text.contains("href=\"/callers/d-trader\""),
+        "{text}"
+    );
+    let found = async || {
+        let (status, text) = auditor
+            .read("/audit/events?kind=change&caller=&action=create-key")
+            .await;
+        assert_eq!(status, 200, "{text}");
+        text.contains("create-key")
+    };
+    let found = async {
+        while !found().await {
+            tokio::time::sleep(Duration::from_millis(100)).await; // the log is a moment behind
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), found)
+        .await
+        .unwrap();
+    let (status, text) = browser.read("/keys/none-such").await;
+    assert_eq!(status, 404, "{text}");
+    let style = text
+        .split("href=\"")
+        .find(|it| it.starts_with("/console/"))
+        .unwrap();
+    let style = browser.open(style.split('"').next().unwrap()).await;
+    let kept = style.headers()["cache-control"].to_str().unwrap();
+    assert!(
+        style.status() == 200 && kept.contains("immutable"),
+        "{kept}"
+    );
+}
+
+#[tokio::test]
+async fn a_trader_sees_and_does_nothing_beyond_a_trader() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let browser = Browser::of(&stand.trader).await;
+    let (status, text) = browser.read("/wallets").await;
+    assert!(status == 200 && text.contains("d-w"), "{text}");
+    let (status, text) = browser.read("/callers").await;
+    assert_eq!(status, 403, "{text}");
+    assert!(!text.contains("<table"), "{text}");
+    let (_, text) = browser.read("/halts").await;
+    assert!(!text.contains("Halt now"), "{text}");
+    let refused = browser
+        .post("/console/send", &Browser::halting("k", "because"))
+        .await;
+    assert_eq!(refused.status(), 403);
+    let text = refused.text().await.unwrap();
+    assert!(
+        text.contains("Not done") && text.contains("because"),
+        "{text}"
+    );
+    assert_eq!(halts(&stand).await, 0);
+    // Whoever only looks at pages is refused nothing, so that nothing of it is on record.
+    let denied = "select count(*) from leaves where kind = 'denied'";
+    let before = stand.database.count(denied).await;
+    for path in ["/", "/keys", "/health"] {
+        assert_eq!(browser.read(path).await.0, 200, "{path}");
+    }
+    assert_eq!(stand.database.count(denied).await, before);
+    // Nothing of the API is open to the cookie that is closed to its caller.
+    let (status, _) = browser.read("/v1/callers").await;
+    assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn what_is_sent_twice_is_done_once_and_what_hides_in_a_text_is_shown() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let browser = Browser::of(&stand.operator).await;
+    let evil = "<script>alert(1)</script>\u{202e}\" onload=x";
+    let form = Browser::halting("once", evil);
+    for _ in 0..2 {
+        let done = browser.post("/console/send", &form).await;
+        assert_eq!(done.status(), 303, "{}", done.text().await.unwrap());
+        assert_eq!(done.headers()[LOCATION], "/halts");
+    }
+    let (_, text) = browser.read("/keys").await;
+    assert!(!text.contains("<script>alert"), "{text}");
+    assert!(
+        text.contains("&#60;script&#62;alert(1)") && text.contains("[U+202E]"),
+        "{text}"
+    );
+    assert_eq!(halts(&stand).await, 1);
+    let wrong = browser
+        .post("/console/send", &Browser::halting("other", ""))
+        .await;
+    assert_eq!(wrong.status(), 422, "{}", wrong.text().await.unwrap());
+    for path in ["/v1/halts?x=1", "/sign-out", "//evil.example/v1/halts", ""] {
+        let form = [
+            ("path", path),
+            ("then", "https://evil.example"),
+            ("key", "k"),
+        ];
+        let nowhere = browser.post("/console/send", &form).await;
+        assert_eq!(nowhere.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_worth_nothing_elsewhere_and_ends_with_what_it_stands_for() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let browser = Browser::of(&stand.operator).await;
+    // Another site's page, which the browser would send the cookie for.
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example"),
+    ] {
+        let request = browser.http.post(format!("{}/console/send", browser.base));
+        let request = request.header(COOKIE, &browser.cookie).header(name, value);
+        let foreign = request.form(&Browser::halting("f", "x")).send().await;
+        assert_eq!(foreign.unwrap().status(), 403, "{name}");
+    }
+    // A row that somebody wrote who can write to the database: with a secret of theirs, another one's credential.
+    let theirs = Browser::of(&stand.trader).await;
+    stand
+        .database
+        .run(
+            "update sessions t set credential_id = o.credential_id from sessions o
+             where t.credential_id <> o.credential_id and t.created_at > o.created_at",
+        )
+        .await;
+    let all = "select count(distinct credential_id) from sessions";
+    assert_eq!(stand.database.count(all).await, 1);
+    let (status, _) = theirs.read("/keys").await;
+    assert_eq!(status, 401);
+    assert_eq!(browser.read("/keys").await.0, 200);
+
+    // What somebody was about to send is still there when their session has ended.
+    let caller = stand.another("second", "ops", "operator").await;
+    let mut second = Browser::of(&caller).await;
+    let ended = second.cookie.clone();
+    assert_eq!(second.post("/sign-out", &[]).await.status(), 303);
+    second.cookie = ended;
+    assert_eq!(second.read("/keys").await.0, 401);
+    let late = second
+        .post(
+            "/console/send",
+            &Browser::halting("late", "typed for minutes"),
+        )
+        .await;
+    assert_eq!(late.status(), 401);
+    let text = late.text().await.unwrap();
+    assert!(text.contains("typed for minutes"), "{text}");
+    let mut again = vec![("token", caller.token.as_str())];
+    let kept: Vec<_> = Browser::halting("late", "typed for minutes")
+        .map(|(name, value)| (format!("kept.{name}"), value))
+        .into();
+    again.extend(kept.iter().map(|(name, value)| (name.as_str(), *value)));
+    let back = second.sign_in(&again).await;
+    assert_eq!(back.status(), 200);
+    assert!(back.text().await.unwrap().contains("typed for minutes"));
+    assert_eq!(halts(&stand).await, 0);
+
+    // Whoever is revoked is out at once, on every replica.
+    let replica = stand.deployment.serve(&[]).await;
+    let there = Browser {
+        base: replica.base.clone(),
+        http: second.http.clone(),
+        cookie: second.cookie.clone(),
+    };
+    assert_eq!(there.read("/keys").await.0, 200);
+    let revoked = stand
+        .operator
+        .post("/v1/callers/second/revoke", &json!({}))
+        .await;
+    assert_eq!(revoked.status, 201, "{}", revoked.text);
+    assert_eq!(there.read("/keys").await.0, 401);
+    assert_eq!(second.read("/keys").await.0, 401);
+}
+
+#[tokio::test]
+async fn without_the_setting_nobody_signs_in() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let mut browser = Browser::new(&stand.server.base);
+    for path in ["/", "/keys", "/sign-in"] {
+        assert_eq!(browser.read(path).await.0, 404, "{path}");
+    }
+    let form = [("token", stand.operator.token.as_str())];
+    assert_eq!(browser.sign_in(&form).await.status(), 404);
+}
+
+#[tokio::test]
+async fn in_a_browser_every_page_is_whole_and_nothing_comes_from_elsewhere() {
+    let Some(node) = browser("console.mjs") else {
+        return;
+    };
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let base = stand.server.base.replace("127.0.0.1", "localhost");
+    let pictures = std::env::var("CHANCERY_PICTURES").unwrap_or_default();
+    let asked = json!({ "base": base, "token": stand.operator.token, "pictures": pictures });
+    let steps = tokio::task::spawn_blocking(move || builder_sdk::run(node, &asked));
+    let steps = tokio::time::timeout(Duration::from_secs(300), steps).await;
+    let steps = steps.unwrap().unwrap();
+    let last = steps.last().unwrap();
+    assert_eq!(last["step"], "done", "{steps:?}");
+    assert_eq!(last["complaints"], json!([]), "{steps:?}");
+    assert_eq!(last["elsewhere"], json!([]), "{steps:?}");
+    let pages: Vec<_> = steps.iter().filter(|it| it["step"] == "page").collect();
+    assert_eq!(
+        pages.len(),
+        28,
+        "each of 14 pages in both themes: {steps:?}"
+    );
+    for page in pages {
+        assert_eq!(page["violations"], json!([]), "{page}");
+    }
+    assert_eq!(halts(&stand).await, 1);
+}

@@ -158,6 +158,11 @@ async fn serve(options: &Options, dir: &Path, started: Started<'_>) -> anyhow::R
                 demo.once(&app).await
             } else {
                 demo.explain(beside, app.clock.now());
+                say(&console(
+                    &app,
+                    &format!("http://{address}"),
+                    &dir.join("operator.token"),
+                )?);
                 say(RELAXED);
                 Ok(())
             }
@@ -220,6 +225,19 @@ fn replace_secret(secret: &str, file: &Path) -> anyhow::Result<()> {
     super::destination::Destination::open(Some(file))?.write(secret)
 }
 
+/// Where the console is, with a link that signs the operator in once.
+fn console(app: &App, base: &str, operator: &Path) -> anyhow::Result<String> {
+    if !app.sessions.are_open() {
+        return Ok("\nThe console is off: [console] enabled.".to_owned());
+    }
+    let token = std::fs::read_to_string(operator)?;
+    let code = app.sessions.link(token.trim());
+    Ok(format!(
+        "\nThe console, as the operator (the link works once, within ten minutes):\n\n{base}/sign-in?code={}",
+        code.expose()
+    ))
+}
+
 /// What is different from a deployment.
 const RELAXED: &str = "
 What dev relaxes: one operator may loosen alone; PINs and keys of the seal lie beside the data; the
@@ -276,6 +294,7 @@ async fn prepare(
          {clob}\
          [policy]\nfile = {policy}\n\n\
          [approvals]\nsingle_operator = true\n\n\
+         [console]\nenabled = true\n\n\
          [oauth.environments.dev01]\n\
          issuer = \"https://pmx-dev01.us.auth0.com/\"\n\
          token_endpoint = \"https://pmx-dev01.us.auth0.com/oauth/token\"\n\

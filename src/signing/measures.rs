@@ -53,6 +53,7 @@ impl Outcome {
                 | SigningError::AnswerExpired
                 | SigningError::ClockOff(_)
                 | SigningError::Unpublished(_)
+                | SigningError::Operation(_)
                 | SigningError::Limit(_),
             ) => Self::Refused,
         }

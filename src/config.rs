@@ -205,6 +205,9 @@ mod tests {
         let soft = with_defaults.app.custody.remove(&"soft".parse().unwrap());
         let soft = format!("{soft:?}");
         assert!(soft.contains("accept_keys_in_software: false"), "{soft}");
+        let relayer = with_defaults.app.relayer.polygon.take();
+        let relayer = format!("{relayer:?}");
+        assert!(relayer.contains("timeout_ms: 10000"), "{relayer}");
         let notices = std::mem::take(&mut with_defaults.app.notices);
         assert_eq!(notices.webhooks[0].timeout_ms.get(), 10_000);
         assert_eq!(notices.webhooks[0].kinds, notices.mail.unwrap().kinds);

@@ -9,6 +9,7 @@
 mod asking;
 mod cells;
 mod finding;
+mod form;
 mod page;
 mod people;
 mod sending;

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::asking::Console;
+use super::form::form_of;
 use super::page::{Page, STYLE_PATH, SignIn, html, place, see_other};
-use super::sending;
 use crate::callers::Recognised;
 use crate::sessions::{Secret, SessionError};
 
@@ -142,7 +142,7 @@ async fn go_on(console: &Console, who: Recognised, kept: &[(String, String)]) ->
         "/sign-in",
         (about, "chancery --help"),
     );
-    let page = page.with(sending::form_of(kept));
+    let page = page.with(form_of(kept));
     page.response(StatusCode::OK, &visit.around().await)
 }
 

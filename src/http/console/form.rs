@@ -1,0 +1,110 @@
+//! A form that came, and the same form once more.
+//!
+//! A member's name says how it is read: `days:number`, `allow:list`, `dry:flag`; text without a colon. What is
+//! left empty is left out. The API judges what comes, as from anybody.
+
+use serde_json::{Map, Value};
+
+use super::page::{Field, Form, Section, place};
+
+/// What a form says.
+#[derive(Default)]
+pub(super) struct Sent {
+    /// Where it is asked for.
+    pub(super) path: String,
+    /// Where one comes to when it is done.
+    pub(super) then: String,
+    /// It is asked for once under this.
+    pub(super) key: String,
+    pub(super) body: Value,
+}
+
+impl Sent {
+    /// Of a form's fields.
+    pub(super) fn of(fields: &[(String, String)]) -> Self {
+        let mut sent = Self::default();
+        let mut body = Map::new();
+        for (name, value) in fields {
+            match name.as_str() {
+                "path" => sent.path.clone_from(value),
+                "then" => sent.then.clone_from(value),
+                "key" => sent.key.clone_from(value),
+                name => {
+                    if let Some(name) = name.strip_prefix("f.") {
+                        put(&mut body, name, value);
+                    }
+                }
+            }
+        }
+        sent.body = body.into();
+        sent
+    }
+}
+
+/// Puts a member where its name says.
+fn put(body: &mut Map<String, Value>, name: &str, value: &str) {
+    let (name, kind) = name.split_once(':').unwrap_or((name, "text"));
+    let value = match kind {
+        "list" => {
+            let items = value.split([',', '\n', ' ']).map(str::trim);
+            items.filter(|it| !it.is_empty()).collect()
+        }
+        "flag" => Value::Bool(matches!(value, "yes" | "on" | "true")),
+        _ if value.trim().is_empty() => return,
+        "number" => match value.trim().parse::<i64>() {
+            Ok(number) => number.into(),
+            Err(_) => value.into(), // the API says what is wrong with it
+        },
+        _ => value.trim().into(),
+    };
+    body.insert(name.to_owned(), value);
+}
+
+/// The form whose fields these are, filled in as they were.
+pub(super) fn form_of(fields: &[(String, String)]) -> Section {
+    let sent = Sent::of(fields);
+    let fields = fields.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("f.")?;
+        let (label, _) = name.split_once(':').unwrap_or((name, ""));
+        Some(Field::text(name, label).with(value))
+    });
+    Section::Form(Form {
+        title: "What you asked for",
+        about: "As you filled it in.",
+        path: sent.path,
+        then: place(&sent.then),
+        key: sent.key,
+        fields: fields.collect(),
+        button: "Send",
+        stops: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_become_what_the_api_takes() {
+        let fields = [
+            ("path", "/v1/halts"),
+            ("f.on", "wallet"),
+            ("f.reason", " because "),
+            ("f.name", ""),
+            ("f.allow:list", ""),
+            ("f.tokens:list", "1, 2"),
+            ("f.days:number", "7"),
+            ("f.far:number", "7x"),
+            ("f.dry:flag", "yes"),
+            ("else", "x"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sent = Sent::of(&fields);
+        assert_eq!(sent.path, "/v1/halts");
+        let expected = json!({ "on": "wallet", "reason": "because", "allow": [], "tokens": ["1", "2"],
+            "days": 7, "far": "7x", "dry": true });
+        assert_eq!(sent.body, expected);
+    }
+}

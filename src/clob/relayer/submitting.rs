@@ -247,10 +247,10 @@ impl Submissions {
         };
         let asked = Asked::once(wish.request);
         let signer = &self.0.signer;
-        let signed = signer.sign(&wish.caller, Box::new(draft), asked).await?;
-        let signed: Map<String, Value> =
-            serde_json::from_slice(&signed.body).expect("the answer is our own");
-        let value = |name: &'static str| Some((name, signed.get(name)?.as_str()?.to_owned()));
+        let answer = signer.sign(&wish.caller, Box::new(draft), asked).await?;
+        let headers: Map<String, Value> =
+            serde_json::from_slice(&answer.body).expect("the answer is our own");
+        let value = |name: &'static str| Some((name, headers.get(name)?.as_str()?.to_owned()));
         Ok(HEADERS.into_iter().filter_map(value).collect())
     }
 

@@ -41,13 +41,13 @@ pub(super) struct Party {
 
 impl Party {
     fn of(id: Uuid, names: &Names) -> Self {
-        let named: Option<&Named> = names.get(&id);
+        let known: Option<&Named> = names.get(&id);
         let is_service = id.is_nil();
         let service = || is_service.then(|| "service".to_owned());
         Self {
             id,
-            kind: named.map(|it| it.kind.clone()).or_else(service),
-            name: named.map(|it| it.name.clone()).or_else(service),
+            kind: known.map(|it| it.kind.clone()).or_else(service),
+            name: known.map(|it| it.name.clone()).or_else(service),
         }
     }
 }

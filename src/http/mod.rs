@@ -118,9 +118,10 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let router = router
         .merge(approvals::pages())
         .layer(middleware::from_fn_with_state(entrance, admit));
-    let pages = match app.sessions.are_open() {
-        true => console::routes(&app, router.clone().with_state(app.clone())),
-        false => Router::new(),
+    let pages = if app.sessions.are_open() {
+        console::routes(&app, router.clone().with_state(app.clone()))
+    } else {
+        Router::new()
     };
     router
         .merge(documents::routes(&document))

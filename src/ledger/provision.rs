@@ -25,6 +25,7 @@ const ROUNDS: std::num::NonZeroU32 = std::num::NonZeroU32::new(4_096).unwrap();
 
 impl Ledger {
     /// The same server, another database.
+    #[must_use]
     pub fn in_database(&self, name: &str) -> Self {
         let options = self.options.clone().database(name);
         Self::connecting(&options, 2)

@@ -144,6 +144,9 @@ impl Collector for Page {
 }
 
 /// The page, in the text format of Prometheus.
+///
+/// # Panics
+/// Never: a string takes what is written to it.
 pub fn text(families: Vec<Family>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Page(families)));

@@ -58,7 +58,7 @@ words! {
         NegRiskCollateralAdapterOld = "neg_risk_collateral_adapter_old",
         /// Makes Safes.
         SafeFactory = "safe_factory",
-        /// Safe's MultiSend, which could delegate too.
+        /// Safe's `MultiSend`, which could delegate too.
         Multisend = "multisend",
         /// Makes proxy wallets, and calls with them.
         ProxyFactory = "proxy_factory",

@@ -120,6 +120,9 @@ pub fn former_handover_digest(place: &Place, new_owner: Address, deadline: U256)
 
 /// `abi.encode(bytes32 signer, bytes32 0, bytes signature)` and ERC-6492's suffix: how a session
 /// key's signature travels. Source: the unified SDK, the only client that has session keys.
+///
+/// # Panics
+/// Never: a signature is short.
 pub fn wrap_session(key: Address, signature: &[u8]) -> Vec<u8> {
     let length = u64::try_from(signature.len()).expect("a signature is short");
     let padding = vec![0; signature.len().next_multiple_of(32) - signature.len()];

@@ -189,6 +189,7 @@ fn of_contract(
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each takes the next value")]
 fn address(value: Value) -> Option<Address> {
     match value {
         Value::Address(address) => Some(address),
@@ -196,6 +197,7 @@ fn address(value: Value) -> Option<Address> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each takes the next value")]
 fn number(value: Value) -> Option<U256> {
     match value {
         Value::Number(number) => Some(number),
@@ -210,6 +212,7 @@ fn numbers(value: Value) -> Option<Vec<U256>> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each takes the next value")]
 fn fixed(value: Value) -> Option<Bytes32> {
     match value {
         Value::Fixed(word) => Some(Bytes32(word)),

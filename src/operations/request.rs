@@ -130,14 +130,14 @@ pub enum Operation {
     },
     /// Allow a contract to move all positions.
     ApprovePositions {
-        /// ctf or position_manager.
+        /// `ctf` or `position_manager`.
         token: Contract,
         /// To whom.
         operator: Contract,
     },
     /// Take that back.
     RevokePositions {
-        /// ctf or position_manager.
+        /// `ctf` or `position_manager`.
         token: Contract,
         /// A contract's name, or any address.
         #[schema(value_type = String)]
@@ -269,7 +269,7 @@ pub enum Operation {
     },
     /// Hand positions over to a registered recipient.
     WithdrawPositions {
-        /// ctf or position_manager.
+        /// `ctf` or `position_manager`.
         token: Contract,
         /// By its name in the register.
         #[schema(value_type = String)]
@@ -292,12 +292,12 @@ pub enum Operation {
     },
     /// Have an exchange take no order of this maker any more.
     PauseTrading {
-        /// exchange_v2 or neg_risk_exchange_v2.
+        /// `exchange_v2` or `neg_risk_exchange_v2`.
         exchange: Contract,
     },
     /// Undo it.
     UnpauseTrading {
-        /// exchange_v2 or neg_risk_exchange_v2.
+        /// `exchange_v2` or `neg_risk_exchange_v2`.
         exchange: Contract,
     },
     /// Spend a nonce on nothing.
@@ -333,7 +333,7 @@ pub enum Operation {
     },
     /// Hand positions over on that way. A second person agrees.
     EmergencyWithdrawPositions {
-        /// ctf or position_manager.
+        /// `ctf` or `position_manager`.
         token: Contract,
         /// By its name in the register.
         #[schema(value_type = String)]

@@ -308,7 +308,7 @@ fn check_self(account: &Account, step: &Step, form: &Form) -> Result<(), Refused
             "a deposit wallet's batches go by the relayer; a transaction of its owner pauses it, and gets out what is in it (emergency_*)",
         );
     }
-    if is_of_session && !(is_deposit && !is_transaction) {
+    if is_of_session && (is_transaction || !is_deposit) {
         return unfit("session keys are for deposit wallets");
     }
     let is_own = is_emergency || is_of_session || *step == Step::CancelNonce;

@@ -1,7 +1,7 @@
 //! Safes (type 2): their making, their transactions, and how several calls go into one.
 //!
 //! All five gas fields are zero and have no place to be anything else: a refund is a payment that a display of
-//! "to, value, data" does not show. Inner calls of a MultiSend are calls: a delegated one could rewrite the Safe.
+//! "to, value, data" does not show. Inner calls of a `MultiSend` are calls: a delegated one could rewrite the Safe.
 
 use ruint::aliases::U256;
 use serde_json::{Value as Json, json};
@@ -42,24 +42,23 @@ words! {
 pub struct SafeTransaction {
     place: Place,
     nonce: U256,
-    /// The call, or the MultiSend that makes all of them.
+    /// The call, or the `MultiSend` that makes all of them.
     outer: Call,
-    /// Whether it is a MultiSend, which the Safe delegates to.
+    /// Whether it is a `MultiSend`, which the Safe delegates to.
     is_delegated: bool,
 }
 
 impl SafeTransaction {
     /// Of one call, or of several that go together.
     pub fn new(place: Place, nonce: U256, calls: &[Call]) -> Result<Self, NotThere> {
-        let (outer, is_delegated) = match calls {
-            [one] => (one.clone(), false),
-            _ => {
-                let to = Contract::Multisend.on(place.chain_id)?;
-                let packed = calls.iter().flat_map(packed).collect();
-                let data = abi::call(MULTI_SEND, &[Value::Bytes(packed)]);
-                let value = U256::ZERO;
-                (Call { to, value, data }, true)
-            }
+        let (outer, is_delegated) = if let [one] = calls {
+            (one.clone(), false)
+        } else {
+            let to = Contract::Multisend.on(place.chain_id)?;
+            let packed = calls.iter().flat_map(packed).collect();
+            let data = abi::call(MULTI_SEND, &[Value::Bytes(packed)]);
+            let value = U256::ZERO;
+            (Call { to, value, data }, true)
         };
         Ok(Self {
             place,
@@ -155,7 +154,7 @@ impl SafeTransaction {
 
 const ZERO: &str = "0x0000000000000000000000000000000000000000";
 
-/// A call as MultiSend reads it.
+/// A call as `MultiSend` reads it.
 fn packed(call: &Call) -> Vec<u8> {
     [
         &[0_u8], // a call

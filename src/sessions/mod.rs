@@ -52,7 +52,7 @@ impl Default for Settings {
 const AN_HOUR: i64 = 60;
 
 /// How long a link lasts that signs somebody in.
-const LINK: Duration = Duration::from_secs(600);
+const LINK: Duration = Duration::from_mins(10);
 
 /// How many sessions are taken for known: those are looked up without a turn.
 const KNOWN: u64 = 10_000;

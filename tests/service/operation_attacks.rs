@@ -46,11 +46,11 @@ fn wishes(soon: i64) -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("an emergency of a Safe", "d-safe", wish(0, json!({ "op": "pause_wallet" })), "operation-refused"),
         ("a market that is none", "d-safe", wish(0, convert), "operation-refused"),
         ("a payment of nothing", "d-safe", wish(0, withdrawal("0")), "operation-refused"),
-        ("an address as recipient", "d-safe", wish(0, address), "malformed-body"),
-        ("calldata", "d-safe", wish(0, call), "malformed-body"),
-        ("a delegated call", "d-safe", wish(0, delegated), "malformed-body"),
-        ("a gas refund", "d-safe", with(wish(0, cancel()), json!({ "gasPrice": "1" })), "malformed-body"),
-        ("another chain", "d-safe", with(wish(0, cancel()), json!({ "chainId": 80002 })), "malformed-body"),
+        ("an address as recipient", "d-safe", wish(0, address), "invalid-field"),
+        ("calldata", "d-safe", wish(0, call), "invalid-field"),
+        ("a delegated call", "d-safe", wish(0, delegated), "invalid-field"),
+        ("a gas refund", "d-safe", with(wish(0, cancel()), json!({ "gasPrice": "1" })), "invalid-field"),
+        ("another chain", "d-safe", with(wish(0, cancel()), json!({ "chainId": 80002 })), "invalid-field"),
     ]
 }
 

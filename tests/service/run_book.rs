@@ -79,6 +79,8 @@ fn calls(script: &str) -> Vec<Vec<String>> {
     let scratch = Scratch::new();
     let run = Command::new("bash")
         .args(["-c", &format!("exec 3> calls; {STUBS}\n{script}\n:")])
+        // What the reader has set, where a page says so.
+        .envs([("CONFIG", "config.toml"), ("OWNER_CONFIG", "migrate.toml")])
         .current_dir(scratch.path())
         .stdin(Stdio::null())
         .output()

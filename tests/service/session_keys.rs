@@ -56,7 +56,7 @@ async fn a_session_key_is_authorized_trades_is_told_when_it_ends_and_is_revoked(
     let maker = operator.get(WALLET).await.json["maker"].clone();
     let wallet = json!({
         "name": "d-session", "owner": "d", "key": "sk", "chainId": 137, "signatureType": 3, "funder": maker,
-        "session_key": true,
+        "session_key": true, "funder_unverified": true,
     });
     let made = operator.post("/v1/wallets", &wallet).await;
     assert_eq!(made.status, 201, "{}", made.text);

@@ -53,8 +53,8 @@ pub(super) struct Options {
     /// Where the owner's way into the database goes, which the service never reads.
     #[arg(long, default_value = "/root/chancery", value_name = "DIR")]
     owner_dir: PathBuf,
-    /// Postgres, as who may make roles and databases: postgres:///postgres?host=/run/postgresql&user=postgres, or
-    /// postgres://NAME@HOST/postgres?sslmode=verify-full&sslrootcert=FILE. It is used now and not kept.
+    /// Postgres, as who may make roles and databases: `postgres:///postgres?host=/run/postgresql&user=postgres`, or
+    /// `postgres://NAME@HOST/postgres?sslmode=verify-full&sslrootcert=FILE`. It is used now and not kept.
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
     /// The file with that one's password.

@@ -48,7 +48,7 @@ pub enum NotSubmitted {
     Request(#[from] RequestRefused),
     /// The wallet that names us.
     #[error(transparent)]
-    Wallet(#[from] WalletError),
+    Wallet(Box<WalletError>),
     /// The door.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -83,6 +83,12 @@ pub struct Signed {
     pub(super) turn: Option<(Address, ruint::aliases::U256)>,
     pub(super) text: String,
     pub(super) body: Value,
+}
+
+impl From<WalletError> for NotSubmitted {
+    fn from(error: WalletError) -> Self {
+        Self::Wallet(Box::new(error))
+    }
 }
 
 impl Signed {

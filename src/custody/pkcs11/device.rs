@@ -56,8 +56,8 @@ impl Pkcs11 {
         let workers = self.opening.opened();
         Load {
             sessions_wanted: Some(self.sessions()),
-            sessions: workers.map(|it| it.working()),
-            waiting: workers.map(|it| it.waiting()),
+            sessions: workers.map(Workers::working),
+            waiting: workers.map(Workers::waiting),
             throttled: None,
         }
     }

@@ -187,6 +187,7 @@ async fn one(app: &App, wallet: &Wallet, id: &str) -> Result<records::Operation,
 /// What became of an operation.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "callers call it that, too")]
 pub(super) struct Outcome {
     /// `executed`, or `dead`: it can happen no more, which takes a second person.
     outcome: OperationState,

@@ -19,6 +19,7 @@ use crate::operations::{AccountKind, Names, Operation, SetUp, records};
 /// What is known of something that a first order needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::enum_variant_names, reason = "the words that callers read")]
 pub(super) enum Ready {
     /// It is there.
     Ready,

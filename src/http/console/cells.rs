@@ -1,8 +1,13 @@
 //! What stands in a cell, from what the API says.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// Why writing to a text cannot fail.
+const TAKES: &str = "a string takes what is written to it";
 
 /// How a member is shown.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +159,7 @@ pub(super) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_invisible(c) {
-            shown.push_str(&format!("[U+{:04X}]", u32::from(c)));
+            write!(shown, "[U+{:04X}]", u32::from(c)).expect(TAKES);
         } else {
             shown.push(c);
         }
@@ -176,7 +181,7 @@ pub(super) fn escaped(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 escaped.push(char::from(byte));
             }
-            other => escaped.push_str(&format!("%{other:02X}")),
+            other => write!(escaped, "%{other:02X}").expect(TAKES),
         }
     }
     escaped

@@ -122,7 +122,7 @@ pub(super) async fn signers(visit: &Visit, place: &Place) -> Result<Page, Refuse
     }
     let mut path = format!("{}?key={}", place.api, cells::escaped(key));
     if !at.is_empty() {
-        path.push_str(&format!("&at={}", cells::escaped(at)));
+        path = format!("{path}&at={}", cells::escaped(at));
     }
     let said = visit.get(&path).await?;
     let columns: [Column; 6] = [

@@ -19,13 +19,11 @@ pub(super) async fn send(
     let Some(secret) = signing_in::secret(&headers) else {
         return signing_in::first("Sign in first.", &sent.then, &fields);
     };
-    let visit = match console.app.sessions.recognise(&secret).await {
-        Ok(who) => console.visit(who),
-        Err(_) => {
-            let said = "Your session has ended, or the database is away.";
-            return signing_in::first(said, &place(&sent.then), &fields);
-        }
+    let Ok(who) = console.app.sessions.recognise(&secret).await else {
+        let said = "Your session has ended, or the database is away.";
+        return signing_in::first(said, &place(&sent.then), &fields);
     };
+    let visit = console.visit(who);
     let answer = if sent.path.starts_with("/v1/") && !sent.path.contains('?') {
         let what = (sent.key.as_str(), &sent.body);
         visit.send(Method::POST, &sent.path, what).await

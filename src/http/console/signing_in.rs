@@ -93,9 +93,10 @@ pub(super) async fn sign_in(
     let begun = begin(&console, shown.token.trim()).await;
     match begun {
         Ok((who, secret)) => {
-            let answer = match shown.kept.is_empty() {
-                true => see_other(&shown.next),
-                false => go_on(&console, who, &shown.kept).await,
+            let answer = if shown.kept.is_empty() {
+                see_other(&shown.next)
+            } else {
+                go_on(&console, who, &shown.kept).await
             };
             with_cookie(answer, &format!("{COOKIE}={}", secret.expose()))
         }

@@ -39,7 +39,7 @@ impl From<NotSubmitted> for Problem {
             NotSubmitted::NoCredential => Self::new(&catalogue::NO_CREDENTIAL, error),
             NotSubmitted::Relayer(error) => error.into(),
             NotSubmitted::Request(error) => error.into(),
-            NotSubmitted::Wallet(error) => error.into(),
+            NotSubmitted::Wallet(error) => (*error).into(),
             NotSubmitted::Signing(error) => error.into(),
             NotSubmitted::Custody(error) => error.into(),
             NotSubmitted::Ledger(error) => error.into(),

@@ -382,7 +382,7 @@ async fn in_a_browser_every_page_is_whole_and_nothing_comes_from_elsewhere() {
     let pages: Vec<_> = steps.iter().filter(|it| it["step"] == "page").collect();
     assert_eq!(
         pages.len(),
-        28,
+        32,
         "each of 16 pages in both themes: {steps:?}"
     );
     for page in pages {

@@ -68,14 +68,13 @@ impl Answers {
             "Postgres, as who may make roles and databases",
             Some("postgres:///postgres?host=/run/postgresql&user=postgres"),
         )?;
-        let device = match options.device {
-            Some(device) => device,
-            None => {
-                let what = "Where the keys are to be: pkcs11, aws-kms, keystore";
-                let answer = asker.text(None, "--device", what, None)?;
-                <Device as clap::ValueEnum>::from_str(&answer, false)
-                    .map_err(|_| anyhow::anyhow!("{answer} is none of these"))?
-            }
+        let device = if let Some(device) = options.device {
+            device
+        } else {
+            let what = "Where the keys are to be: pkcs11, aws-kms, keystore";
+            let answer = asker.text(None, "--device", what, None)?;
+            <Device as clap::ValueEnum>::from_str(&answer, false)
+                .map_err(|_| anyhow::anyhow!("{answer} is none of these"))?
         };
         let place = place(device, options, asker)?;
         let listen = options.listen.map(|it| it.to_string());

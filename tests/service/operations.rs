@@ -78,6 +78,10 @@ pub(crate) fn path(wallet: &str) -> String {
     format!("/v1/wallets/{wallet}/operations")
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is made where it is given"
+)]
 pub(crate) fn wish(nonce: u64, operation: Value) -> Value {
     json!({ "operations": [operation], "nonce": nonce.to_string() })
 }
@@ -86,6 +90,10 @@ pub(crate) fn withdrawal(amount: &str) -> Value {
     json!({ "op": "withdraw_collateral", "token": "pusd", "recipient": "treasury", "amount": amount })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is made where it is given"
+)]
 pub(crate) fn with(mut wish: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         wish[name] = value.clone();

@@ -49,6 +49,7 @@ fn condition(value: &Value) -> Condition {
 }
 
 /// A recorded operation as a step of the catalogue.
+#[expect(clippy::too_many_lines, reason = "the catalogue is a list")]
 fn step(it: &Value, place: &Place) -> Step {
     let to = || match it["to"].as_str() {
         Some("self") => place.wallet,

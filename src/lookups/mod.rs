@@ -2,8 +2,8 @@
 //!
 //! # How leaves are found
 //! By terms: who asked, the credential, the key, the wallet or client, the market, the name of a change. Which leaves of
-//! a stretch of 8,192 have a term is kept beside the tree ([`places`]), a stretch at a time and once it is whole; of
-//! what came since, each replica that is asked knows it in memory ([`tail`]). So a signature pays nothing for it while it
+//! a stretch of 8,192 have a term is kept beside the tree (`places.rs`), a stretch at a time and once it is whole; of
+//! what came since, each replica that is asked knows it in memory (`tail.rs`). So a signature pays nothing for it while it
 //! is made, and several filters at once cost little more than one. What has a mark of its own (a digest, an order
 //! hash, a `jti`, an idempotency key) is found by the index that guards it.
 //!

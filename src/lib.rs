@@ -121,6 +121,8 @@ pub mod name;
 
 pub mod text;
 
+pub mod percent;
+
 pub mod ledger;
 
 pub mod ethereum;

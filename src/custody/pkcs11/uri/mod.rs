@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use self::syntax::{encoded, parse, spelled, write};
+use self::syntax::{parse, write};
 use crate::custody::{CustodyError, DeviceRef, Place};
 use crate::id::KeyId;
+use crate::percent::{encoded, spelled};
 
 mod syntax;
 

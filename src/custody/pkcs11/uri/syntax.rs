@@ -4,10 +4,6 @@ use std::fmt;
 
 use super::{KeyName, TokenName};
 
-const HEX: [char; 16] = [
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-];
-
 /// Why a text is not the URI of a token or of a private key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAUri {
@@ -60,29 +56,6 @@ pub(super) fn write<const N: usize>(
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     write!(f, "pkcs11:{}", given.collect::<Vec<_>>().join(";"))
-}
-
-/// A text, percent-encoded where it has to be.
-pub(super) fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    spelled(text.as_bytes(), plain)
-}
-
-/// Bytes, percent-encoded but for the plain ones.
-pub(super) fn spelled(bytes: &[u8], plain: impl Fn(u8) -> bool) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        if plain(*byte) {
-            text.push(char::from(*byte));
-        } else {
-            text.extend([
-                '%',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]);
-        }
-    }
-    text
 }
 
 /// Reads a URI.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::body::Asked;
 use super::problem::{self, Problem};
+use super::query;
 use crate::app::App;
 use crate::callers::{Caller, Kind, Names};
 use crate::id::IntentId;
@@ -114,13 +115,7 @@ pub(super) async fn find_signatures(
     Asked(search): Asked<Search>,
 ) -> Result<Json<Vec<SignatureView>>, Problem> {
     let wrong = |detail: &str| Problem::new(&problem::MALFORMED_QUERY, detail);
-    let hash = |text: String| {
-        let mut bytes = [0; 32];
-        let digits = text.strip_prefix("0x").unwrap_or(&text);
-        hex::decode_to_slice(digits, &mut bytes)
-            .map_err(|_| wrong("a hash is 0x and 64 hexadecimal digits"))?;
-        Ok::<_, Problem>(bytes)
-    };
+    let hash = |text: String| query::hash(&text).ok_or_else(|| wrong(query::A_HASH));
     let by = match (search.digest, search.order_hash, search.idempotency_key) {
         (Some(digest), None, None) => By::Digest(hash(digest)?),
         (None, Some(order_hash), None) => By::OrderHash(hash(order_hash)?),

@@ -13,6 +13,7 @@ use crate::callers::Caller;
 use crate::http::body::Asked;
 use crate::http::page::Paged;
 use crate::http::problem::Problem;
+use crate::http::query;
 use crate::id::CallerId;
 use crate::idempotency::Key;
 use crate::lookups::{Entry, Names, Page, Query, Term, Wanted};
@@ -202,13 +203,7 @@ impl Search {
 
     /// The signatures with the mark that is asked for, if one is.
     async fn marked(&self, app: &App, caller: &Caller) -> Result<Option<Vec<Uuid>>, Problem> {
-        let hash = |field: &str, text: &String| {
-            let mut bytes = [0; 32];
-            let digits = text.strip_prefix("0x").unwrap_or(text);
-            hex::decode_to_slice(digits, &mut bytes)
-                .map_err(|_| wrong(field, "a hash is 0x and 64 hexadecimal digits"))?;
-            Ok::<_, Problem>(bytes)
-        };
+        let hash = |field, text: &str| query::hash(text).ok_or_else(|| wrong(field, query::A_HASH));
         let mut marks = Vec::new();
         marks.extend(self.signature.map(|it| By::Id(it.into())));
         marks.extend(self.jti.map(By::Jti));

@@ -6,12 +6,12 @@ mod identify;
 mod signers;
 
 use serde_json::Value;
-use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::problem::{self, Problem};
+use super::problem::Problem;
+use super::query::{moment, wrong};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::ledger::Gate;
@@ -66,14 +66,4 @@ async fn look_up(app: &App, caller: &Caller, asked: &Value) -> Result<(), Proble
     change.note(SEARCH, change.author(), asked);
     change.commit().await?;
     Ok(())
-}
-
-fn wrong(field: &str, why: &str) -> Problem {
-    Problem::new(&problem::MALFORMED_QUERY, format!("{field}: {why}"))
-}
-
-fn moment(field: &str, text: &str) -> Result<OffsetDateTime, Problem> {
-    let format = &time::format_description::well_known::Rfc3339;
-    let at = OffsetDateTime::parse(text, format);
-    at.map_err(|_| wrong(field, "a time such as 2026-11-30T12:00:00Z is wanted"))
 }

@@ -17,6 +17,7 @@ use crate::credentials::{self, CredentialNonce, LoginEntry, NonceEntry};
 use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::problem::{self, Problem};
+use crate::http::query;
 use crate::http::write::Write;
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -187,23 +188,16 @@ pub(super) async fn find_nonces(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Vec<NonceView>>, Problem> {
     app.count_look_up(&caller, Action::ViewCredentials).await?;
-    let wrong =
-        |field: &str, why: &str| Problem::new(&problem::MALFORMED_QUERY, format!("{field}: {why}"));
-    let time = |field: &str, text: &Option<String>| {
-        let parse = |text: &String| {
-            OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
-        };
-        text.as_ref()
-            .map(parse)
-            .transpose()
-            .map_err(|_| wrong(field, "a time such as 2026-11-21T00:00:00Z is wanted"))
+    let time = |field, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|it| query::moment(field, it)).transpose()
     };
     let nonce = wanted.nonce.as_ref().map(|text| text.parse());
     let filter = NonceFilter {
         accounts: Vec::new(),
         nonce: nonce
             .transpose()
-            .map_err(|error: credentials::NotANonce| wrong("nonce", &error.to_string()))?,
+            .map_err(|error: credentials::NotANonce| query::wrong("nonce", &error.to_string()))?,
         api_key: wanted.api_key.map(api_key).transpose()?,
         from: time("from", &wanted.from)?,
         until: time("until", &wanted.until)?,

@@ -28,6 +28,8 @@ pub struct OrderDraft {
     pub order: Order,
     /// The book that limits hold it against.
     pub book: BookPrice,
+    /// The caller put it together, its time too, and waits for the signature alone.
+    is_typed: bool,
 }
 
 /// The answer: the signed order, and under which id it is on record.
@@ -49,6 +51,17 @@ impl OrderDraft {
             wallet,
             order,
             book,
+            is_typed: false,
+        }
+    }
+
+    /// The same where the caller put it together. The answer is the signature alone, as JSON-RPC wants it: a
+    /// deposit wallet's envelope is put around it by the caller, who has everything that belongs there.
+    #[must_use]
+    pub fn typed(self) -> Self {
+        Self {
+            is_typed: true,
+            ..self
         }
     }
 
@@ -143,7 +156,7 @@ impl Draft for OrderDraft {
     }
 
     fn tells_the_time(&self) -> bool {
-        self.order.version() != Version::V1
+        !self.is_typed && self.order.version() != Version::V1
     }
 
     fn prepare(&self, _now_ms: i64) -> Prepared {
@@ -164,71 +177,16 @@ impl Draft for OrderDraft {
         let Checked::Ethereum(signature) = signature else {
             unreachable!("an order is a digest, and its signature was checked as recoverable");
         };
-        let issued = IssuedOrder {
-            id,
-            signed: self.order.signed(signature),
-        };
-        let body = serde_json::to_vec(&issued).expect("plain data serializes");
-        Answer {
-            body,
-            is_secret: false,
-        }
-    }
-}
-
-/// An order that the caller put together. The answer is the signature alone, as JSON-RPC wants it: a
-/// deposit wallet's envelope is put around it by the caller, who has everything that belongs there.
-pub struct TypedOrderDraft(pub OrderDraft);
-
-impl Ask for TypedOrderDraft {
-    fn action(&self) -> Action {
-        self.0.action()
-    }
-
-    fn resource(&self) -> Resource {
-        self.0.resource()
-    }
-
-    fn stake(&self) -> Stake {
-        self.0.stake()
-    }
-
-    fn markets(&self) -> Vec<U256> {
-        self.0.markets()
-    }
-}
-
-impl Draft for TypedOrderDraft {
-    fn operation(&self) -> &'static str {
-        self.0.operation()
-    }
-
-    fn subject(&self) -> Uuid {
-        self.0.subject()
-    }
-
-    fn key(&self) -> &Key {
-        self.0.key()
-    }
-
-    fn limited(&self) -> Limited {
-        self.0.limited()
-    }
-
-    fn useful(&self) -> Useful {
-        self.0.useful()
-    }
-
-    fn prepare(&self, now_ms: i64) -> Prepared {
-        self.0.prepare(now_ms)
-    }
-
-    fn answer(&self, _id: IntentId, _prepared: &Prepared, signature: &Checked) -> Answer {
-        let Checked::Ethereum(signature) = signature else {
-            unreachable!("an order is a digest, and its signature was checked as recoverable");
+        let body = if self.is_typed {
+            serde_json::to_vec(&signature.to_string())
+        } else {
+            serde_json::to_vec(&IssuedOrder {
+                id,
+                signed: self.order.signed(signature),
+            })
         };
         Answer {
-            body: serde_json::to_vec(&signature.to_string()).expect("text serializes"),
+            body: body.expect("plain data serializes"),
             is_secret: false,
         }
     }

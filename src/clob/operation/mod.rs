@@ -65,6 +65,8 @@ pub struct OperationDraft {
     paid: Option<Paid>,
     left_before: i64,
     replaces: Option<IntentId>,
+    /// A client's library put it together, and waits for the signature or the whole transaction alone.
+    is_typed: bool,
 }
 
 /// The answer: what is sent, and under which id it is on record.
@@ -132,7 +134,18 @@ impl OperationDraft {
             paid,
             left_before,
             replaces,
+            is_typed: false,
         })
+    }
+
+    /// The same for a client's library that put it together: the answer is what such a library waits for, the
+    /// signature or the whole transaction.
+    #[must_use]
+    pub fn typed(self) -> Self {
+        Self {
+            is_typed: true,
+            ..self
+        }
     }
 
     fn actions(&self) -> Vec<Action> {
@@ -323,91 +336,27 @@ impl Draft for OperationDraft {
             unreachable!("an operation is a digest, and its signature was checked as recoverable");
         };
         let sealed = self.plan.sealed(signature);
-        let issued = IssuedOperation {
-            id,
-            kind: self.plan.form().kind(),
-            calls: self.plan.described().to_vec(),
-            digest: Bytes32(prepared.digest),
-            nonce: self.plan.turn().nonce.to_string(),
-            expires_at: self.plan.expires_at(),
-            actions: self.actions(),
-            sealed: sealed.expect("what was worked out for its digest is worked out again"),
-        };
-        Answer {
-            body: serde_json::to_vec(&issued).expect("plain data serializes"),
-            is_secret: false,
-        }
-    }
-}
-
-/// An operation that a client's library put together. The answer is what such a library waits for: the signature, or
-/// the whole transaction.
-pub struct TypedOperationDraft(pub OperationDraft);
-
-impl Ask for TypedOperationDraft {
-    fn action(&self) -> Action {
-        self.0.action()
-    }
-
-    fn resource(&self) -> Resource {
-        self.0.resource()
-    }
-
-    fn stake(&self) -> Stake {
-        self.0.stake()
-    }
-
-    fn parts(&self) -> Vec<(Action, Stake)> {
-        self.0.parts()
-    }
-}
-
-impl Draft for TypedOperationDraft {
-    fn operation(&self) -> &'static str {
-        self.0.operation()
-    }
-
-    fn subject(&self) -> Uuid {
-        self.0.subject()
-    }
-
-    fn key(&self) -> &Key {
-        self.0.key()
-    }
-
-    fn business(&self) -> Business {
-        self.0.business()
-    }
-
-    fn limited(&self) -> Limited {
-        self.0.limited()
-    }
-
-    fn useful(&self) -> Useful {
-        self.0.useful()
-    }
-
-    fn tells_the_time(&self) -> bool {
-        self.0.tells_the_time()
-    }
-
-    fn prepare(&self, now_ms: i64) -> Prepared {
-        self.0.prepare(now_ms)
-    }
-
-    fn answer(&self, _id: IntentId, _prepared: &Prepared, signature: &Checked) -> Answer {
-        let Checked::Ethereum(signature) = signature else {
-            unreachable!("an operation is a digest, and its signature was checked as recoverable");
-        };
-        let plan = &self.0.plan;
-        let sealed = plan.sealed(signature);
         let sealed = sealed.expect("what was worked out for its digest is worked out again");
-        // A session key's envelope is put around it by whoever has the typed data.
-        let text = sealed
-            .raw_transaction
-            .unwrap_or_else(|| signature.to_string());
+        let body = if self.is_typed {
+            // A session key's envelope is put around it by whoever has the typed data.
+            let text = sealed
+                .raw_transaction
+                .unwrap_or_else(|| signature.to_string());
+            serde_json::to_vec(&text)
+        } else {
+            serde_json::to_vec(&IssuedOperation {
+                id,
+                kind: self.plan.form().kind(),
+                calls: self.plan.described().to_vec(),
+                digest: Bytes32(prepared.digest),
+                nonce: self.plan.turn().nonce.to_string(),
+                expires_at: self.plan.expires_at(),
+                actions: self.actions(),
+                sealed,
+            })
+        };
         Answer {
-            body: serde_json::to_vec(&text).expect("text serializes"),
+            body: body.expect("plain data serializes"),
             is_secret: false,
         }
     }

@@ -11,7 +11,7 @@ use super::error::RpcError;
 use super::message::Call;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::operation::{OperationDraft, TypedOperationDraft};
+use crate::clob::operation::OperationDraft;
 use crate::clob::typed_data::operation::TypedOperation;
 use crate::clob::wallets::Wallet;
 use crate::ethereum::Address;
@@ -104,7 +104,7 @@ pub(super) async fn sign(
     let wallet = Arc::new(wallet);
     let sign = async |wallet: &Arc<Wallet>| -> Result<_, Problem> {
         let draft = draft(app, wallet, operation).await?;
-        let draft = Box::new(TypedOperationDraft(draft));
+        let draft = Box::new(draft.typed());
         Ok(app.signer.sign(caller, draft, asked.clone()).await)
     };
     let done = match sign(&wallet).await? {

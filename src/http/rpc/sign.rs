@@ -16,7 +16,7 @@ use super::operation;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::{ApiKeyError, KeyRequest};
-use crate::clob::draft::{OrderDraft, TypedOrderDraft};
+use crate::clob::draft::OrderDraft;
 use crate::clob::l1::{ClobAuth, IssuedLogin};
 use crate::clob::typed_data::{TypedData, TypedDataError, TypedOrder};
 use crate::clob::wallets::Wallet;
@@ -95,7 +95,7 @@ async fn sign_order(
         draft
             .look_at_book(caller.id, &limits, &app.markets, &app.clock)
             .await;
-        let draft = Box::new(TypedOrderDraft(draft));
+        let draft = Box::new(draft.typed());
         app.signer.sign(caller, draft, asked.clone()).await
     };
     let wallet = Arc::new(wallet);

@@ -73,16 +73,14 @@ impl Submissions {
         seen: Seen,
     ) -> Result<(), LedgerError> {
         let id = submission.id;
-        let mut change = self.0.log.begin(Gate::Shared, &Author::service()).await?;
         let (state, next) = match seen {
             Seen::UnderWay(trouble) => {
-                records::goes_on(id, transaction, trouble, change.tx()).await?;
-                change.commit().await?;
-                return Ok(());
+                return records::goes_on(id, transaction, trouble, self.0.log.ledger()).await;
             }
             Seen::Executed(next) => (State::Executed, next),
             Seen::Failed => (State::Failed, None),
         };
+        let mut change = self.0.log.begin(Gate::Shared, &Author::service()).await?;
         if !records::end(id, transaction, state, change.tx()).await? {
             change.abandon().await; // another replica was faster
             return Ok(());

@@ -231,7 +231,7 @@ pub(super) async fn goes_on(
     id: Uuid,
     transaction: &Transaction,
     trouble: Option<&str>,
-    tx: &mut Tx,
+    ledger: &Ledger,
 ) -> Result<(), LedgerError> {
     sqlx::query!(
         "update submissions set progress = coalesce($2, progress), transaction_hash = coalesce($3, transaction_hash),
@@ -243,7 +243,7 @@ pub(super) async fn goes_on(
         trouble.map(quoted),
         transaction.id,
     )
-    .execute(tx.connection())
+    .execute(ledger.pool())
     .await?;
     Ok(())
 }

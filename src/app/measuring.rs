@@ -208,6 +208,13 @@ impl App {
                 "token",
                 due.tokens.iter().filter(|it| it.ends_at <= soon).count(),
             ),
+            (
+                "session-key",
+                due.session_keys
+                    .iter()
+                    .filter(|it| it.valid_until.is_some_and(|at| at <= soon))
+                    .count(),
+            ),
         ] {
             ends.set([("kind", kind)], many(number));
         }

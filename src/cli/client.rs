@@ -173,10 +173,7 @@ impl Client {
     pub(super) async fn page(&self, path: &str) -> anyhow::Result<(Value, Option<String>)> {
         let answer = self.answer(self.http.get(format!("{}{path}", self.base)));
         let answer = answer.await?;
-        let link = answer.headers().get(reqwest::header::LINK);
-        let link = link.and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let next = link.strip_prefix('<').and_then(|it| it.split_once('>'));
-        let next = next.map(|(path, _)| path.to_owned());
+        let next = crate::http::next_of(answer.headers());
         let (status, body) = read(answer).await?;
         Ok((accept(status, body)?, next))
     }

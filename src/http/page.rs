@@ -1,7 +1,7 @@
 //! Lists in pages: `limit` and `after`, and a link to the next page (RFC 8288).
 
 use axum::Json;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -23,6 +23,13 @@ impl Page {
     pub(super) fn new(limit: Option<u16>, after: Option<String>) -> Self {
         Self { limit, after }
     }
+}
+
+/// Where the next part of a list is, as its answer says.
+pub fn next_of(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(header::LINK)?.to_str().ok()?;
+    let (path, _) = link.strip_prefix('<')?.split_once('>')?;
+    Some(path.to_owned())
 }
 
 /// A part of a list, and where the next one is.

@@ -215,13 +215,18 @@ async fn a_trader_sees_and_does_nothing_beyond_a_trader() {
     let (status, text) = browser.read("/wallets").await;
     assert!(status == 200 && text.contains("d-w"), "{text}");
     // Whoever only looks at pages is refused nothing, so that nothing of it is on record.
-    for path in ["/", "/keys", "/health"] {
+    for path in ["/", "/keys", "/wallets/d-w", "/keys/d-wk", "/health"] {
         assert_eq!(browser.read(path).await.0, 200, "{path}");
     }
     let (status, text) = browser.read("/callers").await;
     assert_eq!(status, 403, "{text}");
-    let denied = "select count(*) from leaves where kind = 'denied'";
-    stand.database.becomes(denied, 1).await;
+    // What is decided anew meanwhile is refused, and recorded, once more.
+    let asked = "select sign(count(*))::bigint from leaves
+                 where kind = 'denied' and position('view_callers'::bytea in leaf) > 0";
+    stand.database.becomes(asked, 1).await;
+    let others = "select count(*) from leaves
+                  where kind = 'denied' and position('view_callers'::bytea in leaf) = 0";
+    assert_eq!(stand.database.count(others).await, 0);
     assert!(!text.contains("<table"), "{text}");
     let (_, text) = browser.read("/halts").await;
     assert!(!text.contains("Halt now"), "{text}");

@@ -16,6 +16,7 @@ use super::cells::shown;
 use super::page::{Around, Refused, Section};
 use crate::app::App;
 use crate::callers::Recognised;
+use crate::http::page::next_of;
 use crate::http::problem::{self, Problem};
 use crate::policy::{Action, Resource};
 
@@ -72,9 +73,13 @@ impl Visit {
     }
 
     /// The same, for whoever may: others are not asked for it, which would put a refusal on record.
-    pub(super) async fn get_if(&self, action: Action, path: &str) -> Result<Value, Refused> {
+    pub(super) async fn get_if(
+        &self,
+        (action, on): (Action, &Resource),
+        path: &str,
+    ) -> Result<Value, Refused> {
         let app = &self.console.app;
-        if app.would(&self.who.caller, action, &Resource::service()) {
+        if app.would(&self.who.caller, action, on) {
             return self.get(path).await;
         }
         let detail = format!("{} is not permitted", action.name());
@@ -112,7 +117,8 @@ impl Visit {
         if let Some(problem) = problem {
             return Err(Refused::of(&problem));
         }
-        let next = answer.headers().get(header::LINK).and_then(next_of);
+        let next = next_of(answer.headers());
+        let next = next.and_then(|it| Some(it.strip_prefix("/v1")?.to_owned()));
         let bytes = to_bytes(answer.into_body(), LARGEST).await;
         let body = bytes.ok().filter(|it| !it.is_empty());
         let body = body.and_then(|it| serde_json::from_slice(&it).ok());
@@ -125,7 +131,9 @@ impl Visit {
 
     /// What is around every page.
     pub(super) async fn around(&self) -> Around {
-        let halts = self.get_if(Action::ViewHalts, "/v1/halts").await;
+        let service = Resource::service();
+        let halts = self.get_if((Action::ViewHalts, &service), "/v1/halts");
+        let halts = halts.await;
         let halts = match &halts {
             Ok(list) => list.as_array().into_iter().flatten().map(stopped).collect(),
             Err(_) => Vec::new(), // whoever may not see them is told by what is refused
@@ -179,12 +187,6 @@ fn stopped(halt: &Value) -> String {
     };
     let (by, reason) = (text("set_by_name"), text("reason"));
     shown(&format!("{on} is halted, by {by}: {reason}"))
-}
-
-/// The target of a `Link` header, as a path of the console.
-fn next_of(link: &axum::http::HeaderValue) -> Option<String> {
-    let target = link.to_str().ok()?.strip_prefix('<')?.split_once('>')?.0;
-    Some(target.strip_prefix("/v1")?.to_owned())
 }
 
 impl Refused {

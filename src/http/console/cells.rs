@@ -6,6 +6,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::percent::encoded;
+
 /// Why writing to a text cannot fail.
 const TAKES: &str = "a string takes what is written to it";
 
@@ -97,7 +99,7 @@ impl Cell {
             Kind::Text => Self::text(text),
             Kind::Code => Self::Code(shown(text)),
             Kind::State => Self::state(text),
-            Kind::Link(path) => Self::link(format!("{path}{}", escaped(text)), text),
+            Kind::Link(path) => Self::link(format!("{path}{}", encoded(text)), text),
             Kind::Time => match OffsetDateTime::parse(text, &Rfc3339) {
                 Ok(at) => Self::Time {
                     exact: text.to_owned(),
@@ -171,20 +173,6 @@ pub(super) fn shown(text: &str) -> String {
 pub(in crate::http) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// A name in a path or a query.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            other => write!(escaped, "%{other:02X}").expect(TAKES),
-        }
-    }
-    escaped
 }
 
 /// How long ago, or how far away.

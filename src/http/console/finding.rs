@@ -6,6 +6,7 @@ use super::Place;
 use super::asking::Visit;
 use super::cells::{self, Cell, Column, Kind};
 use super::page::{Field, Page, Refused, Search, Section, Table};
+use crate::percent::encoded;
 
 pub(super) async fn lookup(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let sought = place.asked("q");
@@ -22,7 +23,7 @@ pub(super) async fn lookup(visit: &Visit, place: &Place) -> Result<Page, Refused
     if sought.is_empty() {
         return Ok(page);
     }
-    let path = format!("/v1/audit/identify?text={}", cells::escaped(sought));
+    let path = format!("/v1/audit/identify?text={}", encoded(sought));
     let found = visit.get(&path).await?;
     let rows = found.as_array().into_iter().flatten().map(|thing| {
         let text = |name: &str| thing[name].as_str().unwrap_or_default();
@@ -120,9 +121,9 @@ pub(super) async fn signers(visit: &Visit, place: &Place) -> Result<Page, Refuse
     if key.is_empty() {
         return Ok(page);
     }
-    let mut path = format!("{}?key={}", place.api, cells::escaped(key));
+    let mut path = format!("{}?key={}", place.api, encoded(key));
     if !at.is_empty() {
-        path = format!("{path}&at={}", cells::escaped(at));
+        path = format!("{path}&at={}", encoded(at));
     }
     let said = visit.get(&path).await?;
     let columns: [Column; 6] = [

@@ -10,6 +10,7 @@ mod asking;
 mod cells;
 mod finding;
 mod form;
+mod lists;
 mod page;
 mod people;
 mod sending;
@@ -25,6 +26,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use crate::app::App;
+use crate::percent::encoded;
 use asking::{Console, Visit};
 pub(super) use cells::is_invisible;
 use page::{Page, Refused, Section};
@@ -118,7 +120,7 @@ async fn show(
 ) -> Response {
     let here = uri.path_and_query().map_or("/", |it| it.as_str());
     let Some(secret) = secret(&headers) else {
-        return page::see_other(&format!("/sign-in?next={}", cells::escaped(here)));
+        return page::see_other(&format!("/sign-in?next={}", encoded(here)));
     };
     let visit = match console.app.sessions.recognise(&secret).await {
         Ok(who) => console.visit(who),
@@ -155,23 +157,19 @@ async fn show(
 }
 
 async fn make(visit: &Visit, matched: &str, place: &Place) -> Result<Page, Refused> {
+    if let Some(list) = lists::at(matched) {
+        return list.show(visit, place).await;
+    }
     match matched {
         "/" => Ok(today::today(visit).await),
-        "/keys" => things::keys(visit, place).await,
         "/keys/{key}" => things::key(visit, place).await,
-        "/wallets" => things::wallets(visit, place).await,
         "/wallets/{wallet}" => things::wallet(visit, place).await,
-        "/clients" => things::clients(visit, place).await,
         "/clients/{client}" => things::client(visit, place).await,
-        "/rotations" => things::rotations(visit, place).await,
         "/rotations/{rotation}" => things::rotation(visit, place).await,
         "/halts" => stopping::halts(visit, place).await,
         "/limits" => stopping::limits(visit, place).await,
         "/limits/{scope}/{id}" => stopping::limit(visit, place).await,
-        "/recipients" => stopping::recipients(visit, place).await,
-        "/callers" => people::callers(visit, place).await,
         "/callers/{caller}" => people::caller(visit, place).await,
-        "/people" => people::people(visit, place).await,
         "/people/{person}" => people::person(visit, place).await,
         "/policy" => people::policy(visit, place).await,
         "/policies/{version}" => people::version(visit, place).await,

@@ -9,24 +9,6 @@ use super::cells::{self, Column, Kind};
 use super::page::{Form, Page, Refused, Section, Table};
 use crate::policy::{Action, Resource};
 
-const CALLERS: [Column; 6] = [
-    ("Caller", "name", Kind::Link("/callers/")),
-    ("Owner", "owner", Kind::Text),
-    ("Roles", "roles", Kind::Text),
-    ("Person", "person", Kind::Link("/people/")),
-    ("Last credential ends", "token_expires_at", Kind::Time),
-    ("Revoked", "revoked_at", Kind::Time),
-];
-
-pub(super) async fn callers(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let answer = visit.look(&place.list()).await?;
-    let empty = "Nobody may call: chancery callers bootstrap makes the first operator.";
-    let mut table = Table::of(&CALLERS, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = ("Who may call, and as what.", "chancery callers list");
-    Ok(Page::new("Callers", &place.path, what).with(Section::Table(table)))
-}
-
 pub(super) async fn caller(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let caller = visit.get(&place.api).await?;
     let columns: [Column; 6] = [
@@ -76,25 +58,6 @@ async fn revoke(visit: &Visit, place: &Place, caller: &Value) -> Section {
     visit
         .if_may(Action::RevokeCaller, &on, Section::Form(form))
         .await
-}
-
-pub(super) async fn people(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let columns: [Column; 5] = [
-        ("Person", "name", Kind::Link("/people/")),
-        ("Roles", "roles", Kind::Text),
-        ("Callers", "callers", Kind::Link("/callers/")),
-        ("Since", "created_at", Kind::Time),
-        ("Until", "ended_at", Kind::Time),
-    ];
-    let answer = visit.look(&place.list()).await?;
-    let empty = "There is nobody who could approve: chancery people create registers the first.";
-    let mut table = Table::of(&columns, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "The people who approve, and whose callers are.",
-        "chancery people list",
-    );
-    Ok(Page::new("People", &place.path, what).with(Section::Table(table)))
 }
 
 pub(super) async fn person(visit: &Visit, place: &Place) -> Result<Page, Refused> {

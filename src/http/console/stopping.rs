@@ -7,6 +7,7 @@ use super::Place;
 use super::asking::Visit;
 use super::cells::{self, Cell, Column, Kind};
 use super::page::{Field, Form, Page, Refused, Section, Table};
+use crate::percent::encoded;
 use crate::policy::{Action, Resource};
 
 const HALTS: [Column; 6] = [
@@ -91,7 +92,7 @@ pub(super) async fn limits(visit: &Visit, place: &Place) -> Result<Page, Refused
         } else {
             text("name")
         };
-        let path = format!("{}/{scope}/{}", place.path, cells::escaped(id));
+        let path = format!("{}/{scope}/{}", place.path, encoded(id));
         vec![
             Cell::text(scope),
             Cell::link(path, named),
@@ -110,27 +111,6 @@ pub(super) async fn limits(visit: &Visit, place: &Place) -> Result<Page, Refused
         "chancery limits list",
     );
     Ok(Page::new("Limits", &place.path, what).with(Section::Table(table)))
-}
-
-pub(super) async fn recipients(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let columns: [Column; 7] = [
-        ("Recipient", "name", Kind::Text),
-        ("Address", "address", Kind::Code),
-        ("Chain", "chainId", Kind::Text),
-        ("For the desk", "owner", Kind::Text),
-        ("Stands from", "stands_from", Kind::Time),
-        ("Added by", "added_by_name", Kind::Text),
-        ("Agreed to", "approval", Kind::Text),
-    ];
-    let answer = visit.look(&place.list()).await?;
-    let empty = "Wallets may send to nobody: chancery recipients add proposes the first.";
-    let mut table = Table::of(&columns, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "Whom wallets may send to, and from when.",
-        "chancery recipients list",
-    );
-    Ok(Page::new("Recipients", &place.path, what).with(Section::Table(table)))
 }
 
 /// Limits in a line.

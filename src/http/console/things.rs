@@ -8,29 +8,8 @@ use super::Place;
 use super::asking::Visit;
 use super::cells::{self, Column, Kind};
 use super::page::{Field, Form, Page, Refused, Rung, Section, Table};
+use crate::percent::encoded;
 use crate::policy::{Action, Resource};
-
-const KEYS: [Column; 7] = [
-    ("Key", "name", Kind::Link("/keys/")),
-    ("State", "state", Kind::State),
-    ("Purpose", "purpose", Kind::Text),
-    ("Owner", "owner", Kind::Text),
-    ("Environment", "environment", Kind::Text),
-    ("Device", "backend", Kind::Text),
-    ("Period ends", "cryptoperiod_ends_at", Kind::Time),
-];
-
-pub(super) async fn keys(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let answer = visit.look(&place.list()).await?;
-    let empty = "There is no key yet: chancery keys create makes the first one.";
-    let mut table = Table::of(&KEYS, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "The keys that you may see, and what they may be used for.",
-        "chancery keys list",
-    );
-    Ok(Page::new("Keys", &place.path, what).with(Section::Table(table)))
-}
 
 pub(super) async fn key(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let (attestation, destruction) = (
@@ -86,7 +65,11 @@ pub(super) async fn key(visit: &Visit, place: &Place) -> Result<Page, Refused> {
         let facts = cells::facts(&columns, &destruction["destruction"], visit.now);
         page = page.with(Section::Facts("Destruction".to_owned(), facts));
     }
+    let signers = format!("/audit/signers?key={}", encoded(&place.name));
+    let signers = cells::Cell::link(signers, "now, or on a date");
+    let signers = vec![("Who could sign with it".to_owned(), signers)];
     Ok(page
+        .with(Section::Facts(String::new(), signers))
         .with(stop(visit, place, &key).await)
         .with(step(visit, place, &key).await))
 }
@@ -108,10 +91,10 @@ fn attested(visit: &Visit, attestation: Result<Value, Refused>) -> Section {
     }
 }
 
-/// The key as policies see it.
-fn resource(key: &Value) -> Resource {
-    let text = |name: &str| key[name].as_str().unwrap_or_default();
-    Resource::owned("Key", text("name"), text("owner"), text("environment"))
+/// A key or wallet as policies see it.
+fn resource(kind: &'static str, it: &Value) -> Resource {
+    let text = |name: &str| it[name].as_str().unwrap_or_default();
+    Resource::owned(kind, text("name"), text("owner"), text("environment"))
 }
 
 async fn stop(visit: &Visit, place: &Place, key: &Value) -> Section {
@@ -132,7 +115,7 @@ async fn stop(visit: &Visit, place: &Place, key: &Value) -> Section {
         button: "Suspend this key",
         stops: true,
     };
-    let on = resource(key).open();
+    let on = resource("Key", key).open();
     visit
         .if_may(Action::StepKey, &on, Section::Form(form))
         .await
@@ -154,43 +137,21 @@ async fn step(visit: &Visit, place: &Place, key: &Value) -> Section {
         button: "Ask for it",
         stops: false,
     };
-    let on = resource(key).open();
+    let on = resource("Key", key).open();
     visit
         .if_may(Action::StepKey, &on, Section::Form(form))
         .await
 }
 
-const WALLETS: [Column; 7] = [
-    ("Wallet", "name", Kind::Link("/wallets/")),
-    ("Owner", "owner", Kind::Text),
-    ("Key", "key", Kind::Link("/keys/")),
-    ("Its state", "key_state", Kind::State),
-    ("Chain", "chainId", Kind::Text),
-    ("Type", "signatureType", Kind::Text),
-    ("Maker", "maker", Kind::Code),
-];
-
-pub(super) async fn wallets(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let answer = visit.look(&place.list()).await?;
-    let empty = "There is no wallet yet: chancery wallets create makes one of a key.";
-    let mut table = Table::of(&WALLETS, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "For whom keys sign on which chain.",
-        "chancery wallets list",
-    );
-    Ok(Page::new("Wallets", &place.path, what).with(Section::Table(table)))
-}
-
 pub(super) async fn wallet(visit: &Visit, place: &Place) -> Result<Page, Refused> {
+    let wallet = visit.get(&place.api).await?;
     let credentials = format!("{}/credentials", place.api);
-    let nonces = format!("/v1/nonces?wallet={}", cells::escaped(&place.name));
-    let (wallet, credentials, nonces) = tokio::join!(
-        visit.get(&place.api),
-        visit.get(&credentials),
-        visit.get(&nonces),
+    let nonces = format!("/v1/nonces?wallet={}", encoded(&place.name));
+    let on = resource("Wallet", &wallet);
+    let (credentials, nonces) = tokio::join!(
+        visit.get_if((Action::ViewCredentials, &on), &credentials),
+        visit.get_if((Action::ViewCredentials, &on), &nonces),
     );
-    let wallet = wallet?;
     let columns: [Column; 12] = [
         ("Owner", "owner", Kind::Text),
         ("Environment", "environment", Kind::Text),
@@ -249,26 +210,6 @@ pub(super) fn listed(
     }
 }
 
-pub(super) async fn clients(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let columns: [Column; 6] = [
-        ("Client", "name", Kind::Link("/clients/")),
-        ("Owner", "owner", Kind::Text),
-        ("Environment", "environment", Kind::Text),
-        ("There it is", "client_id", Kind::Code),
-        ("Key", "key", Kind::Link("/keys/")),
-        ("Its state", "key_state", Kind::State),
-    ];
-    let answer = visit.look(&place.list()).await?;
-    let empty = "There is no client yet: chancery clients create makes one of a key.";
-    let mut table = Table::of(&columns, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "For which OAuth clients keys sign assertions.",
-        "chancery clients list",
-    );
-    Ok(Page::new("Clients", &place.path, what).with(Section::Table(table)))
-}
-
 pub(super) async fn client(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let client = visit.get(&place.api).await?;
     let columns: [Column; 8] = [
@@ -293,26 +234,6 @@ pub(super) async fn client(visit: &Visit, place: &Place) -> Result<Page, Refused
         page = page.with(Section::Text("Public key".to_owned(), pem.to_owned()));
     }
     Ok(page)
-}
-
-pub(super) async fn rotations(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let columns: [Column; 6] = [
-        ("Rotation", "id", Kind::Link("/rotations/")),
-        ("Of client", "client", Kind::Link("/clients/")),
-        ("Of wallet", "wallet", Kind::Link("/wallets/")),
-        ("State", "state", Kind::State),
-        ("Waits for", "status.waits_for", Kind::Text),
-        ("Due", "target_at", Kind::Time),
-    ];
-    let answer = visit.look(&place.list()).await?;
-    let empty = "Nothing was rotated yet: chancery rotations due says what is due.";
-    let mut table = Table::of(&columns, &answer.body, (visit.now, empty));
-    table.next = answer.next;
-    let what = (
-        "How keys are replaced, step by step.",
-        "chancery rotations list",
-    );
-    Ok(Page::new("Rotations", &place.path, what).with(Section::Table(table)))
 }
 
 pub(super) async fn rotation(visit: &Visit, place: &Place) -> Result<Page, Refused> {

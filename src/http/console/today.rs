@@ -7,7 +7,7 @@ use super::asking::Visit;
 use super::cells::{Cell, Column, Kind};
 use super::page::{Page, Refused, Section, Table};
 use super::things::listed;
-use crate::policy::Action;
+use crate::policy::{Action, Resource};
 
 const APPROVALS: [Column; 4] = [
     ("Waits for approval", "sentence", Kind::Text),
@@ -33,11 +33,12 @@ const DUE: [Column; 5] = [
 ];
 
 pub(super) async fn today(visit: &Visit) -> Page {
+    let on = Resource::service();
     let (approvals, rotations, due, log) = tokio::join!(
-        visit.get_if(Action::ViewApprovals, "/v1/approvals"),
+        visit.get_if((Action::ViewApprovals, &on), "/v1/approvals"),
         visit.get("/v1/rotations?open=true"),
         visit.get("/v1/rotations/due?within_days=30"),
-        visit.get("/v1/log"),
+        visit.get_if((Action::ViewLog, &on), "/v1/log"),
     );
     let what = (
         "What needs somebody, the most urgent first.",
@@ -65,9 +66,10 @@ fn published(log: &Value) -> Section {
 }
 
 pub(super) async fn health(visit: &Visit, place: &Place) -> Page {
+    let on = Resource::service();
     let (custody, log) = tokio::join!(
-        visit.get_if(Action::ViewCustody, "/v1/custody"),
-        visit.get_if(Action::ViewLog, "/v1/log"),
+        visit.get_if((Action::ViewCustody, &on), "/v1/custody"),
+        visit.get_if((Action::ViewLog, &on), "/v1/log"),
     );
     let what = (
         "How the service is: its devices, its log, its clock.",

@@ -336,6 +336,16 @@ impl Leaf {
         }
     }
 
+    /// The signature that it is about, if it is about one.
+    pub fn signature(&self) -> Option<Uuid> {
+        match &self.event {
+            Event::Intent(_) | Event::Released(_) | Event::Refused(_) | Event::Abandoned(_) => {
+                Some(self.subject())
+            }
+            _ => None,
+        }
+    }
+
     /// What the event is about.
     pub fn subject(&self) -> Uuid {
         match &self.event {

@@ -128,6 +128,8 @@ pub struct Extent {
 pub struct Proved {
     /// What kind of leaf.
     pub kind: &'static str,
+    /// Its place in the tree; `None`: it gets one in a moment.
+    pub index: Option<u64>,
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Its proof; `None`: the next checkpoint will cover it.
@@ -234,6 +236,16 @@ impl Evidence {
         Ok(self.prove_all(placed.into_iter().collect()).await?.pop())
     }
 
+    /// The same of the leaf at an index; `None`: there is none yet.
+    pub async fn prove_leaf(&self, index: u64) -> Result<Option<Proved>, EvidenceError> {
+        let leaves = self.leaves(index, 1).await?.into_iter();
+        let placed = leaves.map(|(index, leaf)| Placed {
+            index: Some(index),
+            leaf,
+        });
+        Ok(self.prove_all(placed.collect()).await?.pop())
+    }
+
     async fn prove_all(&self, placed: Vec<Placed>) -> Result<Vec<Proved>, EvidenceError> {
         let newest = self.newest();
         let covering = newest.as_ref().and_then(|note| {
@@ -258,6 +270,7 @@ impl Evidence {
             let leaf = Leaf::from_bytes(&placed.leaf);
             proved.push(Proved {
                 kind: leaf.map_or("unreadable", |leaf| leaf.kind()),
+                index: placed.index,
                 bytes: placed.leaf,
                 proof,
             });

@@ -32,7 +32,7 @@ use crate::proposals::View;
 pub(super) struct Api;
 
 /// What the names in paths stand for.
-const IN_PATHS: [(&str, &str); 22] = [
+const IN_PATHS: [(&str, &str); 23] = [
     ("apiKey", "The API key's id"),
     ("approver_key", "The id of the key"),
     ("caller", "The caller's name"),
@@ -43,6 +43,7 @@ const IN_PATHS: [(&str, &str); 22] = [
     ("halt", "The id of the halt"),
     ("id", "A name or an id, as the scope has it; all for global"),
     ("key", "The key's name"),
+    ("leaf", "The leaf's index in the log"),
     ("operation", "The operation's id"),
     ("person", "The person's name"),
     ("proposal", "The proposal's id"),

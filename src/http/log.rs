@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,6 +12,7 @@ use super::body::Asked;
 use super::problem::{self, Problem};
 use super::signatures::visible;
 use crate::app::App;
+use crate::audit::Leaf;
 use crate::callers::Caller;
 use crate::evidence::EvidenceError;
 use crate::id::IntentId;
@@ -24,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show_log))
         .routes(routes!(show_consistency))
         .routes(routes!(list_leaves))
+        .routes(routes!(show_leaf))
         .routes(routes!(prove_signature))
 }
 
@@ -79,6 +82,34 @@ pub(super) struct LeafView {
     index: u64,
     /// Its bytes, in base64: deterministic CBOR. `SHA-256(0x00 ‖ bytes)` is its hash in the tree.
     leaf: String,
+}
+
+/// A leaf, what it says, and its proof.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct LeafProofView {
+    /// Its place in the tree.
+    index: u64,
+    /// `intent`, `released`, `refused`, `abandoned`, `denied`, `admin`, `token`, ….
+    kind: &'static str,
+    /// Its bytes, in base64: deterministic CBOR.
+    leaf: String,
+    /// The leaf as people read it; null where it was written by a version that this one does not know.
+    #[schema(value_type = Object)]
+    event: Option<Value>,
+    /// A proof that the leaf is in the log (C2SP `tlog-proof`), with the leaf as its extra data; null until a
+    /// checkpoint covers it, which takes seconds.
+    proof: Option<String>,
+    /// All leaves about the same signature, where it is about one.
+    same_signature: Vec<PlaceView>,
+}
+
+/// Where a leaf is.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct PlaceView {
+    /// Its place in the tree; null: it gets one in a moment.
+    index: Option<u64>,
+    /// What kind of leaf.
+    kind: &'static str,
 }
 
 /// A leaf about a signature, and its proof.
@@ -164,6 +195,42 @@ pub(super) async fn list_leaves(
         leaf: STANDARD.encode(leaf),
     });
     Ok(Json(views.collect()))
+}
+
+/// Show a leaf
+///
+/// What it says, and a proof that it is in the log, which verifies offline, with the log's key, for ever.
+#[utoipa::path(get, path = "/v1/log/leaves/{leaf}", tag = "log",
+    responses((status = 200, description = "The leaf", body = LeafProofView)),
+)]
+pub(super) async fn show_leaf(
+    State(app): State<App>,
+    caller: Caller,
+    Path(index): Path<String>,
+) -> Result<Json<LeafProofView>, Problem> {
+    may_view(&app, &caller)?;
+    let missing = || Problem::not_found("leaf");
+    let index: u64 = index.parse().map_err(|_| missing())?;
+    let found = app.evidence.prove_leaf(index).await?;
+    let found = found.ok_or_else(missing)?;
+    let leaf = Leaf::from_bytes(&found.bytes);
+    let signature = leaf.as_ref().and_then(Leaf::signature);
+    let same = match signature {
+        Some(signature) => app.evidence.prove(signature).await?,
+        None => Vec::new(),
+    };
+    let same = same.into_iter().map(|it| PlaceView {
+        index: it.index,
+        kind: it.kind,
+    });
+    Ok(Json(LeafProofView {
+        index,
+        kind: found.kind,
+        leaf: STANDARD.encode(&found.bytes),
+        event: leaf.map(|it| it.for_people()),
+        proof: found.proof.map(|proof| proof.to_string()),
+        same_signature: same.collect(),
+    }))
 }
 
 /// Prove a signature

@@ -44,6 +44,7 @@ pub use making::NewKey;
 pub use orphans::{InDevice, Orphan};
 pub use reason::{Justification, Reason};
 pub use state::{KeyState, NotAStep};
+pub use steps::Taken;
 
 /// All keys on record, by name.
 pub async fn list(authority: &Authority) -> Result<Vec<Key>, LedgerError> {
@@ -85,6 +86,11 @@ impl Keys {
         records::find(name, self.log.authority())
             .await?
             .ok_or(KeyError::NotFound)
+    }
+
+    /// The steps that a key has taken, the oldest first.
+    pub async fn steps(&self, key: &Key) -> Result<Vec<Taken>, KeyError> {
+        Ok(records::steps(key.id, &self.ledger).await?)
     }
 
     /// The key with this id, if there is one.

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Adoption, Key, KeyState, NewKey, Origin, Purpose};
+use super::{Adoption, Key, KeyState, NewKey, Origin, Purpose, Taken};
 use crate::approvals::Approval;
 use crate::audit::{Change, Effect};
 use crate::authority::{Authority, Said, Version};
@@ -351,6 +351,34 @@ pub(super) async fn set_brought(
         ..now
     };
     state(brought, change).map(Some)
+}
+
+/// The steps that a key has taken, the oldest first, as the table has them: what proves them is the log.
+pub(super) async fn steps(id: KeyId, ledger: &Ledger) -> Result<Vec<Taken>, LedgerError> {
+    let rows = sqlx::query!(
+        r#"select t.epoch, t.from_state, t.to_state, c.name as "by?", t.approval, t.reason, t.at
+           from key_transitions t left join callers c on c.id = t.actor_id
+           where t.key_id = $1 order by t.epoch"#,
+        id.uuid(),
+    )
+    .fetch_all(ledger.pool())
+    .await?;
+    let state = |name: &str| {
+        let corrupt = || LedgerError::Corrupt("key_transitions", format!("a state of {id}"));
+        KeyState::from_name(name).ok_or_else(corrupt)
+    };
+    let taken = rows.into_iter().map(|row| {
+        Ok(Taken {
+            epoch: row.epoch,
+            from: state(&row.from_state)?,
+            to: state(&row.to_state)?,
+            by: row.by.unwrap_or_else(|| "service".to_owned()),
+            approval: row.approval,
+            reason: row.reason,
+            at: row.at,
+        })
+    });
+    taken.collect()
 }
 
 /// Takes the step if the key is still where it was seen, at the exclusive gate. Without an author it is the

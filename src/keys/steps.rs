@@ -7,6 +7,27 @@ use crate::approvals::Approval;
 use crate::audit::Change;
 use crate::clock::timestamp;
 
+/// A step that a key has taken.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = KeyStepTaken)]
+pub struct Taken {
+    /// The key's epoch after it.
+    pub epoch: i64,
+    /// Where from.
+    pub from: KeyState,
+    /// Where to.
+    pub to: KeyState,
+    /// The name of whoever took it; `service`: nobody, at the end of a period.
+    pub by: String,
+    /// Who agreed.
+    pub approval: String,
+    /// Why.
+    pub reason: String,
+    /// By the database's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
 impl Keys {
     /// Moves a key to another state. Once the change is committed, which must stand at the exclusive
     /// gate, a key that was moved out of `active` signs nothing more.

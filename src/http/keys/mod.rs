@@ -4,6 +4,7 @@ mod attestation;
 mod destruction;
 mod device_switch;
 mod environment;
+mod history;
 mod import;
 mod orphans;
 
@@ -41,7 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(import::bring_key))
         .routes(routes!(show_key))
         .routes(routes!(show_bundle))
-        .routes(routes!(step_key))
+        .routes(routes!(history::list_key_steps, step_key))
         .routes(routes!(
             attestation::show_attestation,
             attestation::attest_key

@@ -12,9 +12,11 @@ use crate::idempotency::{RequestDigest, canonical};
 /// Members of a body that are secrets of others. They are in the request's digest, and nowhere else.
 const SECRETS: [&str; 3] = ["secret", "passphrase", "pin"];
 
-/// Details of an operation that are another each time it is tried: new ids, the time, what was just seen.
-const FLEETING: [&str; 7] = [
+/// Details of an operation that are another each time it is tried: new ids, the time, what was just seen, how far
+/// what decides has come.
+const FLEETING: [&str; 8] = [
     "id",
+    "version",
     "not_before",
     "began_at",
     "evidence",

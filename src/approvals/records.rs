@@ -15,6 +15,7 @@ pub(crate) struct Held {
     pub(crate) id: ProposalId,
     pub(crate) caller: CallerId,
     pub(crate) person: PersonId,
+    pub(crate) key: String,
     pub(crate) request: RequestDigest,
     pub(crate) operation: String,
     pub(crate) document: String,
@@ -128,6 +129,7 @@ macro_rules! held {
             id: row.id.into(),
             caller: row.caller_id.into(),
             person: row.person_id.into(),
+            key: row.idempotency_key,
             request: RequestDigest(
                 row.request_digest
                     .try_into()
@@ -157,7 +159,7 @@ macro_rules! held {
 /// One, held against others who would end or approve it until the transaction is over.
 pub(crate) async fn lock(id: ProposalId, tx: &mut Tx) -> Result<Option<Held>, LedgerError> {
     let row = sqlx::query!(
-        r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
+        r#"select p.id, p.caller_id, p.person_id, p.idempotency_key, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
                 q.ended_at is null as "is_requester_there!", q.name as requester_name,
                 q.roles as requester_roles, p.outcome, p.ended_at,
@@ -174,7 +176,7 @@ pub(crate) async fn lock(id: ProposalId, tx: &mut Tx) -> Result<Option<Held>, Le
 /// One, to look at.
 pub(crate) async fn find(id: ProposalId, ledger: &Ledger) -> Result<Option<Held>, LedgerError> {
     let row = sqlx::query!(
-        r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
+        r#"select p.id, p.caller_id, p.person_id, p.idempotency_key, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
                 q.ended_at is null as "is_requester_there!", q.name as requester_name,
                 q.roles as requester_roles, p.outcome, p.ended_at,
@@ -210,7 +212,7 @@ pub(crate) async fn list(
     ledger: &Ledger,
 ) -> Result<Vec<Held>, LedgerError> {
     let rows = sqlx::query!(
-        r#"select p.id, p.caller_id, p.person_id, p.request_digest, p.operation, p.document, p.hash,
+        r#"select p.id, p.caller_id, p.person_id, p.idempotency_key, p.request_digest, p.operation, p.document, p.hash,
                 p.proposed_at, p.expires_at, p.expires_at <= now() as "is_expired!",
                 q.ended_at is null as "is_requester_there!", q.name as requester_name,
                 q.roles as requester_roles, p.outcome, p.ended_at,

@@ -119,18 +119,6 @@ pub struct GivenView {
     counts: bool,
 }
 
-impl GivenView {
-    /// In a few words.
-    pub fn said(&self) -> String {
-        let more = if self.counts {
-            ""
-        } else {
-            " (does not count any more)"
-        };
-        format!("{}{more}", self.person)
-    }
-}
-
 /// A proposal, as people see it.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = ProposalView)]
@@ -151,6 +139,8 @@ pub struct View {
     /// And the caller.
     #[schema(value_type = String)]
     pub caller: CallerId,
+    /// Under which `Idempotency-Key` they asked, and repeat the request once it is approved.
+    pub idempotency_key: String,
     /// Who has to approve it.
     pub needed: String,
     /// What is missing of that, if anything.
@@ -163,14 +153,6 @@ pub struct View {
     expires_at: OffsetDateTime,
     /// Why it was rejected or withdrawn.
     reason: Option<String>,
-}
-
-impl View {
-    /// Until when it waits, as text.
-    pub fn expires(&self) -> String {
-        let form = time::format_description::well_known::Rfc3339;
-        self.expires_at.format(&form).unwrap_or_default()
-    }
 }
 
 /// A proposal that a request has made before.
@@ -453,6 +435,7 @@ impl Proposals {
             sentence: text(&said["sentence"]),
             hash: hex::encode(held.hash),
             caller: held.caller,
+            idempotency_key: held.key.clone(),
             requester: text(&said["requester"]["person_name"]),
             needed: self.rules.quorum(&held.operation).to_string(),
             missing: missing.map(|it| it.to_string()),

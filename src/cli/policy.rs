@@ -11,7 +11,7 @@ use super::list::List;
 use super::{print_as_it_is, print_json, print_line};
 use crate::guarded_file;
 use crate::keys::Reason;
-use crate::policy::{Asked, Policy, Suite, differences};
+use crate::policy::{Policy, Suite, differences};
 
 /// What is done.
 #[derive(Debug, Subcommand)]
@@ -239,7 +239,7 @@ fn diff(old: &Policy, new: &Policy, json: bool) -> anyhow::Result<()> {
             0 => String::new(),
             more => format!("  (and {more} like it)"),
         };
-        print_line(&format!("{word}  {}{more}", sentence(&difference.request)));
+        print_line(&format!("{word}  {}{more}", difference.request));
     }
     let (found, asked) = (differences.found.len(), differences.asked);
     print_line(&format!(
@@ -282,25 +282,4 @@ fn prove(file: &Path, invariants: &[PathBuf]) -> anyhow::Result<()> {
         Some(1) => bail!("{} does not hold what is to hold", file.display()),
         _ => bail!("it cannot be told"),
     }
-}
-
-/// A request for people.
-fn sentence(request: &Asked) -> String {
-    let who = match request.caller.roles.as_slice() {
-        [] => "somebody without a role".to_owned(),
-        roles => roles.join(" and "),
-    };
-    let on = match &request.resource {
-        None => String::new(),
-        Some(what) => format!(" on a {} of {}", what.kind.to_lowercase(), what.owner),
-    };
-    let stake = serde_json::to_value(request).unwrap_or_default();
-    let stake = match stake.get("context") {
-        Some(stake) => format!(" with {stake}"),
-        None => String::new(),
-    };
-    format!(
-        "{who} of {}: {}{on}{stake}",
-        request.caller.owner, request.action
-    )
 }

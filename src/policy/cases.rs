@@ -52,6 +52,24 @@ pub struct Asked {
     pub(super) context: BTreeMap<String, Value>,
 }
 
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.caller.roles.as_slice() {
+            [] => f.write_str("somebody without a role")?,
+            roles => f.write_str(&roles.join(" and "))?,
+        }
+        write!(f, " of {}: {}", self.caller.owner, self.action)?;
+        if let Some(what) = &self.resource {
+            write!(f, " on a {} of {}", what.kind.to_lowercase(), what.owner)?;
+        }
+        if !self.context.is_empty() {
+            let stake = serde_json::to_string(&self.context).map_err(|_| fmt::Error)?;
+            write!(f, " with {stake}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
 use super::App;
-use crate::limits::ScopeKind;
+use crate::limits::{LimitError, Scope, ScopeKind};
 use crate::metrics::Family;
 use crate::notices::State;
 use crate::tlog::Checkpoint;
@@ -221,20 +221,26 @@ impl App {
         Ok(vec![keys, ends])
     }
 
-    /// How much of limits is used: of each limit the most, for each kind of thing that is limited.
-    async fn limits_used(&self) -> Part {
-        let mut most: Vec<(ScopeKind, &'static str, f64)> = Vec::new();
+    /// How much of limits is used.
+    pub(crate) async fn shares(&self) -> Result<Vec<(Scope, &'static str, f64)>, LimitError> {
+        let mut shares = Vec::new();
         let book = self.limits.book()?;
         for (scope, _) in book.all().into_iter().take(MOST) {
-            for used in self.limits.usage(scope).await? {
-                let kind = scope.kind();
-                let known = most
-                    .iter_mut()
-                    .find(|it| (it.0, it.1) == (kind, used.limit));
-                match known {
-                    Some(known) => known.2 = known.2.max(used.share()),
-                    None => most.push((kind, used.limit, used.share())),
-                }
+            let used = self.limits.usage(scope).await?.into_iter();
+            shares.extend(used.map(|it| (scope, it.limit, it.share())));
+        }
+        Ok(shares)
+    }
+
+    /// The same of each limit where it is most, for each kind of thing that is limited.
+    async fn limits_used(&self) -> Part {
+        let mut most: Vec<(ScopeKind, &'static str, f64)> = Vec::new();
+        for (scope, limit, share) in self.shares().await? {
+            let kind = scope.kind();
+            let known = most.iter_mut().find(|it| (it.0, it.1) == (kind, limit));
+            match known {
+                Some(known) => known.2 = known.2.max(share),
+                None => most.push((kind, limit, share)),
             }
         }
         let mut used = Family::levels(

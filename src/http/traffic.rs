@@ -94,6 +94,11 @@ impl Traffic {
         }
     }
 
+    /// How many requests were refused, with whatever problem.
+    pub(super) fn refused(&self) -> u64 {
+        self.refusals.values().map(Counter::value).sum()
+    }
+
     /// What was counted.
     pub(super) fn families(&self) -> Vec<Family> {
         let mut requests = Family::counts("chancery_requests", "Requests that were answered");

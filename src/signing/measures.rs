@@ -116,6 +116,24 @@ impl Measures {
         actions.get(draft.action() as usize)
     }
 
+    /// How many signatures were released, and how long intents took, of all devices together.
+    pub(super) fn totals(&self) -> (u64, Vec<(f64, u64)>) {
+        let (mut released, mut times) = (0, Vec::<(f64, u64)>::new());
+        for measured in self.0.values().flatten() {
+            let [first, ..] = &measured.outcomes;
+            released += first.value();
+            let spread = measured.whole.spread().buckets;
+            if times.is_empty() {
+                times = spread;
+            } else {
+                for (all, one) in times.iter_mut().zip(spread) {
+                    all.1 += one.1;
+                }
+            }
+        }
+        (released, times)
+    }
+
     /// All that was measured.
     pub(super) fn families(&self) -> Vec<Family> {
         let mut all = Family::counts("chancery_signatures", "Intents that ended, and how");

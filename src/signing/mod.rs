@@ -311,6 +311,12 @@ impl Signer {
         measured
     }
 
+    /// How many signatures this process released; and of all that it was to sign, how many took at most so many
+    /// seconds and longer than the bound before.
+    pub fn totals(&self) -> (u64, Vec<(f64, u64)>) {
+        self.0.measures.totals()
+    }
+
     /// Whether groups are still written: without that nothing is signed until a restart.
     pub fn is_alive(&self) -> bool {
         self.0.group.is_alive()

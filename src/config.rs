@@ -208,6 +208,9 @@ mod tests {
         let relayer = with_defaults.app.relayer.polygon.take();
         let relayer = format!("{relayer:?}");
         assert!(relayer.contains("timeout_ms: 10000"), "{relayer}");
+        let oidc = with_defaults.app.console.oidc.take();
+        let oidc = format!("{oidc:?}");
+        assert!(oidc.contains("amr: []"), "{oidc}");
         let notices = std::mem::take(&mut with_defaults.app.notices);
         assert_eq!(notices.webhooks[0].timeout_ms.get(), 10_000);
         assert_eq!(notices.webhooks[0].kinds, notices.mail.unwrap().kinds);

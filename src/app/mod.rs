@@ -131,7 +131,7 @@ pub struct Parts {
     /// The CLOB's API keys.
     pub api_keys: ApiKeys,
     /// Cancelled when the service stops.
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     /// The OAuth clients.
     pub clients: Clients,
     /// Their access tokens.
@@ -196,6 +196,9 @@ pub enum StartError {
     /// A way in.
     #[error(transparent)]
     Way(#[from] BadWay),
+    /// Where people sign in.
+    #[error(transparent)]
+    Provider(#[from] sessions::BadProvider),
     /// Somebody who is to be told.
     #[error(transparent)]
     Destination(#[from] BadDestination),
@@ -358,15 +361,16 @@ impl App {
             proposals: Proposals::new(log.clone(), rules),
             notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
             administrators: Administrators::new(callers.clone(), policies),
-            sessions: Sessions::new(
+            sessions: Sessions::open(
                 &settings.console,
+                &settings.callers.jwt,
                 sessions::Tools {
                     callers: callers.clone(),
                     log: log.clone(),
                     sealing: sealing.clone(),
                     clock: clock.clone(),
                 },
-            ),
+            )?,
             callers,
             rights,
             limits,

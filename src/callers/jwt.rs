@@ -121,6 +121,12 @@ pub enum NotByJwt {
     /// It would live too long.
     #[error("it lives longer than [callers] jwt.max_life_s")]
     TooLong,
+    /// It answers another sign-in, or none.
+    #[error("nonce is not that of this sign-in")]
+    Nonce,
+    /// Somebody signed in otherwise than they have to.
+    #[error("amr has none of [console.oidc] amr: sign in with another factor")]
+    Factor,
 }
 
 /// Why a JWT was not looked at to the end.
@@ -155,6 +161,37 @@ pub enum BadIssuer {
     /// Its keys.
     #[error("{0}: {1}")]
     Keys(String, BadKeys),
+}
+
+/// What the answer to a sign-in has to say (OpenID Connect Core, section 3.1.3.7).
+#[derive(Clone, Copy, Debug)]
+pub struct SignIn<'a> {
+    /// `iss`, exactly: one of those in the configuration.
+    pub issuer: &'a str,
+    /// `aud`, exactly, and alone.
+    pub client_id: &'a str,
+    /// `nonce`, exactly.
+    pub nonce: &'a str,
+    /// One of these is in `amr`, unless there are none.
+    pub amr: &'a [String],
+}
+
+/// So many seconds ago at most somebody signed in who comes with the answer now.
+const SIGNED_IN: i64 = 300;
+
+/// What an ID token says. `nbf` is none of its claims.
+#[derive(serde::Deserialize)]
+struct IdClaims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: i64,
+    iat: i64,
+    nonce: String,
+    #[serde(default)]
+    azp: Option<String>,
+    #[serde(default)]
+    amr: Vec<String>,
 }
 
 /// What a token says, before and after it is believed. Each member once, each of its own type.
@@ -219,6 +256,23 @@ impl Issuers {
 
     /// Whom it names.
     pub(super) fn verify(&self, jwt: &str, now: i64) -> Result<Vouched, JwtError> {
+        let (issuer, claims) = self.signed(jwt)?;
+        Ok(issuer.settings.judge(claims, now)?)
+    }
+
+    /// Whom it names that answers a sign-in.
+    pub(super) fn verify_sign_in(
+        &self,
+        jwt: &str,
+        asked: &SignIn<'_>,
+        now: i64,
+    ) -> Result<Vouched, JwtError> {
+        let (issuer, claims) = self.signed(jwt)?;
+        Ok(issuer.settings.judge_sign_in(claims, asked, now)?)
+    }
+
+    /// What an issuer has signed.
+    fn signed<C: serde::de::DeserializeOwned>(&self, jwt: &str) -> Result<(&Issuer, C), JwtError> {
         let (issuer, header) = self.of(jwt)?;
         let key = issuer.keys.find(header.kid.as_deref(), header.alg)?;
         let key = key.ok_or(NotByJwt::NoKey)?;
@@ -226,12 +280,12 @@ impl Issuers {
         let mut rules = Validation::new(header.alg);
         rules.required_spec_claims.clear();
         (rules.validate_exp, rules.validate_nbf, rules.validate_aud) = (false, false, false);
-        let decoded = jsonwebtoken::decode::<Claims>(jwt, &key, &rules);
+        let decoded = jsonwebtoken::decode::<C>(jwt, &key, &rules);
         let claims = decoded.map_err(|error| match error.kind() {
             jsonwebtoken::errors::ErrorKind::Json(_) => NotByJwt::Claims,
             _ => NotByJwt::Signature,
         })?;
-        Ok(issuer.settings.judge(claims.claims, now)?)
+        Ok((issuer, claims.claims))
     }
 
     /// Whose it says that it is, and its header.
@@ -281,6 +335,42 @@ impl Settings {
         }
         if claims.exp.saturating_sub(claims.iat) > longest {
             return Err(NotByJwt::TooLong);
+        }
+        let identity = Identity::Jwt {
+            issuer: claims.iss,
+            subject: claims.sub,
+        };
+        Ok((identity, until))
+    }
+
+    fn judge_sign_in(
+        &self,
+        claims: IdClaims,
+        asked: &SignIn<'_>,
+        now: i64,
+    ) -> Result<Vouched, NotByJwt> {
+        let leeway = i64::try_from(self.leeway_s.get()).unwrap_or(0);
+        if claims.iss != self.issuer || claims.iss != asked.issuer {
+            return Err(NotByJwt::Issuer);
+        }
+        let is_theirs = claims.azp.is_none_or(|it| it == asked.client_id);
+        if !claims.aud.is_only(asked.client_id) || !is_theirs {
+            return Err(NotByJwt::Audience);
+        }
+        if claims.nonce != asked.nonce {
+            return Err(NotByJwt::Nonce);
+        }
+        let until = claims.exp.saturating_add(leeway);
+        let since = claims.iat.saturating_add(SIGNED_IN + leeway);
+        if now >= until || now >= since {
+            return Err(NotByJwt::Expired);
+        }
+        if claims.iat > now.saturating_add(leeway) {
+            return Err(NotByJwt::NotYet);
+        }
+        let mut amr = claims.amr.iter();
+        if !asked.amr.is_empty() && !amr.any(|it| asked.amr.contains(it)) {
+            return Err(NotByJwt::Factor);
         }
         let identity = Identity::Jwt {
             issuer: claims.iss,

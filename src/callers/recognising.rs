@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::certificate::Presented;
 use super::credential::{Kind, Shown};
+use super::jwt::SignIn;
 use super::{Caller, CallerError, Callers, Token, records};
 use crate::authority::{self, form};
 use crate::ledger::LedgerError;
@@ -60,6 +61,19 @@ impl Callers {
         }
         Token::from_str(presented).map_err(|_| CallerError::NotRecognised)?;
         self.find(shown, None).await
+    }
+
+    /// The caller whom the answer to a sign-in names. It says who signed in, and not for how long.
+    pub async fn recognise_sign_in(
+        &self,
+        id_token: &str,
+        asked: &SignIn<'_>,
+    ) -> Result<Recognised, CallerError> {
+        let proved = self
+            .ways
+            .by_sign_in(id_token, asked, &self.strangers)
+            .await?;
+        self.find(proved.shown, None).await
     }
 
     /// The caller whose certificate was shown on the connection.

@@ -9,7 +9,7 @@ use moka::future::Cache;
 
 use super::certificate::{BadBundle, Presented, TrustDomain, TrustDomains};
 use super::credential::{Kind, Shown, Vouched};
-use super::jwt::{self, BadIssuer, Issuers, JwtError};
+use super::jwt::{self, BadIssuer, Issuers, JwtError, SignIn};
 use super::strangers::Strangers;
 use super::{CallerError, REMEMBER, REMEMBERED, token};
 use crate::clock::Clock;
@@ -66,6 +66,14 @@ impl Proved {
     }
 }
 
+/// Who was vouched for.
+fn proved(vouched: Result<Vouched, JwtError>) -> Result<Proved, CallerError> {
+    vouched.map(Proved::new).map_err(|error| match error {
+        JwtError::Refused(why) => CallerError::Jwt(why),
+        JwtError::Keys(error) => CallerError::IssuerAway(error),
+    })
+}
+
 impl Ways {
     pub(super) fn open(settings: &Settings, clock: Clock) -> Result<Self, BadWay> {
         let believed = Cache::builder()
@@ -105,17 +113,30 @@ impl Ways {
         {
             return Ok(proved);
         }
-        if let Some(issuer) = inner.issuers.wanting(jwt) {
+        self.look_for_key(jwt, strangers).await?;
+        let proved = proved(inner.issuers.verify(jwt, self.now()?))?;
+        inner.believed.insert(hash, proved.clone()).await;
+        Ok(proved)
+    }
+
+    /// Whom the answer to a sign-in names. It answers once, so nothing of it is kept.
+    pub(super) async fn by_sign_in(
+        &self,
+        jwt: &str,
+        asked: &SignIn<'_>,
+        strangers: &Strangers,
+    ) -> Result<Proved, CallerError> {
+        self.look_for_key(jwt, strangers).await?;
+        proved(self.0.issuers.verify_sign_in(jwt, asked, self.now()?))
+    }
+
+    /// Has its issuer's keys looked up where the one that it needs is not there.
+    async fn look_for_key(&self, jwt: &str, strangers: &Strangers) -> Result<(), CallerError> {
+        if let Some(issuer) = self.0.issuers.wanting(jwt) {
             let _turn = strangers.turn().await.ok_or(CallerError::Busy)?;
             issuer.keys.look_for_another().await;
         }
-        let vouched = inner.issuers.verify(jwt, self.now()?);
-        let proved = Proved::new(vouched.map_err(|error| match error {
-            JwtError::Refused(why) => CallerError::Jwt(why),
-            JwtError::Keys(error) => CallerError::IssuerAway(error),
-        })?);
-        inner.believed.insert(hash, proved.clone()).await;
-        Ok(proved)
+        Ok(())
     }
 
     /// Takes what files and issuers have now.

@@ -5,6 +5,7 @@
 //! after some hours, and when it was not used for some minutes. It **trusts** the sealing key: a row that somebody
 //! wrote into the table stands for nobody.
 
+mod provider;
 mod records;
 
 use std::fmt;
@@ -15,16 +16,19 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moka::sync::Cache;
+use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::audit::{Author, Log};
-use crate::callers::{CallerError, Callers, Recognised, Strangers};
+use crate::callers::{CallerError, Callers, Recognised, Strangers, jwt};
 use crate::clock::Clock;
 use crate::ledger::{Gate, LedgerError};
 use crate::sealing::Keyring;
 use crate::within::Within;
+use provider::Provider;
+pub use provider::{Back, BadProvider, CALLBACK, NotSignedIn};
 
 /// `[console]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -36,6 +40,10 @@ pub struct Settings {
     pub idle_minutes: Within<1, 480>,
     /// After how many hours it ends in any case.
     pub hours: Within<1, 24>,
+    /// Whether people show a certificate of theirs besides, on each connection.
+    pub client_certificates: bool,
+    /// `[console.oidc]`
+    pub oidc: Option<provider::Settings>,
 }
 
 impl Default for Settings {
@@ -44,6 +52,8 @@ impl Default for Settings {
             enabled: false,
             idle_minutes: Within::of(15),
             hours: Within::of(8),
+            client_certificates: false,
+            oidc: None,
         }
     }
 }
@@ -116,6 +126,9 @@ pub enum SessionError {
     /// No such session, or it is over.
     #[error("the session is over")]
     Over,
+    /// The certificate is somebody else's.
+    #[error("the certificate is another caller's")]
+    OtherCertificate,
     /// Somebody signs in again and again.
     #[error("there were {AN_HOUR} sign-ins with this credential within an hour")]
     TooMany,
@@ -149,6 +162,7 @@ struct Inner {
     known: Cache<[u8; 32], ()>,
     strangers: Strangers,
     link: Mutex<Option<Link>>,
+    provider: Option<Provider>,
 }
 
 /// A link that signs somebody in once.
@@ -160,14 +174,52 @@ struct Link {
 
 impl Sessions {
     /// Sessions as the settings say.
-    pub fn new(settings: &Settings, tools: Tools) -> Self {
-        Self(Arc::new(Inner {
+    pub fn open(
+        settings: &Settings,
+        issuers: &[jwt::Settings],
+        tools: Tools,
+    ) -> Result<Self, BadProvider> {
+        Ok(Self(Arc::new(Inner {
+            provider: provider(settings, issuers)?,
             settings: settings.clone(),
             tools,
             known: Cache::new(KNOWN),
             strangers: Strangers::default(),
             link: Mutex::default(),
-        }))
+        })))
+    }
+
+    /// Whether a session is worth nothing without a certificate of the same caller.
+    pub fn ask_for_certificates(&self) -> bool {
+        self.0.settings.client_certificates
+    }
+
+    /// Whether people can sign in at an identity provider.
+    pub fn have_provider(&self) -> bool {
+        self.0.provider.is_some()
+    }
+
+    /// Where somebody signs in who wants to come to `next`, and what their browser keeps until they come back.
+    pub fn begin_there(&self, next: &str) -> Option<(Url, String)> {
+        let Inner {
+            tools, provider, ..
+        } = &*self.0;
+        let now = tools.clock.unix_s();
+        Some(provider.as_ref()?.begin(next, now, &tools.sealing))
+    }
+
+    /// Who comes back from there, and where they wanted to.
+    pub async fn come_back(
+        &self,
+        kept: &str,
+        back: &Back,
+    ) -> Result<(Recognised, String), NotSignedIn> {
+        let Inner {
+            tools, provider, ..
+        } = &*self.0;
+        let provider = provider.as_ref().ok_or(NotSignedIn::Unknown)?;
+        let by = (&*tools.sealing, &tools.callers);
+        provider.finish(kept, back, tools.clock.unix_s(), by).await
     }
 
     /// Whether anybody can sign in.
@@ -177,6 +229,16 @@ impl Sessions {
 
     /// Whose session this is. Nothing of it is remembered from one request to the next.
     pub async fn recognise(&self, secret: &Secret) -> Result<Recognised, SessionError> {
+        self.look(secret, true).await
+    }
+
+    /// The same of what a page asks for by itself, which nobody does by using it: the session becomes idle all the
+    /// same.
+    pub async fn glance(&self, secret: &Secret) -> Result<Recognised, SessionError> {
+        self.look(secret, false).await
+    }
+
+    async fn look(&self, secret: &Secret, is_use: bool) -> Result<Recognised, SessionError> {
         let Inner { tools, known, .. } = &*self.0;
         let hash = secret.hash();
         let _turn = match known.get(&hash) {
@@ -198,7 +260,7 @@ impl Sessions {
             return Err(SessionError::Over);
         }
         known.insert(hash, ());
-        if row.is_old {
+        if row.is_old && is_use {
             records::touch(&hash, ledger).await?;
         }
         Ok(recognised)
@@ -277,6 +339,27 @@ impl Sessions {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
         self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether people can sign in as configured, as far as files tell.
+pub fn check(settings: &Settings, issuers: &[jwt::Settings]) -> Result<(), BadProvider> {
+    provider(settings, issuers).map(drop)
+}
+
+/// The identity provider. What answers a sign-in is no token for calls.
+fn provider(
+    settings: &Settings,
+    issuers: &[jwt::Settings],
+) -> Result<Option<Provider>, BadProvider> {
+    let Some(oidc) = &settings.oidc else {
+        return Ok(None);
+    };
+    let issuer = issuers.iter().find(|it| it.issuer == oidc.issuer);
+    let issuer = issuer.ok_or_else(|| BadProvider::Issuer(oidc.issuer.clone()))?;
+    if issuer.audience == oidc.client_id {
+        return Err(BadProvider::Audience);
+    }
+    Provider::open(oidc).map(Some)
 }
 
 /// What a row stands for.

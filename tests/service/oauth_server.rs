@@ -20,45 +20,10 @@ pub(crate) struct OAuthServer {
 impl OAuthServer {
     /// `None`: it cannot run here, and that was said.
     pub(crate) fn start() -> Option<Self> {
-        let version = Command::new("node").arg("--version").output().ok();
-        let version = version.and_then(|out| String::from_utf8(out.stdout).ok());
-        let number = version
-            .as_deref()
-            .unwrap_or("")
-            .trim()
-            .trim_start_matches('v');
-        let mut number = number.split('.').map(|it| it.parse().unwrap_or(0_u32));
-        let number = (number.next().unwrap_or(0), number.next().unwrap_or(0));
-        if number < (20, 19) {
-            skip("there is no Node.js 20.19 or newer");
-            return None;
-        }
-        let dir = match install() {
-            Ok(dir) => dir,
-            Err(why) => {
-                skip(&format!(
-                    "npm cannot install the authorization server: {why}"
-                ));
-                return None;
-            }
-        };
-        let mut child = Command::new("node")
-            .arg("server.mjs")
-            .current_dir(dir)
-            .env("PORT", "0")
-            .env("SCOPES_FILE", source("vectors/exchange-scopes.json"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready: Value = loop {
-            let line = lines.next().expect("the server starts").unwrap();
-            if line.starts_with('{') {
-                break serde_json::from_str(&line).unwrap();
-            }
-        };
+        let mut node = node("server.mjs")?;
+        node.env("PORT", "0")
+            .env("SCOPES_FILE", source("vectors/exchange-scopes.json"));
+        let (child, ready) = started(node);
         let text = |member: &str| ready[member].as_str().unwrap().to_owned();
         Some(Self {
             child,
@@ -100,6 +65,83 @@ impl Drop for OAuthServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The identity provider of the same folder, where people sign in.
+pub(crate) struct IdentityProvider {
+    child: Child,
+    pub(crate) issuer: String,
+}
+
+impl IdentityProvider {
+    /// One that leads people back to there. `None`: it cannot run here, and that was said.
+    pub(crate) fn start(redirect_uri: &str) -> Option<Self> {
+        let mut node = node("identity.mjs")?;
+        node.arg(redirect_uri);
+        let (child, ready) = started(node);
+        let issuer = ready["issuer"].as_str().unwrap().to_owned();
+        Some(Self { child, issuer })
+    }
+
+    /// Who signs in from now on, and what is changed in the token that says so.
+    pub(crate) async fn is_to(&self, asked: &Value) {
+        let http = reqwest::Client::new();
+        let asked = http.post(format!("{}/_admin", self.issuer)).json(asked);
+        assert!(asked.send().await.unwrap().status().is_success());
+    }
+}
+
+impl Drop for IdentityProvider {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Node.js with a script of the folder, installed.
+fn node(script: &str) -> Option<Command> {
+    let version = Command::new("node").arg("--version").output().ok();
+    let version = version.and_then(|out| String::from_utf8(out.stdout).ok());
+    let number = version
+        .as_deref()
+        .unwrap_or("")
+        .trim()
+        .trim_start_matches('v');
+    let mut number = number.split('.').map(|it| it.parse().unwrap_or(0_u32));
+    let number = (number.next().unwrap_or(0), number.next().unwrap_or(0));
+    if number < (20, 19) {
+        skip("there is no Node.js 20.19 or newer");
+        return None;
+    }
+    let dir = match install() {
+        Ok(dir) => dir,
+        Err(why) => {
+            skip(&format!(
+                "npm cannot install the authorization server: {why}"
+            ));
+            return None;
+        }
+    };
+    let mut node = Command::new("node");
+    node.arg(script).current_dir(dir);
+    Some(node)
+}
+
+/// Starts one, and waits until it says what it is.
+fn started(mut node: Command) -> (Child, Value) {
+    let mut child = node
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines.next().expect("the server starts").unwrap();
+        if line.starts_with('{') {
+            return (child, serde_json::from_str(&line).unwrap());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::sealing::Keyring;
-use crate::{callers, http, statements};
+use crate::{callers, http, sessions, statements};
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
@@ -181,6 +181,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         ways.map_err(text),
         "correct [callers] and the files it names",
     );
+    if let Some(oidc) = &config.console.oidc {
+        let console = sessions::check(&config.console, &config.callers.jwt);
+        let console = console.map(|()| format!("people sign in at {}", oidc.issuer));
+        report.check("console", console.map_err(text), "correct [console.oidc]");
+    }
 
     let authority = check_database(&mut report, &config).await;
     let decides = policy::check(&mut report, &config, authority.as_ref());

@@ -90,6 +90,7 @@ impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Over => Self::new(&catalogue::NOT_AUTHENTICATED, error),
+            SessionError::OtherCertificate => Self::new(&catalogue::CREDENTIALS_DISAGREE, error),
             SessionError::TooMany => Self::new(&catalogue::TOO_MUCH_AT_ONCE, error).retry_after(60),
             SessionError::Caller(error) => error.into(),
             SessionError::Ledger(error) => error.into(),

@@ -88,6 +88,9 @@ pub(super) async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Reco
         let presented = presented(&parts.headers)?.ok_or_else(missing)?;
         Some(recognise(app, &presented).await?)
     } else if let Some(session) = console::secret(&parts.headers) {
+        if by_certificate.is_none() && app.sessions.ask_for_certificates() {
+            return Err(console::certificate_missing());
+        }
         Some(app.sessions.recognise(&session).await?)
     } else {
         None

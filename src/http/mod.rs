@@ -117,9 +117,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let (health, _) = health().split_for_parts();
     let entrance = Entrance::new(app.clone(), settings);
     let names = Names::new(settings);
-    let router = router
-        .merge(approvals::pages())
-        .layer(middleware::from_fn_with_state(entrance, admit));
+    let router = router.layer(middleware::from_fn_with_state(entrance, admit));
     let pages = if app.sessions.are_open() {
         console::routes(&app, router.clone().with_state(app.clone()))
     } else {

@@ -12,7 +12,7 @@ use uuid::fmt::Hyphenated;
 use super::problem::Problem;
 use super::site::Names;
 use super::traffic::TRAFFIC;
-use super::{approvals, body, clob, console, oauth, rpc};
+use super::{body, clob, oauth, rpc};
 
 /// Says a problem, which the response is, in another form.
 type Translate = fn(Response, &Problem) -> Response;
@@ -22,7 +22,6 @@ fn translation(path: &str) -> Option<Translate> {
     match path {
         rpc::PATH => Some(rpc::translate),
         oauth::token_endpoint::PATH => Some(oauth::token_endpoint::translate),
-        _ if path.starts_with(approvals::PATH) => Some(approvals::translate),
         _ if path.ends_with("/sign") => Some(clob::builders::translate),
         _ => None,
     }
@@ -58,12 +57,7 @@ pub(super) async fn observe(State(names): State<Names>, request: Request, next: 
         operation,
         caller.id = tracing::field::Empty,
     );
-    // What a page of ours asks for, its browser signs in for, unless somebody signs in on a page.
-    let site = request.headers().get("sec-fetch-site");
-    let is_page = site.is_some_and(|it| it == "same-origin");
-    let is_page = is_page && console::secret(request.headers()).is_none();
-    let of_page = is_page.then_some(approvals::translate as Translate);
-    let translate = translation(request.uri().path()).or(of_page);
+    let translate = translation(request.uri().path());
     let start = std::time::Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();

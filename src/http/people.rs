@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::{Asked, Body, Named};
-use super::caller::{EitherWay, Required};
+use super::caller::Required;
 use super::page::{Page, Paged};
 use super::problem::Problem;
 use super::write::Write;
@@ -194,7 +194,7 @@ pub(super) async fn assign_caller(
 )]
 pub(super) async fn register_key(
     State(app): State<App>,
-    EitherWay(caller): EitherWay,
+    caller: Caller,
     Named(name): Named,
     Required(key): Required,
     Body(new, request): Body<NewApproverKey>,

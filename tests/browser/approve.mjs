@@ -1,8 +1,9 @@
 // A browser with an authenticator registers a passkey and approves a proposal with it.
-// Takes {base, token, sentence, verified}; says {"step": …} lines.
+// Takes {base, token, sentence, verified, pictures}; says {"step": …} lines.
 import { chromium } from "playwright-core";
+import { inBothThemes } from "./looking.mjs";
 
-const { base, token, sentence, verified } = JSON.parse(process.argv[2]);
+const { base, token, sentence, verified, pictures } = JSON.parse(process.argv[2]);
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 const browser = await chromium.launch({
@@ -10,7 +11,7 @@ const browser = await chromium.launch({
     args: ["--no-sandbox"],
 });
 try {
-    const context = await browser.newContext({ httpCredentials: { username: "", password: token } });
+    const context = await browser.newContext();
     const page = await context.newPage();
     const complaints = [];
     page.on("console", (message) => {
@@ -30,7 +31,11 @@ try {
         },
     });
 
-    const opened = await page.goto(`${base}/approvals/passkey`);
+    await page.goto(`${base}/approvals/passkey`);
+    await page.fill("input[name=token]", token);
+    await page.click("button");
+    await page.waitForURL(`${base}/approvals/passkey`);
+    const opened = await page.reload();
     say({ step: "opened", status: opened.status(), policy: opened.headers()["content-security-policy"] });
     await page.fill("#name", "laptop");
     await page.click("#make");
@@ -48,7 +53,12 @@ try {
     const shown = await page.textContent("main");
     await page.click("#approve");
     await page.waitForFunction(() => document.getElementById("said").textContent !== "", null, { timeout: 60_000 });
-    say({ step: "approved", said: await page.textContent("#said"), shown, complaints });
+    // Whoever looks by the debugger takes the authenticator away.
+    await inBothThemes(context, page, { path: "/approvals/proposal", pictures }, say);
+    const said = await page.textContent("#said");
+    await page.goto(`${base}/approvals/passkey`);
+    await inBothThemes(context, page, { path: "/approvals/passkeys", pictures }, say);
+    say({ step: "approved", said, shown, complaints });
 } finally {
     await browser.close();
 }

@@ -626,8 +626,10 @@ async fn somebody_approves_with_a_passkey_in_a_browser_that_has_verified_them() 
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let party =
-        format!("passkeys = {{ rp_id = \"localhost\", origin = \"http://localhost:{port}\" }}\n");
+    let party = format!(
+        "passkeys = {{ rp_id = \"localhost\", origin = \"http://localhost:{port}\" }}\n\
+         [console]\nenabled = true\n"
+    );
     let Some(mut four) = Four::new(&party).await else {
         return;
     };
@@ -644,7 +646,7 @@ async fn somebody_approves_with_a_passkey_in_a_browser_that_has_verified_them() 
     let sentence = proposal["sentence"].as_str().unwrap();
     let asked = json!({
         "base": format!("http://localhost:{port}"), "token": four.bob.token, "sentence": sentence,
-        "verified": true,
+        "verified": true, "pictures": std::env::var("CHANCERY_PICTURES").unwrap_or_default(),
     });
     let browser = tokio::task::spawn_blocking(move || crate::builder_sdk::run(node, &asked));
     // Registering the passkey waits for somebody else, too.
@@ -661,6 +663,11 @@ async fn somebody_approves_with_a_passkey_in_a_browser_that_has_verified_them() 
     let shown = last["shown"].as_str().unwrap();
     let hash = proposal["hash"].as_str().unwrap();
     assert!(shown.contains(sentence) && shown.contains(hash), "{shown}");
+    let pages: Vec<_> = steps.iter().filter(|it| it["step"] == "page").collect();
+    assert_eq!(pages.len(), 4, "{steps:?}");
+    for page in pages {
+        assert_eq!(page["violations"], json!([]), "{page}");
+    }
 
     let done = four.ask_as(&four.ann, &key, "bot").await;
     assert_eq!(done.status, 201, "{}", done.text);

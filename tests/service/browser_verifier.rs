@@ -29,7 +29,9 @@ pub(crate) fn browser(script: &str) -> Option<Command> {
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         npm
     })?;
-    std::fs::copy(source(script), dir.join(script)).unwrap();
+    for file in [script, "looking.mjs"] {
+        std::fs::copy(source(file), dir.join(file)).unwrap();
+    }
     let mut node = Command::new("node");
     node.arg(script).current_dir(&dir);
     Some(node)

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::approvals::Four;
 use crate::browser_verifier::browser;
 use crate::builder_sdk;
 use crate::stand::Stand;
@@ -137,16 +138,21 @@ async fn a_token_becomes_a_session_that_shows_what_its_caller_may_see() {
         "/keys/d-wk",
         "/wallets",
         "/wallets/d-w",
+        "/wallets/d-w/operations",
         "/clients",
         "/clients/d-c",
         "/rotations",
+        "/approvals",
+        "/approvals/passkey",
         "/halts",
         "/limits",
+        "/limits/key/d-wk",
         "/recipients",
         "/callers",
         "/callers/d-trader",
         "/people",
         "/policy",
+        "/policy/explain?caller=d-trader&action=sign_order&resource=wallet:d-w&context=side=BUY",
         "/lookup",
         "/audit/signers",
         "/health",
@@ -367,17 +373,296 @@ async fn without_the_setting_nobody_signs_in() {
     assert_eq!(browser.sign_in(&form).await.status(), 404);
 }
 
+/// What each form of a page sends, but for what somebody fills in.
+fn forms(page: &str) -> Vec<Vec<(String, String)>> {
+    let part = |of: &str, name: &str| {
+        let of = of.split(&format!(" {name}=\"")).nth(1)?;
+        let text = of.split('"').next()?.to_owned();
+        let plain = [
+            ("&#34;", "\""),
+            ("&#39;", "'"),
+            ("&#60;", "<"),
+            ("&#62;", ">"),
+            ("&#38;", "&"),
+        ];
+        Some(
+            plain
+                .iter()
+                .fold(text, |text, (code, is)| text.replace(code, is)),
+        )
+    };
+    let forms = page.split("action=\"/console/send\">").skip(1);
+    let forms = forms.map(|form| form.split("</form>").next().unwrap());
+    let each = forms.map(|form| {
+        let inputs = form
+            .split("<input")
+            .skip(1)
+            .filter(|it| it.contains("type=\"hidden\""));
+        inputs
+            .map(|it| (part(it, "name").unwrap(), part(it, "value").unwrap()))
+            .collect()
+    });
+    each.collect()
+}
+
+fn last_form(page: &str) -> Vec<(String, String)> {
+    forms(page).pop().unwrap()
+}
+
+async fn send(browser: &Browser, form: &[(String, String)]) -> Response {
+    let form: Vec<_> = form
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    browser.post("/console/send", &form).await
+}
+
+#[tokio::test]
+async fn what_loosens_is_asked_for_agreed_to_and_carried_out_on_pages() {
+    let Some(four) = Four::new(ON).await else {
+        return;
+    };
+    let (ann, bob) = (Browser::of(&four.ann).await, Browser::of(&four.bob).await);
+    let halted = ann
+        .post("/console/send", &Browser::halting("h", "a drill"))
+        .await;
+    assert_eq!(halted.status(), 303);
+    let (_, page) = ann.read("/halts").await;
+    let mut lift = last_form(&page);
+    lift.push(("f.reason".to_owned(), "it is over".to_owned()));
+    let asked = send(&ann, &lift).await;
+    assert_eq!(asked.status(), 303, "{}", asked.text().await.unwrap());
+    let place = asked.headers()[LOCATION].to_str().unwrap().to_owned();
+    assert!(place.starts_with("/approvals/"), "{place}");
+
+    let (_, own) = ann.read(&place).await;
+    assert!(
+        own.contains("ann asks to ") && own.contains("Withdraw it"),
+        "{own}"
+    );
+    assert!(
+        !own.contains("Reject it") && !own.contains("Carry it out"),
+        "{own}"
+    );
+    let (_, others) = bob.read(&place).await;
+    assert!(
+        others.contains("Reject it") && !others.contains("Withdraw it"),
+        "{others}"
+    );
+    assert!(
+        others.contains("what was stopped would be signed again"),
+        "{others}"
+    );
+    let (_, list) = bob.read("/approvals").await;
+    assert!(list.contains(&format!("href=\"{place}\"")), "{list}");
+
+    let proposal = four.ann.get(&format!("/v1{place}")).await.json;
+    let approved = four.approve(&four.bob, "bob", &proposal).await;
+    assert_eq!(approved.status, 201, "{}", approved.text);
+    let (_, others) = bob.read(&place).await;
+    assert!(
+        others.contains("whoever asked for it can carry it out"),
+        "{others}"
+    );
+    let (_, own) = ann.read(&place).await;
+    let form = last_form(&own);
+    for _ in 0..2 {
+        let done = send(&ann, &form).await;
+        assert_eq!(done.status(), 303, "{}", done.text().await.unwrap());
+    }
+    assert_eq!(four.ann.get("/v1/halts").await.json, json!([]));
+
+    // A new policy, with what it permits that was denied.
+    let policy = four.ann.get("/v1/policy").await.json;
+    let rule =
+        "\n@id(\"all-sign\") permit (principal, action == Action::\"sign_order\", resource);\n";
+    let text = format!("{}{rule}", policy["text"].as_str().unwrap());
+    let new = json!({ "text": text, "reason": "a test", "replaces": policy["digest"] });
+    let asked = four.ann.post("/v1/policies", &new).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let place = format!("/approvals/{}", asked.json["id"].as_str().unwrap());
+    let (_, page) = bob.read(&place).await;
+    for part in [
+        "+ @id(&#34;all-sign&#34;)",
+        "Requests with another answer",
+        "sign_order on a wallet",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (_, page) = bob.read("/policy").await;
+    assert!(
+        page.contains("id=\"L1\"") && !page.contains("all-sign"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_tried_out_and_limits_are_set_on_pages() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let browser = Browser::of(&stand.operator).await;
+    let ask = "/policy/explain?caller=d-trader&action=sign_order&resource=wallet:d-w";
+    let (status, page) = browser.read(ask).await;
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("permitted") && page.contains("#L"), "{page}");
+    let denied = ask.replace("sign_order&resource=wallet:d-w", "view_log");
+    let (_, page) = browser.read(&denied).await;
+    assert!(
+        page.contains("denied") && page.contains("none permits it"),
+        "{page}"
+    );
+    let (status, page) = browser
+        .read("/policy/explain?caller=nobody&action=view")
+        .await;
+    assert!(
+        status == 200 && page.contains("/problems/not-found"),
+        "{page}"
+    );
+
+    let (_, page) = browser.read("/limits/wallet/d-w").await;
+    assert!(page.contains("It has no limits of its own"), "{page}");
+    let mut form = last_form(&page);
+    assert!(
+        form.contains(&("method".to_owned(), "PUT".to_owned())),
+        "{form:?}"
+    );
+    form.push((
+        "f.*:json".to_owned(),
+        json!({ "order_notional": "1000000" }).to_string(),
+    ));
+    let set = send(&browser, &form).await;
+    assert_eq!(set.status(), 303, "{}", set.text().await.unwrap());
+    let limits = stand.operator.get("/v1/limits/wallet/d-w").await;
+    assert_eq!(
+        limits.json["limits"]["order_notional"], "1000000",
+        "{}",
+        limits.text
+    );
+    let wrong = form.len() - 1;
+    form[wrong].1 = "{ no".to_owned();
+    form.iter_mut().find(|it| it.0 == "key").unwrap().1 = "another".to_owned();
+    let refused = send(&browser, &form).await;
+    assert!(refused.status().is_client_error());
+    assert!(
+        refused.text().await.unwrap().contains("{ no"),
+        "what was written is kept"
+    );
+
+    let (_, page) = browser.read("/keys/d-wk").await;
+    assert!(
+        page.contains("Time line") && page.contains("pre-activation"),
+        "{page}"
+    );
+    let steps = stand.operator.get("/v1/keys/d-wk/steps").await;
+    assert_eq!(steps.json[0]["from"], "pre-activation", "{}", steps.text);
+    assert_eq!(
+        (&steps.json[0]["to"], &steps.json[0]["by"]),
+        (&json!("active"), &json!("operator"))
+    );
+}
+
+#[tokio::test]
+async fn a_rotation_is_walked_by_forms_with_what_to_write_to_the_counterparty() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let rotation = rotation(&stand).await;
+    let browser = Browser::of(&stand.operator).await;
+    let page = async || browser.read(&rotation).await.1;
+    let step = async |step: &str, filled: &[(&str, &str)]| {
+        let forms = forms(&page().await);
+        let is = |it: &&Vec<_>| it.contains(&("f.step".to_owned(), step.to_owned()));
+        let mut form = forms.iter().find(is).expect("a form for the step").clone();
+        let filled = filled
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        form.extend(filled);
+        let taken = send(&browser, &form).await;
+        assert_eq!(
+            taken.status(),
+            303,
+            "{step}: {}",
+            taken.text().await.unwrap()
+        );
+        assert_eq!(taken.headers()[LOCATION], rotation.as_str());
+    };
+    assert!(!page().await.contains("What to write to them"));
+    step("generate", &[]).await;
+    let letter = page().await;
+    let key = stand.operator.get("/v1/keys/d-ck-2/bundle").await.json;
+    for part in [
+        "-----BEGIN PUBLIC KEY-----",
+        key["fingerprint"].as_str().unwrap(),
+    ] {
+        assert!(letter.contains(part), "{part}: {letter}");
+    }
+    step(
+        "submit",
+        &[("f.channel", "a form"), ("f.reference", "case 7")],
+    )
+    .await;
+    let after = stand.operator.get(&format!("/v1{rotation}")).await.json;
+    assert_eq!(after["state"], "submitted", "{after}");
+    let trader = Browser::of(&stand.trader).await;
+    let (_, seen) = trader.read(&rotation).await;
+    assert!(!seen.contains("Give up; the old key stays</h2>"), "{seen}");
+}
+
+/// A rotation of desk d's client, at its page.
+async fn rotation(stand: &Stand) -> String {
+    let due = time::OffsetDateTime::now_utc() + time::Duration::days(30);
+    let due = due
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap();
+    let new = json!({ "client": "d-c", "new_key": "d-ck-2", "target_at": due, "reason": "test" });
+    let opened = stand.operator.post("/v1/rotations", &new).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    format!("/rotations/{}", opened.json["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn numbers_of_the_last_minute_are_asked_for_without_using_the_session() {
+    let Some(stand) = Stand::new(ON).await else {
+        return;
+    };
+    let browser = Browser::of(&stand.operator).await;
+    let old = "update sessions set used_at = now() - interval '5 minutes'";
+    stand.database.run(old).await;
+    let (status, numbers) = browser.read("/console/now").await;
+    let numbers: Vec<String> = serde_json::from_str(&numbers).unwrap();
+    assert_eq!((status, numbers.len()), (200, 4), "{numbers:?}");
+    let fresh = "select count(*) from sessions where used_at > now() - interval '1 minute'";
+    assert_eq!(stand.database.count(fresh).await, 0);
+    assert_eq!(browser.read("/keys").await.0, 200);
+    assert_eq!(stand.database.count(fresh).await, 1);
+    let trader = Browser::of(&stand.trader).await;
+    assert_eq!(trader.read("/console/now").await.0, 403);
+    assert_eq!(
+        Browser::new(&stand.server.base)
+            .read("/console/now")
+            .await
+            .0,
+        401
+    );
+}
+
 #[tokio::test]
 async fn in_a_browser_every_page_is_whole_and_nothing_comes_from_elsewhere() {
     let Some(node) = browser("console.mjs") else {
         return;
     };
-    let Some(stand) = Stand::new(ON).await else {
+    let settings = format!("{ON}[evidence]\ncheckpoint_every_ms = 200\n");
+    let Some(stand) = Stand::new(&settings).await else {
         return;
     };
     let base = stand.server.base.replace("127.0.0.1", "localhost");
+    let auditor = stand.another("audit", "auditors", "auditor").await;
     let pictures = std::env::var("CHANCERY_PICTURES").unwrap_or_default();
-    let asked = json!({ "base": base, "token": stand.operator.token, "pictures": pictures });
+    let asked = json!({
+        "base": base, "token": stand.operator.token, "auditor": auditor.token, "pictures": pictures,
+        "rotation": rotation(&stand).await,
+    });
     let steps = tokio::task::spawn_blocking(move || builder_sdk::run(node, &asked));
     let steps = tokio::time::timeout(Duration::from_mins(5), steps).await;
     let steps = steps.unwrap().unwrap();
@@ -385,14 +670,24 @@ async fn in_a_browser_every_page_is_whole_and_nothing_comes_from_elsewhere() {
     assert_eq!(last["step"], "done", "{steps:?}");
     assert_eq!(last["complaints"], json!([]), "{steps:?}");
     assert_eq!(last["elsewhere"], json!([]), "{steps:?}");
-    let pages: Vec<_> = steps.iter().filter(|it| it["step"] == "page").collect();
-    assert_eq!(
-        pages.len(),
-        32,
-        "each of 16 pages in both themes: {steps:?}"
-    );
-    for page in pages {
+    let of = |step: &'static str| steps.iter().filter(move |it| it["step"] == step);
+    assert_eq!(of("page").count(), 2 * 26, "each in both themes: {steps:?}");
+    for page in of("page") {
         assert_eq!(page["violations"], json!([]), "{page}");
+    }
+    let said = |it: &Value| it["said"].as_str().unwrap().to_owned();
+    for step in ["verified", "verified again"] {
+        let said = said(of(step).next().unwrap());
+        assert!(said.starts_with("Verified in this browser: "), "{said}");
+    }
+    let proved = &of("verified").next().unwrap()["proved"];
+    assert!(proved.as_str().unwrap().contains("admin"), "{proved}");
+    let file = of("file").next().unwrap();
+    let kept = json!("attachment; filename=\"leaf-0.tlog-proof\"");
+    assert_eq!((&file["same"], &file["kept"]), (&json!(true), &kept));
+    assert_eq!(of("changed").count(), 7);
+    for changed in of("changed").chain(of("without a script")) {
+        assert!(said(changed).starts_with("Not verified"), "{changed}");
     }
     assert_eq!(halts(&stand).await, 1);
 }

@@ -62,6 +62,7 @@ mod metadata;
 mod metrics;
 mod notices;
 mod oauth_server;
+mod oidc;
 mod openapi_client;
 mod operation_attacks;
 mod operations;

@@ -12,7 +12,7 @@ use crate::support::{Answer, Caller};
 
 /// Operations that anybody who is recognised may use: they answer what is no secret, or what of it the
 /// caller may see, which is nothing here. Each with what a caller without rights gets.
-const READS: [(&str, u16); 28] = [
+const READS: [(&str, u16); 29] = [
     ("explain_order", 200),
     ("explain_refusal", 200),
     ("find_endpoints", 200),
@@ -21,6 +21,7 @@ const READS: [(&str, u16); 28] = [
     ("list_clients", 200),
     ("list_due", 200),
     ("list_environments", 200),
+    ("list_key_steps", 404),
     ("list_keys", 200),
     ("list_operations", 404),
     ("list_rotations", 200),
@@ -85,6 +86,7 @@ async fn every_operation_refuses_who_has_no_right_and_puts_that_on_record() {
         ("proposal", NOBODYS),
         ("approver_key", NOBODYS),
         ("recipient", "x"),
+        ("leaf", "0"),
         ("operation", NOBODYS),
         ("scope", "global"),
         ("id", "all"),

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::cells::shown;
 use super::page::{Around, Refused, Section};
+use super::recent::Recent;
 use crate::app::App;
 use crate::callers::Recognised;
 use crate::http::page::next_of;
@@ -34,6 +35,8 @@ const ASKED: usize = 200;
 pub(super) struct Console {
     pub(super) app: App,
     api: Router,
+    /// What was done lately.
+    pub(super) recent: Recent,
 }
 
 /// Somebody who looks at a page.
@@ -53,7 +56,8 @@ pub(super) struct Answer {
 
 impl Console {
     pub(super) fn new(app: App, api: Router) -> Self {
-        Self { app, api }
+        let recent = Recent::watch(&app);
+        Self { app, api, recent }
     }
 
     /// Somebody who is known.
@@ -78,8 +82,7 @@ impl Visit {
         (action, on): (Action, &Resource),
         path: &str,
     ) -> Result<Value, Refused> {
-        let app = &self.console.app;
-        if app.would(&self.who.caller, action, on) {
+        if self.may(action, on) {
             return self.get(path).await;
         }
         let detail = format!("{} is not permitted", action.name());
@@ -129,6 +132,16 @@ impl Visit {
         Ok(Answer { status, body, next })
     }
 
+    /// Whether they may do something, as far as the policy knows.
+    pub(super) fn may(&self, action: Action, on: &Resource) -> bool {
+        self.console.app.would(&self.who.caller, action, on)
+    }
+
+    /// Whether they see how much this replica does for all callers.
+    pub(super) fn may_watch(&self) -> bool {
+        self.may(Action::ViewCustody, &Resource::service())
+    }
+
     /// What is around every page.
     pub(super) async fn around(&self) -> Around {
         let service = Resource::service();
@@ -148,12 +161,12 @@ impl Visit {
 
     /// A form, for whoever may do what it asks for; for others, who may.
     pub(super) async fn if_may(&self, action: Action, on: &Resource, form: Section) -> Section {
-        let app = &self.console.app;
-        if app.would(&self.who.caller, action, on) {
+        if self.may(action, on) {
             return form;
         }
+        let app = &self.console.app;
         let what = match &form {
-            Section::Form(form) => form.title,
+            Section::Form(form) => form.title.as_str(),
             _ => action.name(),
         };
         let mut may = Vec::new();

@@ -87,9 +87,16 @@ impl Cell {
             Value::Object(of) if of.get("name").is_some_and(Value::is_string) => {
                 Self::of(kind, &of["name"], now)
             }
+            // What has no name is known by its id.
+            Value::Object(of) if of.get("name").is_some_and(Value::is_null) => {
+                Self::of(Kind::Code, of.get("id").unwrap_or(&Value::Null), now)
+            }
             Value::Object(_) => Self::Code(shown(&value.to_string())),
             Value::Bool(is) => Self::text(if *is { "yes" } else { "no" }),
-            Value::Number(number) => Self::text(number.to_string()),
+            Value::Number(number) => match kind {
+                Kind::Link(path) => Self::link(format!("{path}{number}"), number.to_string()),
+                _ => Self::text(number.to_string()),
+            },
             Value::String(text) => Self::word(kind, text, now),
         }
     }
@@ -119,11 +126,12 @@ pub(super) fn left(of: &Value, (begin, end): (&str, &str), now: OffsetDateTime) 
     };
     let (gone, whole) = ((now - begin).whole_seconds(), (end - begin).whole_seconds());
     let percent = (gone.max(0) * 100 / whole.max(1)).min(100);
-    let days = (end - now).whole_days();
-    let (text, tone) = match days {
+    let far = near(end, now);
+    let far = format!("{} left", far.trim_start_matches("in "));
+    let (text, tone) = match percent {
         _ if end <= now => ("over".to_owned(), "bad"),
-        0..=30 => (format!("{days} days left"), "look"),
-        _ => (format!("{days} days left"), "good"),
+        90.. => (far, "look"),
+        _ => (far, "good"),
     };
     let percent = u8::try_from(percent).unwrap_or(100);
     Cell::Left {
@@ -131,6 +139,21 @@ pub(super) fn left(of: &Value, (begin, end): (&str, &str), now: OffsetDateTime) 
         text,
         tone,
     }
+}
+
+/// A moment, from milliseconds since 1970.
+pub(super) fn moment(ms: i64, now: OffsetDateTime) -> Cell {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    Cell::Time {
+        exact: at.format(&Rfc3339).unwrap_or_default(),
+        near: near(at, now),
+    }
+}
+
+/// The milliseconds since 1970 that a member of such a name says.
+pub(super) fn millis(name: &str, value: &Value) -> Option<i64> {
+    name.ends_with("_at_ms").then(|| value.as_i64()).flatten()
 }
 
 /// A column: what it is called, the member, and how that is shown.
@@ -170,7 +193,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Whether a character is not seen, or changes what is.
-pub(in crate::http) fn is_invisible(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -1,4 +1,5 @@
-// What is nicer with a script: copying, moving by keys, going anywhere, exact times. Nothing needs it.
+// What is nicer with a script: copying, moving by keys, going anywhere, exact times, numbers as they change. Nothing
+// needs it.
 
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const make = (name, text = "", attributes = {}) => {
@@ -43,6 +44,23 @@ for (const form of all("form[method=post]")) {
 addEventListener("pageshow", () => {
     for (const button of all("form[method=post] button")) button.disabled = false;
 });
+
+// Numbers that stand on the page are asked for again while somebody sees it, until the session has ended.
+const now = document.getElementById("now");
+if (now) {
+    const again = async () => {
+        if (document.hidden) return;
+        const answer = await fetch("/console/now", { redirect: "error" }).catch(() => null);
+        if (answer === null) return; // away for a moment
+        if (!answer.ok) {
+            clearInterval(every);
+            return;
+        }
+        const said = await answer.json();
+        for (const it of all("[data-now]", now)) it.textContent = said[it.dataset.now];
+    };
+    const every = setInterval(again, 5000);
+}
 
 // One box that goes to any page, or looks up what was typed or pasted.
 const palette = () => {

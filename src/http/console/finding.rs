@@ -66,7 +66,7 @@ const FILTERS: [(&str, &str); 9] = [
 ];
 
 const EVENTS: [Column; 9] = [
-    ("Index", "index", Kind::Text),
+    ("Index", "index", Kind::Link("/log/leaves/")),
     ("When", "at", Kind::Time),
     ("Leaf", "kind", Kind::State),
     ("What", "what", Kind::Text),

@@ -1,17 +1,22 @@
 //! A form that came, and the same form once more.
 //!
-//! A member's name says how it is read: `days:number`, `allow:list`, `dry:flag`; text without a colon. What is
-//! left empty is left out. The API judges what comes, as from anybody.
+//! A member's name says how it is read: `days:number`, `allow:list`, `dry:flag`, `more:json`; text without a colon.
+//! What is left empty is left out; `*` is all of it. The API judges what comes, as from anybody.
 
 use serde_json::{Map, Value};
 
-use super::page::{Field, Form, Section, place};
+use super::page::{Field, Form, Section, WHOLE, place};
+
+/// How a form asks for something.
+pub(super) const METHODS: [&str; 2] = ["POST", "PUT"];
 
 /// What a form says.
 #[derive(Default)]
 pub(super) struct Sent {
     /// Where it is asked for.
     pub(super) path: String,
+    /// How.
+    pub(super) method: String,
     /// Where one comes to when it is done.
     pub(super) then: String,
     /// It is asked for once under this.
@@ -27,6 +32,7 @@ impl Sent {
         for (name, value) in fields {
             match name.as_str() {
                 "path" => sent.path.clone_from(value),
+                "method" => sent.method.clone_from(value),
                 "then" => sent.then.clone_from(value),
                 "key" => sent.key.clone_from(value),
                 name => {
@@ -36,7 +42,11 @@ impl Sent {
                 }
             }
         }
-        sent.body = body.into();
+        // What is all of it stands for itself: where it is no JSON, the API says what is wrong with it.
+        sent.body = match body.remove("*") {
+            Some(whole) => whole,
+            None => body.into(),
+        };
         sent
     }
 }
@@ -50,6 +60,7 @@ fn put(body: &mut Map<String, Value>, name: &str, value: &str) {
             items.filter(|it| !it.is_empty()).collect()
         }
         "flag" => Value::Bool(matches!(value, "yes" | "on" | "true")),
+        "json" => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
         _ if value.trim().is_empty() => return,
         "number" => match value.trim().parse::<i64>() {
             Ok(number) => number.into(),
@@ -57,7 +68,16 @@ fn put(body: &mut Map<String, Value>, name: &str, value: &str) {
         },
         _ => value.trim().into(),
     };
-    body.insert(name.to_owned(), value);
+    match name.split_once('.') {
+        // A member's member: there is no deeper one.
+        Some((of, name)) => {
+            let within = body.entry(of).or_insert_with(|| Map::new().into());
+            if let Some(within) = within.as_object_mut() {
+                within.insert(name.to_owned(), value);
+            }
+        }
+        None => drop(body.insert(name.to_owned(), value)),
+    }
 }
 
 /// The form whose fields these are, filled in as they were.
@@ -66,17 +86,21 @@ pub(super) fn form_of(fields: &[(String, String)]) -> Section {
     let fields = fields.iter().filter_map(|(name, value)| {
         let name = name.strip_prefix("f.")?;
         let (label, _) = name.split_once(':').unwrap_or((name, ""));
-        Some(Field::text(name, label).with(value))
+        let field = if name == WHOLE {
+            Field::whole("All of it", value)
+        } else {
+            Field::text(name, label).with(value)
+        };
+        Some(field)
     });
+    let method = METHODS.iter().find(|it| **it == sent.method);
     Section::Form(Form {
-        title: "What you asked for",
         about: "As you filled it in.",
-        path: sent.path,
-        then: place(&sent.then),
+        method: method.unwrap_or(&"POST"),
         key: sent.key,
         fields: fields.collect(),
         button: "Send",
-        stops: false,
+        ..Form::post("What you asked for", sent.path, &place(&sent.then))
     })
 }
 
@@ -98,13 +122,20 @@ mod tests {
             ("f.days:number", "7"),
             ("f.far:number", "7x"),
             ("f.dry:flag", "yes"),
+            ("f.in.it", "deep"),
             ("else", "x"),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let sent = Sent::of(&fields);
         assert_eq!(sent.path, "/v1/halts");
         let expected = json!({ "on": "wallet", "reason": "because", "allow": [], "tokens": ["1", "2"],
-            "days": 7, "far": "7x", "dry": true });
+            "days": 7, "far": "7x", "dry": true, "in": { "it": "deep" } });
         assert_eq!(sent.body, expected);
+        let whole = [("f.*:json", r#"{"a": 1}"#), ("method", "PUT")];
+        let sent = Sent::of(&whole.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            (sent.body, sent.method.as_str()),
+            (json!({ "a": 1 }), "PUT")
+        );
     }
 }

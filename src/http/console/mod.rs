@@ -1,18 +1,30 @@
 //! The console: what operators, approvers and auditors look at.
 //!
-//! HTML that is written here, one style sheet, one script, nothing from elsewhere. A page's path is the API's
+//! HTML that is written here, one style sheet, small scripts, nothing from elsewhere. A page's path is the API's
 //! without `/v1`, and what is on it is what the API says to whoever looks: the console asks there, as that caller
-//! (`asking.rs`). A form asks there too. Everything works without the script, but for passkeys.
+//! (`asking.rs`). A form asks there too. Everything works without the scripts, but for passkeys and proofs.
 //!
 //! It **trusts** the browser with a session's cookie, and no other site with anything.
 
+mod approvals;
 mod asking;
+mod assets;
 mod cells;
+mod certified;
+mod cookies;
+mod difference;
 mod finding;
 mod form;
+mod guarded;
+mod leaves;
 mod lists;
+mod operations;
 mod page;
 mod people;
+mod picture;
+mod policies;
+mod recent;
+mod rotations;
 mod sending;
 mod signing_in;
 mod stopping;
@@ -21,28 +33,22 @@ mod today;
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Query, RawPathParams};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use crate::app::App;
 use crate::percent::encoded;
+use crate::sessions::CALLBACK;
 use asking::{Console, Visit};
-pub(super) use cells::is_invisible;
+pub(super) use assets::assets;
+pub(super) use certified::missing as certificate_missing;
+pub(super) use cookies::secret;
 use page::{Page, Refused, Section};
-pub(super) use page::{STYLE_PATH, guarded};
-pub(super) use signing_in::secret;
 
 /// The largest form.
 const LARGEST: usize = 64 * 1024;
-
-/// The style sheet and the script, for all pages that there are.
-pub(super) fn assets() -> Router<App> {
-    Router::new()
-        .route(&page::STYLE_PATH, get(async || page::asset(true)))
-        .route(&page::SCRIPT_PATH, get(async || page::asset(false)))
-        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
-}
 
 /// The console's pages over the API's router, which has all its layers and its state.
 pub(super) fn routes(app: &App, api: Router) -> Router<App> {
@@ -52,10 +58,15 @@ pub(super) fn routes(app: &App, api: Router) -> Router<App> {
         "/keys/{key}",
         "/wallets",
         "/wallets/{wallet}",
+        "/wallets/{wallet}/operations",
+        "/wallets/{wallet}/operations/{operation}",
         "/clients",
         "/clients/{client}",
         "/rotations",
         "/rotations/{rotation}",
+        "/approvals",
+        "/approvals/passkey",
+        "/approvals/{proposal}",
         "/halts",
         "/limits",
         "/limits/{scope}/{id}",
@@ -65,18 +76,28 @@ pub(super) fn routes(app: &App, api: Router) -> Router<App> {
         "/people",
         "/people/{person}",
         "/policy",
+        "/policy/explain",
         "/policies/{version}",
         "/lookup",
         "/audit/events",
         "/audit/signers",
+        "/log/leaves/{leaf}",
         "/health",
     ];
     let mut router = Router::new()
         .route("/sign-in", get(signing_in::show).post(signing_in::sign_in))
+        .route("/sign-in/go", get(signing_in::go))
+        .route(CALLBACK, get(signing_in::come_back))
         .route("/sign-out", post(signing_in::sign_out))
-        .route("/console/send", post(sending::send));
+        .route("/console/send", post(sending::send))
+        .route("/console/now", get(today::now))
+        .route("/log/leaves/{leaf}/proof", get(leaves::proof))
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT));
     for path in pages {
         router = router.route(path, get(show));
+    }
+    if app.sessions.ask_for_certificates() {
+        router = router.layer(from_fn_with_state(app.clone(), certified::certified));
     }
     router
         .layer(DefaultBodyLimit::max(LARGEST))
@@ -127,7 +148,7 @@ async fn show(
         Err(error) => {
             tracing::debug!(%error, "a session is not taken");
             let said = "Your session has ended, or the database is away.";
-            return signing_in::first(said, &page::place(here), &[]);
+            return signing_in::first(&console, said, &page::place(here), &[]);
         }
     };
     let place = Place {
@@ -144,7 +165,7 @@ async fn show(
     match made {
         Ok(page) => page.response(StatusCode::OK, &around),
         Err(refused) if refused.status == StatusCode::UNAUTHORIZED => {
-            signing_in::first("Your session has ended.", &page::place(here), &[])
+            signing_in::first(&console, "Your session has ended.", &page::place(here), &[])
         }
         Err(refused) => {
             let status = refused.status;
@@ -164,18 +185,25 @@ async fn make(visit: &Visit, matched: &str, place: &Place) -> Result<Page, Refus
         "/" => Ok(today::today(visit).await),
         "/keys/{key}" => things::key(visit, place).await,
         "/wallets/{wallet}" => things::wallet(visit, place).await,
+        "/wallets/{wallet}/operations" => operations::operations(visit, place).await,
+        "/wallets/{wallet}/operations/{operation}" => operations::operation(visit, place).await,
         "/clients/{client}" => things::client(visit, place).await,
-        "/rotations/{rotation}" => things::rotation(visit, place).await,
+        "/rotations/{rotation}" => rotations::rotation(visit, place).await,
+        "/approvals" => approvals::list(visit, place).await,
+        "/approvals/passkey" => approvals::passkeys(visit, place).await,
+        "/approvals/{proposal}" => approvals::one(visit, place).await,
         "/halts" => stopping::halts(visit, place).await,
         "/limits" => stopping::limits(visit, place).await,
         "/limits/{scope}/{id}" => stopping::limit(visit, place).await,
         "/callers/{caller}" => people::caller(visit, place).await,
         "/people/{person}" => people::person(visit, place).await,
-        "/policy" => people::policy(visit, place).await,
-        "/policies/{version}" => people::version(visit, place).await,
+        "/policy" => policies::policy(visit, place).await,
+        "/policy/explain" => policies::explain(visit, place).await,
+        "/policies/{version}" => policies::version(visit, place).await,
         "/lookup" => finding::lookup(visit, place).await,
         "/audit/events" => finding::events(visit, place).await,
         "/audit/signers" => finding::signers(visit, place).await,
+        "/log/leaves/{leaf}" => leaves::leaf(visit, place).await,
         "/health" => Ok(today::health(visit, place).await),
         _ => Err(Refused::nothing()),
     }

@@ -1,27 +1,20 @@
 //! A page: what is on it, and how that becomes HTML.
 
-use std::sync::LazyLock;
-
 use askama::Template;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
+use super::assets::{ASSETS, Assets};
 use super::cells::{self, Cell, Column, shown};
+use super::difference::Line;
+use super::guarded::guarded;
+use super::picture::Picture;
 
-const STYLE: &str = include_str!("console.css");
-const SCRIPT: &str = include_str!("console.js");
-
-/// Where the style sheet and the script are: at names that change with what is in them.
-pub(in crate::http) static STYLE_PATH: LazyLock<String> = LazyLock::new(|| hashed(STYLE, "css"));
-pub(super) static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| hashed(SCRIPT, "js"));
-
-/// Nothing from elsewhere, nothing inline, in no frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
-    require-trusted-types-for 'script'; trusted-types 'none'";
+/// The name of a field that is all of what is sent.
+pub(super) const WHOLE: &str = "*:json";
 
 /// The pages that every page leads to.
 const PLACES: [(&str, &str); 15] = [
@@ -50,6 +43,8 @@ pub(super) struct Page {
     pub(super) about: &'static str,
     /// Its path, which is the API's without `/v1`.
     pub(super) path: String,
+    /// The place that it belongs to, where its path does not say so.
+    pub(super) place: &'static str,
     /// The command that shows the same.
     pub(super) command: String,
     /// What is on it.
@@ -60,12 +55,18 @@ pub(super) struct Page {
 pub(super) enum Section {
     /// A sentence.
     Words(String),
+    /// The sentence that a page is about.
+    Sentence(String),
     /// What there is to know of one thing.
     Facts(String, Vec<(String, Cell)>),
     /// Things below one another.
     Table(Table),
     /// Text as it is.
     Text(String, String),
+    /// Text whose lines have numbers.
+    Source(Source),
+    /// What changes from one text to another.
+    Difference(String, Vec<Line>),
     /// What is done, what is next, what comes then.
     Ladder(Vec<Rung>),
     /// Something to look for: a form that only reads.
@@ -74,6 +75,16 @@ pub(super) enum Section {
     Form(Form),
     /// What somebody may not see or do, and why.
     Refused(Refused),
+    /// That a leaf is in the log, for the browser to verify.
+    Proof(Proof),
+    /// Something to approve with a passkey.
+    Approve(Approve),
+    /// A passkey to make.
+    Register(Register),
+    /// Lines over the last hour.
+    Picture(Picture),
+    /// What was done in the last minute, kept up to date by the script: names, and what they say now.
+    Now(Vec<(&'static str, String)>),
 }
 
 pub(super) struct Table {
@@ -84,6 +95,11 @@ pub(super) struct Table {
     pub(super) empty: &'static str,
     /// Where the next page is.
     pub(super) next: Option<String>,
+}
+
+pub(super) struct Source {
+    pub(super) title: &'static str,
+    pub(super) lines: Vec<String>,
 }
 
 pub(super) struct Rung {
@@ -100,11 +116,12 @@ pub(super) struct Search {
 
 /// A form that asks for something at the API.
 pub(super) struct Form {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// What becomes of it, and whether others have to agree.
     pub(super) about: &'static str,
-    /// Where it is asked for.
+    /// Where it is asked for, with which method.
     pub(super) path: String,
+    pub(super) method: &'static str,
     /// Where one comes to when it is done.
     pub(super) then: String,
     /// It is asked for once, however often it is sent.
@@ -113,6 +130,23 @@ pub(super) struct Form {
     pub(super) button: &'static str,
     /// Whether it stops something.
     pub(super) stops: bool,
+}
+
+impl Form {
+    /// One that posts to this path of the API, once, and leads to a page.
+    pub(super) fn post(title: &str, path: String, then: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            about: "",
+            path,
+            method: "POST",
+            then: then.to_owned(),
+            key: Uuid::now_v7().to_string(),
+            fields: Vec::new(),
+            button: "Ask for it",
+            stops: false,
+        }
+    }
 }
 
 /// A field of a form. Its name is the member's path, with how it is read after a colon.
@@ -125,8 +159,41 @@ pub(super) struct Field {
 
 pub(super) enum Input {
     Text,
+    /// Text of several lines.
+    Area,
     Hidden,
     Choice(Vec<&'static str>),
+}
+
+pub(super) struct Proof {
+    /// The leaf's index.
+    pub(super) index: u64,
+    /// The log's key, as the service says it.
+    pub(super) key: String,
+    /// The proof, as the file has it.
+    pub(super) text: String,
+    /// Where the file is.
+    pub(super) file: String,
+}
+
+pub(super) struct Approve {
+    /// The proposal's id.
+    pub(super) proposal: String,
+    /// What is signed.
+    pub(super) hash: String,
+    /// What a browser calls the passkeys of who looks at it.
+    pub(super) passkeys: String,
+    /// The domain that they are for.
+    pub(super) party: String,
+}
+
+pub(super) struct Register {
+    /// Whose it is to be.
+    pub(super) person: String,
+    /// Their id, as a browser takes it.
+    pub(super) id: String,
+    /// The domain that it is for.
+    pub(super) party: String,
 }
 
 /// Why something is not shown or not done.
@@ -157,9 +224,15 @@ impl Page {
             title: shown(&title.into()),
             about,
             path: path.into(),
+            place: "",
             command: command.into(),
             sections: Vec::new(),
         }
+    }
+
+    /// A page that belongs to this place.
+    pub(super) fn under(self, place: &'static str) -> Self {
+        Self { place, ..self }
     }
 
     /// With another part.
@@ -174,8 +247,7 @@ impl Page {
             page: self,
             around,
             places: &PLACES,
-            style: &STYLE_PATH,
-            script: &SCRIPT_PATH,
+            assets: &ASSETS,
         };
         html(status, template.render())
     }
@@ -216,12 +288,17 @@ impl Field {
         Self::of(name, label, Input::Choice(of.to_vec()))
     }
 
+    /// All of what is sent, as JSON.
+    pub(super) fn whole(label: &str, value: &str) -> Self {
+        Self::of(WHOLE, label, Input::Area).with(value)
+    }
+
     /// One that stands fast.
     pub(super) fn fixed(name: &str, value: &str) -> Self {
         Self::of(name, "", Input::Hidden).with(value)
     }
 
-    fn of(name: &str, label: &str, kind: Input) -> Self {
+    pub(super) fn of(name: &str, label: &str, kind: Input) -> Self {
         Self {
             name: name.to_owned(),
             label: label.to_owned(),
@@ -243,13 +320,15 @@ struct Html<'a> {
     page: &'a Page,
     around: &'a Around,
     places: &'a [(&'static str, &'static str)],
-    style: &'a str,
-    script: &'a str,
+    assets: &'a Assets,
 }
 
 impl Html<'_> {
     /// Whether a place is where the page belongs.
     fn is_here(&self, place: &str) -> bool {
+        if !self.page.place.is_empty() {
+            return self.page.place == place;
+        }
         let rest = self.page.path.strip_prefix(place);
         rest.is_some_and(|rest| rest.is_empty() || (place != "/" && rest.starts_with('/')))
     }
@@ -268,6 +347,16 @@ pub(super) struct SignIn<'a> {
     pub(super) code: &'a str,
     /// What they were about to send.
     pub(super) kept: &'a [(String, String)],
+    /// Where they come to then, for a query, where they can sign in at a provider.
+    pub(super) elsewhere: Option<String>,
+}
+
+/// Where somebody is led on from who has signed in elsewhere.
+#[derive(Template)]
+#[template(path = "signed_in.html", config = "src/http/console/askama.toml")]
+pub(super) struct SignedIn<'a> {
+    /// Where to.
+    pub(super) next: &'a str,
 }
 
 /// Markup as an answer.
@@ -282,32 +371,6 @@ pub(super) fn html(status: StatusCode, rendered: askama::Result<String>) -> Resp
     }
 }
 
-/// With what a browser is told to keep to.
-pub(in crate::http) fn guarded(mut response: Response) -> Response {
-    let fixed = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        // Without a referrer browsers send no origin with a form, and nobody could tell whose page it was.
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ];
-    let headers = response.headers_mut();
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
 /// A path of this service, or its first page: nobody is led elsewhere.
 pub(super) fn place(path: &str) -> String {
     let is_ours = path.starts_with('/')
@@ -320,26 +383,6 @@ pub(super) fn place(path: &str) -> String {
 pub(super) fn see_other(to: &str) -> Response {
     let to = HeaderValue::from_str(&place(to)).unwrap_or(HeaderValue::from_static("/"));
     guarded((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
-}
-
-/// The style sheet or the script.
-pub(super) fn asset(style: bool) -> Response {
-    const FOR_EVER: &str = "public, max-age=31536000, immutable";
-    let (kind, text) = if style {
-        ("text/css; charset=utf-8", STYLE)
-    } else {
-        ("text/javascript; charset=utf-8", SCRIPT)
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),
-    ];
-    guarded((headers, text).into_response())
-}
-
-fn hashed(text: &str, ending: &str) -> String {
-    let hash = Sha256::digest(text);
-    format!("/console/{}.{ending}", hex::encode(&hash[..8]))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::asking::Console;
+use super::cookies::secret;
 use super::form::{Sent, form_of};
 use super::page::{Page, Refused, Section, place, see_other};
 use super::signing_in;
@@ -16,19 +17,26 @@ pub(super) async fn send(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let sent = Sent::of(&fields);
-    let Some(secret) = signing_in::secret(&headers) else {
-        return signing_in::first("Sign in first.", &sent.then, &fields);
+    let Some(secret) = secret(&headers) else {
+        return signing_in::first(&console, "Sign in first.", &sent.then, &fields);
     };
     let Ok(who) = console.app.sessions.recognise(&secret).await else {
         let said = "Your session has ended, or the database is away.";
-        return signing_in::first(said, &place(&sent.then), &fields);
+        return signing_in::first(&console, said, &place(&sent.then), &fields);
     };
     let visit = console.visit(who);
-    let answer = if sent.path.starts_with("/v1/") && !sent.path.contains('?') {
-        let what = (sent.key.as_str(), &sent.body);
-        visit.send(Method::POST, &sent.path, what).await
-    } else {
-        Err(Refused::nothing())
+    let is_asked_for = sent.path.starts_with("/v1/") && !sent.path.contains('?');
+    let method = match sent.method.as_str() {
+        "POST" | "" if is_asked_for => Some(Method::POST),
+        "PUT" if is_asked_for => Some(Method::PUT),
+        _ => None,
+    };
+    let answer = match method {
+        Some(method) => {
+            let what = (sent.key.as_str(), &sent.body);
+            visit.send(method, &sent.path, what).await
+        }
+        None => Err(Refused::nothing()),
     };
     match answer {
         Ok(answer) if answer.status == StatusCode::ACCEPTED => {

@@ -4,27 +4,18 @@
 use axum::Extension;
 use axum::extract::{Form, Query};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::asking::Console;
+use super::assets::ASSETS;
+use super::certified::Certified;
+use super::cookies::{COOKIE, UNDER_WAY, cookie, secret, with, with_cookie};
 use super::form::form_of;
-use super::page::{Page, STYLE_PATH, SignIn, html, place, see_other};
-use crate::callers::Recognised;
-use crate::sessions::{Secret, SessionError};
-
-/// The cookie. Its prefix has browsers take it from this host only, over TLS or loopback.
-const COOKIE: &str = "__Host-chancery";
-
-/// The secret of a session, where a browser has sent one.
-pub(in crate::http) fn secret(headers: &HeaderMap) -> Option<Secret> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(';'))
-        .filter_map(|it| it.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
-    value.parse().ok()
-}
+use super::guarded::guarded;
+use super::page::{Page, SignIn, SignedIn, html, place, see_other};
+use crate::callers::{CallerError, Recognised};
+use crate::percent::encoded;
+use crate::sessions::{Back, NotSignedIn, Secret, SessionError};
 
 /// What a link to the page says.
 #[derive(serde::Deserialize)]
@@ -35,28 +26,100 @@ pub(super) struct Arrival {
     code: String,
 }
 
-pub(super) async fn show(Query(arrival): Query<Arrival>) -> Response {
+pub(super) async fn show(
+    Extension(console): Extension<Console>,
+    Query(arrival): Query<Arrival>,
+) -> Response {
     let next = place(&arrival.next);
-    page(StatusCode::OK, "", (&next, &arrival.code), &[])
+    page(&console, (StatusCode::OK, ""), (&next, &arrival.code), &[])
+}
+
+/// Leads to the identity provider. What somebody was about to send does not come along.
+pub(super) async fn go(
+    Extension(console): Extension<Console>,
+    Query(arrival): Query<Arrival>,
+) -> Response {
+    let next = place(&arrival.next);
+    let Some((there, kept)) = console.app.sessions.begin_there(&next) else {
+        return first(
+            &console,
+            "Nobody signs in elsewhere here: there is no [console.oidc].",
+            &next,
+            &[],
+        );
+    };
+    let to = HeaderValue::from_str(there.as_str()).expect("a URL is plain text");
+    let answer = guarded((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response());
+    with(
+        answer,
+        &format!("{UNDER_WAY}={kept}; Max-Age=600; SameSite=Lax"),
+    )
+}
+
+/// Where the provider leads back to. A page, and no redirection: the session's cookie goes along only with what
+/// begins at a page of this service.
+pub(super) async fn come_back(
+    Extension(console): Extension<Console>,
+    certified: Option<Extension<Certified>>,
+    headers: HeaderMap,
+    Query(back): Query<Back>,
+) -> Response {
+    let sessions = &console.app.sessions;
+    let kept = cookie(&headers, UNDER_WAY).unwrap_or_default();
+    let answer = match sessions.come_back(kept, &back).await {
+        Ok((who, next)) => match open(&console, &who, certified).await {
+            Ok(secret) => {
+                let page = SignedIn {
+                    next: &place(&next),
+                };
+                let answer = html(StatusCode::OK, askama::Template::render(&page));
+                with_cookie(answer, &format!("{COOKIE}={}", secret.expose()))
+            }
+            Err(error) => refused(&console, &said(&error, "your account"), &Shown::default()),
+        },
+        Err(NotSignedIn::Caller(CallerError::NotRecognised)) => refused(
+            &console,
+            "Nobody here is known by your account: an operator adds it to a caller (chancery callers credential).",
+            &Shown::default(),
+        ),
+        Err(error) => {
+            if let NotSignedIn::Away(_) = &error {
+                tracing::warn!(%error, "nobody could sign in at the identity provider");
+            }
+            refused(
+                &console,
+                &format!("You are not signed in: {error}."),
+                &Shown::default(),
+            )
+        }
+    };
+    // It was good once.
+    with(answer, &format!("{UNDER_WAY}=; Max-Age=0; SameSite=Lax"))
 }
 
 /// Where somebody has to sign in first, who was about to send something or to see it.
-pub(super) fn first(said: &str, next: &str, kept: &[(String, String)]) -> Response {
-    page(StatusCode::UNAUTHORIZED, said, (next, ""), kept)
+pub(super) fn first(
+    console: &Console,
+    said: &str,
+    next: &str,
+    kept: &[(String, String)],
+) -> Response {
+    page(console, (StatusCode::UNAUTHORIZED, said), (next, ""), kept)
 }
 
 fn page(
-    status: StatusCode,
-    said: &str,
+    console: &Console,
+    (status, said): (StatusCode, &str),
     (next, code): (&str, &str),
     kept: &[(String, String)],
 ) -> Response {
     let page = SignIn {
-        style: &STYLE_PATH,
+        style: &ASSETS.style.path,
         said,
         next,
         code,
         kept,
+        elsewhere: console.app.sessions.have_provider().then(|| encoded(next)),
     };
     html(status, askama::Template::render(&page))
 }
@@ -72,6 +135,7 @@ struct Shown {
 
 pub(super) async fn sign_in(
     Extension(console): Extension<Console>,
+    certified: Option<Extension<Certified>>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let mut shown = Shown::default();
@@ -87,10 +151,10 @@ pub(super) async fn sign_in(
     if let Ok(code) = shown.code.parse::<Secret>() {
         match console.app.sessions.redeem(&code) {
             Some(token) => shown.token = token.to_string(),
-            None => return refused("The link was used, or is too old.", &shown),
+            None => return refused(&console, "The link was used, or is too old.", &shown),
         }
     }
-    let begun = begin(&console, shown.token.trim()).await;
+    let begun = begin(&console, shown.token.trim(), certified).await;
     match begun {
         Ok((who, secret)) => {
             let answer = if shown.kept.is_empty() {
@@ -100,38 +164,60 @@ pub(super) async fn sign_in(
             };
             with_cookie(answer, &format!("{COOKIE}={}", secret.expose()))
         }
-        Err(SessionError::TooMany) => refused(
-            "You signed in very often within the last hour: wait, or go on with the session you have.",
-            &shown,
-        ),
-        Err(SessionError::Over | SessionError::Caller(_)) => {
-            refused("Nobody is known by this token.", &shown)
+        Err(error) => refused(&console, &said(&error, "this token"), &shown),
+    }
+}
+
+/// Why nobody is signed in by what they came with.
+fn said(error: &SessionError, with: &str) -> String {
+    match error {
+        SessionError::TooMany => "You signed in very often within the last hour: wait, or go on with the session you have.".to_owned(),
+        SessionError::OtherCertificate => {
+            "Your certificate is another caller's than you sign in as.".to_owned()
         }
-        Err(SessionError::Ledger(error)) => {
+        SessionError::Over | SessionError::Caller(_) => format!("Nobody is known by {with}."),
+        SessionError::Ledger(error) => {
             tracing::warn!(%error, "nobody could be signed in");
-            refused("The database is away: try again in a moment.", &shown)
+            "The database is away: try again in a moment.".to_owned()
         }
     }
 }
 
-async fn begin(console: &Console, token: &str) -> Result<(Recognised, Secret), SessionError> {
+async fn begin(
+    console: &Console,
+    token: &str,
+    certified: Option<Extension<Certified>>,
+) -> Result<(Recognised, Secret), SessionError> {
     let app = &console.app;
     if !app.sessions.are_open() {
         return Err(SessionError::Over);
     }
     let who = app.callers.recognise(token).await?;
-    let by = app.rights.proposer(&who.caller);
-    let secret = app.sessions.begin(&who, &by).await?;
+    let secret = open(console, &who, certified).await?;
     Ok((who, secret))
 }
 
-fn refused(said: &str, shown: &Shown) -> Response {
+/// A session of somebody who is known.
+async fn open(
+    console: &Console,
+    who: &Recognised,
+    certified: Option<Extension<Certified>>,
+) -> Result<Secret, SessionError> {
+    if certified.is_some_and(|it| it.0.0 != who.caller.id) {
+        return Err(SessionError::OtherCertificate);
+    }
+    let app = &console.app;
+    let by = app.rights.proposer(&who.caller);
+    app.sessions.begin(who, &by).await
+}
+
+fn refused(console: &Console, said: &str, shown: &Shown) -> Response {
     let next = if shown.next.is_empty() {
         "/"
     } else {
         &shown.next
     };
-    first(said, next, &shown.kept)
+    first(console, said, next, &shown.kept)
 }
 
 /// What somebody was about to send, to be sent now.
@@ -159,6 +245,7 @@ pub(super) async fn sign_out(
         if let Err(error) = app.sessions.end(&secret, &who, &by).await {
             tracing::warn!(%error, "a session could not be ended");
             return first(
+                &console,
                 "You are still signed in: the database is away. Try again.",
                 "/",
                 &[],
@@ -166,30 +253,4 @@ pub(super) async fn sign_out(
         }
     }
     with_cookie(see_other("/sign-in"), &format!("{COOKIE}=; Max-Age=0"))
-}
-
-fn with_cookie(mut answer: Response, cookie: &str) -> Response {
-    let cookie = format!("{cookie}; Path=/; Secure; HttpOnly; SameSite=Strict");
-    let mut cookie = HeaderValue::from_str(&cookie).expect("a secret is plain text");
-    cookie.set_sensitive(true);
-    answer.headers_mut().insert(header::SET_COOKIE, cookie);
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_is_found_among_cookies() {
-        let of = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::COOKIE, text.parse().unwrap());
-            secret(&headers).map(|it| it.expose().to_owned())
-        };
-        let value = "A".repeat(43);
-        assert_eq!(of(&format!("a=b; {COOKIE}={value}")), Some(value.clone()));
-        assert_eq!(of(&format!("x{COOKIE}={value}")), None);
-        assert_eq!(of(&format!("{COOKIE}={value}=")), None);
-    }
 }

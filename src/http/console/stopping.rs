@@ -1,7 +1,7 @@
 //! What is stopped, and what has bounds.
 
+use axum::http::StatusCode;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::Place;
 use super::asking::Visit;
@@ -25,11 +25,7 @@ const ON: [&str; 6] = ["everything", "wallet", "client", "key", "caller", "marke
 pub(super) async fn halts(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let halts = visit.get(&place.api).await?;
     let set = Form {
-        title: "Halt",
         about: "At once, on all replicas; nobody has to agree. Nothing that it is on is signed until it is lifted.",
-        path: place.api.clone(),
-        then: place.path.clone(),
-        key: Uuid::now_v7().to_string(),
         fields: vec![
             Field::choice("on", "On", &ON),
             Field::text("name", "Its name (none for everything)"),
@@ -38,6 +34,7 @@ pub(super) async fn halts(visit: &Visit, place: &Place) -> Result<Page, Refused>
         ],
         button: "Halt now",
         stops: true,
+        ..Form::post("Halt", place.api.clone(), &place.path)
     };
     let service = Resource::service();
     let set = visit.if_may(Action::Halt, &service, Section::Form(set));
@@ -59,11 +56,7 @@ pub(super) async fn halts(visit: &Visit, place: &Place) -> Result<Page, Refused>
 async fn lift(visit: &Visit, place: &Place, halt: &Value) -> Section {
     let text = |name: &str| halt[name].as_str().unwrap_or_default();
     let form = Form {
-        title: "Lift a halt",
         about: "It is proposed, and others have to approve it.",
-        path: format!("{}/{}/lift", place.api, text("id")),
-        then: place.path.clone(),
-        key: Uuid::now_v7().to_string(),
         fields: vec![Field::text(
             "reason",
             &format!(
@@ -73,7 +66,11 @@ async fn lift(visit: &Visit, place: &Place, halt: &Value) -> Section {
             ),
         )],
         button: "Propose it",
-        stops: false,
+        ..Form::post(
+            "Lift a halt",
+            format!("{}/{}/lift", place.api, text("id")),
+            &place.path,
+        )
     };
     let service = Resource::service();
     visit
@@ -127,7 +124,11 @@ fn said(limits: &Value) -> String {
 pub(super) async fn limit(visit: &Visit, place: &Place) -> Result<Page, Refused> {
     let usage = format!("{}/usage", place.api);
     let (limits, usage) = tokio::join!(visit.get(&place.api), visit.get(&usage));
-    let limits = limits?;
+    let limits = match limits {
+        Ok(limits) => limits,
+        Err(refused) if refused.status == StatusCode::NOT_FOUND => Value::Null,
+        Err(refused) => return Err(refused),
+    };
     let used = match &usage {
         Ok(usage) => usage["used"].as_array().map_or(&[][..], Vec::as_slice),
         Err(_) => &[],
@@ -148,17 +149,45 @@ pub(super) async fn limit(visit: &Visit, place: &Place) -> Result<Page, Refused>
         next: None,
     };
     let text = |name: &str| limits[name].as_str().unwrap_or_default();
-    let title = format!("Limits of {} {}", text("scope"), text("name"));
-    let command = format!("chancery limits show {} {}", text("scope"), place.name);
+    let scope = place.path.split('/').nth(2).unwrap_or_default();
+    let name = [text("name"), &place.name];
+    let name = name
+        .into_iter()
+        .find(|it| !it.is_empty())
+        .unwrap_or_default();
+    let title = format!("Limits of {scope} {name}");
+    let command = format!("chancery limits show {scope} {}", place.name);
     let what = ("One thing's limits, and how much of them is used.", command);
     let pretty = serde_json::to_string_pretty(&limits["limits"]).unwrap_or_default();
-    let page = Page::new(title, &place.path, what).with(Section::Table(table));
-    let page = match usage {
-        Err(refused) => page.with(Section::Refused(refused)),
-        Ok(_) => page,
+    let mut page = Page::new(title, &place.path, what);
+    if limits.is_null() {
+        page = page.with(Section::Words("It has no limits of its own.".to_owned()));
+    } else {
+        page = page.with(Section::Table(table));
+        if let Err(refused) = usage {
+            page = page.with(Section::Refused(refused));
+        }
+        let title = "As they are written".to_owned();
+        page = page.with(Section::Text(title, pretty.clone()));
+    }
+    let written = if limits.is_null() { FIRST } else { &pretty };
+    let form = Form {
+        about: "All of it takes the place of what was. What allows less holds at once; what allows more is proposed, and others have to approve it.",
+        method: "PUT",
+        fields: vec![Field::whole(
+            "Limits, as JSON; money in millionths",
+            written,
+        )],
+        ..Form::post("Other limits", place.api.clone(), &place.path)
     };
-    Ok(page.with(Section::Text("As they are written".to_owned(), pretty)))
+    let service = Resource::service();
+    let form = visit.if_may(Action::ManageLimits, &service, Section::Form(form));
+    Ok(page.with(form.await))
 }
+
+/// What somebody begins with who has written no limits yet.
+const FIRST: &str =
+    "{\n  \"order_notional\": \"500000000\",\n  \"notional_24h\": \"5000000000\"\n}";
 
 /// How much of a decimal another one is.
 fn bar(used: &str, of: &str) -> Cell {

@@ -2,24 +2,23 @@
 
 use axum::http::StatusCode;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::Place;
 use super::asking::Visit;
 use super::cells::{self, Column, Kind};
-use super::page::{Field, Form, Page, Refused, Rung, Section, Table};
+use super::page::{Field, Form, Page, Refused, Section, Table};
+use crate::keys::KeyState;
 use crate::percent::encoded;
 use crate::policy::{Action, Resource};
 
 pub(super) async fn key(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let (attestation, destruction) = (
-        format!("{}/attestation", place.api),
-        format!("{}/destruction", place.api),
-    );
-    let (key, attestation, destruction) = tokio::join!(
+    let of = |what: &str| format!("{}/{what}", place.api);
+    let (attestation, destruction, steps) = (of("attestation"), of("destruction"), of("steps"));
+    let (key, attestation, destruction, steps) = tokio::join!(
         visit.get(&place.api),
         visit.get(&attestation),
         visit.get(&destruction),
+        visit.get(&steps),
     );
     let key = key?;
     let columns: [Column; 14] = [
@@ -65,13 +64,49 @@ pub(super) async fn key(visit: &Visit, place: &Place) -> Result<Page, Refused> {
         let facts = cells::facts(&columns, &destruction["destruction"], visit.now);
         page = page.with(Section::Facts("Destruction".to_owned(), facts));
     }
-    let signers = format!("/audit/signers?key={}", encoded(&place.name));
-    let signers = cells::Cell::link(signers, "now, or on a date");
-    let signers = vec![("Who could sign with it".to_owned(), signers)];
+    let named = encoded(&place.name);
+    let ways = [
+        (
+            "Who could sign with it",
+            format!("/audit/signers?key={named}"),
+            "now, or on a date",
+        ),
+        (
+            "What was done with it",
+            format!("/audit/events?key={named}"),
+            "in the log",
+        ),
+        (
+            "How much of that",
+            format!("/limits/key/{named}"),
+            "its limits",
+        ),
+    ];
+    let ways = ways.map(|(name, to, text)| (name.to_owned(), cells::Cell::link(to, text)));
     Ok(page
-        .with(Section::Facts(String::new(), signers))
+        .with(time_line(visit, &key, steps))
+        .with(Section::Facts("More".to_owned(), ways.into()))
         .with(stop(visit, place, &key).await)
         .with(step(visit, place, &key).await))
+}
+
+/// What became of it, from when it was made.
+fn time_line(visit: &Visit, key: &Value, steps: Result<Value, Refused>) -> Section {
+    let columns: [Column; 5] = [
+        ("When", "at", Kind::Time),
+        ("State", "to", Kind::State),
+        ("By", "by", Kind::Text),
+        ("Why", "reason", Kind::Text),
+        ("Agreed to", "approval", Kind::Text),
+    ];
+    let made = serde_json::json!({ "at": key["created_at"], "to": "pre-activation", "reason": "it was put on record" });
+    let steps = steps.map(|mut steps| {
+        if let Some(steps) = steps.as_array_mut() {
+            steps.insert(0, made);
+        }
+        steps
+    });
+    listed(visit, ("Time line", ""), &columns, steps)
 }
 
 fn attested(visit: &Visit, attestation: Result<Value, Refused>) -> Section {
@@ -92,7 +127,7 @@ fn attested(visit: &Visit, attestation: Result<Value, Refused>) -> Section {
 }
 
 /// A key or wallet as policies see it.
-fn resource(kind: &'static str, it: &Value) -> Resource {
+pub(super) fn resource(kind: &'static str, it: &Value) -> Resource {
     let text = |name: &str| it[name].as_str().unwrap_or_default();
     Resource::owned(kind, text("name"), text("owner"), text("environment"))
 }
@@ -103,17 +138,14 @@ async fn stop(visit: &Visit, place: &Place, key: &Value) -> Section {
         return Section::Words("It signs nothing in this state.".to_owned());
     }
     let form = Form {
-        title: "Suspend",
         about: "At once, on all replicas; nobody has to agree. It can be made active again.",
-        path: format!("{}/steps", place.api),
-        then: place.path.clone(),
-        key: Uuid::now_v7().to_string(),
         fields: vec![
             Field::fixed("to", "suspended"),
             Field::text("reason", "Why"),
         ],
         button: "Suspend this key",
         stops: true,
+        ..Form::post("Suspend", format!("{}/steps", place.api), &place.path)
     };
     let on = resource("Key", key).open();
     visit
@@ -122,20 +154,25 @@ async fn stop(visit: &Visit, place: &Place, key: &Value) -> Section {
 }
 
 async fn step(visit: &Visit, place: &Place, key: &Value) -> Section {
-    let mut states = vec!["active", "retiring", "deactivated", "compromised"];
-    states.retain(|it| key["state"] != *it);
+    let now = key["state"].as_str().and_then(KeyState::from_name);
+    let mut states = KeyState::ALL.to_vec();
+    states.retain(|to| now.is_some_and(|it| it.step(*to).is_ok()));
+    // These have a procedure of their own.
+    states.retain(|it| !matches!(it, KeyState::DestroyPending | KeyState::Destroyed));
+    if states.is_empty() {
+        return Section::Words(
+            "There is no way out of this state but destruction: chancery keys destroy.".to_owned(),
+        );
+    }
+    let states: Vec<&'static str> = states.iter().map(|it| it.name()).collect();
     let form = Form {
-        title: "Another state",
         about: "What tightens is done at once; what loosens is proposed, and others have to approve it.",
-        path: format!("{}/steps", place.api),
-        then: place.path.clone(),
-        key: Uuid::now_v7().to_string(),
         fields: vec![
             Field::choice("to", "To", &states),
             Field::text("reason", "Why"),
         ],
         button: "Ask for it",
-        stops: false,
+        ..Form::post("Another state", format!("{}/steps", place.api), &place.path)
     };
     let on = resource("Key", key).open();
     visit
@@ -191,7 +228,29 @@ pub(super) async fn wallet(visit: &Visit, place: &Place) -> Result<Page, Refused
     let credentials = listed(visit, ("API keys", none), &of_credentials, credentials);
     let none = "No nonce of its address is on record.";
     let nonces = listed(visit, ("Nonces", none), &of_nonces, nonces);
-    Ok(page.with(credentials).with(nonces))
+    let named = encoded(&place.name);
+    let ways = [
+        (
+            "Operations",
+            format!("{}/operations", place.path),
+            "what it did on its chain",
+        ),
+        (
+            "What was done with it",
+            format!("/audit/events?wallet={named}"),
+            "in the log",
+        ),
+        (
+            "How much of that",
+            format!("/limits/wallet/{named}"),
+            "its limits",
+        ),
+    ];
+    let ways = ways.map(|(name, to, text)| (name.to_owned(), cells::Cell::link(to, text)));
+    Ok(page
+        .with(credentials)
+        .with(nonces)
+        .with(Section::Facts("More".to_owned(), ways.into())))
 }
 
 /// A list that is a part of a page, or why it is not shown.
@@ -234,74 +293,4 @@ pub(super) async fn client(visit: &Visit, place: &Place) -> Result<Page, Refused
         page = page.with(Section::Text("Public key".to_owned(), pem.to_owned()));
     }
     Ok(page)
-}
-
-pub(super) async fn rotation(visit: &Visit, place: &Place) -> Result<Page, Refused> {
-    let rotation = visit.get(&place.api).await?;
-    let status = &rotation["status"];
-    let columns: [Column; 10] = [
-        ("Of client", "client", Kind::Link("/clients/")),
-        ("Of wallet", "wallet", Kind::Link("/wallets/")),
-        ("State", "state", Kind::State),
-        ("Old key", "old_key", Kind::Link("/keys/")),
-        ("New key", "new_key", Kind::Link("/keys/")),
-        ("Waits for", "status.waits_for", Kind::Text),
-        ("Missing", "status.missing", Kind::Text),
-        ("Way back", "status.way_back", Kind::Text),
-        ("Opened", "opened_at", Kind::Time),
-        ("Due", "target_at", Kind::Time),
-    ];
-    let command = format!("chancery rotations show {}", place.name);
-    let what = (
-        "One rotation: what is done, what is next, and the evidence.",
-        command,
-    );
-    let facts = cells::facts(&columns, &rotation, visit.now);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let parts = status["parts"].as_array().into_iter().flatten();
-    let rungs = parts.map(|part| Rung {
-        title: text(&part["title"]),
-        progress: text(&part["progress"]),
-    });
-    let next: [Column; 2] = [
-        ("Next", "what", Kind::Text),
-        ("Command", "command", Kind::Code),
-    ];
-    let steps: [Column; 5] = [
-        ("Step", "step", Kind::Text),
-        ("To", "to", Kind::State),
-        ("By", "by", Kind::Text),
-        ("When", "at", Kind::Time),
-        ("Evidence", "evidence", Kind::Code),
-    ];
-    let probes: [Column; 4] = [
-        ("Probe of", "key", Kind::Text),
-        ("Outcome", "outcome", Kind::State),
-        ("When", "begun_at", Kind::Time),
-        ("Error", "error", Kind::Text),
-    ];
-    let table = |columns: &[Column], of: &Value, title: &str, empty| {
-        Section::Table(Table::of(columns, of, (visit.now, empty)).titled(title))
-    };
-    Ok(Page::new("Rotation", &place.path, what)
-        .with(Section::Ladder(rungs.collect()))
-        .with(Section::Facts(String::new(), facts))
-        .with(table(
-            &next,
-            &status["next"],
-            "What to do",
-            "Nothing is left to do.",
-        ))
-        .with(table(
-            &steps,
-            &rotation["steps"],
-            "Steps",
-            "No step was taken.",
-        ))
-        .with(table(
-            &probes,
-            &rotation["probes"],
-            "Probes",
-            "No probe was made.",
-        )))
 }

@@ -1,11 +1,18 @@
 //! What needs somebody today, and how the service is.
 
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde_json::Value;
 
 use super::Place;
-use super::asking::Visit;
+use super::asking::{Console, Visit};
 use super::cells::{Cell, Column, Kind};
+use super::cookies::secret;
+use super::guarded::guarded;
 use super::page::{Page, Refused, Section, Table};
+use super::picture::{self, Picture};
+use super::recent::Moment;
 use super::things::listed;
 use crate::policy::{Action, Resource};
 
@@ -54,7 +61,55 @@ pub(super) async fn today(visit: &Visit) -> Page {
     if let Ok(log) = log {
         page = page.with(published(&log));
     }
-    page.with(approvals).with(rotations).with(due)
+    let page = page.with(approvals).with(rotations).with(due);
+    if !visit.may_watch() {
+        return page;
+    }
+    let minutes = visit.console.recent.minutes();
+    page.with(Section::Now(numbers(&minutes)))
+        .with(Section::Picture(picture::work(&minutes)))
+        .with(Section::Picture(limits(visit, &minutes).await))
+}
+
+/// What this replica did in the last minute.
+fn numbers(minutes: &[Moment]) -> Vec<(&'static str, String)> {
+    let last = minutes.last().cloned().unwrap_or_default();
+    vec![
+        ("Signatures in the last minute", last.signed.to_string()),
+        ("Refusals", last.refused.to_string()),
+        ("Half of them within", picture::time(last.within(50))),
+        ("99 of 100 within", picture::time(last.within(99))),
+    ]
+}
+
+/// The limits that are nearest their end, by the names that whoever looks may see.
+async fn limits(visit: &Visit, minutes: &[Moment]) -> Picture {
+    let on = Resource::service();
+    let known = visit.get_if((Action::ViewLimits, &on), "/v1/limits?limit=1000");
+    let known = known.await.unwrap_or_default();
+    let names = known.as_array().into_iter().flatten().filter_map(|it| {
+        let text = |name: &str| it[name].as_str();
+        let scope = format!("{}:{}", text("scope")?, text("id")?);
+        Some((scope, text("name")?.to_owned()))
+    });
+    picture::limits(minutes, &names.collect())
+}
+
+/// The numbers of a page that is open, once more. Nobody uses a session by that.
+pub(super) async fn now(Extension(console): Extension<Console>, headers: HeaderMap) -> Response {
+    let who = match secret(&headers) {
+        Some(secret) => console.app.sessions.glance(&secret).await.ok(),
+        None => None,
+    };
+    let Some(who) = who else {
+        return guarded(StatusCode::UNAUTHORIZED.into_response());
+    };
+    if !console.visit(who).may_watch() {
+        return guarded(StatusCode::FORBIDDEN.into_response());
+    }
+    let numbers = numbers(&console.recent.minutes()).into_iter();
+    let numbers: Vec<String> = numbers.map(|it| it.1).collect();
+    guarded(Json(numbers).into_response())
 }
 
 /// How far the log is published, in a line.
@@ -95,7 +150,13 @@ pub(super) async fn health(visit: &Visit, place: &Place) -> Page {
             ));
         }
     }
-    page
+    if !visit.may_watch() {
+        return page;
+    }
+    let minutes = visit.console.recent.minutes();
+    page.with(Section::Picture(picture::work(&minutes)))
+        .with(Section::Picture(picture::latency(&minutes)))
+        .with(Section::Picture(limits(visit, &minutes).await))
 }
 
 fn devices(custody: Result<Value, Refused>) -> Section {

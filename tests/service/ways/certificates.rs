@@ -391,3 +391,55 @@ async fn a_certificate_that_ends_and_an_authority_that_goes_end_what_was_open() 
     let new = secure.caller("", Some(&next.sign(&client(&[BOT]))));
     assert_eq!(ask(&new).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_session_is_worth_nothing_without_the_certificate_that_is_asked_for() {
+    let console = "[console]\nenabled = true\nclient_certificates = true";
+    let Some(secure) = Secure::start(console).await else {
+        return;
+    };
+    let other = "spiffe://prod.example/ops/ann";
+    secure.give_spiffe("d-trader", BOT).await;
+    secure.give_spiffe("operator", other).await;
+    let [theirs, another] = [BOT, other].map(|id| secure.prod.sign(&client(&[id])));
+    let browser = |shown: Option<&Shown>| {
+        let authority = reqwest::Certificate::from_pem(secure.service.pem.as_bytes()).unwrap();
+        let mut http = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some((certificate, key)) = shown {
+            let pem = format!("{certificate}{key}");
+            http = http.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        http.build().unwrap()
+    };
+    let [with, without, with_another] =
+        [Some(&theirs), None, Some(&another)].map(|shown| browser(shown));
+    let sign_in = async |http: &reqwest::Client| {
+        let form = [("token", secure.trader.as_str())];
+        let request = http.post(format!("{}/sign-in", secure.server.base));
+        let request = request.header("sec-fetch-site", "same-origin").form(&form);
+        request.send().await.unwrap()
+    };
+    for http in [&without, &with_another] {
+        let answer = sign_in(http).await;
+        assert_eq!(answer.status(), 401);
+        assert!(answer.headers().get("set-cookie").is_none());
+    }
+    let answer = sign_in(&with).await;
+    assert_eq!(answer.status(), 303);
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let reads = async |http: &reqwest::Client, path: &str| {
+        let request = http.get(format!("{}{path}", secure.server.base));
+        let answer = request.header("cookie", &cookie).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    for path in ["/wallets", "/v1/wallets"] {
+        assert_eq!(reads(&with, path).await, 200, "{path}");
+        for http in [&without, &with_another] {
+            let status = reads(http, path).await;
+            assert!([401, 403].contains(&status), "{path}: {status}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-// The two things that a page of plain HTML cannot do: ask for a passkey, and send what it signs.
+// What a page without a script cannot do: ask for a passkey, and send what it signs.
 
 const element = (id) => document.getElementById(id);
 const say = (text) => { element("said").textContent = text; };
@@ -66,11 +66,6 @@ if (decide) {
         const passkey = await assertion(party, fromHex(hash), passkeys.split(" "));
         await post(`/v1/approvals/${proposal}/approve`, { signature: { passkey } }, crypto.randomUUID());
         say("Approved.");
-    });
-    doing(element("reject"), async () => {
-        const reason = element("reason").value;
-        await post(`/v1/approvals/${proposal}/reject`, { reason }, crypto.randomUUID());
-        say("Rejected.");
     });
 }
 

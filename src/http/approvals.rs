@@ -1,7 +1,5 @@
 //! `/v1/approvals`: what waits for others, and their word on it.
 
-mod page;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -12,7 +10,7 @@ use crate::app::App;
 use crate::approvals::Signature;
 use crate::callers::Caller;
 use crate::http::body::{Asked, Body};
-use crate::http::caller::{EitherWay, Required};
+use crate::http::caller::Required;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
@@ -21,12 +19,6 @@ use crate::keys::Reason;
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 use crate::proposals::View;
-pub(super) use page::{PATH, translate};
-
-/// The approval page.
-pub(super) fn pages() -> axum::Router<App> {
-    page::routes()
-}
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -139,7 +131,7 @@ pub(super) async fn show_approval(
 )]
 pub(super) async fn approve(
     State(app): State<App>,
-    EitherWay(caller): EitherWay,
+    caller: Caller,
     Path(id): Path<String>,
     Required(key): Required,
     Body(new, request): Body<NewApproval>,
@@ -166,7 +158,7 @@ pub(super) async fn approve(
 )]
 pub(super) async fn reject(
     State(app): State<App>,
-    EitherWay(caller): EitherWay,
+    caller: Caller,
     Path(id): Path<String>,
     Required(key): Required,
     Body(refusal, request): Body<Refusal>,

@@ -1,7 +1,7 @@
 //! The examples for callers: each gets an order and an assertion, from a service as they find it.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
@@ -10,20 +10,21 @@ use crate::support::{Deployment, Postgres, desk, skip};
 #[path = "../../clients/examples/order.rs"]
 mod example;
 
-/// Runs an example, if what it takes is here; what it printed.
-async fn run(command: &[&str], environment: &[(&str, &str)]) -> Option<String> {
+/// Runs an example, if what it takes is here.
+async fn run(command: &[&str], environment: &[(&str, &str)]) -> Option<Output> {
     let mut program = tokio::process::Command::new(command[0]);
     let program = program
         .args(&command[1..])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/examples"))
         .envs(environment.iter().copied())
         .stdin(Stdio::null());
-    let Ok(ran) = program.output().await else {
-        skip(&format!("{} is not installed", command[0]));
-        return None;
-    };
-    assert!(ran.status.success(), "{command:?}: {ran:?}");
-    Some(String::from_utf8(ran.stdout).unwrap())
+    // 127 is a shell's word for a program that is not there: curl, for instance.
+    let ran = program.output().await.ok();
+    let ran = ran.filter(|it| it.status.code() != Some(127));
+    if ran.is_none() {
+        skip(&format!("{command:?}: what it takes is not installed"));
+    }
+    ran
 }
 
 /// Whether these are an order and an assertion.
@@ -55,7 +56,7 @@ async fn each_example_gets_an_order_and_an_assertion() {
         ("CHANCERY_TOKEN_FILE", file),
         ("WALLET", "d-w"),
         ("CLIENT", "d-c"),
-        ("GOCACHE", "/tmp/chancery-go"),
+        ("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go")),
         ("GO111MODULE", "off"),
     ];
     // Node.js 20 has no types: they are taken out as its later versions do.
@@ -73,14 +74,22 @@ async fn each_example_gets_an_order_and_an_assertion() {
         &["node", plain.to_str().unwrap()],
         &["go", "run", "order.go"],
     ] {
-        let Some(printed) = run(command, &environment).await else {
+        let Some(ran) = run(command, &environment).await else {
             continue;
         };
-        let answers = printed.lines().filter(|it| !it.is_empty());
-        let answers: Vec<Value> = answers
-            .map(|it| serde_json::from_str(it).unwrap())
-            .collect();
+        assert!(ran.status.success(), "{command:?}: {ran:?}");
+        let answers = serde_json::Deserializer::from_slice(&ran.stdout).into_iter();
+        let answers: Vec<Value> = answers.map(Result::unwrap).collect();
         check(command[0], &answers);
+    }
+    let mut refused = environment;
+    refused[2] = ("WALLET", "no-such");
+    if let Some(ran) = run(&["python3", "order.py"], &refused).await {
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(
+            !ran.status.success() && said.contains("Check the name"),
+            "a refusal says what to do: {said}"
+        );
     }
     let answers = example::run(&server.base, file, "d-w", "d-c").await;
     check("rust", &answers.unwrap());

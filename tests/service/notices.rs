@@ -183,9 +183,10 @@ async fn a_receiver_that_fails_is_tried_again_under_the_same_id_and_holds_up_nob
     let Some(mut stand) = Stand::new(&more).await else {
         return;
     };
+    // No two in a row with the same text: what is on record while a try is under way is the try before.
     let tries = [
-        (Does::Answers(500, String::new()), "it answered 500"),
         (Does::Hangs, "it did not answer in time"),
+        (Does::Answers(500, String::new()), "it answered 500"),
         (Does::Breaks, "it did not answer in time"),
         (
             Does::Answers(307, format!("location: {}\r\n", other.url)),

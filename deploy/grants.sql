@@ -109,4 +109,7 @@ grant insert, delete, update (state, attempts, next_at, trouble, ended_at) on no
 grant insert, delete, update (request_digest, intent_id, answer, expires_at)
     on idempotency_keys to chancery_service;
 
+-- Requests that are kept apart are forgotten soon after.
+grant insert, delete, update (intent_id, key, until) on recent_requests to chancery_service;
+
 commit;

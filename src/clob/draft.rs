@@ -30,6 +30,8 @@ pub struct OrderDraft {
     pub book: BookPrice,
     /// The caller put it together, its time too, and waits for the signature alone.
     is_typed: bool,
+    /// The same was asked for before, and another one is meant.
+    is_meant_again: bool,
 }
 
 /// The answer: the signed order, and under which id it is on record.
@@ -52,6 +54,7 @@ impl OrderDraft {
             order,
             book,
             is_typed: false,
+            is_meant_again: false,
         }
     }
 
@@ -61,6 +64,15 @@ impl OrderDraft {
     pub fn typed(self) -> Self {
         Self {
             is_typed: true,
+            ..self
+        }
+    }
+
+    /// The same where the caller says whether another one like it was asked for before.
+    #[must_use]
+    pub fn again(self, is_meant_again: bool) -> Self {
+        Self {
+            is_meant_again,
             ..self
         }
     }
@@ -107,6 +119,7 @@ impl OrderDraft {
             shares: self.order.shares(),
             expiration: self.order.expiration(),
             rests: self.order.order_type().rests(),
+            is_meant_again: self.is_meant_again,
             book: self.book,
         }
     }

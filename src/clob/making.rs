@@ -29,6 +29,14 @@ impl NewOrder {
         }
     }
 
+    /// Whether it is another one, though the same was asked for before.
+    pub fn is_meant_again(&self) -> bool {
+        match self {
+            Self::Limit(request) => request.again,
+            Self::Market(request) => request.again,
+        }
+    }
+
     /// Of what.
     pub fn token_id(&self) -> TokenId {
         match self {

@@ -91,6 +91,14 @@ pub(crate) async fn find(
     }))
 }
 
+/// Forgets the requests that may be repeated under another key by now.
+pub(crate) async fn forget_requests(ledger: &Ledger) -> Result<(), LedgerError> {
+    sqlx::query!("delete from recent_requests where until < now()")
+        .execute(ledger.pool())
+        .await?;
+    Ok(())
+}
+
 /// Forgets a portion of the keys whose last hour is over; says whether there may be more.
 pub(crate) async fn forget_expired(ledger: &Ledger) -> Result<bool, LedgerError> {
     const PORTION: i64 = 10_000;

@@ -126,11 +126,15 @@ impl LimitBook {
         };
         let mut reservation = Reservation {
             amount,
-            counters: Vec::new(),
+            ..Reservation::default()
         };
         for defined in self.that_bind(caller, Some(key), on) {
             if let Limited::Order(order) = stake {
                 checks::check(defined.limits.said(), &defined.scope, order, now_ms)?;
+                let apart_s = defined.limits.said().repeat_after_s.unwrap_or_default();
+                if !order.is_meant_again {
+                    reservation.apart_s = reservation.apart_s.max(apart_s);
+                }
             }
             if let Limited::Withdrawal(_, cash) = stake {
                 checks::check_withdrawal(defined.limits.said(), &defined.scope, *cash)?;
@@ -151,6 +155,7 @@ impl LimitBook {
                 .filter(|it| it.what == What::LookUp)
                 .cloned()
                 .collect(),
+            apart_s: 0,
         }
     }
 
@@ -213,6 +218,7 @@ mod tests {
                 shares: U256::from(100),
                 expiration: None,
                 rests: true,
+                is_meant_again: false,
                 book: BookPrice::Absent,
             }))
         };

@@ -2,7 +2,8 @@
 
 use ruint::aliases::U256;
 
-use super::definition::{Band, Collar, Said};
+use super::bounds::{Band, Collar};
+use super::definition::Said;
 use super::limited::{BookPrice, LimitedOrder};
 use super::{Exceeded, Price, Scope, Side, Units};
 
@@ -202,6 +203,7 @@ mod tests {
             shares: U256::from(10_000_000),
             expiration: None,
             rests: true,
+            is_meant_again: false,
             book: BookPrice::Absent,
         }
     }

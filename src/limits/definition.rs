@@ -1,9 +1,9 @@
 //! What an operator writes: one document for each thing that is limited, valid once it is read.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 
-use super::{NotANumber, Price, ScopeKind, Side, Token, Units};
+use super::bounds::{Band, Collar, Pace};
+use super::{NotANumber, ScopeKind, Side, Token, Units};
 
 /// So many token ids in one list.
 const LONGEST_LIST: usize = 1_000;
@@ -61,6 +61,11 @@ pub struct Said {
     /// Orders a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orders: Option<Pace>,
+    /// How many seconds pass before the same request for orders is signed again under another
+    /// `Idempotency-Key`, unless it says `again`: 1 to 3600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub repeat_after_s: Option<u32>,
     /// Headers of level 1 within any 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub l1_headers_24h: Option<u32>,
@@ -86,53 +91,6 @@ pub struct Said {
     /// Questions about what was signed within any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_ups_1m: Option<u32>,
-}
-
-/// Prices from `min` to `max`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PriceBand)]
-pub struct Band {
-    /// The lowest.
-    #[schema(value_type = String, example = "0.01")]
-    pub min: Price,
-    /// The highest.
-    #[schema(value_type = String, example = "0.99")]
-    pub max: Price,
-}
-
-/// How far a price may go beyond the best one on the other side of the book: above the lowest ask for BUY,
-/// below the highest bid for SELL.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PriceCollar)]
-pub struct Collar {
-    /// So far.
-    #[schema(value_type = String, example = "0.05")]
-    pub beyond: Price,
-    /// How old the book may be, in milliseconds, 100 to 60000.
-    pub max_age_ms: u32,
-    /// What holds where the book is absent or too old. Without it such an order is refused.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub without_book: Option<Band>,
-}
-
-/// So many a second, and so many at once.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(deny_unknown_fields)]
-pub struct Pace {
-    /// A second, 1 to 100000.
-    #[schema(value_type = u32, minimum = 1, maximum = 100_000)]
-    pub per_s: NonZeroU32,
-    /// At once, 1 to 1000000.
-    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
-    pub burst: NonZeroU32,
 }
 
 /// Limits that make sense.
@@ -227,6 +185,11 @@ impl Limits {
             within(now.orders.as_ref(), then.orders.as_ref(), |a, b| {
                 a.is_within(*b)
             }),
+            within(
+                now.repeat_after_s.as_ref(),
+                then.repeat_after_s.as_ref(),
+                PartialOrd::ge,
+            ),
             at_most(now.l1_headers_24h, then.l1_headers_24h),
             within(now.assertions.as_ref(), then.assertions.as_ref(), |a, b| {
                 a.is_within(*b)
@@ -256,50 +219,6 @@ fn within<T>(now: Option<&T>, then: Option<&T>, fits: impl FnOnce(&T, &T) -> boo
 
 fn at_most<T: PartialOrd + Copy>(now: Option<T>, then: Option<T>) -> bool {
     within(now.as_ref(), then.as_ref(), PartialOrd::le)
-}
-
-impl Band {
-    fn is_within(self, other: Self) -> bool {
-        self.min >= other.min && self.max <= other.max
-    }
-
-    fn check(self, field: &'static str) -> Result<(), NotALimit> {
-        let why = "min is above max";
-        if self.min <= self.max {
-            Ok(())
-        } else {
-            Err(NotALimit::Absurd { field, why })
-        }
-    }
-}
-
-impl Collar {
-    fn is_within(&self, other: &Self) -> bool {
-        let without = match (self.without_book, other.without_book) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(now), Some(then)) => now.is_within(then),
-        };
-        self.beyond <= other.beyond && self.max_age_ms <= other.max_age_ms && without
-    }
-}
-
-impl Pace {
-    const FASTEST: u32 = 100_000;
-    const MOST_AT_ONCE: u32 = 1_000_000;
-
-    fn is_within(self, other: Self) -> bool {
-        self.per_s <= other.per_s && self.burst <= other.burst
-    }
-
-    fn check(self, field: &'static str) -> Result<(), NotALimit> {
-        let why = "per_s is 1 to 100000, burst is 1 to 1000000";
-        if self.per_s.get() <= Self::FASTEST && self.burst.get() <= Self::MOST_AT_ONCE {
-            Ok(())
-        } else {
-            Err(NotALimit::Absurd { field, why })
-        }
-    }
 }
 
 impl TryFrom<Said> for Limits {
@@ -338,6 +257,12 @@ impl TryFrom<Said> for Limits {
             && min > max
         {
             return absurd("expiration_min_s", "it is above expiration_max_s");
+        }
+        if said
+            .repeat_after_s
+            .is_some_and(|it| !(1..=3_600).contains(&it))
+        {
+            return absurd("repeat_after_s", "it is 1 to 3600");
         }
         for (pace, field) in [
             (said.orders, "orders"),
@@ -411,6 +336,7 @@ mod tests {
                 json!({ "orders": { "per_s": 1_000_000, "burst": 1 } }),
                 "per_s is 1 to",
             ),
+            (json!({ "repeat_after_s": 0 }), "1 to 3600"),
             (json!({ "l1_headers_24h": -1 }), "invalid value"),
         ] {
             let error = limits(said.clone()).unwrap_err();
@@ -425,7 +351,7 @@ mod tests {
             "collar": { "beyond": "0.1", "max_age_ms": 1000, "without_book": { "min": "0.1", "max": "0.9" } },
             "sides": ["BUY", "SELL"], "token_ids_allowed": ["1", "2"], "token_ids_denied": ["3"],
             "expiration_min_s": 60, "expiration_max_s": 600, "orders": { "per_s": 10, "burst": 20 },
-            "l1_headers_24h": 2,
+            "l1_headers_24h": 2, "repeat_after_s": 60,
         });
         let before = limits(wide.clone()).unwrap();
         let changed = |member: &str, value: Value| {
@@ -448,6 +374,7 @@ mod tests {
             ("expiration_min_s", json!(70)),
             ("orders", json!({ "per_s": 10, "burst": 10 })),
             ("l1_headers_24h", json!(0)),
+            ("repeat_after_s", json!(61)),
         ];
         assert!(!before.loosen(&before));
         for (member, value) in narrower {

@@ -69,6 +69,8 @@ pub struct LimitedOrder {
     pub expiration: Option<u64>,
     /// Whether it may rest in the book.
     pub rests: bool,
+    /// Whether whoever asks says that the same was asked for before, and means another one.
+    pub is_meant_again: bool,
     /// The best price of the other side of the book.
     pub book: BookPrice,
 }

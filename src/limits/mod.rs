@@ -17,6 +17,7 @@
 
 mod amount;
 mod book;
+mod bounds;
 mod checks;
 mod definition;
 mod exceeded;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 
 pub use amount::{NotANumber, Price, Token, Units};
 pub use book::LimitBook;
-pub use definition::{Band, Collar, Limits, NotALimit, Pace, Said};
+pub use bounds::{Band, Collar, Pace};
+pub use definition::{Limits, NotALimit, Said};
 pub use exceeded::Exceeded;
 pub use limited::{BookPrice, Limited, LimitedOrder, Side, What};
 pub use reservation::{Counter, Full, Reservation};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::definition::{Pace, Said};
+use super::bounds::Pace;
+use super::definition::Said;
 use super::limited::What;
 use super::{Exceeded, Scope};
 
@@ -24,12 +25,14 @@ pub struct Counter {
     pub(super) pace: Option<Pace>,
 }
 
-/// What is asked of counters, each once: so much of each.
+/// What is asked of counters, each once: so much of each; and how far the same request is kept apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reservation {
     /// Base units, or one thing.
     pub(crate) amount: i64,
     pub(crate) counters: Vec<Arc<Counter>>,
+    /// So many seconds after the same request under another key; 0: at once.
+    pub(crate) apart_s: u32,
 }
 
 /// What the database says of one that does not fit.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::asks::Asks;
 use super::job::{BatchKey, End, HandOut, How, Intend, Job};
-use super::{Right, SigningError};
+use super::{Right, SameRequest, SigningError};
 use crate::authority::Head;
 use crate::id::CallerId;
 use crate::idempotency::{self, Key as IdempotencyKey};
@@ -44,6 +44,8 @@ pub(super) struct Decided {
     pub(super) won: HashSet<Uuid>,
     /// How far what decides had come, as the gate has read it; none where it was not asked.
     pub(super) head: Option<Head>,
+    /// Intents that came too soon after the same request, and which it was.
+    pub(super) same: HashMap<Uuid, SameRequest>,
     /// Which limit stands in the way of what did not fit, by its leaf's hash.
     pub(super) full: HashMap<Vec<u8>, Exceeded>,
     /// How many leaves were written.
@@ -106,6 +108,8 @@ pub(super) struct Intents<'a> {
     pub(super) hours: Vec<i32>,
     pub(super) digest: Vec<&'a [u8]>,
     pub(super) amount: Vec<i64>,
+    /// How many seconds the same request waits under another key.
+    pub(super) apart_s: Vec<i32>,
     pub(super) leaf: Vec<&'a [u8]>,
     pub(super) hash: Vec<&'a [u8]>,
 }
@@ -175,6 +179,10 @@ impl<'a> Columns<'a> {
         rows.hours.push(keep.hours(draft.useful()));
         rows.digest.push(&intend.prepared.digest);
         rows.amount.push(intend.reservation.amount);
+        // Without a key there is none to be another one.
+        let apart_s = key.map_or(0, |_| intend.reservation.apart_s);
+        rows.apart_s
+            .push(i32::try_from(apart_s).unwrap_or(i32::MAX));
         rows.leaf.push(&intend.leaf.bytes);
         rows.hash.push(&intend.leaf.hash);
         self.asks.of_intent(rows.intent.len(), &intend.reservation);
@@ -275,6 +283,17 @@ impl Ends<'_> {
         }
         let left = |at: &Option<i64>| at.map(|at| at - now_ms);
         self.before_ms.iter().map(left).collect()
+    }
+}
+
+impl Intents<'_> {
+    /// Nothing where no limit keeps requests apart.
+    pub(super) fn apart_s(&self) -> &[i32] {
+        if self.apart_s.iter().all(|it| *it == 0) {
+            &[]
+        } else {
+            &self.apart_s
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// So many are taken over at a time.
 const TAKEN_OVER: i32 = 256;
 
-/// After how many of these looks expired idempotency keys are forgotten.
+/// After how many of these looks is forgotten what has expired.
 const SWEEPS_TO_FORGET: u64 = 120;
 
 /// Whose line takes what no caller's is.
@@ -153,6 +153,11 @@ async fn sweep(group: Reminder<Entry>, log: Log, clock: Clock, lease_ms: u64) {
                 }
             }
             Err(error) => tracing::debug!(%error, "nothing is taken over for now"),
+        }
+        if round % SWEEPS_TO_FORGET == 0
+            && let Err(error) = idempotency::records::forget_requests(log.ledger()).await
+        {
+            tracing::debug!(%error, "requests that were kept apart stay a while longer");
         }
         // A portion at a time, so that what is to be taken over does not wait for a backlog.
         if has_more_to_forget || round % SWEEPS_TO_FORGET == 0 {

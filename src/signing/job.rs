@@ -14,7 +14,7 @@ use crate::callers::Caller;
 use crate::custody::Turn;
 use crate::id::{CallerId, IntentId};
 use crate::idempotency::{Key as IdempotencyKey, RequestDigest};
-use crate::limits::{Exceeded, Reservation};
+use crate::limits::Reservation;
 use crate::policy::Permit;
 
 /// Whoever writes an intent holds it as attempt 1; whoever takes over raises the number.
@@ -101,7 +101,7 @@ pub(super) enum Claim {
     /// What decides was tightened since it was permitted: to be asked for anew.
     Overtaken(Box<Overtaken>),
     /// A limit stands in the way of it.
-    Full(Box<Exceeded>, Box<dyn Draft>),
+    Refused(SigningError, Box<dyn Draft>),
 }
 
 /// What has to be permitted anew before it goes on record.

@@ -54,7 +54,8 @@ impl Outcome {
                 | SigningError::ClockOff(_)
                 | SigningError::Unpublished(_)
                 | SigningError::Operation(_)
-                | SigningError::Limit(_),
+                | SigningError::Limit(_)
+                | SigningError::Same(_),
             ) => Self::Refused,
         }
     }

@@ -62,7 +62,7 @@ pub use dry_run::DryRun;
 use group::{Group, Joining};
 use job::{BatchKey, Claim, Intend};
 use measures::Measures;
-pub use refusal::SigningError;
+pub use refusal::{SameRequest, SigningError};
 pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
 pub use settings::Settings;
@@ -257,10 +257,10 @@ impl Signer {
                     let since = self.vouch(caller, &permit).await?;
                     return Ok(Signed { since, ..done });
                 }
-                Claim::Full(exceeded, draft) => {
+                Claim::Refused(why, draft) => {
                     let rights = &self.0.equipment.rights;
                     rights.refuse(caller, draft.action(), &draft.resource());
-                    return Err(exceeded.into());
+                    return Err(why);
                 }
                 Claim::Overtaken(_) if overtaken == AGAIN => {
                     return Err(SigningError::AuthorityChanged);

@@ -6,10 +6,10 @@ use futures_core::future::BoxFuture;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::LARGEST_BATCH;
 use super::columns::{Columns, Decided};
 use super::packed;
 use super::signatures::{By, Entry};
+use super::{LARGEST_BATCH, SameRequest};
 use crate::audit::{Batch, Event, Leaf, Place, leaf};
 use crate::authority::Head;
 use crate::callers::Kind;
@@ -71,11 +71,12 @@ pub(super) async fn sign_group(
     let row = sqlx::query!(
         r#"select holds, key_state as "key_state: Vec<Option<String>>", key_epoch as "key_epoch: Vec<Option<i64>>",
                   key_is_over as "key_is_over: Vec<Option<bool>>", is_live, authority, tightened, ended, late, repeated, held, won, leaves as "leaves!", took_us as "took_us!",
-                  full_asker, full_counter, full_of, full_used, full_until as "full_until: Vec<Option<OffsetDateTime>>"
+                  full_asker, full_counter, full_of, full_used, full_until as "full_until: Vec<Option<OffsetDateTime>>",
+                  same, same_intent, same_key
          from sign_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                          $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
                          $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60,
-                         $61, $62, $63, $64, $65)"#,
+                         $61, $62, $63, $64, $65, $66)"#,
         place.run.number,
         place.run.turn,
         place.batch,
@@ -141,6 +142,7 @@ pub(super) async fn sign_group(
         &c.burst as &[Option<i64>],
         &u_asker,
         &u_counter,
+        i.apart_s(),
     )
     .fetch_one(place.session)
     .await?;
@@ -153,6 +155,10 @@ pub(super) async fn sign_group(
     let full = full
         .filter_map(|(asker, (counter, full))| columns.unfit(asker, counter, &full))
         .collect();
+    let first = row.same_intent.unwrap_or_default().into_iter();
+    let first = first.zip(row.same_key.unwrap_or_default());
+    let first = first.map(|(id, key)| SameRequest { id: id.into(), key });
+    let same = row.same.unwrap_or_default().into_iter().zip(first);
     let head = Head::read(row.authority, row.tightened);
     let set = |ids: Option<Vec<Uuid>>| ids.unwrap_or_default().into_iter().collect();
     Ok(Decided {
@@ -163,6 +169,7 @@ pub(super) async fn sign_group(
         repeated: set(row.repeated),
         held: row.held.unwrap_or_default().into_iter().collect(),
         won: set(row.won),
+        same: same.collect(),
         full,
         leaves: usize::try_from(row.leaves).unwrap_or_default(),
         // The call arrived no earlier, and its commit came after that.

@@ -4,6 +4,7 @@ use super::BadSignature;
 use crate::credentials::LoginRefused;
 use crate::custody::CustodyError;
 use crate::evidence::Late;
+use crate::id::IntentId;
 use crate::ledger::LedgerError;
 use crate::limits::Exceeded;
 use crate::operations::NotClaimed;
@@ -72,9 +73,25 @@ pub enum SigningError {
     /// A limit.
     #[error(transparent)]
     Limit(#[from] Box<Exceeded>),
+    /// The same request came a moment ago under another key.
+    #[error(transparent)]
+    Same(#[from] Box<SameRequest>),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// The request that another one is the same as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[error("the same was asked for a moment ago, under the Idempotency-Key {key}")]
+pub struct SameRequest {
+    /// The signature's id.
+    #[schema(value_type = String)]
+    pub id: IntentId,
+    /// The `Idempotency-Key` that it came under.
+    #[serde(rename = "idempotencyKey")]
+    pub key: String,
 }
 
 impl SigningError {
@@ -89,6 +106,7 @@ impl SigningError {
             Self::Denied(denied) if denied.halt.is_some() => "halted",
             Self::Denied(_) => "denied",
             Self::Limit(_) => "limit-exceeded",
+            Self::Same(_) => "same-request",
             _ => "refused",
         }
     }

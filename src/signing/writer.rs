@@ -22,7 +22,6 @@ use crate::fail_point;
 use crate::idempotency;
 use crate::keys::Keys;
 use crate::ledger::LedgerError;
-use crate::limits::Exceeded;
 use crate::metrics::GROUPS;
 
 /// So many rows make a group full; a batch still joins whole.
@@ -87,7 +86,7 @@ pub(super) enum Verdict {
     Lost,
     Refused(SigningError),
     /// A limit stands in its way.
-    Full(Box<Exceeded>),
+    Full(SigningError),
     /// What decides was tightened since it was permitted.
     Overtaken,
     /// To be ended in this way instead.
@@ -108,7 +107,9 @@ impl Verdict {
                 } else if columns.is_of_another(intend, decided) {
                     Self::Refused(SigningError::KeyReused)
                 } else if let Some(exceeded) = decided.full.get(intend.leaf.hash.as_slice()) {
-                    Self::Full(Box::new(exceeded.clone()))
+                    Self::Full(Box::new(exceeded.clone()).into())
+                } else if let Some(same) = decided.same.get(&intend.id.uuid()) {
+                    Self::Full(Box::new(same.clone()).into())
                 } else {
                     Self::Taken
                 }
@@ -346,9 +347,9 @@ pub(super) fn tell(job: Job, verdict: Verdict, proof: &Committed, since: Instant
             let overtaken = Claim::Overtaken(Box::new(overtaken));
             drop(intend.told.send(Ok(overtaken)));
         }
-        (Job::Intend(intend), Verdict::Full(exceeded)) => {
-            let full = Claim::Full(exceeded, intend.permit.give_up());
-            drop(intend.told.send(Ok(full)));
+        (Job::Intend(intend), Verdict::Full(why)) => {
+            let refused = Claim::Refused(why, intend.permit.give_up());
+            drop(intend.told.send(Ok(refused)));
         }
         (Job::Intend(intend), _) => {
             let permit = Box::new(intend.permit);

@@ -85,6 +85,7 @@ mod rpc;
 mod rpc_clients;
 mod rpc_protocol;
 mod run_book;
+mod same_requests;
 mod sealing_keys;
 mod session_keys;
 mod signing;

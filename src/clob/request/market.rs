@@ -82,6 +82,10 @@ pub struct MarketOrderRequest {
     #[serde(default, deserialize_with = "fields::owner")]
     #[schema(value_type = Option<String>, example = "6f1d1f3a-0000-4000-8000-000000000001")]
     pub owner: Option<Owner>,
+    /// This is a second order, though the same was asked for a moment ago under another
+    /// `Idempotency-Key`: a limit may refuse it otherwise.
+    #[serde(default)]
+    pub again: bool,
     /// Say what would be signed, and sign nothing.
     #[serde(default)]
     pub dry_run: bool,

@@ -247,9 +247,10 @@ impl Attempt<'_> {
         for (number, made) in self.make(wallet, numbers).await {
             let item = &self.items[number];
             match made {
-                Ok(order) => {
+                Ok((order, again)) => {
                     let wallet = wallet.clone();
-                    let mut draft = Box::new(OrderDraft::new(wallet, order));
+                    let draft = OrderDraft::new(wallet, order).again(again);
+                    let mut draft = Box::new(draft);
                     draft
                         .look_at_book(self.caller.id, &limits, &self.app.markets, &self.app.clock)
                         .await;
@@ -295,24 +296,24 @@ impl Attempt<'_> {
         Ok(done)
     }
 
-    /// Makes each order, all at the same time. What is looked up has half of the time, so that one slow
+    /// Makes each order, and whether it is meant again, all at the same time. What is looked up has half of the time, so that one slow
     /// market does not cost the others theirs.
     async fn make(
         &self,
         wallet: &Wallet,
         numbers: Vec<usize>,
-    ) -> Vec<(usize, Result<Order, Problem>)> {
+    ) -> Vec<(usize, Result<(Order, bool), Problem>)> {
         let mut work = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let made = match read(&self.batch.orders[number]) {
-                Ok(wish) => self.begin(wallet, wish).await,
-                Err(problem) => Making::Done(Err(problem)),
+            let (again, made) = match read(&self.batch.orders[number]) {
+                Ok(wish) => (wish.is_meant_again(), self.begin(wallet, wish).await),
+                Err(problem) => (false, Making::Done(Err(problem))),
             };
-            work.push((number, made));
+            work.push((number, again, made));
         }
         let until = self.since + self.patience / 2;
         let mut done = Vec::with_capacity(work.len());
-        for (number, work) in work {
+        for (number, again, work) in work {
             let made = match work {
                 Making::Done(made) => made,
                 Making::UnderWay(task) => match timeout_at(until.into(), task).await {
@@ -320,7 +321,7 @@ impl Attempt<'_> {
                     Ok(Err(_)) | Err(_) => Err(not_looked_up()),
                 },
             };
-            done.push((number, made));
+            done.push((number, made.map(|order| (order, again))));
         }
         done
     }

@@ -168,7 +168,8 @@ impl Wished {
             held: self.waits.held.clone(),
         };
         let wallet = wallet.clone();
-        let mut draft = Box::new(OrderDraft::new(wallet, order));
+        let draft = OrderDraft::new(wallet, order).again(self.wish.is_meant_again());
+        let mut draft = Box::new(draft);
         let limits = app.limits.book()?;
         draft
             .look_at_book(caller.id, &limits, &app.markets, &app.clock)

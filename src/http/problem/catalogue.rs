@@ -69,6 +69,8 @@ kinds! {
         "/openapi.json lists the methods.";
     PROPOSAL_OVER "proposal-over" 409 "The proposal does not hold any more"
         "Nothing was done. If it is still wanted, ask again under a new Idempotency-Key, and have that approved.";
+    SAME_REQUEST "same-request" 409 "The same was asked for a moment ago under another Idempotency-Key"
+        "Ask under the key in the member same: the answer is the one that it has. If another order is meant, say so with again: true.";
     NAME_TAKEN "name-taken" 409 "Something has this name already"
         "Choose another name, or use what exists.";
     CREDENTIAL_TAKEN "credential-taken" 409 "Somebody is known by this credential already"

@@ -11,7 +11,7 @@ use crate::ledger::LedgerError;
 use crate::limits::{Exceeded, LimitError};
 use crate::policy::{Denied, NotReplaced, PolicyError, Unexplained};
 use crate::sessions::SessionError;
-use crate::signing::SigningError;
+use crate::signing::{SameRequest, SigningError};
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
@@ -163,6 +163,7 @@ impl From<SigningError> for Problem {
                 Self::new(&catalogue::EVIDENCE_LATE, error).retry_after(5)
             }
             SigningError::Limit(exceeded) => exceeded.into(),
+            SigningError::Same(same) => same.into(),
             SigningError::Ledger(error) => error.into(),
         }
     }
@@ -173,6 +174,15 @@ impl From<Box<Exceeded>> for Problem {
         Self {
             limit: Some(Arc::from(exceeded.clone())),
             ..Self::new(&catalogue::LIMIT_EXCEEDED, exceeded)
+        }
+    }
+}
+
+impl From<Box<SameRequest>> for Problem {
+    fn from(same: Box<SameRequest>) -> Self {
+        Self {
+            same: Some(Arc::from(same.clone())),
+            ..Self::new(&catalogue::SAME_REQUEST, same)
         }
     }
 }

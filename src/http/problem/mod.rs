@@ -25,7 +25,7 @@ use crate::clob::wallets::Wallet;
 use crate::limits::Exceeded;
 use crate::name::Name;
 use crate::oauth::broker::{Diagnosis, Rejected};
-use crate::signing::SigningError;
+use crate::signing::{SameRequest, SigningError};
 pub(super) use catalogue::*;
 pub use catalogue::{CATALOGUE, ProblemKind};
 
@@ -38,6 +38,7 @@ pub struct Problem {
     with_error: bool,
     exchange: Option<Arc<Rejected>>,
     limit: Option<Arc<Exceeded>>,
+    same: Option<Arc<SameRequest>>,
     /// What others have to agree to.
     effects: Arc<serde_json::Value>,
 }
@@ -80,6 +81,9 @@ pub struct Document<'a> {
     /// The limit that stands in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<&'a Exceeded>,
+    /// The request that this one is the same as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same: Option<&'a SameRequest>,
 }
 
 /// Texts that came in are told again in a detail, but not all of a long one.
@@ -101,6 +105,7 @@ impl Problem {
             with_error: false,
             exchange: None,
             limit: None,
+            same: None,
             effects: Arc::default(),
         }
     }
@@ -185,6 +190,7 @@ impl Problem {
             error: self.with_error.then_some(self.detail.as_str()),
             exchange: self.exchange.as_ref().map(|it| &it.diagnosis),
             limit: self.limit.as_deref(),
+            same: self.same.as_deref(),
         }
     }
 }

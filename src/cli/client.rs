@@ -30,6 +30,13 @@ pub(super) struct Service {
         help = "The authority that signed for the service, in PEM; also CHANCERY_CA_FILE"
     )]
     ca_file: Option<PathBuf>,
+    /// A certificate that says who you are, in place of the token: PEM, with what it was signed by, and its key.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A certificate, its chain and its key in PEM, in place of the token; also CHANCERY_CLIENT_CERT_FILE"
+    )]
+    client_cert_file: Option<PathBuf>,
     /// Repeat a command that failed under the key that it named: what was done is not done again.
     #[arg(long, value_name = "KEY", value_parser = parse_key)]
     idempotency_key: Option<String>,
@@ -51,8 +58,13 @@ impl Service {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let given = || environment::variable("CHANCERY_CA_FILE").map(PathBuf::from);
         let ca_file = self.ca_file.clone().or_else(given);
-        let mut client =
-            Client::trusting(ca_file.as_deref(), &self.url, Path::new(&self.token_file))?;
+        let given = || environment::variable("CHANCERY_CLIENT_CERT_FILE").map(PathBuf::from);
+        let certificate = self.client_cert_file.clone().or_else(given);
+        let who = match &certificate {
+            Some(file) => Who::certified(file)?,
+            None => Who::with_token(Path::new(&self.token_file))?,
+        };
+        let mut client = Client::trusting(ca_file.as_deref(), &self.url, who)?;
         if let Some(key) = &self.idempotency_key {
             client.key.clone_from(key);
         }
@@ -104,10 +116,37 @@ fn authorities(file: &Path) -> anyhow::Result<Vec<reqwest::Certificate>> {
     Ok(all)
 }
 
+/// As whom one speaks to the service.
+enum Who {
+    Token(SecretString),
+    Certificate(reqwest::Identity),
+}
+
+impl Who {
+    fn with_token(file: &Path) -> anyhow::Result<Self> {
+        let token = guarded_file::read_secret(file)
+            .with_context(|| format!("cannot read the token file {}", file.display()))?;
+        Ok(Self::Token(SecretString::from(token.trim())))
+    }
+
+    fn certified(file: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("cannot read the certificate {}", file.display());
+        let text = guarded_file::read_private(file).with_context(failed)?;
+        let identity = reqwest::Identity::from_pem(text.as_bytes());
+        Ok(Self::Certificate(identity.with_context(|| {
+            format!(
+                "{}: the certificate, what it was signed by and its key are wanted, in PEM",
+                file.display()
+            )
+        })?))
+    }
+}
+
 /// Speaks to the service.
 pub(super) struct Client {
     base: String,
-    token: SecretString,
+    /// None where a certificate says who speaks.
+    token: Option<SecretString>,
     http: reqwest::Client,
     /// The first write goes under it, each later one with its number behind.
     key: String,
@@ -118,13 +157,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base: &str, token_file: &Path) -> anyhow::Result<Self> {
-        Self::trusting(None, base, token_file)
+        Self::trusting(None, base, Who::with_token(token_file)?)
     }
 
     /// One that takes this authority's word alone for who the service is.
-    fn trusting(ca_file: Option<&Path>, base: &str, token_file: &Path) -> anyhow::Result<Self> {
-        let token = guarded_file::read_secret(token_file)
-            .with_context(|| format!("cannot read the token file {}", token_file.display()))?;
+    fn trusting(ca_file: Option<&Path>, base: &str, who: Who) -> anyhow::Result<Self> {
         let way = Way::to(base)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -142,11 +179,22 @@ impl Client {
                 .no_proxy()
                 .resolve_to_addrs("localhost", &LOCALHOST.map(|ip| (ip, 0).into())),
         };
+        let (http, token) = match who {
+            Who::Token(token) => (http, Some(token)),
+            Who::Certificate(identity) => {
+                if !base.starts_with("https:") {
+                    bail!(
+                        "{base}: a certificate is shown under TLS only, so the service's URL is https"
+                    );
+                }
+                (http.identity(identity), None)
+            }
+        };
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             base,
             http: http.build()?,
-            token: SecretString::from(token.trim()),
+            token,
             key: uuid::Uuid::new_v4().to_string(),
             writes: AtomicU32::new(0),
             waits: true,
@@ -278,11 +326,12 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
-        request
-            .bearer_auth(self.token.expose_secret())
-            .send()
-            .await
-            .with_context(|| format!("no answer from {}", self.base))
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        };
+        let answer = request.send().await;
+        answer.with_context(|| format!("no answer from {}", self.base))
     }
 }
 

@@ -443,3 +443,29 @@ async fn a_session_is_worth_nothing_without_the_certificate_that_is_asked_for() 
         }
     }
 }
+
+#[tokio::test]
+async fn the_command_line_shows_a_certificate_in_place_of_a_token() {
+    let Some(secure) = Secure::start("").await else {
+        return;
+    };
+    secure.give_spiffe("d-trader", BOT).await;
+    let (certificate, key) = secure.prod.sign(&client(&[BOT]));
+    secure.write_secret("bot.pem", &format!("{certificate}{key}"));
+    secure.write_secret("half.pem", &certificate);
+    secure.write("open.pem", &format!("{certificate}{key}"));
+    let list = |file: &str| {
+        let file = secure.deployment.file(file).display().to_string();
+        secure.command(&["wallets", "list", "--client-cert-file", &file], true)
+    };
+    let listed = list("bot.pem").unwrap();
+    assert!(listed.contains("\"d-w\""), "{listed}");
+    for (file, why) in [
+        ("half.pem", "its key are wanted"),
+        ("open.pem", "read"),
+        ("none.pem", "cannot read the certificate"),
+    ] {
+        let refused = list(file).unwrap_err();
+        assert!(refused.contains(why), "{file}: {refused}");
+    }
+}

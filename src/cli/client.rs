@@ -249,6 +249,17 @@ impl Client {
         self.write(request).await
     }
 
+    /// The same under a key of its own, which follows from what is wanted: it is done once, whoever asks again.
+    pub(super) async fn post_under(
+        &self,
+        key: &str,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> anyhow::Result<Value> {
+        let request = || self.http.post(format!("{}{path}", self.base)).json(body);
+        self.write_under(key, request).await
+    }
+
     /// The same for a document that takes the place of the one before.
     pub(super) async fn put(
         &self,
@@ -266,9 +277,16 @@ impl Client {
     }
 
     async fn write(&self, request: impl Fn() -> reqwest::RequestBuilder) -> anyhow::Result<Value> {
-        let key = self.next_key();
+        self.write_under(&self.next_key(), request).await
+    }
+
+    async fn write_under(
+        &self,
+        key: &str,
+        request: impl Fn() -> reqwest::RequestBuilder,
+    ) -> anyhow::Result<Value> {
         let attempt = async || {
-            let request = request().header("idempotency-key", &key);
+            let request = request().header("idempotency-key", key);
             self.send(request).await
         };
         let once = async || match attempt().await {

@@ -24,11 +24,10 @@ pub(super) enum Command {
         /// Why, for the record.
         #[arg(long)]
         reason: Reason,
-        /// What the service itself still does for whoever winds something down: cancel, read. Both unless it
-        /// is said.
+        /// What is still done for whoever winds something down: cancel, read, empty. All of it unless it is said.
         #[arg(long, value_name = "WHAT", conflicts_with = "allow_nothing")]
         allow: Vec<Winding>,
-        /// It does not even that.
+        /// Not even that.
         #[arg(long)]
         allow_nothing: bool,
         #[command(flatten)]

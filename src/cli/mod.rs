@@ -10,6 +10,7 @@ mod bench;
 mod callers;
 mod client;
 mod clients;
+mod compromised;
 mod credentials;
 mod custody;
 mod destination;

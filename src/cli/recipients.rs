@@ -32,6 +32,9 @@ pub(super) enum Command {
         /// The address is that of a key of this service which speaks for a contract wallet, and it is meant.
         #[arg(long)]
         signer_meant: bool,
+        /// Somewhere safe: also a wallet that is halted, or whose key is suspended or compromised, may send there.
+        #[arg(long)]
+        refuge: bool,
         #[command(flatten)]
         service: Service,
     },
@@ -56,6 +59,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 "chainId",
                 "address",
                 "owner",
+                "refuge",
                 "stands",
                 "stands_from",
             ];
@@ -67,11 +71,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             chain_id,
             owner,
             signer_meant,
+            refuge,
             service,
         } => {
             let body = json!({
                 "name": name, "address": address, "chainId": chain_id, "owner": owner,
-                "signer_meant": signer_meant,
+                "signer_meant": signer_meant, "refuge": refuge,
             });
             print_json(&service.client()?.post("/v1/recipients", &body).await?)
         }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Service;
+use super::compromised::{self, Compromised};
 use super::list::List;
 use super::{print_json, remark};
 
@@ -28,6 +29,18 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Say what is left of a wallet that is to be empty, and which command does it
+    Emptying {
+        /// The wallet's name.
+        name: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Do at once what has to happen when its key may be in other hands: halt, cancel, delete, and sign what was prepared
+    Compromised(Compromised),
     /// List the keys that trade for a deposit wallet, and what is missing to one
     SessionKeys {
         /// The wallet's name.
@@ -113,6 +126,20 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let path = format!("/v1/wallets/{name}/readiness");
             print_json(&service.client()?.get(&path).await?)
         }
+        Command::Emptying {
+            name,
+            json,
+            service,
+        } => {
+            let path = format!("/v1/wallets/{name}/emptying");
+            let list = service.client()?.get(&path).await?;
+            if json {
+                return print_json(&list);
+            }
+            compromised::print_list(&list);
+            Ok(())
+        }
+        Command::Compromised(compromised) => compromised.run().await,
         Command::SessionKeys { name, list } => {
             let members = ["address", "key", "wallets", "state", "validUntil", "next"];
             let path = format!("/v1/wallets/{name}/session-keys");

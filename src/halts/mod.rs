@@ -3,7 +3,7 @@
 //! A halt is on everything, or on one key, wallet, client, caller or market. It tightens what decides, so
 //! once it is acknowledged no replica releases anything more that it is on: no signature, no replay, no
 //! token from memory, no header, no secret. What winds down goes on where the halt says so: the service
-//! itself cancels, and reads what is open. A probe, with which a key's removal is proved, goes on under any
+//! itself cancels, and reads what is open; a wallet goes home to its refuge. A probe, with which a key's removal is proved, goes on under any
 //! halt but one on everything or on whoever asks. People go on looking and setting things up, apart from a
 //! caller who is halted: they may only look.
 //!
@@ -53,7 +53,7 @@ words! {
 }
 
 words! {
-    /// What the service itself still does for whoever winds something down.
+    /// What is still done for whoever winds something down.
     #[derive(utoipa::ToSchema)]
     #[schema(as = HaltAllows)]
     pub enum Winding {
@@ -61,6 +61,8 @@ words! {
         Cancel = "cancel",
         /// It reads what is open.
         Read = "read",
+        /// A wallet takes back what others may do with it, and sends what it holds to a refuge.
+        Empty = "empty",
     }
 }
 

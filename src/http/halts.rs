@@ -44,13 +44,12 @@ pub(super) struct NewHalt {
     /// Why: 1 to 500 characters.
     #[schema(value_type = String, example = "the desk reported a stolen laptop")]
     reason: Reason,
-    /// What the service itself still does for whoever winds something down: both unless it is said. `[]`
-    /// stops that too.
-    #[serde(default = "both")]
+    /// What is still done for whoever winds something down: all of it unless it is said. `[]` stops that too.
+    #[serde(default = "all")]
     allow: Vec<Winding>,
 }
 
-fn both() -> Vec<Winding> {
+fn all() -> Vec<Winding> {
     Winding::ALL.to_vec()
 }
 
@@ -74,7 +73,7 @@ pub(super) struct HaltView {
     /// The token ids of a market.
     tokens: Vec<String>,
     reason: String,
-    /// What the service itself still does.
+    /// What is still done.
     allow: Vec<Winding>,
     #[schema(value_type = String)]
     set_by: CallerId,

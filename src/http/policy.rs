@@ -356,11 +356,7 @@ async fn deed(app: &App, caller: &Caller, question: &Question) -> Result<Deed, P
             "context: {name} is no text, integer, boolean or list of texts"
         ))
     })?;
-    Ok(Deed {
-        action,
-        resource: resource.at(stake),
-        markets: market.into_iter().collect(),
-    })
+    Ok(Deed::new(action, resource.at(stake)).on_markets(market.into_iter().collect()))
 }
 
 /// What is meant, if the caller may see it.

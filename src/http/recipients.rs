@@ -46,6 +46,8 @@ pub(super) struct RecipientView {
     owner: Option<Name>,
     /// It is the address of a key that speaks for a contract wallet, and that was meant.
     signer_meant: bool,
+    /// What a wallet that is halted, or whose key is suspended or compromised, may still send to.
+    refuge: bool,
     /// From when on wallets may send there.
     #[serde(with = "time::serde::rfc3339")]
     stands_from: OffsetDateTime,
@@ -68,6 +70,7 @@ impl RecipientView {
             address: recipient.address,
             owner: recipient.owner.clone(),
             signer_meant: recipient.signer_meant,
+            refuge: recipient.refuge,
             stands_from: recipient.stands_from,
             stands: now >= recipient.stands_from,
             added_by: recipient.by,

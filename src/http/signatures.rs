@@ -13,6 +13,7 @@ use super::problem::{self, Problem};
 use super::query;
 use crate::app::App;
 use crate::callers::{Caller, Kind, Names};
+use crate::halts::Winding;
 use crate::id::IntentId;
 use crate::idempotency::Key;
 use crate::name::Name;
@@ -182,11 +183,10 @@ pub(super) async fn visible(
             entry.withheld = Some("not-permitted");
         }
         if let Some(action) = entry.answer.as_ref().and(sign_again(&entry)) {
-            let deed = Deed {
-                action,
-                resource,
-                markets,
-            };
+            let winds = entry.is_rescue().then_some(Winding::Empty);
+            let deed = Deed::new(action, resource)
+                .on_markets(markets)
+                .winding(winds);
             if app.rights.halt_on(caller, &deed)?.is_some() {
                 entry.withheld = Some("halted");
             }

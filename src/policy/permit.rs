@@ -8,7 +8,7 @@ use super::{Action, Resource, Stake};
 use crate::approvals::{Approval, ApprovalNeeded};
 use crate::audit::Author;
 use crate::authority::Version;
-use crate::halts::{Bearing, Halt};
+use crate::halts::{Bearing, Halt, Winding};
 
 /// Proof that the policy allowed exactly this `A`. Minted only in `policy`; a change is begun with
 /// it, and a signature is taken to its record with it.
@@ -28,6 +28,8 @@ pub struct Deed {
     pub resource: Resource,
     /// The token ids of orders in it.
     pub markets: Vec<U256>,
+    /// What it winds down, where that is more than its action says.
+    pub winds: Option<Winding>,
 }
 
 /// Something that the policy decides on before it is done.
@@ -66,9 +68,35 @@ impl Ask for Deed {
     fn markets(&self) -> Vec<U256> {
         self.markets.clone()
     }
+
+    fn bearing(&self) -> Bearing {
+        self.winds.map_or(self.action.bearing(), Bearing::Winds)
+    }
 }
 
 impl Deed {
+    /// This to that.
+    pub fn new(action: Action, resource: Resource) -> Self {
+        Self {
+            action,
+            resource,
+            markets: Vec::new(),
+            winds: None,
+        }
+    }
+
+    /// The same with orders for these tokens in it.
+    #[must_use]
+    pub fn on_markets(self, markets: Vec<U256>) -> Self {
+        Self { markets, ..self }
+    }
+
+    /// The same where it winds something down.
+    #[must_use]
+    pub fn winding(self, winds: Option<Winding>) -> Self {
+        Self { winds, ..self }
+    }
+
     /// The same after it was done, which may have changed the thing it was done to.
     #[must_use]
     pub fn as_done(&self) -> Self {

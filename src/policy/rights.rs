@@ -15,7 +15,7 @@ use crate::approvals::{self, Approval};
 use crate::audit::{Author, Log};
 use crate::authority::{Authority, Snapshot, Statement, Version};
 use crate::callers::Caller;
-use crate::halts::{Halt, Halts, Hit};
+use crate::halts::{Bearing, Halt, Halts, Hit};
 use crate::ledger::LedgerError;
 
 /// Why something that was permitted is not permitted again.
@@ -94,12 +94,7 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<Permit, Denied> {
-        let deed = Deed {
-            action,
-            resource: resource.clone(),
-            markets: Vec::new(),
-        };
-        self.permit(caller, deed)
+        self.permit(caller, Deed::new(action, resource.clone()))
     }
 
     /// The same of something that says itself what it asks for, which the permit then holds.
@@ -119,11 +114,11 @@ impl Rights {
     fn decide_all(&self, caller: &Caller, asked: &impl Ask) -> Result<Version, Denied> {
         let mut decided = self.decide(caller, asked, |policy| on(asked, policy))?;
         for (action, stake) in asked.parts() {
-            let deed = Deed {
-                action,
-                resource: asked.resource(),
-                markets: Vec::new(),
+            let winds = match asked.bearing() {
+                Bearing::Winds(what) => Some(what),
+                _ => None,
             };
+            let deed = Deed::new(action, asked.resource()).winding(winds);
             let part = self.decide(caller, &deed, |policy| {
                 at(deed.resource(), action, policy, || stake)
             })?;
@@ -150,13 +145,14 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<(), Denied> {
-        let deed = Deed {
-            action,
-            resource: resource.clone().open(),
-            markets: Vec::new(),
-        };
-        self.decide(caller, &deed, |_| deed.resource.clone())
-            .map(drop)
+        let deed = Deed::new(action, resource.clone());
+        self.could_do(caller, deed)
+    }
+
+    /// The same of a deed.
+    pub fn could_do(&self, caller: &Caller, deed: Deed) -> Result<(), Denied> {
+        let open = deed.resource.clone().open();
+        self.decide(caller, &deed, |_| open).map(drop)
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left

@@ -12,6 +12,10 @@
 //! # Why a name, and who may use it
 //! Addresses that look alike are how people are robbed: whoever sends types a name, and the address was typed once,
 //! with its checksum, and read by two. A row may belong to a desk: then only that desk's wallets may send there.
+//!
+//! # Why a refuge
+//! On the day a key is compromised, whoever has it is as fast as we are: then it is too late to ask two people where to
+//! send what is left. They say it beforehand, and what goes to a refuge is signed by a key that signs nothing else any more.
 
 mod register;
 mod unfit;
@@ -84,6 +88,8 @@ pub struct Recipient {
     pub owner: Option<Name>,
     /// It is the address of a key that speaks for a contract wallet, and somebody meant it.
     pub signer_meant: bool,
+    /// What a wallet that is halted, or whose key is suspended or compromised, may still send to.
+    pub refuge: bool,
     /// From when on.
     pub stands_from: OffsetDateTime,
     /// On whose agreement it was added, as the log has it.
@@ -118,6 +124,10 @@ pub struct NewRecipient {
     /// the wallet.
     #[serde(default)]
     pub signer_meant: bool,
+    /// Somewhere safe: what a wallet holds may go there also when it is halted, or its key is suspended or compromised.
+    /// Who agrees to this agrees to that beforehand.
+    #[serde(default)]
+    pub refuge: bool,
 }
 
 impl NewRecipient {
@@ -128,6 +138,7 @@ impl NewRecipient {
             .number("chain", self.chain.id())
             .text("address", format!("0x{}", hex::encode(self.address.0.0)))
             .text("owner", owner.unwrap_or_default())
+            .flag("refuge", self.refuge)
     }
 }
 
@@ -230,6 +241,7 @@ impl Recipients {
             address,
             owner: new.owner.clone(),
             signer_meant: new.signer_meant,
+            refuge: new.refuge,
             stands_from: form::micros(stands_from),
             approval: approval.to_string(),
         };
@@ -239,7 +251,7 @@ impl Recipients {
             .await?;
         let details = serde_json::json!({
             "name": new.name, "chainId": chain, "address": address, "owner": new.owner,
-            "signer_meant": new.signer_meant, "wait_minutes": self.wait.minutes(),
+            "signer_meant": new.signer_meant, "refuge": new.refuge, "wait_minutes": self.wait.minutes(),
             "not_before": timestamp(stands_from),
         });
         change.note_as(approval, "add-recipient", id, &details);

@@ -26,6 +26,8 @@ pub(super) struct Body {
     pub(super) address: Address,
     pub(super) owner: Option<Name>,
     pub(super) signer_meant: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) refuge: bool,
     /// In microseconds since 1970.
     pub(super) stands_from: i64,
     pub(super) approval: String,
@@ -48,6 +50,7 @@ impl Body {
             address: self.address,
             owner: self.owner,
             signer_meant: self.signer_meant,
+            refuge: self.refuge,
             stands_from,
             approval: self.approval,
             at,
@@ -210,6 +213,7 @@ mod tests {
             address,
             owner: owner.map(name),
             signer_meant: false,
+            refuge: false,
             stands_from: NOW,
             approval: "none".into(),
             at: NOW,

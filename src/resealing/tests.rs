@@ -108,11 +108,7 @@ fn a_sealing_key_is_destroyed_when_its_successor_has_sealed_for_a_while() {
             sealing,
             clock.clone(),
         );
-        let permit = Permit::for_test(Deed {
-            action: Action::ManageCustody,
-            resource: Resource::service(),
-            markets: Vec::new(),
-        });
+        let permit = Permit::for_test(Deed::new(Action::ManageCustody, Resource::service()));
         let destroy = async |id| resealing.destroy_key(&name, id, "test", &permit).await;
         for id in ["new", "old"] {
             let refused = destroy(id).await;

@@ -15,6 +15,9 @@ use crate::limits::Limited;
 use crate::operations;
 use crate::policy::{Action, Ask, Resource, Stake};
 
+/// The member of a record that says that a wallet is saved with it.
+pub const RESCUE: &str = "rescue";
+
 /// Something that can be signed: an order, an assertion.
 pub trait Draft: Ask + Send + Sync + 'static {
     /// `order` or `assertion`: the word in the ledger.
@@ -82,6 +85,7 @@ impl Ask for Box<dyn Draft> {
     fn bearing(&self) -> Bearing {
         match self.business() {
             Business::Ordinary | Business::Reduction => Bearing::Signs,
+            Business::Rescue => Bearing::Winds(Winding::Empty),
             Business::Unwinding if self.reads() => Bearing::Winds(Winding::Read),
             Business::Unwinding => Bearing::Winds(Winding::Cancel),
             Business::Probe => Bearing::Probes,

@@ -57,7 +57,7 @@ use crate::metrics::Family;
 use crate::policy::{Permit, Rights};
 use crate::sealing::Keyring;
 pub use check::{BadSignature, Checked};
-pub use draft::{Answer, Draft, Jti, Prepared};
+pub use draft::{Answer, Draft, Jti, Prepared, RESCUE};
 pub use dry_run::DryRun;
 use group::{Group, Joining};
 use job::{BatchKey, Claim, Intend};

@@ -23,6 +23,9 @@ pub enum Business {
     /// A caller's header that reads or cancels, and a wallet operation that empties the wallet: also while it is
     /// being replaced, and after its period.
     Reduction,
+    /// A wallet operation that takes back what others may do with a wallet, or sends what it holds to its refuge:
+    /// whoever agreed to the refuge agreed to it beforehand, and whatever has become of the key.
+    Rescue,
     /// The service's own calls that read, cancel and delete for an operator who winds a wallet down:
     /// the more urgent, the worse the key's state is.
     Unwinding,
@@ -33,9 +36,10 @@ pub enum Business {
 }
 
 impl Business {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Ordinary,
         Self::Reduction,
+        Self::Rescue,
         Self::Unwinding,
         Self::Probe,
     ];
@@ -97,7 +101,7 @@ impl Right {
 
     /// The states of the key in which it holds, with spaces between.
     pub(super) fn states(&self) -> &'static str {
-        static OF: LazyLock<[String; 4]> = LazyLock::new(|| {
+        static OF: LazyLock<[String; 5]> = LazyLock::new(|| {
             Business::ALL.map(|business| {
                 let signs = KeyState::ALL.into_iter().filter(|it| signs(*it, business));
                 signs.map(KeyState::name).collect::<Vec<_>>().join(" ")
@@ -144,12 +148,14 @@ impl Right {
     }
 }
 
-/// Why what a key has signed is not to be told again, where it would not sign it now.
-pub(super) fn silences(key: KeyId, standing: &Standing) -> Option<&'static str> {
+/// Why what a key has signed for this is not to be told again, where it would not sign it now.
+pub(super) fn silences(
+    key: KeyId,
+    business: Business,
+    standing: &Standing,
+) -> Option<&'static str> {
     let state = standing.key(key).map(|it| KeyState::from_name(&it.state));
-    let state = state
-        .flatten()
-        .map(|it| (it, signs(it, Business::Ordinary)));
+    let state = state.flatten().map(|it| (it, signs(it, business)));
     match state {
         Some((_, true)) => None,
         Some((state, false)) => Some(state.name()),
@@ -163,7 +169,7 @@ fn signs(state: KeyState, business: Business) -> bool {
     match business {
         Business::Ordinary => state == Active,
         Business::Reduction => matches!(state, Active | Retiring),
-        Business::Unwinding => matches!(
+        Business::Rescue | Business::Unwinding => matches!(
             state,
             Active | Retiring | Suspended | Deactivated | Compromised
         ),

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Signer, SigningError, records, right};
+use super::{Business, RESCUE, Signer, SigningError, records, right};
 use crate::callers::{Caller, Kind};
 use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::Key;
@@ -65,6 +65,13 @@ pub enum By {
     IdempotencyKey(CallerId, Key),
 }
 
+impl Entry {
+    /// Whether it saves a wallet, whatever has become of its key.
+    pub fn is_rescue(&self) -> bool {
+        self.operation == "wallet-operation" && self.record[RESCUE] == true
+    }
+}
+
 impl Signer {
     /// Finds what was signed, newest first; at most 100. What was released is durable when this returns,
     /// and of what is told it was looked at behind the gate whether the caller stands, and whether the
@@ -88,7 +95,12 @@ impl Signer {
             return Err(SigningError::CallerRevoked);
         }
         for entry in found.iter_mut().filter(|entry| entry.answer.is_some()) {
-            entry.withheld = right::silences(entry.key, &standing);
+            let business = if entry.is_rescue() {
+                Business::Rescue
+            } else {
+                Business::Ordinary
+            };
+            entry.withheld = right::silences(entry.key, business, &standing);
         }
         Ok(found)
     }

@@ -25,6 +25,7 @@ mod builders;
 mod callers;
 mod calling;
 mod command_line;
+mod compromised;
 mod console;
 mod credentials;
 mod cryptoperiods;

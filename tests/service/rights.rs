@@ -12,7 +12,7 @@ use crate::support::{Answer, Caller};
 
 /// Operations that anybody who is recognised may use: they answer what is no secret, or what of it the
 /// caller may see, which is nothing here. Each with what a caller without rights gets.
-const READS: [(&str, u16); 29] = [
+const READS: [(&str, u16); 30] = [
     ("explain_order", 200),
     ("explain_refusal", 200),
     ("find_endpoints", 200),
@@ -40,6 +40,7 @@ const READS: [(&str, u16); 29] = [
     ("show_operation", 404),
     ("show_operation_catalogue", 200),
     ("show_readiness", 404),
+    ("show_emptying", 404),
     ("show_rotation", 404),
     ("show_wallet", 404),
 ];

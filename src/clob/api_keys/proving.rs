@@ -173,6 +173,7 @@ impl ApiKeys {
             timestamp: None,
             shape: Shape::Bare,
             right: wish.permit.action().action,
+            is_rescue: false,
         };
         let asked = Asked::once(wish.request);
         let signed = self

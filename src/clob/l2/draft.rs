@@ -38,6 +38,8 @@ pub struct HeaderDraft {
     /// By which right. Callers have one for headers; the service's own calls come with the right to
     /// what they are made for.
     pub right: Action,
+    /// Whether what is asked for with them saves a wallet.
+    pub is_rescue: bool,
 }
 
 /// What is answered.
@@ -111,6 +113,7 @@ impl Draft for HeaderDraft {
             }
             Kind::Trading if self.request.reduces() && is_a_callers => Business::Reduction,
             Kind::Trading if self.request.reduces() => Business::Unwinding,
+            Kind::Builder if self.is_rescue => Business::Rescue,
             Kind::Trading | Kind::Builder => Business::Ordinary,
         }
     }

@@ -17,15 +17,15 @@ use crate::ethereum::Address;
 use crate::ethereum::eip712::Bytes32;
 use crate::id::IntentId;
 use crate::idempotency::Useful;
-use crate::keys::Key;
+use crate::keys::{Key, KeyState};
 use crate::limits::Limited;
 use crate::name::Name;
 use crate::operations::{
     Account, AccountKind, Claim, Contract, Place, Plan, PlanKind, Sealed, SetUp, Step,
 };
 use crate::policy::{Action, Ask, Resource, Stake};
-use crate::signing::{Answer, Business, Checked, Draft, Prepared};
-use rights::{action, amount, gravity, profile, spender};
+use crate::signing::{Answer, Business, Checked, Draft, Prepared, RESCUE};
+use rights::{action, amount, gravity, profile, redeems, spender};
 
 impl Profile {
     /// The account that wallet operations are made for.
@@ -54,6 +54,8 @@ pub struct Paid {
     pub name: Name,
     /// Where.
     pub address: Address,
+    /// Whether they are a refuge.
+    pub is_refuge: bool,
     /// By which version of what decides: a permit is good only as long as that is so.
     pub statement: Statement,
 }
@@ -196,6 +198,21 @@ impl OperationDraft {
             .number("max_fee", self.plan.max_fee_gwei())
     }
 
+    /// Whether a step takes back what others may do with the wallet, or brings what it holds together or to its refuge.
+    fn saves(&self, step: &Step) -> bool {
+        match action(step, &self.plan) {
+            Action::RevokeAllowances | Action::PauseTrading => true,
+            Action::ManagePositions => redeems(step),
+            Action::ConvertCollateral => matches!(step, Step::Unwrap { .. }),
+            _ if *step == Step::PauseWallet => true,
+            Action::Withdraw | Action::EmergencyExit => {
+                let pays = step.pays(&self.plan.account().place);
+                pays.is_some() && self.paid.as_ref().is_some_and(|it| it.is_refuge)
+            }
+            _ => false,
+        }
+    }
+
     /// Who else has to agree to this, and to what (P6).
     fn agreed(&self) -> Option<Json> {
         let loosens = |step: &Step| {
@@ -273,7 +290,8 @@ impl Draft for OperationDraft {
         &self.wallet.key
     }
 
-    /// What empties a wallet is signed as long as it is being replaced, too.
+    /// What empties a wallet is signed as long as it is being replaced, too; what saves it, whatever has become of
+    /// its key.
     fn business(&self) -> Business {
         let begins = [
             Action::DeployWallet,
@@ -282,6 +300,8 @@ impl Draft for OperationDraft {
         ];
         if self.actions().iter().any(|it| begins.contains(it)) {
             Business::Ordinary
+        } else if self.plan.steps().iter().all(|it| self.saves(it)) {
+            Business::Rescue
         } else {
             Business::Reduction
         }
@@ -289,7 +309,10 @@ impl Draft for OperationDraft {
 
     fn limited(&self) -> Limited {
         let cash = self.outflow();
-        if cash.is_zero() || self.replaces.is_some() {
+        // A refuge of a key that signs nothing else is no question of how much.
+        let is_rescue = self.business() == Business::Rescue
+            && !matches!(self.wallet.key.state, KeyState::Active | KeyState::Retiring);
+        if cash.is_zero() || self.replaces.is_some() || is_rescue {
             return Limited::Nothing;
         }
         Limited::Withdrawal(self.wallet.id, cash)
@@ -316,6 +339,9 @@ impl Draft for OperationDraft {
         }
         if let Some(replaces) = self.replaces {
             record["replaces"] = json!(replaces);
+        }
+        if self.business() == Business::Rescue {
+            record[RESCUE] = true.into();
         }
         Prepared {
             payload: Payload::Digest(*self.plan.digest()),

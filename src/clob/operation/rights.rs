@@ -68,6 +68,18 @@ pub(super) fn gravity(action: Action) -> usize {
         .unwrap_or_default()
 }
 
+/// Whether it makes money of positions.
+pub(super) fn redeems(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Merge { .. }
+            | Step::Redeem { .. }
+            | Step::RedeemLegacy { .. }
+            | Step::MergeV3 { .. }
+            | Step::RedeemV3 { .. }
+    )
+}
+
 pub(super) fn spender(step: &Step) -> Option<String> {
     match step {
         Step::Approve { spender, .. }

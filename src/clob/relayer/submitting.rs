@@ -83,6 +83,8 @@ pub struct Signed {
     pub(super) turn: Option<(Address, ruint::aliases::U256)>,
     pub(super) text: String,
     pub(super) body: Value,
+    /// Whether it saves the wallet, whatever has become of its key.
+    pub is_rescue: bool,
 }
 
 impl From<WalletError> for NotSubmitted {
@@ -112,6 +114,7 @@ impl Signed {
             turn,
             text,
             body,
+            is_rescue: false,
         })
     }
 }
@@ -250,6 +253,7 @@ impl Submissions {
             timestamp: None,
             shape: Shape::Bare,
             right: Action::SubmitOperation,
+            is_rescue: wish.signed.is_rescue,
         };
         let asked = Asked::once(wish.request);
         let signer = &self.0.signer;

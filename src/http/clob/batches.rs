@@ -174,11 +174,8 @@ pub(super) async fn sign_orders(
     if since.is_some_and(|since| since.elapsed() > OLD) {
         // The first have waited for the last: what was true when they were released is looked at again.
         let wishes = batch.orders.iter().filter_map(|order| read(order).ok());
-        let deed = Deed {
-            action: Action::SignOrder,
-            resource: wallet.resource(),
-            markets: wishes.map(|it| it.token_id().0).collect(),
-        };
+        let deed = Deed::new(Action::SignOrder, wallet.resource())
+            .on_markets(wishes.map(|it| it.token_id().0).collect());
         since = Some(app.signer.still(&caller, (deed, &wallet.key)).await?);
     }
     let successor = Replaced::is(&wallet);
@@ -263,11 +260,8 @@ impl Attempt<'_> {
                 }
                 Err(problem) => {
                     let wish = read(&self.batch.orders[number]).ok();
-                    let deed = Deed {
-                        action: Action::SignOrder,
-                        resource: wallet.resource(),
-                        markets: wish.map(|it| it.token_id().0).into_iter().collect(),
-                    };
+                    let deed = Deed::new(Action::SignOrder, wallet.resource())
+                        .on_markets(wish.map(|it| it.token_id().0).into_iter().collect());
                     let what = (deed, &wallet.key);
                     let key = item.idempotency.as_ref();
                     let key = key.unwrap_or(&self.asked.idempotency);

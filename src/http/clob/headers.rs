@@ -187,6 +187,7 @@ pub(super) async fn headers(
             timestamp: made.timestamp,
             shape: made.shape,
             right,
+            is_rescue: false,
         };
         dry_run::sign(app, caller, Box::new(draft), asked.clone(), made.dry_run).await
     };

@@ -2,8 +2,10 @@
 
 mod batches;
 pub(super) mod builders;
+mod checks;
 pub(super) mod credentials;
 mod drain;
+mod emptying;
 mod explain;
 mod exposure;
 mod headers;
@@ -43,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(wallets::show_wallet))
         .routes(routes!(wallets::close_wallet))
         .routes(routes!(readiness::show_readiness))
+        .routes(routes!(emptying::show_emptying))
         .routes(routes!(session_keys::list_session_keys))
         .routes(routes!(submissions::submit_operation))
         .routes(routes!(submissions::deploy_wallet))

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::wallets::{once_more, permitted_at_gate};
+use super::wallets::{once_more, permitted_to_empty};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::operation::{IssuedOperation, OperationDraft, Paid};
@@ -74,7 +74,7 @@ pub(super) async fn sign_operations(
         since: Instant::now(),
     };
     let action = asked.first_action()?;
-    let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
+    let wallet = permitted_to_empty(&app, &caller, action, &name).await?;
     let is_deposit = wallet.profile.account().kind == AccountKind::Deposit;
     if is_deposit && asked.wish.is_deployment() {
         return asked.deploy(&app, &caller, &wallet).await;
@@ -176,11 +176,7 @@ impl Wished {
         wallet: &Arc<Wallet>,
         problem: Problem,
     ) -> Result<Result<Outcome, SigningError>, Problem> {
-        let deed = Deed {
-            action: self.first_action()?,
-            resource: wallet.resource().open(),
-            markets: Vec::new(),
-        };
+        let deed = Deed::new(self.first_action()?, wallet.resource().open());
         let earlier = (deed, &wallet.key);
         match app
             .signer
@@ -265,6 +261,7 @@ pub(in crate::http) fn paid_by(
     Ok(Paid {
         name: one.name.clone(),
         address: one.address,
+        is_refuge: one.refuge,
         statement: one.statement,
     })
 }

@@ -147,11 +147,8 @@ impl Wished {
             }
             Err(problem) => {
                 // It may have been made before, when it still could be.
-                let deed = Deed {
-                    action: Action::SignOrder,
-                    resource: wallet.resource(),
-                    markets: vec![self.wish.token_id().0],
-                };
+                let deed = Deed::new(Action::SignOrder, wallet.resource())
+                    .on_markets(vec![self.wish.token_id().0]);
                 let what = (deed, &wallet.key);
                 let earlier = app.signer.earlier(caller, what, &self.key, self.digest);
                 return match earlier.await {

@@ -1,10 +1,9 @@
 //! `GET /v1/wallets/{wallet}/readiness`: what is missing before a wallet's first order.
 
-use std::collections::HashMap;
-
 use axum::Json;
 use axum::extract::State;
 
+use super::checks::{CarriedOut, Check, Ready, missing, there, unknown};
 use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
@@ -14,31 +13,7 @@ use crate::credentials::{Kind, State as CredentialState};
 use crate::http::body::Named;
 use crate::http::problem::Problem;
 use crate::keys::KeyState;
-use crate::operations::{AccountKind, Names, Operation, SetUp, records};
-
-/// What is known of something that a first order needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[expect(clippy::enum_variant_names, reason = "the words that callers read")]
-pub(super) enum Ready {
-    /// It is there.
-    Ready,
-    /// It is not.
-    Missing,
-    /// The service cannot tell.
-    Unknown,
-}
-
-/// Something that a first order needs.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-pub(super) struct ReadinessCheck {
-    /// key, deployment, approvals, api-key, relayer, funds.
-    what: &'static str,
-    is: Ready,
-    detail: String,
-    /// What to type, where it is missing.
-    next: Option<String>,
-}
+use crate::operations::{AccountKind, Operation, SetUp};
 
 /// What a wallet's first order needs, in the order in which it is brought about.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -46,34 +21,7 @@ pub(super) struct ReadinessCheck {
 pub(super) struct Readiness {
     /// Whether nothing is known to be missing.
     ready: bool,
-    checks: Vec<ReadinessCheck>,
-}
-
-fn there(what: &'static str, detail: impl Into<String>) -> ReadinessCheck {
-    ReadinessCheck {
-        what,
-        is: Ready::Ready,
-        detail: detail.into(),
-        next: None,
-    }
-}
-
-fn missing(what: &'static str, detail: impl Into<String>, next: String) -> ReadinessCheck {
-    ReadinessCheck {
-        what,
-        is: Ready::Missing,
-        detail: detail.into(),
-        next: Some(next),
-    }
-}
-
-fn unknown(what: &'static str, detail: impl Into<String>) -> ReadinessCheck {
-    ReadinessCheck {
-        what,
-        is: Ready::Unknown,
-        detail: detail.into(),
-        next: None,
-    }
+    checks: Vec<Check>,
 }
 
 /// See whether a wallet is ready
@@ -107,7 +55,7 @@ pub(super) async fn show_readiness(
     Ok(Json(Readiness { ready, checks }))
 }
 
-fn of_key(wallet: &Wallet) -> ReadinessCheck {
+fn of_key(wallet: &Wallet) -> Check {
     let (key, state) = (&wallet.key.name, wallet.key.state);
     match state {
         KeyState::Active => there("key", format!("{key} is active")),
@@ -119,7 +67,7 @@ fn of_key(wallet: &Wallet) -> ReadinessCheck {
     }
 }
 
-async fn relayer(app: &App, wallet: &Wallet) -> Result<ReadinessCheck, Problem> {
+async fn relayer(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
     let relayer = match app.submissions.relayers().on(wallet.profile.chain()) {
         Ok(relayer) => relayer,
         Err(error) => return Ok(unknown("relayer", error.to_string())),
@@ -142,7 +90,7 @@ async fn relayer(app: &App, wallet: &Wallet) -> Result<ReadinessCheck, Problem> 
     })
 }
 
-async fn deployment(app: &App, wallet: &Wallet, kind: AccountKind) -> ReadinessCheck {
+async fn deployment(app: &App, wallet: &Wallet, kind: AccountKind) -> Check {
     const WHAT: &str = "deployment";
     let name = &wallet.name;
     let (counted, next) = match kind {
@@ -178,31 +126,12 @@ async fn deployment(app: &App, wallet: &Wallet, kind: AccountKind) -> ReadinessC
 }
 
 /// Whether the last word on each approval of the profile, among the operations that were carried out, is the profile's.
-async fn approvals(app: &App, wallet: &Wallet) -> Result<ReadinessCheck, Problem> {
+async fn approvals(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
     const WHAT: &str = "approvals";
-    let account = wallet.profile.account();
-    let place = Some((account.place.chain_id, account.place.wallet));
-    let mut done = records::deeds(place, &app.ledger).await?;
-    done.retain(|it| it.is_done);
-    // An allowance is one of a token, for somebody: selector and first argument.
-    let about = |to: &str, data: &str| format!("{to} {}", data.get(..74).unwrap_or(data));
-    let mut last = HashMap::new();
-    for call in done.iter().flat_map(|it| &it.calls) {
-        let text = |member: &str| call[member].as_str().unwrap_or_default();
-        last.insert(about(text("to"), text("data")), text("data").to_owned());
-    }
     let set_up = Operation::SetUpTrading {
         profile: SetUp::ClobV2,
     };
-    let steps = set_up.steps(&account, &Names::default(), true);
-    let steps = steps.unwrap_or_default();
-    let is_open = |step: &&crate::operations::Step| {
-        step.call(&account.place).is_ok_and(|call| {
-            let data = format!("0x{}", hex::encode(&call.data));
-            last.get(&about(&call.to.to_string(), &data)) != Some(&data)
-        })
-    };
-    let (all, open) = (steps.len(), steps.iter().filter(is_open).count());
+    let (all, open) = CarriedOut::of(app, wallet).await?.without(&set_up, wallet);
     Ok(if open == 0 {
         there(WHAT, "profile clob-v2 is carried out")
     } else {
@@ -219,7 +148,7 @@ async fn approvals(app: &App, wallet: &Wallet) -> Result<ReadinessCheck, Problem
     })
 }
 
-async fn api_key(app: &App, wallet: &Wallet) -> Result<ReadinessCheck, Problem> {
+async fn api_key(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
     const WHAT: &str = "api-key";
     let held = app.builders.in_use(wallet, Kind::Trading).await?;
     let name = &wallet.name;

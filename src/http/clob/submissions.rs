@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::operations::deployment_stake;
-use super::wallets::{permitted, visible};
+use super::wallets::{permitted, permitted_to_empty, visible};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::relayer::records::Kind;
@@ -16,6 +16,7 @@ use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmitWis
 use crate::clob::wallets::Wallet;
 use crate::ethereum::Address;
 use crate::ethereum::eip712::Bytes32;
+use crate::halts::Winding;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
 use crate::http::problem::{self, Problem};
@@ -25,7 +26,7 @@ use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::operations::deposit;
-use crate::policy::{Action, Permit};
+use crate::policy::{Action, Deed, Permit};
 use crate::signing::signatures::By;
 
 /// Nothing needs to be said.
@@ -109,8 +110,12 @@ pub(super) async fn submit_operation(
     Body(SubmissionRequest {}, request): Body<SubmissionRequest>,
 ) -> Result<Response, Problem> {
     let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
-    let (wallet, permit) = permitted(&app, &caller, Action::SubmitOperation, &name).await?;
+    let wallet = permitted_to_empty(&app, &caller, Action::SubmitOperation, &name).await?;
     let signed = released(&app, &caller, &wallet, &operation).await?;
+    let winds = signed.is_rescue.then_some(Winding::Empty);
+    let deed = Deed::new(Action::SubmitOperation, wallet.resource()).winding(winds);
+    let permit = app.rights.permit(&caller, deed)?;
+    let wallet = (*wallet).clone();
     submit(app, caller, (key, request), (wallet, permit), signed).await
 }
 
@@ -192,10 +197,13 @@ async fn released(
         let detail = format!("what was signed is not told any more: {why}");
         return Err(Problem::new(&problem::KEY_NOT_ACTIVE, detail));
     }
+    let is_rescue = entry.is_rescue();
     let answer = entry.answer.unwrap_or_default();
     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
     let text = answer["request"]["body"].as_str().unwrap_or_default();
-    Ok(Signed::new(id.uuid(), text.to_owned(), counted(wallet))?)
+    let mut signed = Signed::new(id.uuid(), text.to_owned(), counted(wallet))?;
+    signed.is_rescue = is_rescue;
+    Ok(signed)
 }
 
 /// The relayer counts for the key's address; a session key's wallet is asked about by itself.

@@ -14,6 +14,7 @@ use crate::clob::wallets::{NewWallet, Wallet};
 use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
+use crate::halts::Winding;
 use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
 use crate::http::hidden::found;
@@ -24,7 +25,7 @@ use crate::id::WalletId;
 use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::policy::{Action, Permit, Resource, Stake};
+use crate::policy::{Action, Deed, Permit, Resource, Stake};
 use crate::signing::SigningError;
 
 /// A wallet.
@@ -185,6 +186,20 @@ pub(in crate::http) async fn permitted_at_gate(
     }
     let wallet = looked_up(app, caller, action, name).await?;
     app.rights.could(caller, action, &wallet.resource())?;
+    Ok(app.wallets.remember(wallet))
+}
+
+/// The same where a halt that lets a wallet be emptied may let it pass: the draft says whether that is what it does,
+/// and is asked about.
+pub(in crate::http) async fn permitted_to_empty(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    name: &Name,
+) -> Result<Arc<Wallet>, Problem> {
+    let wallet = looked_up(app, caller, action, name).await?;
+    let deed = Deed::new(action, wallet.resource()).winding(Some(Winding::Empty));
+    app.rights.could_do(caller, deed)?;
     Ok(app.wallets.remember(wallet))
 }
 

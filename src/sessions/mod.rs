@@ -218,6 +218,7 @@ impl Sessions {
             tools, provider, ..
         } = &*self.0;
         let provider = provider.as_ref().ok_or(NotSignedIn::Unknown)?;
+        let _turn = self.0.strangers.turn().await.ok_or(CallerError::Busy)?;
         let by = (&*tools.sealing, &tools.callers);
         provider.finish(kept, back, tools.clock.unix_s(), by).await
     }

@@ -221,7 +221,14 @@ async fn a_trader_sees_and_does_nothing_beyond_a_trader() {
     let (status, text) = browser.read("/wallets").await;
     assert!(status == 200 && text.contains("d-w"), "{text}");
     // Whoever only looks at pages is refused nothing, so that nothing of it is on record.
-    for path in ["/", "/keys", "/wallets/d-w", "/keys/d-wk", "/health"] {
+    for path in [
+        "/",
+        "/keys",
+        "/wallets/d-w",
+        "/wallets/d-w/operations",
+        "/keys/d-wk",
+        "/health",
+    ] {
         assert_eq!(browser.read(path).await.0, 200, "{path}");
     }
     let (status, text) = browser.read("/callers").await;
@@ -471,6 +478,8 @@ async fn what_loosens_is_asked_for_agreed_to_and_carried_out_on_pages() {
         assert_eq!(done.status(), 303, "{}", done.text().await.unwrap());
     }
     assert_eq!(four.ann.get("/v1/halts").await.json, json!([]));
+    let (_, own) = ann.read(&place).await;
+    assert!(own.contains("executed"), "{own}");
 
     // A new policy, with what it permits that was denied.
     let policy = four.ann.get("/v1/policy").await.json;

@@ -251,7 +251,7 @@ async fn decide(
 ) -> Result<Page, Refused> {
     let state = proposal["state"].as_str().unwrap_or_default();
     if state == "approved" {
-        return Ok(page.with(carry_out(visit, proposal, said)));
+        return Ok(page.with(carry_out(visit, place, (proposal, said))));
     }
     if state != "waiting" {
         return Ok(page);
@@ -296,7 +296,7 @@ async fn decide(
 }
 
 /// The same request once more, for whoever asked. What was a secret in it is not known here.
-fn carry_out(visit: &Visit, proposal: &Value, said: &Value) -> Section {
+fn carry_out(visit: &Visit, place: &Place, (proposal, said): (&Value, &Value)) -> Section {
     let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
     if proposal["caller"] != visit.who.caller.id.to_string() {
         let whoever = "Enough have agreed: whoever asked for it can carry it out now.";
@@ -316,22 +316,13 @@ fn carry_out(visit: &Visit, proposal: &Value, said: &Value) -> Section {
             )],
         );
     };
-    // Where a request lands is the page without its last word: a step of a key is seen at the key.
-    let then = path
-        .trim_start_matches("/v1")
-        .rsplit_once('/')
-        .map_or("/", |it| it.0);
     Section::Form(Form {
         about: "Enough have agreed. It is done once, as it was shown; if it would be something else by now, nothing is done.",
         method,
         key: text(&proposal["idempotency_key"]),
         fields: vec![Field::of(WHOLE, "", Input::Hidden).with(&request["body"].to_string())],
         button: "Carry it out",
-        ..Form::post(
-            "Carry it out",
-            path.clone(),
-            if then.is_empty() { "/" } else { then },
-        )
+        ..Form::post("Carry it out", path.clone(), &place.path)
     })
 }
 

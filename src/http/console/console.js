@@ -10,10 +10,12 @@ const make = (name, text = "", attributes = {}) => {
 };
 
 for (const button of all("button.copy")) {
+    // What has no text of its own stands for the text that it stands over.
+    const own = button.dataset.copy;
     button.hidden = false;
-    button.setAttribute("aria-label", `Copy ${button.dataset.copy}`);
+    button.setAttribute("aria-label", `Copy ${own ?? "this text"}`);
     button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(button.dataset.copy);
+        await navigator.clipboard.writeText(own ?? button.closest("section").querySelector("pre").textContent);
         button.textContent = "copied";
         setTimeout(() => { button.textContent = "copy"; }, 1500);
     });

@@ -163,7 +163,7 @@ pub enum BadIssuer {
     Keys(String, BadKeys),
 }
 
-/// What the answer to a sign-in has to say (OpenID Connect Core, section 3.1.3.7).
+/// What the answer to a sign-in has to say (`OpenID` Connect Core, section 3.1.3.7).
 #[derive(Clone, Copy, Debug)]
 pub struct SignIn<'a> {
     /// `iss`, exactly: one of those in the configuration.

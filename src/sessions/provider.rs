@@ -1,4 +1,4 @@
-//! Signing in at an identity provider: OpenID Connect's code flow with PKCE (RFC 7636), a state and a nonce.
+//! Signing in at an identity provider: `OpenID` Connect's code flow with PKCE (RFC 7636), a state and a nonce.
 //!
 //! What was begun is in a sealed cookie of whoever began it, so that any replica finishes it, and nobody else. What
 //! the provider says is believed as a JWT of [`callers`](crate::callers) is: its issuer and keys are configured there.

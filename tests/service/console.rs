@@ -460,8 +460,8 @@ async fn what_loosens_is_asked_for_agreed_to_and_carried_out_on_pages() {
         others.contains("what was stopped would be signed again"),
         "{others}"
     );
-    let (_, list) = bob.read("/approvals").await;
-    assert!(list.contains(&format!("href=\"{place}\"")), "{list}");
+    let (_, waiting) = bob.read("/approvals").await;
+    assert!(waiting.contains(&format!("href=\"{place}\"")), "{waiting}");
 
     let proposal = four.ann.get(&format!("/v1{place}")).await.json;
     let approved = four.approve(&four.bob, "bob", &proposal).await;

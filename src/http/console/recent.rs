@@ -31,7 +31,7 @@ pub(super) struct Moment {
     /// Requests that were refused.
     pub(super) refused: u64,
     /// How many of those that were to be signed took at most so many microseconds, and longer than the bound before.
-    times: Vec<(u64, u64)>,
+    pub(super) times: Vec<(u64, u64)>,
     /// Limits, as they were then.
     pub(super) limits: Vec<Share>,
 }

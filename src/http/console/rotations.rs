@@ -74,12 +74,11 @@ pub(super) async fn rotation(visit: &Visit, place: &Place) -> Result<Page, Refus
 async fn next(visit: &Visit, place: &Place, rotation: &Value) -> Vec<Section> {
     let next = rotation["status"]["next"].as_array();
     let next = next.map_or(&[][..], Vec::as_slice);
-    let of = match rotation["client"].as_str() {
-        Some(client) => ("Client", format!("/v1/clients/{}", encoded(client))),
-        None => {
-            let wallet = rotation["wallet"].as_str().unwrap_or_default();
-            ("Wallet", format!("/v1/wallets/{}", encoded(wallet)))
-        }
+    let of = if let Some(client) = rotation["client"].as_str() {
+        ("Client", format!("/v1/clients/{}", encoded(client)))
+    } else {
+        let wallet = rotation["wallet"].as_str().unwrap_or_default();
+        ("Wallet", format!("/v1/wallets/{}", encoded(wallet)))
     };
     let Ok(subject) = visit.get(&of.1).await else {
         return Vec::new();

@@ -137,12 +137,13 @@ fn started(mut node: Command) -> (Child, Value) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    loop {
+    let ready = loop {
         let line = lines.next().expect("the server starts").unwrap();
         if line.starts_with('{') {
-            return (child, serde_json::from_str(&line).unwrap());
+            break serde_json::from_str(&line).unwrap();
         }
-    }
+    };
+    (child, ready)
 }
 
 /// Installs the server beside the build, once for all tests and runs.

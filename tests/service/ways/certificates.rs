@@ -413,8 +413,7 @@ async fn a_session_is_worth_nothing_without_the_certificate_that_is_asked_for() 
         }
         http.build().unwrap()
     };
-    let [with, without, with_another] =
-        [Some(&theirs), None, Some(&another)].map(|shown| browser(shown));
+    let [with, without, with_another] = [Some(&theirs), None, Some(&another)].map(browser);
     let sign_in = async |http: &reqwest::Client| {
         let form = [("token", secure.trader.as_str())];
         let request = http.post(format!("{}/sign-in", secure.server.base));

@@ -264,6 +264,7 @@ impl App {
         ledger: Ledger,
         vault: Vault,
     ) -> Result<Self, StartError> {
+        ledger.check_engine().await?;
         ledger.check_schema().await?;
         let sealing = Self::keyring(settings)?;
         let vault = Arc::new(vault);

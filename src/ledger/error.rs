@@ -35,6 +35,9 @@ pub enum LedgerError {
     /// What was agreed to does not hold behind the gate. Nothing was committed.
     #[error("the proposal does not hold: {0}")]
     AgreementOver(String),
+    /// The database, or what stands between, does not keep what the service relies on.
+    #[error("the database cannot be the ledger: {0}")]
+    Engine(String),
     /// The schema is not the one this program knows.
     #[error("{0}")]
     Schema(String),
@@ -74,7 +77,9 @@ impl LedgerError {
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(from_server) if is_refusal(&error) => {
+            sqlx::Error::Database(from_server)
+                if is_refusal(&error) && !is_wrong_server(&error) =>
+            {
                 match from_server.constraint() {
                     Some(constraint) => Self::Violation(constraint.to_owned()),
                     None => Self::Aborted(error.to_string()),
@@ -88,6 +93,14 @@ impl From<sqlx::Error> for LedgerError {
 pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     let error = error.as_database_error()?;
     error.code().map(std::borrow::Cow::into_owned)
+}
+
+/// Whether the server takes nothing that is written to it: it is no primary, or not any more. It has
+/// refused nothing, and another may take it.
+pub(super) fn is_wrong_server(error: &sqlx::Error) -> bool {
+    /// `read_only_sql_transaction`
+    const READ_ONLY: &str = "25006";
+    code(error).as_deref() == Some(READ_ONLY)
 }
 
 /// Whether the server said no and goes on. One that ends the session with its words, or goes down with

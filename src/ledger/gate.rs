@@ -12,8 +12,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
 use super::bounded::Bounded;
-use super::error::{code, is_refusal};
-use super::run::{self, Lock};
+use super::error::{code, is_refusal, is_wrong_server};
+use super::run::{self, Lock, WRITES};
 use super::{LedgerError, NotCommitted, PATIENCE, Run, in_time, warnings};
 
 /// The advisory lock behind which signatures are released (shared) and rights are taken away
@@ -115,7 +115,7 @@ async fn begin(
     let last = last_row(
         session,
         format!(
-            "begin; set local lock_timeout = {}; select {lock}({NUMBER}), true as fits; {lock_run}
+            "begin; set local lock_timeout = {}; select {lock}({NUMBER}), {WRITES} as fits; {lock_run}
              set local lock_timeout to default{fits}",
             WAIT.as_millis()
         ),
@@ -123,7 +123,8 @@ async fn begin(
     if last.await?.try_get("fits")? {
         Ok(Ok(()))
     } else {
-        let over = LedgerError::Unavailable("this turn of the run is over".into());
+        let over = "this turn of the run is over, or the server is no primary";
+        let over = LedgerError::Unavailable(over.into());
         Ok(Err(NotPassed::Lost(over)))
     }
 }
@@ -155,7 +156,9 @@ pub(crate) async fn call<F: Function>(
                 let ended = free(&GATE, "", session).await;
                 ended.map_err(NotCommitted::Aborted)?;
             }
-            (Err(error), _) if is_refusal(&error) && !has_lost_its_turn(&error) => {
+            (Err(error), _)
+                if is_refusal(&error) && !has_lost_its_turn(&error) && !is_wrong_server(&error) =>
+            {
                 return Err(NotCommitted::Aborted(error.into()));
             }
             _ => return Err(NotCommitted::Unknown),

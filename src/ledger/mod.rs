@@ -4,13 +4,16 @@
 //! server rolls back: no path leaves a half-open transaction behind.
 
 mod bounded;
+mod engine;
 mod error;
 mod gate;
 mod hold;
+mod pool;
 mod provision;
 mod run;
 mod schema;
 mod server;
+mod servers;
 mod settings;
 mod trial;
 mod tx;
@@ -20,8 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -30,8 +33,10 @@ pub use error::LedgerError;
 pub use gate::Gate;
 pub(crate) use gate::{Function, call, take_turn};
 pub(crate) use hold::Held;
+pub(crate) use pool::Pool;
 pub use provision::SERVICE_ROLE;
 pub(crate) use run::Run;
+use servers::Servers;
 pub use settings::Settings;
 pub(crate) use tx::NotCommitted;
 pub use tx::Tx;
@@ -43,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The way to Postgres. Cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
-    pool: PgPool,
-    options: PgConnectOptions,
+    pool: Arc<Pool>,
+    servers: Arc<Servers>,
     /// For what is held.
     places: Arc<Semaphore>,
 }
@@ -52,37 +57,34 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the pool. Does not wait for the database to be there.
     pub fn open(settings: &Settings, password: Option<&SecretString>) -> Result<Self, LedgerError> {
-        let options = settings.options(password)?;
+        let servers = settings.servers(password)?;
         let connections = u32::try_from(settings.connections.get()).unwrap_or(u32::MAX);
-        Ok(Self::connecting(&options, connections))
+        Ok(Self::of(servers, connections))
     }
 
-    fn connecting(options: &PgConnectOptions, connections: u32) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(PATIENCE)
-            .connect_lazy_with(options.clone());
+    fn of(servers: Servers, connections: u32) -> Self {
+        let servers = Arc::new(servers);
         Self {
-            pool,
-            options: options.clone(),
+            pool: Arc::new(Pool::new(servers.clone(), connections)),
+            servers,
             places: Arc::new(Semaphore::new(hold::AT_MOST as usize)),
         }
     }
 
     /// For look-ups that need no transaction. Each has its answer in time, the wait for a connection
     /// included, or fails.
-    pub(crate) fn pool(&self) -> Bounded<&PgPool> {
+    pub(crate) fn pool(&self) -> Bounded<&Pool> {
         Bounded::new(&self.pool, Instant::now() + 2 * PATIENCE)
     }
 
-    /// A connection of its own, outside the pool.
+    /// A connection of its own to the primary, outside the pool.
     pub(crate) async fn session(&self) -> Result<PgConnection, LedgerError> {
-        in_time(async { Ok(self.options.connect().await?) }).await
+        self.servers.connect().await
     }
 
     /// How many connections for look-ups are open, and how many of these have nothing to do.
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        self.pool.connections()
     }
 
     /// Whether the database answers.

@@ -27,8 +27,7 @@ impl Ledger {
     /// The same server, another database.
     #[must_use]
     pub fn in_database(&self, name: &str) -> Self {
-        let options = self.options.clone().database(name);
-        Self::connecting(&options, 2)
+        Self::of(self.servers.in_database(name), 2)
     }
 
     /// Gives a role this password, and makes it where there is none.

@@ -15,6 +15,9 @@ pub(super) struct Lock {
 /// The class of the advisory locks of runs: there, nobody else has a lock of the same number.
 pub(super) const CLASS: i32 = 0x7275_6e73;
 
+/// Whether the server takes what is written in a transaction.
+pub(super) const WRITES: &str = "not current_setting('transaction_read_only')::boolean";
+
 /// A run of a writer, and whose turn it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
@@ -27,7 +30,9 @@ impl Run {
     pub(super) fn statements(self) -> (String, String) {
         let Self { number, turn } = self;
         let lock = format!("select pg_advisory_xact_lock({CLASS}, {number});");
-        let fits = format!("; select turn = {turn} as fits from writers where run = {number}");
+        let fits = format!(
+            "; select turn = {turn} and {WRITES} as fits from writers where run = {number}"
+        );
         (lock, fits)
     }
 }

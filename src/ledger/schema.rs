@@ -11,8 +11,9 @@ impl Ledger {
     /// Brings the schema up to date; says which migrations it applied.
     pub async fn migrate(&self) -> Result<Vec<String>, LedgerError> {
         let before = self.applied().await?;
+        let mut session = self.session().await?;
         MIGRATIONS
-            .run(&self.pool)
+            .run(&mut session)
             .await
             .map_err(|e| LedgerError::Schema(e.to_string()))?;
         let fresh = MIGRATIONS.iter().filter(|m| !before.contains(&m.version));

@@ -8,18 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::servers::Servers;
 use super::{LedgerError, hold};
 use crate::within::Within;
 
 /// How long the server waits for the next word of a transaction before it ends it, in milliseconds.
 /// Longer than the signing path waits for the server: then both have given it up.
-const SILENCE_MS: &str = "5000";
+const SILENCE_MS: u32 = 5_000;
 
 /// `[ledger]`
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `postgres://…`, without a password. Off a Unix socket with `sslmode=verify-full`.
+    /// `postgres://…`, without a password. Off a Unix socket with `sslmode=verify-full`. Several hosts with
+    /// commas between them, each with its port, are one primary and its standbys, in any order.
     pub url: String,
     /// The file that holds the password, where the server asks for one.
     #[serde(default)]
@@ -52,30 +54,47 @@ impl Settings {
         self.connections.get() + 2 + u64::from(hold::AT_MOST)
     }
 
-    /// How a connection is opened.
-    pub(super) fn options(
+    /// The servers, and how a connection to them is opened.
+    pub(super) fn servers(&self, password: Option<&SecretString>) -> Result<Servers, LedgerError> {
+        let ways = self.urls().into_iter().map(|url| self.way(&url, password));
+        // Every statement looks up few rows by their keys: no plan made for its values is better, and making
+        // one takes longer than the look-up.
+        let settings = format!(
+            "set synchronous_commit = on; set lock_timeout = {}; set plan_cache_mode = force_generic_plan;
+             set idle_in_transaction_session_timeout = {SILENCE_MS}",
+            self.lock_timeout_ms.get()
+        );
+        Ok(Servers::new(ways.collect::<Result<_, _>>()?, &settings))
+    }
+
+    /// A URL for each host.
+    fn urls(&self) -> Vec<String> {
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            return vec![self.url.clone()];
+        };
+        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        let url = |host| format!("{scheme}://{user}{host}{rest}");
+        hosts.split(',').map(url).collect()
+    }
+
+    fn way(
         &self,
+        url: &str,
         password: Option<&SecretString>,
     ) -> Result<PgConnectOptions, LedgerError> {
         let wrong = |why: String| LedgerError::Settings(format!("url: {why}"));
-        let parsed = self.url.parse();
+        let parsed = url.parse();
         let mut options: PgConnectOptions =
             parsed.map_err(|e: sqlx::Error| wrong(e.to_string()))?;
         self.see_to_privacy(&options).map_err(wrong)?;
         if let Some(password) = password {
             options = options.password(password.expose_secret());
         }
-        let lock_timeout = self.lock_timeout_ms.get().to_string();
         Ok(options
             .application_name("chancery")
-            .options([
-                ("synchronous_commit", "on"),
-                ("lock_timeout", &lock_timeout),
-                // Every statement looks up few rows by their keys: no plan made for its values is better,
-                // and making one takes longer than the look-up.
-                ("plan_cache_mode", "force_generic_plan"),
-                ("idle_in_transaction_session_timeout", SILENCE_MS),
-            ])
+            // A pooler refuses it, and there are no such numbers here.
+            .extra_float_digits(None)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1)))
     }
 
@@ -107,9 +126,25 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn options(toml: &str) -> Result<PgConnectOptions, String> {
+    fn servers(toml: &str) -> Result<Servers, String> {
         let settings: Settings = toml::from_str(toml).map_err(|error| error.to_string())?;
-        settings.options(None).map_err(|error| error.to_string())
+        settings.servers(None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn several_hosts_are_one_ledger() {
+        let several = "postgres://u@one.example:5433,two.example,%2Frun%2Fpg/c?sslmode=verify-full";
+        let servers = servers(&format!("url = \"{several}\"")).unwrap();
+        let hosts: Vec<_> = (0..3).map(|at| servers.host(at)).collect();
+        assert_eq!(hosts, ["one.example:5433", "two.example:5432", "/run/pg"]);
+        // Each of them is looked at.
+        for unfit in [
+            "u@%2Frun%2Fpg,db.example/c",
+            "u@db.example,/c?sslmode=verify-full",
+        ] {
+            let error = self::servers(&format!("url = \"postgres://{unfit}\"")).unwrap_err();
+            assert!(error.starts_with("[ledger] url: "), "{unfit}: {error}");
+        }
     }
 
     #[test]
@@ -127,7 +162,7 @@ mod tests {
             ("postgres://u@[::1]/c?sslmode=disable", plain),
             ("postgres://u@localhost/c?sslmode=prefer", plain),
         ] {
-            let read = options(&format!("url = \"{url}\"\n{more}"));
+            let read = servers(&format!("url = \"{url}\"\n{more}"));
             assert!(read.is_ok(), "{url}: {read:?}");
         }
         for mode in [
@@ -151,7 +186,7 @@ mod tests {
                 ("localhost", "", "or set accept_plain_loopback = true"),
             ] {
                 let error =
-                    options(&format!("url = \"postgres://u@{host}/c{mode}\"\n{more}")).unwrap_err();
+                    servers(&format!("url = \"postgres://u@{host}/c{mode}\"\n{more}")).unwrap_err();
                 assert!(error.starts_with("[ledger] url: "), "{host}{mode}: {error}");
                 assert!(error.contains(says), "{host}{mode}: {error}");
             }
@@ -166,7 +201,7 @@ mod tests {
             "connections = 0",
         ] {
             let error =
-                options(&format!("url = \"postgres:///c?host=/run\"\n{wrong}")).unwrap_err();
+                servers(&format!("url = \"postgres:///c?host=/run\"\n{wrong}")).unwrap_err();
             assert!(error.contains("is not within"), "{wrong}: {error}");
         }
     }

@@ -8,16 +8,19 @@
 
 mod carried_over;
 mod connections;
+mod failover;
 mod halting;
 mod isolation;
 mod limited;
 mod lost_commit;
 mod model;
 mod paused;
+mod pooler;
 mod proxy;
 mod race;
 mod readiness;
 mod refused;
+mod rolling;
 mod standby;
 mod stopped;
 #[path = "../support/mod.rs"]

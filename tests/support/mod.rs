@@ -88,6 +88,8 @@ impl Drop for Scratch {
 pub(crate) struct Deployment {
     pub(crate) dir: Scratch,
     pub(crate) database_url: String,
+    /// More of `[ledger]`.
+    ledger: String,
 }
 
 impl Deployment {
@@ -95,6 +97,7 @@ impl Deployment {
         let deployment = Self {
             dir: Scratch::new(),
             database_url: database_url.to_owned(),
+            ledger: String::new(),
         };
         for name in ["sealing.key", "keystore.key"] {
             chancery::sealing::SealingKey::create_file(&deployment.file(name)).unwrap();
@@ -102,6 +105,12 @@ impl Deployment {
         deployment.dir.write("policy.cedar", POLICY);
         deployment.configure("");
         deployment
+    }
+
+    /// The same with more settings of the ledger, once it is configured anew.
+    pub(crate) fn with_ledger(mut self, settings: &str) -> Self {
+        settings.clone_into(&mut self.ledger);
+        self
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -132,6 +141,7 @@ impl Deployment {
             {http}
             [ledger]
             url = "{url}"
+            {ledger}
             [sealing]
             key_file = "{sealing}"
             [custody.soft]
@@ -154,6 +164,7 @@ impl Deployment {
                 "[http]\nlisten = \"127.0.0.1:0\""
             },
             url = self.database_url,
+            ledger = self.ledger,
             sealing = file("sealing.key"),
             keystore = file("keystore.key"),
             policy = file("policy.cedar"),
@@ -301,8 +312,20 @@ impl Server {
     /// Asks it to stop, and waits; its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.child.as_ref()?;
-        self.signal(rustix::process::Signal::TERM);
+        self.tell_to_stop();
         self.child.take()?.wait().unwrap().code()
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn tell_to_stop(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Waits until it has stopped by itself; its exit code.
+    pub(crate) async fn stopped(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        let waited = tokio::task::spawn_blocking(move || child.wait().unwrap().code());
+        waited.await.unwrap()
     }
 }
 

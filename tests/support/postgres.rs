@@ -1,5 +1,6 @@
 //! A real Postgres: one cluster for a run, or one of a test's own; a database of a test's own in it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -198,15 +199,128 @@ impl Postgres {
 
     /// Starts it again on the same data.
     pub(crate) fn start_again(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with settings of the server.
+    pub(crate) fn start_with(&mut self, more: &[&str]) {
         let data = DataDir::open(&self.own().dir.path().join("d")).unwrap();
-        let cluster = Cluster::start(&data).unwrap();
+        let cluster = Cluster::start_with(&data, more).unwrap();
         assert_eq!(Place::of(&cluster).socket, self.place.socket);
         self.own().cluster = Some(cluster);
+    }
+
+    /// Kills all of its processes at once, as the end of a machine does.
+    pub(crate) fn kill(&mut self) {
+        let lock = self.own().dir.path().join("d/pg/postmaster.pid");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        let postmaster = lock.lines().next().unwrap().trim();
+        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for pid in std::iter::once(postmaster).chain(children.split_whitespace()) {
+            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        drop(self.own().cluster.take());
+    }
+
+    /// A streaming standby of it, without which it commits nothing from now on.
+    pub(crate) async fn standby(&self) -> Self {
+        let dir = Scratch::new();
+        DataDir::open(&dir.path().join("d")).unwrap();
+        let mut standby = Self {
+            place: self.place.clone(),
+            own: Some(Own { cluster: None, dir }),
+            _kept: None,
+        };
+        standby.follow(self).await;
+        standby
+    }
+
+    /// Makes it anew as a standby of another, which commits nothing without it from now on. It has to be down.
+    pub(crate) async fn follow(&mut self, primary: &Self) {
+        let data = self.own().dir.path().join("d");
+        let pg = data.join("pg");
+        drop(std::fs::remove_dir_all(&pg));
+        let from = format!(
+            "host={} port={} user=chancery application_name=standby",
+            primary.place.socket.display(),
+            primary.place.port
+        );
+        let copied = std::process::Command::new("pg_basebackup")
+            .arg(format!("--dbname={from}"))
+            .arg(format!("--pgdata={}", pg.display()))
+            .args(["--checkpoint=fast", "--wal-method=stream"])
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{copied:?}");
+        std::fs::write(pg.join("standby.signal"), "").unwrap();
+        // What the copy says of standbys is the other's.
+        std::fs::write(pg.join("postgresql.auto.conf"), "").unwrap();
+        let owner = std::fs::metadata(&primary.place.socket).unwrap();
+        give_to(&pg, owner.uid(), owner.gid());
+        let conninfo = format!("primary_conninfo={from}");
+        let cluster = Cluster::start_with(&DataDir::open(&data).unwrap(), &[&conninfo]).unwrap();
+        self.place = Place::of(&cluster);
+        self.own().cluster = Some(cluster);
+        let mut primary = primary.connect().await;
+        run(
+            "alter system set synchronous_standby_names = 'standby'",
+            &mut primary,
+        )
+        .await;
+        run("select pg_reload_conf()", &mut primary).await;
+        let is_there = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+        loop {
+            let there = sqlx::query_scalar::<_, i64>(is_there);
+            if there.fetch_one(&mut primary).await.unwrap() == 1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) async fn promote(&self) {
+        run("select pg_promote()", &mut self.connect().await).await;
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.place.socket
+    }
+
+    /// A way to the database of that name, on whichever of the two is the primary.
+    pub(crate) fn or(&self, other: &Self, database: &Database) -> String {
+        let hosts = [self, other].map(|it| it.place.socket.display().to_string());
+        let [one, two] = hosts.map(|host| host.replace('/', "%2F"));
+        let name = &database.name;
+        format!("postgres://chancery@{one},{two}/{name}?sslmode=disable")
+    }
+
+    /// The database of that name as it is here.
+    pub(crate) async fn copy_of(&self, database: &Database) -> Database {
+        let url = self.place.url(&database.name);
+        Database {
+            pool: PgPool::connect(&url).await.unwrap(),
+            url,
+            name: database.name.clone(),
+            place: self.place.clone(),
+        }
     }
 
     fn own(&mut self) -> &mut Own {
         let own = self.own.as_mut();
         own.expect("a test stops a cluster of its own, and nobody else's")
+    }
+}
+
+fn give_to(path: &Path, uid: u32, gid: u32) {
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid)).unwrap();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            give_to(&entry.unwrap().path(), uid, gid);
+        }
     }
 }
 
@@ -247,6 +361,10 @@ impl Database {
     /// Its URL over TLS, whatever the others do.
     pub(crate) fn over_tls(&self) -> String {
         self.place.over_tls(&self.name)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// One number.

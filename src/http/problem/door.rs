@@ -222,6 +222,7 @@ impl From<LedgerError> for Problem {
             }
             LedgerError::Violation(_)
             | LedgerError::Settings(_)
+            | LedgerError::Engine(_)
             | LedgerError::Schema(_)
             | LedgerError::Corrupt(..) => {
                 tracing::error!(%error, "the ledger does not hold what it should");

@@ -26,6 +26,8 @@ pub mod cli;
 
 pub mod config;
 
+pub mod invariants;
+
 pub mod verification;
 
 pub mod http;

@@ -48,8 +48,17 @@ impl Tx {
     }
 
     /// Begins one that only looks, and passes no gate.
-    pub(crate) async fn look(mut session: PgConnection) -> Result<Self, LedgerError> {
-        let begin = sqlx::raw_sql("begin read only").execute(&mut session);
+    pub(crate) async fn look(session: PgConnection) -> Result<Self, LedgerError> {
+        Self::look_in("begin read only", session).await
+    }
+
+    /// The same, and all that it sees is of the moment of its first statement.
+    pub(crate) async fn at_one_moment(session: PgConnection) -> Result<Self, LedgerError> {
+        Self::look_in("begin isolation level repeatable read, read only", session).await
+    }
+
+    async fn look_in(begin: &'static str, mut session: PgConnection) -> Result<Self, LedgerError> {
+        let begin = sqlx::raw_sql(begin).execute(&mut session);
         in_time(async { Ok(begin.await?) }).await?;
         let until = Instant::now() + PATIENCE;
         Ok(Self { session, until })

@@ -62,6 +62,7 @@ pub use dry_run::DryRun;
 use group::{Group, Joining};
 use job::{BatchKey, Claim, Intend};
 use measures::Measures;
+pub(crate) use packed::unpack;
 pub use refusal::{SameRequest, SigningError};
 pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};

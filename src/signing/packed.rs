@@ -21,7 +21,7 @@ pub(super) fn pack(body: &[u8], leaf: &[u8]) -> Vec<u8> {
 }
 
 /// The answer, byte for byte. `None`: it is damaged.
-pub(super) fn unpack(stored: Vec<u8>, leaf: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unpack(stored: Vec<u8>, leaf: &[u8]) -> Option<Vec<u8>> {
     match stored.split_first() {
         Some((&LZ4, packed)) => {
             let (length, _) = block::uncompressed_size(packed).ok()?;

@@ -85,6 +85,29 @@ impl Report {
     }
 }
 
+/// Whether leaves that are heard one after the other tell one story, and one that was allowed.
+#[derive(Default)]
+pub(crate) struct Heard {
+    story: Story,
+    legality: Legality,
+    report: Report,
+}
+
+impl Heard {
+    /// Hears a leaf. Each has a number of its own.
+    pub(crate) fn hear(&mut self, number: u64, leaf: &Leaf) {
+        self.story.hear(number, leaf, &mut self.report);
+        self.legality.hear(number, leaf, &mut self.report);
+    }
+
+    /// What is wrong with all of them; of very much only the first.
+    pub(crate) fn end(mut self) -> Vec<Fault> {
+        self.story.end(&mut self.report);
+        self.legality.end(&mut self.report);
+        self.report.faults
+    }
+}
+
 /// Verifies an export against whom one trusts, and against checkpoints that were kept elsewhere.
 pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Report, Unreadable> {
     let mut lines = export::lines(export);

@@ -73,6 +73,7 @@ mod pins;
 #[path = "../support/pkcs11_faults.rs"]
 mod pkcs11_faults;
 mod policies;
+mod promises;
 mod query_data;
 mod reads;
 mod recipients;

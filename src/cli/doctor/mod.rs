@@ -6,6 +6,7 @@ mod files;
 mod log;
 mod notices;
 mod policy;
+mod promises;
 
 use anyhow::bail;
 use clap::Args;
@@ -21,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::oauth::clients;
 use crate::oauth::discovery::{self, Undiscovered};
 use crate::sealing::Keyring;
-use crate::{callers, http, sessions, statements};
+use crate::{callers, http, invariants, sessions, statements};
 
 const LEDGER: &str = "start Postgres, or correct [ledger] url and password_file";
 const DEVICE: &str = "a token: look at module, the token's name and pin_file (SoftHSM2 also wants SOFTHSM2_CONF); KMS: region, endpoint_url, sealing_key, the host's credentials and their rights";
@@ -33,12 +34,17 @@ pub(super) struct Options {
     /// Print one JSON document for programs, at the end.
     #[arg(long)]
     pub(super) json: bool,
+    /// Look at every row and leaf, too: whether what is on record keeps the promises.
+    #[arg(long)]
+    pub(super) invariants: bool,
 }
 
 /// What was found so far.
 struct Report {
     json: bool,
     checks: Vec<Check>,
+    /// What every row and leaf has shown.
+    promises: Option<invariants::Report>,
 }
 
 /// One thing that was looked at.
@@ -102,7 +108,11 @@ impl Report {
         let wrong = self.checks.iter().filter(|it| it.verdict == Verdict::Wrong);
         let wrong = wrong.count();
         if self.json {
-            print_json(&json!({ "ok": wrong == 0, "checks": self.checks }))?;
+            let mut all = json!({ "ok": wrong == 0, "checks": self.checks });
+            if let Some(promises) = &self.promises {
+                all["promises"] = json!(promises);
+            }
+            print_json(&all)?;
         }
         if wrong > 0 {
             bail!("{wrong} of the checks found something wrong");
@@ -117,6 +127,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut report = Report {
         json: options.json,
         checks: Vec::new(),
+        promises: None,
     };
     let config = Config::load(file);
     let described = config
@@ -187,7 +198,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         report.check("console", console.map_err(text), "correct [console.oidc]");
     }
 
-    let authority = check_database(&mut report, &config).await;
+    let authority = check_database(&mut report, &config, options.invariants).await;
     let decides = policy::check(&mut report, &config, authority.as_ref());
     if let (Some(policies), Some(authority)) = (decides, authority) {
         administrators::check(&mut report, &config, authority, policies).await;
@@ -198,7 +209,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// The database, and the devices, whose keys it knows. Gives back what decides in it.
-async fn check_database(report: &mut Report, config: &Config) -> Option<Authority> {
+async fn check_database(report: &mut Report, config: &Config, all: bool) -> Option<Authority> {
     let ledger = match App::ledger(config) {
         Ok(ledger) => ledger,
         Err(error) => {
@@ -210,6 +221,14 @@ async fn check_database(report: &mut Report, config: &Config) -> Option<Authorit
     if !report.check("ledger", answers.map_err(text), LEDGER) {
         return None;
     }
+    let engine = ledger.check_engine().await;
+    report.check(
+        "engine",
+        engine
+            .map(|()| "sessions, locks and triggers do what they should".to_owned())
+            .map_err(text),
+        "connect to Postgres itself, or through a pooler in session mode",
+    );
     let schema = ledger
         .check_schema()
         .await
@@ -227,6 +246,9 @@ async fn check_database(report: &mut Report, config: &Config) -> Option<Authorit
         log::check(report, config, &ledger).await;
         check_kids(report, config, &ledger).await;
         notices::stuck(report, config, &ledger).await;
+        if all {
+            promises::check(report, config, &ledger).await;
+        }
     }
     devices::check(report, config, &ledger, fits).await;
     notices::reach(report, config, ledger).await;

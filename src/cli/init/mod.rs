@@ -141,7 +141,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let file = ConfigFile {
         config: files.services("config.toml"),
     };
-    let checked = doctor::run(&doctor::Options { file, json: false }).await;
+    let checked = doctor::run(&doctor::Options {
+        file,
+        json: false,
+        invariants: false,
+    })
+    .await;
     explain(&files, &answers);
     checked
         .context("the configuration stands, and something is wrong with what it names: see above")

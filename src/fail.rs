@@ -1,7 +1,7 @@
 //! Named points at which a test kills the process, to see what is left.
 //!
 //! They exist in builds with debug assertions only. `CHANCERY_FAIL_POINT=name:n` ends the process,
-//! without a word, when the point is passed for the nth time.
+//! without a word, when the point is passed for the nth time; `name!:n` panics there.
 
 /// Ends the process here if the environment asks for it. Nothing in a release build.
 #[macro_export]
@@ -90,6 +90,9 @@ pub const PIN_POINTS: [&str; 1] = ["pin-set"];
 pub const NOTICE_POINTS: [&str; 1] = ["notice-sent"];
 
 /// Passes a point.
+///
+/// # Panics
+/// Where a test wants it.
 #[cfg(debug_assertions)]
 pub fn pass(name: &str) {
     use std::sync::OnceLock;
@@ -102,9 +105,10 @@ pub fn pass(name: &str) {
         Some((point.to_owned(), AtomicU32::new(count.parse().unwrap_or(1))))
     });
     if let Some((point, left)) = armed
-        && point == name
+        && point.trim_end_matches('!') == name
         && left.fetch_sub(1, Ordering::SeqCst) == 1
     {
+        assert!(!point.ends_with('!'), "a test wants it");
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }

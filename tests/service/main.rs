@@ -35,6 +35,7 @@ mod device_faults;
 mod device_sealing;
 mod doctor;
 mod documents;
+mod draining;
 mod dry_run;
 mod evidence;
 mod evidence_pack;
@@ -53,6 +54,7 @@ mod kms;
 #[path = "../support/kms.rs"]
 mod kms_server;
 mod l2;
+mod leaks;
 mod legality;
 mod limited;
 mod limits;

@@ -19,7 +19,7 @@ struct Answer {
 }
 
 /// What an answer says.
-pub(super) fn judge(reply: &Reply) -> Result<Granted, ExchangeError> {
+pub fn judge(reply: &Reply) -> Result<Granted, ExchangeError> {
     let (status, quota) = (reply.status, quota(&reply.headers));
     match status {
         300..400 => return Err(ExchangeError::Redirected(status)),

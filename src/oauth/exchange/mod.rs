@@ -12,6 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::assertion::ASSERTION_TYPE;
 use super::environment::{Environment, TokenRequest};
 use crate::counterparty::{self, BadCounterparty, Counterparty, NoReply};
+#[doc(hidden)]
+pub use answer::judge;
 
 /// The token endpoint of one environment. Cheap to clone.
 #[derive(Clone, Debug)]

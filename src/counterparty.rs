@@ -148,6 +148,7 @@ impl Counterparty {
         };
         let http = http
             .redirect(reqwest::redirect::Policy::none()) // credentials go where we sent them
+            .http1_only()
             .connect_timeout(timeout / 2)
             .timeout(timeout)
             .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))

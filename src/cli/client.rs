@@ -165,6 +165,7 @@ impl Client {
         let way = Way::to(base)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_mins(2));
         // It alone counts then: who asks for their own authority means no other.

@@ -126,6 +126,9 @@ pub struct Release {
     /// How often the device was asked, where that was more than once.
     #[n(4)]
     pub tries: Option<u32>,
+    /// What the device calls the request that it answered, where it gives it a name.
+    #[n(5)]
+    pub device_request: Option<String>,
 }
 
 /// An intent that ended without a signature.
@@ -143,6 +146,9 @@ pub struct End {
     /// How often the device was asked, where that was more than once.
     #[n(3)]
     pub tries: Option<u32>,
+    /// What the device calls the request that it answered, where it gives it a name.
+    #[n(4)]
+    pub device_request: Option<String>,
 }
 
 /// A request that the policy denied.
@@ -291,10 +297,11 @@ impl Leaf {
             }),
             Event::Released(it) => json!({
                 "intent": it.intent, "attempt": it.attempt, "signature_hash": hex::encode(it.signature_hash),
-                "answer_hash": hex::encode(it.answer_hash), "tries": it.tries,
+                "answer_hash": hex::encode(it.answer_hash), "tries": it.tries, "device_request": it.device_request,
             }),
             Event::Refused(it) | Event::Abandoned(it) => json!({
                 "intent": it.intent, "attempt": it.attempt, "reason": it.reason, "tries": it.tries,
+                "device_request": it.device_request,
             }),
             Event::Denied(it) => json!({
                 "caller": it.caller, "action": it.action, "resource": it.resource,
@@ -400,6 +407,7 @@ mod tests {
             attempt: 2,
             reason: "late".into(),
             tries: None,
+            device_request: None,
         };
         let mut leaf = Leaf::new(1_700_000_000_000, Event::Abandoned(end));
         leaf.software = "chancery 0.1.0".into();

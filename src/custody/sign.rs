@@ -1,7 +1,7 @@
 //! An order to sign, and the signature that a device gives for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::{Algorithm, CustodyError, KeyRef, Passphrase, SealedSecret, Turn};
 use crate::id::CallerId;
@@ -46,30 +46,55 @@ pub struct Sign {
     pub payload: Payload,
     /// The caller, among whom a shared device is shared fairly.
     pub caller: CallerId,
-    /// How often the device was called for this signature. The count is put on record with the outcome.
+    /// How often the device was called for this signature, and by which request it answered. That is put on record
+    /// with the outcome.
     pub tries: Tries,
     /// The place in the device's line, taken before the intent.
     pub turn: Turn,
 }
 
-/// How often a device was called for one signature. Clones count together.
+/// How often a device was called for one signature, and by which request it gave it. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Tries(Arc<AtomicU32>);
+pub struct Tries(Arc<Made>);
+
+#[derive(Debug, Default)]
+struct Made {
+    calls: AtomicU32,
+    request: OnceLock<String>,
+}
+
+/// No device's name for a request is longer.
+const LONGEST_REQUEST: usize = 128;
 
 impl Tries {
     /// Counts one more.
     pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The device has answered, and this is what it calls the request in its own log.
+    pub fn answered(&self, request: Option<&str>) {
+        let is_plain = |it: &&str| {
+            it.len() <= LONGEST_REQUEST && it.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(request) = request.filter(is_plain) {
+            let _ = self.0.request.set(request.to_owned()); // the first answer is the one that counts
+        }
     }
 
     /// Whether the device was called at all.
     pub(super) fn begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.calls.load(Ordering::Relaxed) > 0
     }
 
     /// How often the device was called, where that was more than once.
     pub fn repeated(&self) -> Option<u32> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|tries| *tries > 1)
+        Some(self.0.calls.load(Ordering::Relaxed)).filter(|tries| *tries > 1)
+    }
+
+    /// What the device calls the request that it answered, where it gives it a name.
+    pub fn request(&self) -> Option<String> {
+        self.0.request.get().cloned()
     }
 }
 

@@ -259,6 +259,15 @@ pub(super) enum Ended {
     Overtaken(How),
 }
 
+/// What is recorded of how the device was asked.
+#[derive(Clone, Default)]
+struct OfDevice {
+    /// How often, where that was more than once.
+    tries: Option<u32>,
+    /// What it calls the request that it answered.
+    request: Option<String>,
+}
+
 /// The end of an intent.
 pub(super) struct End {
     pub(super) intent: IntentId,
@@ -267,8 +276,7 @@ pub(super) struct End {
     /// The right under which it is released; nobody's where it was taken over.
     pub(super) right: Option<Right>,
     pub(super) how: How,
-    /// How often the device was asked, where that was more than once.
-    tries: Option<u32>,
+    asked: OfDevice,
     pub(super) leaf: Row,
     pub(super) told: Told<Ended>,
 }
@@ -276,32 +284,37 @@ pub(super) struct End {
 impl End {
     /// The end of an intent that its first holder has brought about, and where it comes out.
     pub(super) fn new(intent: &Intent, how: How, now_ms: i64) -> (Self, Waiting<Ended>) {
-        let tries = intent.permit.get().action().tries.repeated();
-        Self::by(intent.id, FIRST, Some(intent.right), tries, how, now_ms)
+        let tries = &intent.permit.get().action().tries;
+        let asked = OfDevice {
+            tries: tries.repeated(),
+            request: tries.request(),
+        };
+        Self::by(intent.id, FIRST, Some(intent.right), asked, how, now_ms)
     }
 
     /// The end of an intent that was taken over.
     pub(super) fn after_lease(intent: IntentId, attempt: i32, now_ms: i64) -> Self {
         let how = How::Abandoned("lease-ran-out");
-        Self::by(intent, attempt, None, None, how, now_ms).0 // whoever counted the tries is gone
+        let asked = OfDevice::default(); // whoever counted is gone
+        Self::by(intent, attempt, None, asked, how, now_ms).0
     }
 
     fn by(
         intent: IntentId,
         attempt: i32,
         right: Option<Right>,
-        tries: Option<u32>,
+        asked: OfDevice,
         how: How,
         now_ms: i64,
     ) -> (Self, Waiting<Ended>) {
         let (told, waiting) = Waiting::new();
-        let leaf = leaf(intent, attempt, tries, &how, now_ms);
+        let leaf = leaf(intent, attempt, &asked, &how, now_ms);
         let end = Self {
             intent,
             attempt,
             right,
             how,
-            tries,
+            asked,
             leaf,
             told,
         };
@@ -311,7 +324,7 @@ impl End {
     /// The same intent is to end in another way.
     #[must_use]
     pub(super) fn otherwise(self, how: How, now_ms: i64) -> Self {
-        let leaf = leaf(self.intent, self.attempt, self.tries, &how, now_ms);
+        let leaf = leaf(self.intent, self.attempt, &self.asked, &how, now_ms);
         Self { how, leaf, ..self }
     }
 
@@ -327,12 +340,14 @@ impl End {
     }
 }
 
-fn leaf(intent: IntentId, attempt: i32, tries: Option<u32>, how: &How, now_ms: i64) -> Row {
-    let end = || leaf::End {
+fn leaf(intent: IntentId, attempt: i32, asked: &OfDevice, how: &How, now_ms: i64) -> Row {
+    let (tries, device_request) = (asked.tries, asked.request.clone());
+    let end = |device_request| leaf::End {
         intent: intent.uuid(),
         attempt,
         reason: how.reason().unwrap_or_default().to_owned(),
         tries,
+        device_request,
     };
     let event = match how {
         How::Released(release) => Event::Released(leaf::Release {
@@ -341,9 +356,10 @@ fn leaf(intent: IntentId, attempt: i32, tries: Option<u32>, how: &How, now_ms: i
             signature_hash: release.signature_hash,
             answer_hash: release.answer_hash,
             tries,
+            device_request,
         }),
-        How::Alarmed(_) | How::Refused(_) => Event::Refused(end()),
-        How::Late | How::Abandoned(_) => Event::Abandoned(end()),
+        How::Alarmed(_) | How::Refused(_) => Event::Refused(end(device_request)),
+        How::Late | How::Abandoned(_) => Event::Abandoned(end(device_request)),
     };
     Row::new(&Leaf::new(now_ms, event))
 }

@@ -122,12 +122,14 @@ async fn signatures_of_before_keep_their_leaves_and_their_ends() {
         signature_hash: [1; 32],
         answer_hash: [2; 32],
         tries: None,
+        device_request: None,
     });
     let refusal = Event::Refused(leaf::End {
         intent: refused,
         attempt: 1,
         reason: "key-not-active".into(),
         tries: None,
+        device_request: None,
     });
     for (position, (id, expiration, end)) in [
         (released, "1700000000", Some(("released", release))),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kms::Client;
+use aws_sdk_kms::operation::RequestId as _;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use sha2::{Digest, Sha256};
@@ -166,6 +167,7 @@ impl Custody for AwsKms {
                     .send()
             })
             .await?;
+        tries.answered(signed.request_id());
         if signed.key_id() != Some(arn.as_str()) {
             let why = "it says that it used another key";
             return Err(CustodyError::NotASignature(why.into()));

@@ -174,7 +174,7 @@ impl Work {
             Event::Released(it) => {
                 let more = json!({
                     "signature": it.intent, "attempt": it.attempt, "tries": it.tries,
-                    "signature_hash": hex::encode(it.signature_hash), "answer_hash": hex::encode(it.answer_hash),
+                    "device_request": it.device_request, "signature_hash": hex::encode(it.signature_hash), "answer_hash": hex::encode(it.answer_hash),
                 });
                 self.sheets.add("releases", &row(more))
             }

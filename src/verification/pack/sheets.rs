@@ -71,6 +71,7 @@ pub(super) const SHEETS: [Sheet; 20] = [
             "signature",
             "attempt",
             "tries",
+            "device_request",
             "signature_hash",
             "answer_hash",
         ],

@@ -4,9 +4,11 @@
 //! given, and what in the log contradicts itself. It **trusts** that checkpoint: an export alone cannot
 //! show that its tail was cut, so a checkpoint from the second place goes beside it.
 
+mod answers;
 mod export;
 mod legality;
 pub mod pack;
+pub mod reconciliation;
 mod story;
 
 use std::io::BufRead;
@@ -15,6 +17,7 @@ use serde::Serialize;
 
 use crate::audit::leaf::{Leaf, leaf_hash};
 use crate::tlog::{Checkpoint, Frontier, Note, Policy};
+pub use answers::Answers;
 pub use export::{Before, Head, Line, VERSION};
 use legality::Legality;
 use story::Story;
@@ -41,6 +44,8 @@ pub struct Report {
     pub ended: u64,
     /// Intents without an end, which a log has only near its end.
     pub open: u64,
+    /// Answers that callers have kept, and that were released so.
+    pub answers: u64,
     /// Ends of what began before the first leaf that was read.
     pub begun_before: u64,
     /// What is wrong; of very much only the first.
@@ -110,6 +115,31 @@ impl Heard {
 
 /// Verifies an export against whom one trusts, and against checkpoints that were kept elsewhere.
 pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Report, Unreadable> {
+    read(export, policy, kept, |_, _| {})
+}
+
+/// The same, and holds answers that callers have kept against it.
+pub fn verify_answers(
+    export: impl BufRead,
+    policy: &Policy,
+    kept: &[Note],
+    mut answers: Answers,
+) -> Result<Report, Unreadable> {
+    let mut report = read(export, policy, kept, |index, leaf| {
+        answers.hear(index, leaf)
+    })?;
+    answers.end(&mut report);
+    report.verified &= report.fault_count == 0;
+    Ok(report)
+}
+
+/// The same, and somebody hears of each leaf.
+fn read(
+    export: impl BufRead,
+    policy: &Policy,
+    kept: &[Note],
+    mut hear: impl FnMut(u64, &Leaf),
+) -> Result<Report, Unreadable> {
     let mut lines = export::lines(export);
     let head = lines.head()?;
     let mut report = Report {
@@ -138,6 +168,7 @@ pub fn verify(export: impl BufRead, policy: &Policy, kept: &[Note]) -> Result<Re
             Some(leaf) => {
                 story.hear(index, &leaf, &mut report);
                 legality.hear(index, &leaf, &mut report);
+                hear(index, &leaf);
             }
             None => report.fault(Some(index), "no-leaf", "its bytes are not those of a leaf"),
         }

@@ -137,19 +137,24 @@ async fn a_device_that_is_away_suspends_nothing() {
 
 /// A service whose token is a directory, which somebody else can write to.
 pub(crate) struct Token {
-    server: Server,
-    operator: Caller,
-    trader: Caller,
-    database: Database,
+    pub(crate) server: Server,
+    pub(crate) operator: Caller,
+    pub(crate) trader: Caller,
+    pub(crate) database: Database,
     pub(crate) deployment: Deployment,
     _postgres: Arc<Postgres>,
 }
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const PIN: &str = "123456";
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const PIN: &str = "123456";
 
 impl Token {
     pub(crate) async fn open() -> Option<Self> {
+        Self::through(MODULE, &[]).await
+    }
+
+    /// The same through another module, which is told in its environment where the token's own is.
+    pub(crate) async fn through(module: &str, environment: &[(&str, &str)]) -> Option<Self> {
         if !Path::new(MODULE).exists() {
             skip("no SoftHSM2");
             return None;
@@ -168,13 +173,14 @@ impl Token {
         let made = Self::util(&deployment, &["--init-token", "--free", "--so-pin", PIN]);
         assert!(made.is_ok(), "{made:?}");
         deployment.configure(&format!(
-            "[custody.hsm]\nkind = \"pkcs11\"\nmodule = \"{MODULE}\"\ntoken_label = \"t\"\npin_file = \"{}\"",
+            "[custody.hsm]\nkind = \"pkcs11\"\nmodule = \"{module}\"\ntoken_label = \"t\"\npin_file = \"{}\"",
             deployment.file("pin").display()
         ));
         let token = deployment.bootstrap();
         let conf = deployment.file("softhsm2.conf");
-        let environment = [("SOFTHSM2_CONF", conf.to_str().unwrap())];
-        let server = deployment.serve(&environment).await;
+        let mut all = vec![("SOFTHSM2_CONF", conf.to_str().unwrap())];
+        all.extend(environment);
+        let server = deployment.serve(&all).await;
         let operator = server.caller(&token);
         let trader = server.caller(&desk(&operator, "d", "hsm").await);
         Some(Self {

@@ -231,6 +231,7 @@ async fn years(stand: &Stand, intents: u32) {
                 attempt,
                 reason,
                 tries,
+                device_request: None,
             })
         } else {
             let (signature_hash, answer_hash) = ([0; 32], [0; 32]);
@@ -240,6 +241,7 @@ async fn years(stand: &Stand, intents: u32) {
                 signature_hash,
                 answer_hash,
                 tries: None,
+                device_request: None,
             })
         };
         for event in [intent, end] {

@@ -210,6 +210,55 @@ async fn each_of_many_changes_is_found_by_both_verifiers() {
     }
 }
 
+#[tokio::test]
+async fn answers_that_callers_have_kept_are_held_against_their_hashes() {
+    let Some(stand) = Stand::new("[evidence]\ncheckpoint_every_ms = 200").await else {
+        return;
+    };
+    let requirements = source("requirements.txt");
+    let Some(packages) = installed("verifier", &requirements, |dir| {
+        python_packages(dir, &requirements)
+    }) else {
+        return;
+    };
+    let auditor = stand.another("audit", "auditors", "auditor").await;
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let signed = stand.trader.post("/v1/wallets/d-w/orders", &order()).await;
+        answers.push(signed.text);
+        let path = "/v1/clients/d-c/assertions";
+        answers.push(stand.trader.post(path, &json!({})).await.text);
+    }
+    proved(&stand, &auditor).await;
+    let folder = stand.deployment.file("exports");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("export.jsonl");
+    export(&auditor, &file).await;
+    std::fs::remove_file(file.with_extension("token")).unwrap();
+    let key = auditor.get("/v1/log").await.json["key"].clone();
+    let key: NoteKey = key.as_str().unwrap().parse().unwrap();
+    let policy = Policy::of_log(key.clone());
+    let both = |text: &str| {
+        let answers = verification::Answers::read(text.as_bytes()).unwrap();
+        let text_file = stand.deployment.dir.write("answers", text);
+        let export = Cursor::new(std::fs::read_to_string(&file).unwrap());
+        let ours = verification::verify_answers(export, &policy, &[], answers).unwrap();
+        let more = [std::ffi::OsStr::new("--answers"), text_file.as_os_str()];
+        let theirs = the_other_with(&more, &packages, &folder, &key, &[]).remove(0);
+        let kinds: Vec<_> = ours.faults.iter().map(|it| it.kind).collect();
+        let found = theirs["faults"].as_array().unwrap().iter();
+        assert!(found.map(|it| &it["kind"]).eq(&kinds), "{theirs} {ours:?}");
+        assert_eq!(theirs["answers"], ours.answers, "{theirs}");
+        (ours.verified, ours.answers, kinds)
+    };
+    assert_eq!(both(&answers.join("\n")), (true, 4, vec![]));
+    // A signature that was not given; an answer of nobody's.
+    let changed = answers[0].replacen("\"signature\":\"0x", "\"signature\":\"0xf", 1);
+    let text = format!("{changed}\n{}\n{{\"id\":\"none\"}}\n", answers[1]);
+    let kinds = vec!["answer-changed", "answer-unknown"];
+    assert_eq!(both(&text), (false, 1, kinds));
+}
+
 /// What the verifier in Python finds in each file of a folder.
 pub(crate) fn the_other(
     packages: &Path,
@@ -217,8 +266,20 @@ pub(crate) fn the_other(
     key: &NoteKey,
     kept: &[&Path],
 ) -> Vec<Value> {
+    the_other_with(&[], packages, folder, key, kept)
+}
+
+/// The same with more arguments.
+fn the_other_with(
+    more: &[&std::ffi::OsStr],
+    packages: &Path,
+    folder: &Path,
+    key: &NoteKey,
+    kept: &[&Path],
+) -> Vec<Value> {
     let output = Command::new("python3")
         .arg(source("verify.py"))
+        .args(more)
         .arg("--each")
         .args([folder, Path::new(&key.to_string())])
         .args(kept)

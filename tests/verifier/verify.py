@@ -1,10 +1,11 @@
 """An independent verifier of exports of the audit log.
 
 It shares no code with the service: written from RFC 6962, RFC 8949 and C2SP's signed-note and
-tlog-checkpoint. Usage: verify.py EXPORT KEY [CHECKPOINT ...]; with --each DIRECTORY in place of EXPORT,
-every file in it. Prints a JSON report; exit status 1 where a log does not prove itself.
+tlog-checkpoint. Usage: verify.py [--answers FILE] EXPORT KEY [CHECKPOINT ...]; with --each EXPORT is a
+folder, and every file in it is verified. Prints a JSON report; exit status 1 where a log does not prove itself.
 """
 
+import argparse
 import base64
 import binascii
 import hashlib
@@ -46,9 +47,9 @@ def absent_or(kind):
 # The fields of each kind of event.
 EVENTS = {
     0: [ID, text, ID, ID, ID, ID, I64, HASH, HASH, absent_or(text), HASH, text, absent_or(text)],
-    1: [ID, I32, HASH, HASH, absent_or(U32)],
-    2: [ID, I32, text, absent_or(U32)],
-    3: [ID, I32, text, absent_or(U32)],
+    1: [ID, I32, HASH, HASH, absent_or(U32), absent_or(text)],
+    2: [ID, I32, text, absent_or(U32), absent_or(text)],
+    3: [ID, I32, text, absent_or(U32), absent_or(text)],
     4: [ID, text, text],
     5: [ID, text, ID, text, text],
     6: [ID, ID, ID, I64, ID, ID, HASH, text, I64, absent_or(text)],
@@ -177,7 +178,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.covered, self.released, self.ended, self.open = [], 0, 0, 0, 0
-        self.after = self.begun_before = 0
+        self.after = self.begun_before = self.answers = 0
 
     def fault(self, kind, index=None):
         self.faults.append({"kind": kind, "index": index})
@@ -192,15 +193,50 @@ class Report:
             "ended": self.ended,
             "open": self.open,
             "begun_before": self.begun_before,
+            "answers": self.answers,
             "faults": self.faults,
         }
+
+
+class Answers:
+    """What callers have kept is what was released, byte for byte."""
+
+    def __init__(self, path):
+        self.lines, self.intents, self.known, self.changed = set(), {}, set(), []
+        if path is None:
+            return
+        for body in pathlib.Path(path).read_bytes().split(b"\n"):
+            body = body.removesuffix(b"\r")
+            if not body:
+                continue
+            digest = hashlib.sha256(body).digest()
+            self.lines.add(digest)
+            try:
+                self.intents[uuid.UUID(json.loads(body)["id"]).bytes] = digest
+            except (KeyError, TypeError, ValueError, AttributeError):
+                pass  # one without an id
+
+    def hear(self, index, intent, digest):
+        if digest in self.lines:
+            self.known.add(digest)
+        elif intent in self.intents:
+            self.changed.append((index, self.intents[intent]))
+
+    def end(self, report):
+        changed = {digest for _, digest in self.changed}
+        for index, _ in self.changed:
+            report.fault("answer-changed", index)
+        report.answers = len(self.known - changed)
+        for _ in self.lines - self.known - changed:
+            report.fault("answer-unknown")
 
 
 class Story:
     """Each intent ends once, and nothing that is unique comes twice."""
 
-    def __init__(self, report, goes_on):
+    def __init__(self, report, goes_on, answers):
         self.report, self.intents, self.early, self.jtis = report, {}, {}, set()
+        self.answers = answers
         self.goes_on, self.legality = goes_on, Legality(report, goes_on)
 
     def hear(self, index, raw):
@@ -215,7 +251,7 @@ class Story:
             self.report.fault("no-leaf", index)
 
     def begins(self, index, event):
-        intent = uuid.UUID(bytes=event[0])
+        intent = event[0]  # its bytes: an object for each would be many times as large
         if intent in self.intents:
             self.report.fault("intent-twice", index)
         self.intents[intent] = self.early.pop(intent, None) is not None
@@ -225,7 +261,7 @@ class Story:
             self.report.fault("record", index)
             return
         try:
-            jti = uuid.UUID(record["claims"]["jti"])
+            jti = uuid.UUID(record["claims"]["jti"]).bytes
         except (KeyError, TypeError, ValueError, AttributeError):
             return  # not an assertion
         if jti in self.jtis:
@@ -233,9 +269,10 @@ class Story:
         self.jtis.add(jti)
 
     def ends(self, index, kind, event):
-        intent = uuid.UUID(bytes=event[0])
+        intent = event[0]
         if kind == ENDS[0]:
             self.report.released += 1
+            self.answers.hear(index, intent, event[3])
         else:
             self.report.ended += 1
         if intent in self.intents:
@@ -247,6 +284,7 @@ class Story:
 
     def end(self):
         self.legality.end()
+        self.answers.end(self.report)
         self.report.open = sum(1 for ended in self.intents.values() if not ended)
         if self.goes_on:  # what ended may have begun before the first leaf
             self.report.begun_before = len(self.early)
@@ -272,7 +310,7 @@ def begin(before, origin, key, report):
     return tree
 
 
-def verify(path, key, kept):
+def verify(path, key, kept, answers):
     report = Report()
     with open(path, encoding="utf-8") as lines:
         head = json.loads(next(lines))
@@ -292,7 +330,7 @@ def verify(path, key, kept):
             tree = begin(before, head["origin"], key, report)
         report.after = tree.size
         checkpoints = sorted(it for it in checkpoints if it[0] >= tree.size)
-        story = Story(report, before is not None)
+        story = Story(report, before is not None, Answers(answers))
 
         def compare():
             while checkpoints and checkpoints[0][0] == tree.size:
@@ -318,16 +356,19 @@ def verify(path, key, kept):
 
 
 def main():
-    arguments = sys.argv[1:]
-    each = arguments[0] == "--each"
-    path, key, *kept = arguments[each:]
-    key = read_key(key)
-    kept = [pathlib.Path(name).read_text(encoding="utf-8") for name in kept]
-    paths = sorted(pathlib.Path(path).iterdir()) if each else [pathlib.Path(path)]
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--each", action="store_true")
+    arguments.add_argument("--answers")
+    arguments.add_argument("export", type=pathlib.Path)
+    arguments.add_argument("key", type=read_key)
+    arguments.add_argument("checkpoints", nargs="*", type=pathlib.Path)
+    said = arguments.parse_args()
+    kept = [file.read_text(encoding="utf-8") for file in said.checkpoints]
+    paths = sorted(said.export.iterdir()) if said.each else [said.export]
     verified = True
     for path in paths:
         try:
-            found = verify(path, key, kept)
+            found = verify(path, said.key, kept, said.answers)
         except (Malformed, ValueError, KeyError, StopIteration) as error:
             found = {"verified": False, "unreadable": str(error), "faults": []}
         verified &= found["verified"]

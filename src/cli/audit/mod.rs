@@ -3,6 +3,7 @@
 mod export;
 mod offline;
 mod pack;
+mod reconcile;
 mod search;
 
 use std::path::PathBuf;
@@ -81,7 +82,12 @@ pub(super) enum Command {
         /// A checkpoint that was kept elsewhere: without one, an export does not show that its end was cut.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+        /// Answers that callers have kept, a line for each as it came: the log has to have released them so.
+        #[arg(long, value_name = "FILE")]
+        answers: Option<PathBuf>,
     },
+    /// Hold an export against what devices say of themselves, and name what was signed behind the service's back
+    Reconcile(reconcile::Reconcile),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -123,6 +129,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             file,
             trust,
             checkpoint,
-        } => offline::verify(&file, &trust, &checkpoint),
+            answers,
+        } => offline::verify(&file, &trust, &checkpoint, answers.as_deref()),
+        Command::Reconcile(asked) => reconcile::run(&asked),
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::audit::leaf::{Leaf, leaf_hash};
 use crate::cli::print_json;
 use crate::tlog::{Note, NoteKey, Policy, Proof};
-use crate::verification;
+use crate::verification::{self, Answers};
 
 /// Whom one trusts.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(in crate::cli) struct Trust {
 }
 
 impl Trust {
-    fn policy(&self) -> anyhow::Result<Policy> {
+    pub(super) fn policy(&self) -> anyhow::Result<Policy> {
         match (&self.key, &self.policy) {
             (Some(key), _) => Ok(Policy::of_log(key.clone())),
             (None, Some(file)) => Ok(read(file)?.parse()?),
@@ -68,16 +68,27 @@ pub(super) fn verify_proof(file: &Path, trust: &Trust) -> anyhow::Result<()> {
     }))
 }
 
-pub(super) fn verify(file: &Path, trust: &Trust, kept: &[PathBuf]) -> anyhow::Result<()> {
+/// Checkpoints that were kept elsewhere.
+pub(super) fn kept(files: &[PathBuf]) -> anyhow::Result<Vec<Note>> {
+    let note = |file: &PathBuf| {
+        let note = read(file)?.parse();
+        note.with_context(|| format!("{} is no checkpoint", file.display()))
+    };
+    files.iter().map(note).collect()
+}
+
+pub(super) fn verify(
+    file: &Path,
+    trust: &Trust,
+    checkpoints: &[PathBuf],
+    answers: Option<&Path>,
+) -> anyhow::Result<()> {
     let policy = trust.policy()?;
-    let kept: Vec<Note> = kept
-        .iter()
-        .map(|file| {
-            let note = read(file)?.parse();
-            note.with_context(|| format!("{} is no checkpoint", file.display()))
-        })
-        .collect::<Result<_, _>>()?;
+    let kept = kept(checkpoints)?;
     if file.is_dir() {
+        if answers.is_some() {
+            bail!("--answers are held against an export, such as the pack's own leaves.jsonl");
+        }
         let report = verification::pack::verify(file, &policy, &kept)?;
         print_json(&report)?;
         if report.verified {
@@ -89,8 +100,13 @@ pub(super) fn verify(file: &Path, trust: &Trust, kept: &[PathBuf]) -> anyhow::Re
             report.log.fault_count
         );
     }
-    let export = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let report = verification::verify(BufReader::new(export), &policy, &kept)?;
+    let open = |file: &Path| {
+        let open = File::open(file).with_context(|| format!("cannot read {}", file.display()));
+        open.map(BufReader::new)
+    };
+    let answers = answers.map(|it| anyhow::Ok(Answers::read(open(it)?)?));
+    let answers = answers.transpose()?.unwrap_or_default();
+    let report = verification::verify_answers(open(file)?, &policy, &kept, answers)?;
     print_json(&report)?;
     if report.verified {
         return Ok(());

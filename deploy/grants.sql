@@ -25,6 +25,7 @@ grant update (version, tightened, link, seal) on authority_head to chancery_serv
 grant insert, update (size, frontier) on log_head to chancery_service;
 grant insert on log_batches, log_nodes, checkpoints, log_stretches, log_terms to chancery_service;
 grant insert, update (batch) on log_runs to chancery_service;
+grant insert, update (next, holder, held_until) on log_copies to chancery_service;
 grant insert, update (sealed) on log_keys to chancery_service;
 
 -- One row for each run; whoever takes a connection to write on raises its turn.

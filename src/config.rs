@@ -211,10 +211,21 @@ mod tests {
         let oidc = with_defaults.app.console.oidc.take();
         let oidc = format!("{oidc:?}");
         assert!(oidc.contains("amr: []"), "{oidc}");
+        let copies = std::mem::take(&mut with_defaults.app.evidence.copies);
+        assert_eq!((copies.len(), copies[0].late_after_s), (1, 60));
         let notices = std::mem::take(&mut with_defaults.app.notices);
         assert_eq!(notices.webhooks[0].timeout_ms.get(), 10_000);
         assert_eq!(notices.webhooks[0].kinds, notices.mail.unwrap().kinds);
         assert_eq!(format!("{with_defaults:#?}"), format!("{example:#?}"));
+    }
+
+    /// The header of a section in a section.
+    fn nested(header: &str, name: &str) -> String {
+        let outer = header.trim_matches(['[', ']']);
+        if outer.is_empty() {
+            return name.to_owned();
+        }
+        format!("{outer}.{name}")
     }
 
     #[test]
@@ -237,7 +248,7 @@ mod tests {
                 assert!(
                     section.lines().any(|line| line.starts_with(&setting))
                         || section.contains(&format!("# unset: {setting}"))
-                        || (header.is_empty() && after.contains(&format!("[{name}"))),
+                        || after.contains(&format!("[{}", nested(header, name))),
                     "{header} {name}"
                 );
             }

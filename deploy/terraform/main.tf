@@ -38,6 +38,12 @@ variable "adopted_key_arns" {
   default = []
 }
 
+variable "checkpoint_object_arn" {
+  type        = string
+  description = "The object to which checkpoints are published, in a bucket of another account if there is one."
+  default     = ""
+}
+
 variable "imports_keys" {
   type    = bool
   default = false
@@ -53,15 +59,16 @@ locals {
 }
 
 module "policies" {
-  source             = "./policies"
-  account_id         = local.account
-  region             = data.aws_region.this.name
-  partition          = data.aws_partition.this.partition
-  administrator_arns = var.administrator_arns
-  service_role_arn   = local.role_arn
-  sealing_key_arns   = concat([aws_kms_key.sealing.arn], var.former_sealing_key_arns)
-  adopted_key_arns   = var.adopted_key_arns
-  imports_keys       = var.imports_keys
+  source                = "./policies"
+  account_id            = local.account
+  region                = data.aws_region.this.name
+  partition             = data.aws_partition.this.partition
+  administrator_arns    = var.administrator_arns
+  service_role_arn      = local.role_arn
+  sealing_key_arns      = concat([aws_kms_key.sealing.arn], var.former_sealing_key_arns)
+  adopted_key_arns      = var.adopted_key_arns
+  imports_keys          = var.imports_keys
+  checkpoint_object_arn = var.checkpoint_object_arn
 }
 
 # The sealing key's own policy must not wait for its ARN.

@@ -102,6 +102,19 @@ impl App {
         if let Some(newest) = newest {
             log.count([], newest.size);
         }
+        let mut leaves = Family::levels(
+            "chancery_copy_behind_leaves",
+            "Leaves that a copy of the log does not have yet",
+        );
+        let mut late = Family::levels(
+            "chancery_copy_behind_seconds",
+            "How old the newest moment is up to which a copy of the log has all",
+        );
+        for copy in self.evidence.copies() {
+            let of = [("copy", copy.name.as_str())];
+            leaves.set(of, u32::try_from(copy.behind).unwrap_or(u32::MAX));
+            late.set(of, copy.behind_for.as_secs_f64());
+        }
         let mut connections = Family::levels(
             "chancery_ledger_connections",
             "Connections for look-ups: those that are open, and those with nothing to do",
@@ -114,6 +127,8 @@ impl App {
             waiting,
             throttled,
             log,
+            leaves,
+            late,
             connections,
             Family::level(
                 "chancery_evidence_behind_seconds",

@@ -341,6 +341,9 @@ impl App {
         });
         tasks.spawn(rotations.clone().watch(stop.clone()));
         tasks.spawn(evidence.clone().run(stop.clone()));
+        for copying in evidence.copying(&stop) {
+            tasks.spawn(copying);
+        }
         let lookups = Lookups::new(ledger.clone());
         tasks.spawn(lookups.clone().run(stop.clone()));
         let builders = Builders {

@@ -14,10 +14,11 @@
 //! size that was read, so of two who come together one has read for nothing. Leaves are in the log with
 //! their business rows, and get their index afterwards, so that no signature waits for another one's.
 
+pub mod copies;
 mod growth;
 mod key;
 mod nodes;
-mod publish;
+pub mod place;
 mod records;
 mod watch;
 
@@ -26,14 +27,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::audit::Leaf;
 use crate::ledger::{Ledger, LedgerError};
+use crate::name::Name;
 use crate::sealing::Keyring;
 use crate::tlog::{Checkpoint, Note, NoteKey, NoteSigner, Proof, tree};
 pub use growth::Tampered;
-use publish::Place;
+use place::Place;
 use records::Placed;
 
 /// `[evidence]`
@@ -45,12 +48,17 @@ pub struct Settings {
     pub origin: Option<String>,
     /// The file to which checkpoints are published. The owner of the database should not be able to write it.
     pub checkpoint_file: Option<PathBuf>,
+    /// The bucket to which they are published in its place. The owner of the database should not be able to write
+    /// it either.
+    pub checkpoint_bucket: Option<place::BucketSettings>,
     /// How often checkpoints are signed while something is written, in milliseconds.
     pub checkpoint_every_ms: u64,
     /// How long what was written may be without a published checkpoint, in seconds.
     pub unpublished_at_most_s: u64,
     /// Whether signing goes on when that is over, with an alarm only.
     pub alarm_only: bool,
+    /// `[[evidence.copies]]`
+    pub copies: Vec<copies::Settings>,
 }
 
 impl Default for Settings {
@@ -58,9 +66,11 @@ impl Default for Settings {
         Self {
             origin: None,
             checkpoint_file: None,
+            checkpoint_bucket: None,
             checkpoint_every_ms: 2_000,
             unpublished_at_most_s: 60,
             alarm_only: false,
+            copies: Vec::new(),
         }
     }
 }
@@ -78,8 +88,20 @@ pub enum EvidenceError {
     #[error(transparent)]
     Tampered(#[from] Tampered),
     /// The published checkpoint cannot be read or written.
-    #[error("[evidence] checkpoint_file {0}: {1}")]
-    Place(PathBuf, std::io::Error),
+    #[error("the published checkpoint at {0}: {1}")]
+    Place(String, std::io::Error),
+    /// Others have published each time when it was tried.
+    #[error("other replicas were first, each time")]
+    Overtaken,
+    /// The bucket cannot be used as it is configured.
+    #[error("[evidence] checkpoint_bucket: {0}")]
+    Bucket(String),
+    /// There is one second place.
+    #[error("[evidence] checkpoint_file and checkpoint_bucket are both set: name one of them")]
+    TwoPlaces,
+    /// A copy cannot be made.
+    #[error(transparent)]
+    Copy(#[from] copies::BadCopy),
     /// There is no checkpoint of that size.
     #[error("the log has {0} leaves")]
     Beyond(u64),
@@ -102,6 +124,7 @@ struct Inner {
     ledger: Ledger,
     signer: NoteSigner,
     place: Option<Place>,
+    copies: Vec<copies::Copy>,
     state: Mutex<State>,
 }
 
@@ -122,6 +145,10 @@ pub struct Extent {
     pub size: u64,
     /// So many more wait for theirs, as far as one look goes.
     pub waiting: usize,
+    /// Where its checkpoints are published, but for the database.
+    pub place: Option<String>,
+    /// How many leaves its copies have, or why that is not known.
+    pub copies: Vec<(Name, Result<u64, String>)>,
 }
 
 /// A leaf of an intent, and where it is in the tree, as far as a checkpoint covers it.
@@ -150,13 +177,15 @@ impl Evidence {
             return Err(EvidenceError::OtherOrigin(named));
         }
         let signer = key::open(&named, &ledger, sealing).await?;
-        if settings.checkpoint_file.is_none() {
+        let place = Place::of(settings)?;
+        if place.is_none() {
             tracing::warn!(
-                "[evidence] checkpoint_file is not set: checkpoints stay in the database, whose owner can change both"
+                "neither [evidence] checkpoint_file nor checkpoint_bucket is set: checkpoints stay in the database, whose owner can change both"
             );
         }
         let evidence = Self(Arc::new(Inner {
-            place: settings.checkpoint_file.clone().map(Place::new),
+            place,
+            copies: copies::open(&settings.copies)?,
             settings: settings.clone(),
             ledger,
             signer,
@@ -199,8 +228,12 @@ impl Evidence {
         self.state().covered.elapsed()
     }
 
-    /// Whether all is published in time; without that nothing may leave.
+    /// Whether all is published in time, and in the copies that may stop it; without that nothing may leave.
     pub fn is_current(&self) -> Result<(), Late> {
+        self.0
+            .copies
+            .iter()
+            .try_for_each(copies::Copy::is_current)?;
         if self.0.settings.alarm_only {
             return Ok(());
         }
@@ -222,6 +255,42 @@ impl Evidence {
             "what was written in the last {} s has no published checkpoint: {why}",
             late.as_secs()
         )))
+    }
+
+    /// Copies of the log, each as a task that goes on until the service stops.
+    pub fn copying(
+        &self,
+        stop: &CancellationToken,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+        (0..self.0.copies.len()).map(|number| {
+            let (own, stop) = (self.clone(), stop.clone());
+            async move { own.0.copies[number].run(&own, stop).await }
+        })
+    }
+
+    /// How far each copy is, as this replica knows.
+    pub fn copies(&self) -> Vec<copies::Extent> {
+        self.0.copies.iter().map(copies::Copy::extent).collect()
+    }
+
+    /// How many leaves each copy has, or why that is not known.
+    pub async fn copied(&self) -> Vec<(Name, Result<u64, String>)> {
+        let mut all = Vec::new();
+        for copy in &self.0.copies {
+            all.push(copy.measure(&self.0.ledger).await);
+        }
+        all
+    }
+
+    /// What is to be copied now.
+    async fn to_copy(&self) -> Result<copies::Of<'_>, LedgerError> {
+        let head = records::head(&self.0.ledger).await?;
+        Ok(copies::Of {
+            ledger: &self.0.ledger,
+            origin: head.origin,
+            checkpoint: self.newest().map(|note| note.to_string()),
+            size: head.tree.size(),
+        })
     }
 
     /// What was written of an intent, with proofs.

@@ -1,12 +1,11 @@
 //! What every replica does all the time: lets the tree grow, signs, publishes.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::growth::{self, Grown, Tampered};
-use super::publish::{Locked, Place};
+use super::place::Looked;
 use super::{Evidence, EvidenceError, Extent, nodes, records};
 use crate::tlog::{Checkpoint, Note};
 
@@ -15,6 +14,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// So many leaves are placed at a time: more than any batch has.
 const AT_A_TIME: usize = 8_192;
+
+/// So often it is tried to publish before it is left for the next look. Each time, another replica was first.
+const TURNS: u32 = 5;
 
 impl Evidence {
     /// Looks after the tree until the service stops, and then once more, so that what was signed last is
@@ -88,19 +90,30 @@ impl Evidence {
         Ok(Extent {
             size: head.tree.size(),
             waiting: leaves,
+            place: self.0.place.as_ref().map(ToString::to_string),
+            copies: self.copied().await,
         })
     }
 
-    /// Signs the tree as it is, and publishes that.
+    /// Signs the tree as it is, and publishes that. Where another replica comes first, it is looked again.
     async fn publish(&self) -> Result<(), EvidenceError> {
-        let locked = self.lock().await?;
-        let checkpoint = self.now(locked.as_ref()).await?;
+        for _ in 0..TURNS {
+            if self.publish_once().await? {
+                return Ok(());
+            }
+        }
+        Err(EvidenceError::Overtaken)
+    }
+
+    async fn publish_once(&self) -> Result<bool, EvidenceError> {
+        let seen = self.seen().await?;
+        let checkpoint = self.now(seen.as_ref()).await?;
         let newest = self.newest();
         if self
             .signed(newest.as_ref())?
             .is_some_and(|it| it == checkpoint)
         {
-            return Ok(()); // nothing was written since
+            return Ok(true); // nothing was written since
         }
         let text = checkpoint.to_string();
         let note = format!("{text}\n{}", self.0.signer.sign(&text, 0));
@@ -114,41 +127,45 @@ impl Evidence {
             let other = "another checkpoint of the same size is on record";
             return Err(Tampered::Rollback(other).into());
         };
-        if let Some((place, locked)) = self.0.place.as_ref().zip(locked) {
-            locked.write(&kept).map_err(|error| failed(place, error))?;
+        if let Some((place, seen)) = self.0.place.as_ref().zip(seen) {
+            let is_there = seen.note.as_ref() == Some(&kept);
+            if !is_there {
+                let is_done = place.put(seen, &kept).await;
+                if !is_done.map_err(|error| self.away(error))? {
+                    return Ok(false);
+                }
+            }
         }
         self.state().newest = Some(note);
-        Ok(())
+        Ok(true)
     }
 
     /// Compares the tree on record with what was published last, before anything is served.
     pub(super) async fn compare(&self) -> Result<(), EvidenceError> {
-        let locked = self.lock().await?;
-        self.now(locked.as_ref()).await?;
+        let seen = self.seen().await?;
+        self.now(seen.as_ref()).await?;
         Ok(())
     }
 
-    /// Waits for the place without keeping others from their work.
-    async fn lock(&self) -> Result<Option<Locked>, EvidenceError> {
-        let Some(place) = &self.0.place else {
-            return Ok(None);
-        };
-        let own = place.clone();
-        let locked = tokio::task::spawn_blocking(move || own.lock()).await;
-        let locked = locked.map_err(io::Error::other).flatten();
-        locked.map(Some).map_err(|error| failed(place, error))
+    /// What stands in the second place, if there is one.
+    async fn seen(&self) -> Result<Option<Looked>, EvidenceError> {
+        match &self.0.place {
+            Some(place) => {
+                let seen = place.look().await;
+                seen.map(Some).map_err(|error| self.away(error))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The tree as it is, which begins with what was published. That is read first: the other way round,
     /// another replica might have published more.
-    async fn now(&self, locked: Option<&Locked>) -> Result<Checkpoint, EvidenceError> {
+    async fn now(&self, seen: Option<&Looked>) -> Result<Checkpoint, EvidenceError> {
         let mut published = records::newest_checkpoint(&self.0.ledger)
             .await?
             .into_iter()
             .collect::<Vec<_>>();
-        if let Some((place, locked)) = self.0.place.as_ref().zip(locked) {
-            published.extend(locked.read().map_err(|error| failed(place, error))?);
-        }
+        published.extend(seen.and_then(|it| it.note.clone()));
         let head = records::head(&self.0.ledger).await?;
         let now = Checkpoint {
             origin: head.origin,
@@ -204,8 +221,9 @@ impl Evidence {
         }
         state.trouble = Some(text);
     }
-}
 
-fn failed(place: &Place, error: io::Error) -> EvidenceError {
-    EvidenceError::Place(place.path().to_owned(), error)
+    fn away(&self, error: std::io::Error) -> EvidenceError {
+        let place = self.0.place.as_ref().map(ToString::to_string);
+        EvidenceError::Place(place.unwrap_or_default(), error)
+    }
 }

@@ -266,7 +266,13 @@ impl From<EvidenceError> for Problem {
             EvidenceError::Beyond(_) => Self::new(&problem::MALFORMED_QUERY, error),
             EvidenceError::Ledger(error) => error.into(),
             EvidenceError::Tampered(_) => Self::new(&problem::EVIDENCE_BROKEN, error),
-            EvidenceError::OtherOrigin(_) | EvidenceError::Key(_) | EvidenceError::Place(..) => {
+            EvidenceError::OtherOrigin(_)
+            | EvidenceError::Key(_)
+            | EvidenceError::Place(..)
+            | EvidenceError::Overtaken
+            | EvidenceError::Bucket(_)
+            | EvidenceError::TwoPlaces
+            | EvidenceError::Copy(_) => {
                 tracing::error!(%error, "the log's tree is of no use");
                 Self::new(&problem::INTERNAL, "the log's tree is of no use")
             }

@@ -25,7 +25,7 @@ pub(crate) fn said(args: &[&str]) -> (bool, String) {
     )
 }
 
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(it) = found().await {

@@ -123,7 +123,12 @@ async fn what_rules_and_dashboard_name_is_there_to_be_seen() {
     };
     let database = postgres.database().await;
     let deployment = Deployment::new(&database.url);
-    deployment.configure("[metrics]\nlisten = \"127.0.0.1:0\"\nlook_every_s = 1");
+    let copy = deployment.file("copy.jsonl");
+    deployment.configure(&format!(
+        "[metrics]\nlisten = \"127.0.0.1:0\"\nlook_every_s = 1\n\
+         [[evidence.copies]]\nname = \"disk\"\nto = \"file:{}\"",
+        copy.display()
+    ));
     let operator = deployment.bootstrap();
     let server = deployment.serve(&[]).await;
     let operator = server.caller(&operator);

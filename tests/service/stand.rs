@@ -49,10 +49,22 @@ impl Stand {
 
     /// Somebody else.
     pub(crate) async fn another(&self, name: &str, owner: &str, role: &str) -> Caller {
+        self.another_at(&self.server, name, owner, role).await
+    }
+
+    /// The same where another process serves.
+    pub(crate) async fn another_at(
+        &self,
+        server: &Server,
+        name: &str,
+        owner: &str,
+        role: &str,
+    ) -> Caller {
         let new = json!({ "name": name, "owner": owner, "roles": [role] });
-        let made = self.operator.post("/v1/callers", &new).await;
+        let operator = server.caller(&self.operator.token);
+        let made = operator.post("/v1/callers", &new).await;
         assert_eq!(made.status, 201, "{}", made.text);
-        self.server.caller(made.json["token"].as_str().unwrap())
+        server.caller(made.json["token"].as_str().unwrap())
     }
 
     /// Rows of intents and of releases.

@@ -1,4 +1,4 @@
-//! KMS for tests: `MiniStack` from `PyPI`, and a proxy in front of it that fails on command.
+//! KMS, S3 and CloudTrail for tests: `MiniStack` from `PyPI`, and a proxy in front of its KMS that fails on command.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// The region that it says it is.
 pub(crate) const REGION: &str = "us-east-1";
 
-/// An emulated KMS.
+/// An emulated KMS, S3, and a CloudTrail that hears of both.
 pub(crate) struct MiniStack {
     child: Child,
     /// Where it answers.
@@ -39,7 +39,8 @@ impl MiniStack {
             let child = Command::new(dir.join("venv/bin/ministack"))
                 .env("BIND_HOST", "127.0.0.1")
                 .env("IOT_MTLS_ENABLED", "0")
-                .env("SERVICES", "kms")
+                .env("SERVICES", "kms,s3,cloudtrail")
+                .env("CLOUDTRAIL_RECORDING", "1")
                 .env("GATEWAY_PORT", port.to_string())
                 .env("PYTHONDONTWRITEBYTECODE", "1")
                 .current_dir(&dir)
@@ -74,12 +75,22 @@ impl MiniStack {
     }
 
     async fn send(&self, operation: &str, body: &Value) -> reqwest::Result<(u16, Value)> {
+        self.send_to("kms", &format!("TrentService.{operation}"), body)
+            .await
+    }
+
+    async fn send_to(
+        &self,
+        service: &str,
+        target: &str,
+        body: &Value,
+    ) -> reqwest::Result<(u16, Value)> {
         let request = self
             .http
             .post(&self.url)
-            .header("x-amz-target", format!("TrentService.{operation}"))
+            .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.1")
-            .header("authorization", format!("AWS4-HMAC-SHA256 Credential=t/20260101/{REGION}/kms/aws4_request, SignedHeaders=host, Signature=0"))
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential=t/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"))
             .body(body.to_string());
         let answer = request.send().await?;
         let status = answer.status().as_u16();
@@ -92,6 +103,50 @@ impl MiniStack {
         let (status, answer) = self.send(operation, body).await.unwrap();
         assert_eq!(status, 200, "{operation}: {answer}");
         answer
+    }
+
+    /// What CloudTrail has of an operation, the newest first: no more than fifty.
+    pub(crate) async fn trail(&self, operation: &str) -> Value {
+        let target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+        let name = json!({ "AttributeKey": "EventName", "AttributeValue": operation });
+        let asked = json!({ "LookupAttributes": [name] });
+        let (status, answer) = self.send_to("cloudtrail", target, &asked).await.unwrap();
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    fn s3(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let who = format!(
+            "AWS4-HMAC-SHA256 Credential=t/20260101/{REGION}/s3/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let url = format!("{}/{path}", self.url);
+        self.http.request(method, url).header("authorization", who)
+    }
+
+    /// Makes a bucket.
+    pub(crate) async fn bucket(&self, name: &str) {
+        let made = self.s3(reqwest::Method::PUT, name).send().await.unwrap();
+        assert!(made.status().is_success(), "{made:?}");
+    }
+
+    /// What stands in a bucket; `None`: nothing.
+    pub(crate) async fn object(&self, path: &str) -> Option<String> {
+        let got = self.s3(reqwest::Method::GET, path).send().await.unwrap();
+        if got.status().is_success() {
+            return Some(got.text().await.unwrap());
+        }
+        assert_eq!(got.status().as_u16(), 404);
+        None
+    }
+
+    /// Puts it there whatever was there, or takes it away.
+    pub(crate) async fn set_object(&self, path: &str, text: Option<&str>) {
+        let request = match text {
+            Some(text) => self.s3(reqwest::Method::PUT, path).body(text.to_owned()),
+            None => self.s3(reqwest::Method::DELETE, path),
+        };
+        let done = request.send().await.unwrap();
+        assert!(done.status().is_success(), "{done:?}");
     }
 
     /// Makes a key; its ARN.
@@ -251,12 +306,12 @@ impl State {
         match &fault {
             Some(Fault::Error(status, code)) => {
                 let body = json!({ "__type": code, "message": "as the test wants it" });
-                return answer(connection, *status, &body.to_string()).await;
+                return answer(connection, *status, "", &body.to_string()).await;
             }
             Some(Fault::Instead(reply)) => {
-                return answer(connection, 200, &reply(asked).to_string()).await;
+                return answer(connection, 200, "", &reply(asked).to_string()).await;
             }
-            Some(Fault::Html) => return answer(connection, 502, "<html>no</html>").await,
+            Some(Fault::Html) => return answer(connection, 502, "", "<html>no</html>").await,
             Some(Fault::Reset) => return None,
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Fault::Ask(change)) => asked = change(asked),
@@ -271,6 +326,8 @@ impl State {
             .body(asked.to_string());
         let reply = request.send().await.ok()?;
         let status = reply.status().as_u16();
+        let id = reply.headers().get("x-amzn-requestid");
+        let id = id.map_or("", |it| it.to_str().unwrap()).to_owned();
         let mut text = reply.text().await.ok()?;
         match &fault {
             Some(Fault::Lost) => return None,
@@ -279,7 +336,7 @@ impl State {
             }
             _ => {}
         }
-        answer(connection, status, &text).await
+        answer(connection, status, &id, &text).await
     }
 
     fn fault(&self, operation: &str) -> Option<Fault> {
@@ -319,10 +376,11 @@ async fn request(connection: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(St
     }
 }
 
-async fn answer(connection: &mut TcpStream, status: u16, body: &str) -> Option<()> {
+async fn answer(connection: &mut TcpStream, status: u16, id: &str, body: &str) -> Option<()> {
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {length}\r\n\r\n"
+        "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\nx-amzn-requestid: {id}\r\n\
+         content-length: {length}\r\n\r\n"
     );
     connection.write_all(head.as_bytes()).await.ok()?;
     connection.write_all(body.as_bytes()).await.ok()

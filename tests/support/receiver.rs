@@ -82,6 +82,11 @@ impl Receiver {
         self.script.lock().unwrap().push_back(does);
     }
 
+    /// It does what it does when it was told nothing.
+    pub(crate) fn forget(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     /// What was posted so far.
     pub(crate) fn seen(&self) -> Vec<Post> {
         self.seen.lock().unwrap().clone()

@@ -54,6 +54,16 @@ variable "imports_keys" {
   default     = false
 }
 
+variable "checkpoint_object_arn" {
+  type        = string
+  description = "The object to which checkpoints are published ([evidence] checkpoint_bucket), if they are."
+  default     = ""
+  validation {
+    condition     = var.checkpoint_object_arn == "" || can(regex("^arn:[a-z-]+:s3:::[a-z0-9.-]+/[^*?]+$", var.checkpoint_object_arn))
+    error_message = "One object by its ARN (arn:aws:s3:::bucket/key), never a pattern."
+  }
+}
+
 variable "administrator_arns" {
   type        = list(string)
   description = "Who looks after the sealing key. They can neither sign nor open anything with it."
@@ -180,6 +190,29 @@ locals {
         Resource = var.sealing_key_arns
       },
     ] : it if length(var.sealing_key_arns) > 0],
+    [for it in [
+      {
+        Sid      = "PublishCheckpoints"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
+        Resource = [var.checkpoint_object_arn]
+      },
+      {
+        # Nothing is written over what nobody has looked at.
+        Sid       = "WriteOnCondition"
+        Effect    = "Deny"
+        Action    = ["s3:PutObject"]
+        Resource  = [var.checkpoint_object_arn]
+        Condition = { Null = { "s3:if-match" = "true", "s3:if-none-match" = "true" } }
+      },
+      {
+        # Without this one S3 says of an object that is not there yet that it is forbidden.
+        Sid      = "SeeThatThereIsNone"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = [split("/", var.checkpoint_object_arn)[0]]
+      },
+    ] : it if var.checkpoint_object_arn != ""],
   )
 
   # Of the sealing key itself. Without a statement for the account's root IAM alone gives nobody anything with it.

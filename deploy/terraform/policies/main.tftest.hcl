@@ -111,3 +111,37 @@ run "the_root_looks_after_nothing" {
   }
   expect_failures = [var.administrator_arns]
 }
+
+run "checkpoints_are_written_on_condition_and_never_removed" {
+  command = plan
+
+  variables {
+    checkpoint_object_arn = "arn:aws:s3:::example-evidence/prod/checkpoint"
+  }
+
+  assert {
+    condition = toset(flatten([
+      for it in jsondecode(output.service).Statement : it.Action
+      if it.Effect == "Allow" && strcontains(join(",", it.Resource), ":s3:::")
+    ])) == toset(["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
+    error_message = "The service may do more with the bucket than to look and to put."
+  }
+
+  assert {
+    condition = length([
+      for it in jsondecode(output.service).Statement : it
+      if it.Effect == "Deny" && contains(it.Action, "s3:PutObject") && length(it.Condition.Null) == 2
+    ]) == 1
+    error_message = "A write without a condition is not denied."
+  }
+}
+
+run "a_pattern_is_no_object" {
+  command = plan
+
+  variables {
+    checkpoint_object_arn = "arn:aws:s3:::example-evidence/*"
+  }
+
+  expect_failures = [var.checkpoint_object_arn]
+}

@@ -1,54 +1,33 @@
-//! The second place: a file that the database's owner cannot write, where the newest checkpoint stands.
-//!
-//! It is what an older database is found out by. Whoever publishes reads first what stands there, under a
-//! lock, and what does not begin with it is not published.
+//! A file with the newest checkpoint, on a file system that all replicas share.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// More than a checkpoint with all its signatures has.
-const LARGEST: u64 = 64 * 1024;
+use super::LARGEST;
 
-/// A file with the newest checkpoint.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    file: PathBuf,
-}
-
-/// The place, while nobody else changes it.
+/// The file, while nobody else changes it.
+#[derive(Debug)]
 pub(super) struct Locked {
     file: PathBuf,
     _lock: File,
 }
 
-impl Place {
-    /// A file, in a folder that is there.
-    pub(super) fn new(file: PathBuf) -> Self {
-        Self { file }
-    }
-
-    /// Which.
-    pub(super) fn path(&self) -> &Path {
-        &self.file
-    }
-
-    /// Waits until nobody else is at it.
-    pub(super) fn lock(&self) -> io::Result<Locked> {
+impl Locked {
+    /// Waits until nobody else is at a file, whose folder has to be there.
+    pub(super) fn wait(file: &Path) -> io::Result<Self> {
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(beside(&self.file, "lock"))?;
+            .open(beside(file, "lock"))?;
         lock.lock()?;
-        Ok(Locked {
-            file: self.file.clone(),
+        Ok(Self {
+            file: file.to_owned(),
             _lock: lock,
         })
     }
-}
 
-impl Locked {
     /// What stands there; `None`: nothing was ever published.
     pub(super) fn read(&self) -> io::Result<Option<String>> {
         let file = match File::open(&self.file) {
@@ -88,20 +67,20 @@ mod tests {
     fn what_was_published_stands_there_whole() {
         let folder = std::env::temp_dir().join(format!("chancery-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
-        let place = Place::new(folder.join("checkpoint"));
-        let locked = place.lock().unwrap();
+        let file = folder.join("checkpoint");
+        let locked = Locked::wait(&file).unwrap();
         assert_eq!(locked.read().unwrap(), None);
         for text in ["a long first one\n", "short\n"] {
             locked.write(text).unwrap();
             assert_eq!(locked.read().unwrap().as_deref(), Some(text));
         }
-        let other = place.clone();
-        let waits = std::thread::spawn(move || other.lock().map(drop));
+        let same = file.clone();
+        let waits = std::thread::spawn(move || Locked::wait(&same).map(drop));
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(!waits.is_finished());
         drop(locked);
         waits.join().unwrap().unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(place.lock().is_err());
+        assert!(Locked::wait(&file).is_err());
     }
 }

@@ -232,6 +232,7 @@ mod tests {
             attempt: 1,
             reason: "halted".into(),
             tries: None,
+            device_request: None,
         };
         let refused = of(&Leaf::new(0, Event::Refused(end)), Some(&intent()));
         for term in parts.into_iter().chain([Term::kind(Wanted::Refusal)]) {

@@ -22,11 +22,15 @@ pub(super) async fn page(
                   e.run as "ended_run?", e.batch as "ended_batch?", e.answer as "answer?",
                   e.answer_is_sealed as "is_sealed?", b.leaf as "begun_leaf?"
            from leaves l
-           left join intents i on i.id = l.subject_id
-               and l.kind in ('intent', 'released', 'refused', 'abandoned')
-           left join ends e on e.intent_id = l.subject_id and l.kind in ('released', 'refused', 'abandoned')
-           left join leaves b on l.kind = 'released' and b.kind = 'intent'
-               and b.run = i.run and b.batch = i.batch and b.subject_id = i.id
+           -- One row each, so that each is looked up by its index however few the planner expects.
+           left join lateral (select * from intents i where i.id = l.subject_id limit 1) i
+               on l.kind in ('intent', 'released', 'refused', 'abandoned')
+           left join lateral (select * from ends e where e.intent_id = l.subject_id limit 1) e
+               on l.kind in ('released', 'refused', 'abandoned')
+           left join lateral (
+               select b.leaf from leaves b
+               where b.run = i.run and b.batch = i.batch and b.subject_id = i.id and b.kind = 'intent' limit 1) b
+               on l.kind = 'released'
            where (l.run, l.batch, l.position) > ($1, $2, $3)
            order by l.run, l.batch, l.position limit 1000"#,
         run,

@@ -145,14 +145,13 @@ impl Rights {
         action: Action,
         resource: &Resource,
     ) -> Result<(), Denied> {
-        let deed = Deed::new(action, resource.clone());
-        self.could_do(caller, deed)
+        self.could_do(caller, &Deed::new(action, resource.clone()))
     }
 
     /// The same of a deed.
-    pub fn could_do(&self, caller: &Caller, deed: Deed) -> Result<(), Denied> {
+    pub fn could_do(&self, caller: &Caller, deed: &Deed) -> Result<(), Denied> {
         let open = deed.resource.clone().open();
-        self.decide(caller, &deed, |_| open).map(drop)
+        self.decide(caller, deed, |_| open).map(drop)
     }
 
     /// Whether the policy lets a caller do this, where a no is no refusal: what they may not see is left

@@ -306,7 +306,7 @@ mod tests {
         for change in [
             |it: &mut Settings| it.origin = "http://chancery.example".to_owned(),
             |it: &mut Settings| {
-                it.authorization_endpoint = "http://id.example/authorize".to_owned()
+                it.authorization_endpoint = "http://id.example/authorize".to_owned();
             },
             |it: &mut Settings| it.token_endpoint = "id.example".to_owned(),
         ] {

@@ -126,7 +126,7 @@ pub fn verify_answers(
     mut answers: Answers,
 ) -> Result<Report, Unreadable> {
     let mut report = read(export, policy, kept, |index, leaf| {
-        answers.hear(index, leaf)
+        answers.hear(index, leaf);
     })?;
     answers.end(&mut report);
     report.verified &= report.fault_count == 0;
@@ -138,7 +138,7 @@ fn read(
     export: impl BufRead,
     policy: &Policy,
     kept: &[Note],
-    mut hear: impl FnMut(u64, &Leaf),
+    mut listener: impl FnMut(u64, &Leaf),
 ) -> Result<Report, Unreadable> {
     let mut lines = export::lines(export);
     let head = lines.head()?;
@@ -168,7 +168,7 @@ fn read(
             Some(leaf) => {
                 story.hear(index, &leaf, &mut report);
                 legality.hear(index, &leaf, &mut report);
-                hear(index, &leaf);
+                listener(index, &leaf);
             }
             None => report.fault(Some(index), "no-leaf", "its bytes are not those of a leaf"),
         }

@@ -44,7 +44,7 @@ async fn a_standby_takes_the_place_of_a_killed_primary() {
         }
     }
     let slowest = gaps.iter().max().unwrap();
-    assert!(*slowest < Duration::from_secs(5), "{gaps:?}");
+    assert!(*slowest < Duration::from_secs(20), "{gaps:?}");
     assert!(stand.server.is_alive());
     let given = load.stop().await;
     settled(&database).await;

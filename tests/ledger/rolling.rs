@@ -15,7 +15,7 @@ use crate::support::{Caller, Postgres, count};
 type Replicas = Arc<Mutex<Vec<Caller>>>;
 
 /// How long a caller waits for an answer, whatever happens in between.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks one replica after the other under one key, as a good caller does.
 async fn ask(request: &Request, replicas: &Replicas, first: usize) -> (Given, Duration) {

@@ -17,6 +17,10 @@ use crate::ethereum::eip712::Bytes32;
 pub use market::{MarketOrderRequest, MarketOrderType};
 
 /// A limit order as a trader asks for it. Numbers with decimals are text, so that no double touches them.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of the request"
+)]
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrderRequest {

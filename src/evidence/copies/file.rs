@@ -86,8 +86,8 @@ impl File {
         // Where it fails, it is read anew how far it is.
         let mut held = self.held.take().ok_or("another replica writes it")?;
         let written = move || {
-            let lines: String = leaves.iter().map(|it| format!("{}\n", line(it))).collect();
-            held.file.write_all(lines.as_bytes())?;
+            let lines: Vec<_> = leaves.iter().map(|it| format!("{}\n", line(it))).collect();
+            held.file.write_all(lines.concat().as_bytes())?;
             held.file.sync_data()?;
             held.next = leaves.last().map_or(held.next, |it| it.0 + 1);
             Ok(held)

@@ -199,7 +199,7 @@ pub(in crate::http) async fn permitted_to_empty(
 ) -> Result<Arc<Wallet>, Problem> {
     let wallet = looked_up(app, caller, action, name).await?;
     let deed = Deed::new(action, wallet.resource()).winding(Some(Winding::Empty));
-    app.rights.could_do(caller, deed)?;
+    app.rights.could_do(caller, &deed)?;
     Ok(app.wallets.remember(wallet))
 }
 

@@ -110,7 +110,8 @@ mod tests {
 
     fn shown(old: &str, new: &str) -> String {
         let lines = lines(old, new).into_iter();
-        lines.map(|it| format!("{}{} ", it.sign, it.text)).collect()
+        let each: Vec<_> = lines.map(|it| format!("{}{} ", it.sign, it.text)).collect();
+        each.concat()
     }
 
     #[test]

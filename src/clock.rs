@@ -139,8 +139,7 @@ impl Clock {
 
     /// The time as a calendar date, in UTC.
     pub fn now(&self) -> OffsetDateTime {
-        let nanos = i128::from(self.unix_ms()) * 1_000_000;
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        of_unix_ms(self.unix_ms()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     /// Takes note of how far it is ahead of the database's, and says so where that has changed.
@@ -197,6 +196,11 @@ pub fn end_of(text: &str) -> Result<OffsetDateTime, NotATime> {
 pub fn timestamp(at: OffsetDateTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339)
         .unwrap_or_else(|_| at.to_string())
+}
+
+/// The time of so many milliseconds since 1970; `None`: it is in no calendar.
+pub fn of_unix_ms(ms: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()
 }
 
 /// Milliseconds since 1970 of a time.

@@ -3,6 +3,7 @@
 //! Each step looks first whether it was done, and one that fails holds up none of the others: what is left is taken up
 //! by the same command. What the steps do is on record like anything else, and takes the same rights.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,11 +68,12 @@ impl Compromised {
             let done = done.map(|()| format!("on record; it was {}", text(&state)));
             steps.say(&format!("key {key} is compromised"), done);
         }
-        if !steps.is_done("orders").await {
+        let done_before = steps.done_before().await;
+        if !done_before.contains("orders") {
             let done = steps.drain().await;
             steps.say("orders at the CLOB", done);
         }
-        if !steps.is_done("API key").await {
+        if !done_before.contains("API key") {
             steps.delete_api_keys().await;
         }
         for (number, request) in plan.iter().flatten().enumerate() {
@@ -104,15 +106,16 @@ impl Steps<'_> {
         format!("/v1/wallets/{}/{rest}", self.wallet)
     }
 
-    /// Whether an earlier run has done it: by somebody with the right to it, perhaps.
-    async fn is_done(&self, what: &str) -> bool {
+    /// What an earlier run has done: by somebody with the right to it, perhaps.
+    async fn done_before(&self) -> HashSet<String> {
         if !self.goes_on {
-            return false;
+            return HashSet::new();
         }
         let list = self.client.get(&self.path("emptying")).await;
         let list = list.unwrap_or_default();
-        let mut checks = list["checks"].as_array().into_iter().flatten();
-        checks.any(|it| it["what"] == what && it["is"] == "ready")
+        let checks = list["checks"].as_array().into_iter().flatten();
+        let ready = checks.filter(|it| it["is"] == "ready");
+        ready.map(|it| text(&it["what"]).to_owned()).collect()
     }
 
     async fn drain(&self) -> anyhow::Result<String> {

@@ -16,12 +16,8 @@ const PATH: &str = "/v1/wallets/d-w/orders";
 const NOTIONAL: usize = 11_782_400;
 
 async fn limit(stand: &Stand, of: &str, limits: &serde_json::Value) {
-    let operator = &stand.operator;
-    let request = operator
-        .http
-        .put(format!("{}/v1/limits/{of}", operator.base));
-    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
-    let answer = operator.send(request.json(limits)).await.unwrap();
+    let path = format!("/v1/limits/{of}");
+    let answer = stand.operator.put(&path, limits).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
 }
 

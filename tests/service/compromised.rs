@@ -1,10 +1,9 @@
 //! The day a key is compromised: what was agreed to beforehand is signed, and nothing else is.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
+use crate::administrators::run;
+use crate::limited::set;
 use crate::operations::{AT_ONCE, Desk, TREASURY, fees, path, signed, wish, with, withdrawal};
 use crate::stand::{Stand, refused};
 use crate::support::relayer::{RelayerServer, builder};
@@ -83,14 +82,7 @@ async fn a_key_that_signs_nothing_any_more_saves_its_wallet_and_does_nothing_els
     refuge(&stand.operator).await;
     desk.recipient("treasury", TREASURY).await;
     // In the ordinary case limits hold for the refuge too.
-    let request = stand.operator.http.put(format!(
-        "{}/v1/limits/wallet/d-deposit",
-        stand.operator.base
-    ));
-    let request = request.header("idempotency-key", "limits");
-    let request = request.json(&json!({ "withdrawal": "4" }));
-    let set = stand.operator.send(request).await.unwrap();
-    assert_eq!(set.status, 201, "{}", set.text);
+    set(stand, "wallet/d-deposit", json!({ "withdrawal": "4" })).await;
     let much = desk.ask("d-deposit", &wish(0, to_refuge("5"))).await;
     refused("a limit", &much, 403, "limit-exceeded", "withdrawal");
 
@@ -164,18 +156,6 @@ async fn a_halt_says_whether_a_wallet_may_still_go_to_its_refuge() {
     assert_eq!(post().await.problem(), "halted", "nor is it told again");
 }
 
-/// Runs a command as somebody; what it printed, and whether all of it was done.
-fn run(url: &str, token: &Path, args: &[&str]) -> (String, bool) {
-    let ran = Command::new(env!("CARGO_BIN_EXE_chancery"))
-        .args(args)
-        .args(["--url", url, "--token-file"])
-        .arg(token)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
-    (said, ran.status.success())
-}
-
 #[tokio::test]
 async fn one_command_halts_cancels_deletes_and_signs_what_was_prepared_and_goes_on_where_it_stood()
 {
@@ -224,12 +204,11 @@ async fn one_command_halts_cancels_deletes_and_signs_what_was_prepared_and_goes_
     // A plan that cannot be read stops it before anything is done.
     let broken = dir.write("broken.json", "{}");
     let broken = [&command[..], &["--plan", broken.to_str().unwrap()]].concat();
-    let (said, done) = run(&operator.base, &operators, &broken);
-    assert!(!done && said.contains("no JSON array"), "{said}");
+    let said = run(operator, &operators, &broken).unwrap_err();
+    assert!(said.contains("no JSON array"), "{said}");
     assert_eq!(operator.get("/v1/halts").await.json, json!([]));
 
-    let (said, done) = run(&operator.base, &operators, &command);
-    assert!(done, "{said}");
+    let said = run(operator, &operators, &command).unwrap();
     for what in [
         "halt on key d-wk: in force, ",
         "key d-wk is compromised: on record; it was active",
@@ -242,8 +221,7 @@ async fn one_command_halts_cancels_deletes_and_signs_what_was_prepared_and_goes_
     }
     // Whoever may sign goes on with the same command.
     let prepared = [&command[..], &["--plan", plan]].concat();
-    let (said, done) = run(&operator.base, &treasurers, &prepared);
-    assert!(done, "{said}");
+    let said = run(operator, &treasurers, &prepared).unwrap();
     for what in [
         "key d-wk is compromised: on record already",
         "operation 1 of the plan: ",
@@ -262,11 +240,11 @@ async fn one_command_halts_cancels_deletes_and_signs_what_was_prepared_and_goes_
         )
         .await;
     // A second time signs nothing, and says that it is all done.
-    let (again, _) = run(&operator.base, &treasurers, &prepared);
+    let again = run(operator, &treasurers, &prepared).unwrap();
     assert!(again.contains("operation 2 of the plan: "), "{again}");
     assert_eq!(stand.database.count(count).await, 2);
     let left = ["wallets", "emptying", "d-deposit", "--json"];
-    let (left, _) = run(&operator.base, &operators, &left);
+    let left = run(operator, &operators, &left).unwrap();
     let left: Value = serde_json::from_str(&left).unwrap();
     let missing: Vec<&str> = left["checks"]
         .as_array()

@@ -51,12 +51,8 @@ async fn on_record(stand: &Stand, wanted: usize) -> Vec<(String, String)> {
 }
 
 async fn limit(stand: &Stand, most: &str) {
-    let path = format!("{}/v1/limits/caller/d-trader", stand.operator.base);
-    let request = stand.operator.http.put(path);
-    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
     let limits = json!({ "notional_1h": most });
-    let set = stand.operator.send(request.json(&limits)).await.unwrap();
-    assert_eq!(set.status, 201, "{}", set.text);
+    crate::limited::set(stand, "caller/d-trader", limits).await;
 }
 
 async fn post_as(who: &Caller, key: &str, body: &Value) -> Answer {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::doctor::{doctor, says};
 use crate::stand::{Stand, refused};
-use crate::support::{Caller, order};
+use crate::support::{Caller, Database, order};
 
 fn chancery(args: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_chancery");
@@ -23,6 +23,33 @@ pub(crate) fn said(args: &[&str]) -> (bool, String) {
         output.status.success(),
         text(&output.stdout) + &text(&output.stderr),
     )
+}
+
+/// What a backup holds of the log.
+const LOG: [&str; 6] = [
+    "leaves",
+    "log_batches",
+    "log_nodes",
+    "checkpoints",
+    "log_head",
+    "log_runs",
+];
+
+/// Keeps the log as a backup does, all of one moment; says how many leaves it has.
+pub(crate) async fn back_up(database: &Database) -> i64 {
+    let copies = LOG.map(|table| format!("create table {table}_before as table {table};"));
+    let copies = copies.concat();
+    let backup = format!("begin isolation level repeatable read; {copies} commit");
+    database.run(&backup).await;
+    database.count("select count(*) from leaves_before").await
+}
+
+/// Brings back what was kept.
+pub(crate) async fn put_back(database: &Database) {
+    for table in LOG {
+        let back = format!("truncate {table}; insert into {table} select * from {table}_before");
+        database.falsify(table, &back).await;
+    }
 }
 
 pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
@@ -173,22 +200,7 @@ async fn an_older_database_is_not_served() {
     let server = stand.deployment.serve(&[]).await;
     let trader = server.caller(&stand.trader.token);
     until("a checkpoint", async || published.exists().then_some(())).await;
-    // What a backup would hold.
-    let tables = [
-        "leaves",
-        "log_batches",
-        "log_nodes",
-        "checkpoints",
-        "log_head",
-        "log_runs",
-    ];
-    // As a backup does: all of one moment.
-    let copies = tables.map(|table| format!("create table {table}_before as table {table};"));
-    let copies = copies.concat();
-    let backup = format!("begin isolation level repeatable read; {copies} commit");
-    stand.database.run(&backup).await;
-    let kept = stand.database.count("select count(*) from leaves_before");
-    let kept = kept.await;
+    let kept = back_up(&stand.database).await;
     let signed = trader.post("/v1/wallets/d-w/orders", &order()).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
     until("a checkpoint of more than the backup holds", async || {
@@ -198,10 +210,7 @@ async fn an_older_database_is_not_served() {
     })
     .await;
     drop(server);
-    for table in tables {
-        let back = format!("truncate {table}; insert into {table} select * from {table}_before");
-        stand.database.falsify(table, &back).await;
-    }
+    put_back(&stand.database).await;
     let refused = stand.deployment.run(&["serve"]).unwrap_err();
     assert!(
         refused.contains("audit-rollback") && refused.contains("an older one"),

@@ -10,7 +10,7 @@ use chancery::evidence::{Settings, place::Place};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::doctor::{doctor, says};
-use crate::evidence::until;
+use crate::evidence::{back_up, put_back, until};
 use crate::kms::CREDENTIALS;
 use crate::kms_server::{MiniStack, REGION};
 use crate::stand::{Stand, refused};
@@ -118,24 +118,7 @@ async fn replicas_publish_to_one_bucket_and_an_older_database_is_not_served() {
     }
     let published = async || store.object(OBJECT).await;
     until("a checkpoint", async || published().await).await;
-    let tables = [
-        "leaves",
-        "log_batches",
-        "log_nodes",
-        "checkpoints",
-        "log_head",
-        "log_runs",
-    ];
-    let copies = tables.map(|table| format!("create table {table}_before as table {table};"));
-    let backup = format!(
-        "begin isolation level repeatable read; {} commit",
-        copies.concat()
-    );
-    stand.database.run(&backup).await;
-    let kept = stand
-        .database
-        .count("select count(*) from leaves_before")
-        .await;
+    let kept = back_up(&stand.database).await;
     // All replicas write and publish at once; what stands there only ever grows.
     let mut last = 0;
     for _ in 0..10 {
@@ -162,10 +145,7 @@ async fn replicas_publish_to_one_bucket_and_an_older_database_is_not_served() {
     says(&report, "audit log", "ok", "s3://evidence/prod/checkpoint");
     drop(servers);
 
-    for table in tables {
-        let back = format!("truncate {table}; insert into {table} select * from {table}_before");
-        stand.database.falsify(table, &back).await;
-    }
+    put_back(&stand.database).await;
     let refused = complains(&stand.deployment);
     assert!(
         refused.contains("audit-rollback") && refused.contains("an older one"),

@@ -12,10 +12,7 @@ const ORDERS: &str = "/v1/wallets/d-w/orders";
 const NOTIONAL: u64 = 11_782_400;
 
 async fn put(who: &Caller, of: &str, limits: &Value) -> Answer {
-    let key = uuid::Uuid::new_v4().to_string();
-    let request = who.http.put(format!("{}/v1/limits/{of}", who.base));
-    let request = request.header("idempotency-key", key).json(limits);
-    who.send(request).await.unwrap()
+    who.put(&format!("/v1/limits/{of}"), limits).await
 }
 
 async fn remove(who: &Caller, of: &str, key: &str) -> Answer {
@@ -25,7 +22,7 @@ async fn remove(who: &Caller, of: &str, key: &str) -> Answer {
         .unwrap()
 }
 
-async fn set(stand: &Stand, of: &str, limits: Value) {
+pub(crate) async fn set(stand: &Stand, of: &str, limits: Value) {
     let answer = put(&stand.operator, of, &limits).await;
     assert_eq!(answer.status, 201, "{of} {limits}: {}", answer.text);
 }

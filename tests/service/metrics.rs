@@ -135,12 +135,7 @@ async fn what_rules_and_dashboard_name_is_there_to_be_seen() {
     let token = desk(&operator, "canary", "soft").await;
     let trader = server.caller(&token);
     let limit = json!({ "notional_24h": "100000000" });
-    let path = "/v1/limits/wallet/canary-w";
-    let set = operator.http.put(format!("{}{path}", operator.base));
-    let set = operator
-        .send(set.header("idempotency-key", "l").json(&limit))
-        .await;
-    let set = set.unwrap();
+    let set = operator.put("/v1/limits/wallet/canary-w", &limit).await;
     assert!(set.status < 300, "{}", set.text);
     let orders = "/v1/wallets/canary-w/orders";
     let signed = trader.post_as("one", orders, &order()).await.unwrap();

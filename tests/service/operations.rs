@@ -344,13 +344,7 @@ async fn money_leaves_for_registered_recipients_only_within_limits_and_by_those_
     signed(&desk.stand.trader.post(&path(deposit), &split).await);
 
     let said = json!({ "withdrawal": "600", "withdrawals_24h": "1000" });
-    let operator = &desk.stand.operator;
-    let request = operator
-        .http
-        .put(format!("{}/v1/limits/wallet/d-deposit", operator.base));
-    let request = request.header("idempotency-key", "limits").json(&said);
-    let set = operator.send(request).await.unwrap();
-    assert_eq!(set.status, 201, "{}", set.text);
+    crate::limited::set(&desk.stand, "wallet/d-deposit", said).await;
     let much = desk.ask(deposit, &pay(1, "601")).await;
     refused("at once", &much, 403, "limit-exceeded", "withdrawal");
     signed(&desk.ask(deposit, &pay(1, "600")).await);

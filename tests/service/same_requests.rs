@@ -3,26 +3,13 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::limited::set;
 use crate::stand::{Stand, refused, with};
 use crate::support::{Answer, Caller, order};
 
 const ORDERS: &str = "/v1/wallets/d-w/orders";
 const MARKET: &str = "/v1/wallets/d-w/market-orders";
 const BATCH: &str = "/v1/wallets/d-w/orders/batch";
-
-/// Sets limits, or removes all of them.
-async fn limit(stand: &Stand, of: &str, limits: Option<Value>) {
-    let url = format!("{}/v1/limits/{of}", stand.operator.base);
-    let http = &stand.operator.http;
-    let request = match &limits {
-        Some(limits) => http.put(url).json(limits),
-        None => http.delete(url),
-    };
-    let key = uuid::Uuid::new_v4().to_string();
-    let request = request.header("idempotency-key", key);
-    let answer = stand.operator.send(request).await.unwrap();
-    assert!(answer.status < 300, "{}", answer.text);
-}
 
 async fn ask(by: &Caller, key: &str, path: &str, body: &Value) -> Answer {
     by.post_as(key, path, body).await.unwrap()
@@ -41,7 +28,7 @@ async fn the_same_request_under_another_key_is_answered_with_the_first_ones() {
         return;
     };
     let apart = json!({ "repeat_after_s": 60 });
-    limit(&stand, "wallet/d-w", Some(apart)).await;
+    set(&stand, "wallet/d-w", apart).await;
     let (trader, plain) = (&stand.trader, order());
     let first = ask(trader, "one", ORDERS, &plain).await;
     assert_eq!(first.status, 200, "{}", first.text);
@@ -74,7 +61,8 @@ async fn the_same_request_under_another_key_is_answered_with_the_first_ones() {
     assert_eq!(later.status, 200, "{}", later.text);
     is_same(&ask(trader, "seven", ORDERS, &plain).await, &later, "six");
     // Without the limit nothing is kept apart.
-    limit(&stand, "wallet/d-w", None).await;
+    let gone = stand.operator.delete("/v1/limits/wallet/d-w").await;
+    assert_eq!(gone.status, 201, "{}", gone.text);
     let free = ask(trader, "eight", ORDERS, &plain).await;
     assert_eq!(free.status, 200, "{}", free.text);
 }
@@ -85,7 +73,7 @@ async fn market_orders_and_batches_are_requests_too() {
         return;
     };
     let apart = json!({ "repeat_after_s": 3600 });
-    limit(&stand, "caller/d-trader", Some(apart)).await;
+    set(&stand, "caller/d-trader", apart).await;
     let trader = &stand.trader;
     let market = json!({
         "tokenID": "1001", "side": "SELL", "amount": "100", "price": "0.5", "tickSize": "0.01",
@@ -115,7 +103,7 @@ async fn of_the_same_at_once_on_two_replicas_one_is_signed() {
         return;
     };
     let apart = json!({ "repeat_after_s": 60 });
-    limit(&stand, "global/all", Some(apart)).await;
+    set(&stand, "global/all", apart).await;
     let second = stand.deployment.serve(&[]).await;
     let elsewhere = second.caller(&stand.trader.token);
     let mut asking = JoinSet::new();
@@ -152,12 +140,12 @@ async fn what_was_not_signed_is_no_first_one() {
     };
     // A limit that counts refuses in the same call in which requests are kept apart.
     let little = json!({ "repeat_after_s": 60, "notional_1h": "1" });
-    limit(&stand, "wallet/d-w", Some(little)).await;
+    set(&stand, "wallet/d-w", little).await;
     let plain = order();
     let full = ask(&stand.trader, "one", ORDERS, &plain).await;
     refused("full", &full, 403, "limit-exceeded", "notional_1h");
     let room = json!({ "repeat_after_s": 60, "notional_1h": "100000000" });
-    limit(&stand, "wallet/d-w", Some(room)).await;
+    set(&stand, "wallet/d-w", room).await;
     let signed = ask(&stand.trader, "two", ORDERS, &plain).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
 

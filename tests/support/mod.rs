@@ -398,6 +398,14 @@ impl Caller {
             .await
     }
 
+    /// Puts under a fresh idempotency key.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = self.http.put(format!("{}{path}", self.base));
+        let key = uuid::Uuid::new_v4().to_string();
+        let request = request.header("idempotency-key", key).json(body);
+        self.send(request).await.unwrap()
+    }
+
     /// Deletes under a fresh idempotency key.
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         let request = self.http.delete(format!("{}{path}", self.base));

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -113,8 +112,7 @@ fn frames(leaves: &[Placed]) -> String {
     for placed in leaves {
         let leaf = Leaf::from_bytes(&placed.1);
         let ms = leaf.as_ref().map_or(0, |leaf| leaf.at_ms);
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-        let at = at.map_or_else(|_| "-".to_owned(), clock::timestamp);
+        let at = clock::of_unix_ms(ms).map_or_else(|| "-".to_owned(), clock::timestamp);
         let kind = leaf.as_ref().map_or("unreadable", Leaf::kind);
         let message = format!("<{PRIORITY}>1 {at} - chancery - {kind} - {}", told(placed));
         let _ = write!(text, "{} {message}", message.len()); // writing to memory does not fail

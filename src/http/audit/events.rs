@@ -10,6 +10,7 @@ use super::{Party, look_up, moment, wrong};
 use crate::app::App;
 use crate::audit::leaf::Event;
 use crate::callers::Caller;
+use crate::clock;
 use crate::http::body::Asked;
 use crate::http::page::Paged;
 use crate::http::problem::Problem;
@@ -299,12 +300,11 @@ fn named(entries: &[Entry]) -> Vec<Uuid> {
 
 fn view(entry: &Entry, names: &Names) -> EventView {
     let party = |id: Uuid| Some(Party::of(id, names));
-    let at = i128::from(entry.leaf.at_ms) * 1_000_000;
     let about = entry.about();
     let ended = entry.ended.as_ref();
     let mut view = EventView {
         index: entry.index,
-        at: OffsetDateTime::from_unix_timestamp_nanos(at).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        at: clock::of_unix_ms(entry.leaf.at_ms).unwrap_or(OffsetDateTime::UNIX_EPOCH),
         kind: entry.leaf.kind(),
         what: about.map_or_else(String::new, |it| it.operation.clone()),
         by: about.and_then(|it| party(it.caller)),

@@ -111,6 +111,7 @@ pub(super) async fn submit_operation(
 ) -> Result<Response, Problem> {
     let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
     let wallet = permitted_to_empty(&app, &caller, Action::SubmitOperation, &name).await?;
+    let wallet = app.wallets.now(&wallet).await?; // no door looks at it again
     let signed = released(&app, &caller, &wallet, &operation).await?;
     let winds = signed.is_rescue.then_some(Winding::Empty);
     let deed = Deed::new(Action::SubmitOperation, wallet.resource()).winding(winds);

@@ -179,14 +179,7 @@ pub(in crate::http) async fn permitted_at_gate(
     action: Action,
     name: &Name,
 ) -> Result<Arc<Wallet>, Problem> {
-    if let Some(wallet) = app.wallets.recent(name)
-        && app.would(caller, action, &wallet.resource().open())
-    {
-        return Ok(wallet);
-    }
-    let wallet = looked_up(app, caller, action, name).await?;
-    app.rights.could(caller, action, &wallet.resource())?;
-    Ok(app.wallets.remember(wallet))
+    at_gate(app, caller, (action, None), name).await
 }
 
 /// The same where a halt that lets a wallet be emptied may let it pass: the draft says whether that is what it does,
@@ -197,8 +190,22 @@ pub(in crate::http) async fn permitted_to_empty(
     action: Action,
     name: &Name,
 ) -> Result<Arc<Wallet>, Problem> {
+    at_gate(app, caller, (action, Some(Winding::Empty)), name).await
+}
+
+async fn at_gate(
+    app: &App,
+    caller: &Caller,
+    (action, winds): (Action, Option<Winding>),
+    name: &Name,
+) -> Result<Arc<Wallet>, Problem> {
+    if let Some(wallet) = app.wallets.recent(name)
+        && app.would(caller, action, &wallet.resource().open())
+    {
+        return Ok(wallet);
+    }
     let wallet = looked_up(app, caller, action, name).await?;
-    let deed = Deed::new(action, wallet.resource()).winding(Some(Winding::Empty));
+    let deed = Deed::new(action, wallet.resource()).winding(winds);
     app.rights.could_do(caller, &deed)?;
     Ok(app.wallets.remember(wallet))
 }

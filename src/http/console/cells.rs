@@ -6,6 +6,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::clock;
 use crate::percent::encoded;
 
 /// Why writing to a text cannot fail.
@@ -143,8 +144,7 @@ pub(super) fn left(of: &Value, (begin, end): (&str, &str), now: OffsetDateTime) 
 
 /// A moment, from milliseconds since 1970.
 pub(super) fn moment(ms: i64, now: OffsetDateTime) -> Cell {
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let at = clock::of_unix_ms(ms).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     Cell::Time {
         exact: at.format(&Rfc3339).unwrap_or_default(),
         near: near(at, now),

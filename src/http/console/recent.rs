@@ -84,19 +84,18 @@ impl Recent {
         let (kept, app) = (Self::default(), app.clone());
         let recent = kept.clone();
         app.tasks.clone().spawn(async move {
-            let mut before = Totals::of(&app);
+            let (mut before, mut shares) = (Totals::of(&app), Vec::new());
             for look in 0_usize.. {
                 let pause = app.stop.run_until_cancelled(tokio::time::sleep(EVERY));
                 if pause.await.is_none() {
                     return;
                 }
+                if look.is_multiple_of(A_MINUTE) {
+                    shares = limits(&app).await;
+                }
                 let now = Totals::of(&app);
                 let mut moment = now.since(&before);
-                moment.limits = if look.is_multiple_of(A_MINUTE) {
-                    limits(&app).await
-                } else {
-                    recent.last().limits
-                };
+                moment.limits.clone_from(&shares);
                 recent.keep(moment);
                 before = now;
             }
@@ -116,10 +115,6 @@ impl Recent {
     pub(super) fn all(&self) -> Vec<Moment> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().cloned().collect()
-    }
-
-    fn last(&self) -> Moment {
-        self.all().pop().unwrap_or_default()
     }
 
     /// The same minute by minute.

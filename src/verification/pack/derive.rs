@@ -162,7 +162,7 @@ impl Work {
     }
 
     fn hear(&mut self, index: u64, leaf: &Leaf) -> io::Result<()> {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(leaf.at_ms) * 1_000_000);
+        let at = clock::of_unix_ms(leaf.at_ms);
         let at = at.map_or(Value::Null, |at| clock::timestamp(at).into());
         let place = json!({ "index": index, "at": at });
         let row = |more: Value| merged(place.clone(), more);

@@ -442,6 +442,5 @@ impl Finding {
 
 /// A moment for people.
 fn said(ms: i64) -> Option<String> {
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-    at.ok().map(clock::timestamp)
+    clock::of_unix_ms(ms).map(clock::timestamp)
 }

@@ -105,6 +105,15 @@ impl Author {
         }
     }
 
+    /// The same, by a later version of what decides.
+    #[must_use]
+    pub(crate) fn decided_again(&self, decided: Version) -> Self {
+        Self {
+            decided: Some(decided),
+            ..self.clone()
+        }
+    }
+
     /// What they came with.
     pub fn credential(&self) -> Option<Uuid> {
         self.credential

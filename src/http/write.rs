@@ -12,15 +12,16 @@ use super::admit::passed_gate;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::audit::Change;
+use crate::authority::Version;
 use crate::callers::Caller;
 use crate::fail_point;
 use crate::idempotency::{Key, RequestDigest, records};
 use crate::ledger::{Gate, LedgerError};
-use crate::policy::{Again, Permit};
+use crate::policy::{Again, Deed, Permit};
 use crate::signing::Signed;
 use crate::standing::Look;
 
-/// How often it is decided again whether somebody may be told.
+/// How often it is decided again whether somebody may do or be told something.
 const AGAIN: u32 = 4;
 
 /// Marks an answer that was given before.
@@ -88,12 +89,36 @@ impl<'a> Write<'a> {
             if standing.upholds(decided) {
                 return Ok(since);
             }
-            let deed = permit.action().as_done();
-            decided = match self.app.rights.again(self.caller, &deed).await {
-                Ok(decided) => decided,
-                Err(Again::Denied(denied)) => return Err(denied.into()),
-                Err(Again::Ledger(error)) => return Err(error.into()),
-            };
+            decided = self.decide_again(&permit.action().as_done()).await?;
+        }
+        Err(LedgerError::AuthorityChanged.into())
+    }
+
+    async fn decide_again(&self, deed: &Deed) -> Result<Version, Problem> {
+        let decided = self.app.rights.again(self.caller, deed).await;
+        decided.map_err(|error| match error {
+            Again::Denied(denied) => denied.into(),
+            Again::Ledger(error) => error.into(),
+        })
+    }
+
+    /// Begins the change. What decides may be tightened meanwhile, by somebody and about something else: then it is
+    /// decided again, unless its twin was why, whose answer that is.
+    async fn begin(
+        &self,
+        permit: &Permit,
+        gate: Gate,
+    ) -> Result<Result<Change, Response>, Problem> {
+        let mut author = permit.author().clone();
+        for _ in 0..AGAIN {
+            match self.app.log.begin(gate, &author).await {
+                Err(LedgerError::AuthorityChanged) => {}
+                begun => return Ok(Ok(begun?)),
+            }
+            if let Some(earlier) = self.earlier(permit).await? {
+                return Ok(Err(earlier));
+            }
+            author = author.decided_again(self.decide_again(permit.action()).await?);
         }
         Err(LedgerError::AuthorityChanged.into())
     }
@@ -105,14 +130,9 @@ impl<'a> Write<'a> {
         gate: Gate,
         work: impl AsyncFnOnce(&mut Change) -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
-        let mut change = match self.app.log.begin(gate, permit.author()).await {
+        let mut change = match self.begin(permit, gate).await? {
             Ok(change) => change,
-            Err(why @ LedgerError::AuthorityChanged) => {
-                self.app.authority.catch_up().await?; // for whoever asks again
-                // Its twin may be why, and then that is the answer.
-                return self.earlier(permit).await?.ok_or_else(|| why.into());
-            }
-            Err(error) => return Err(error.into()),
+            Err(earlier) => return Ok(earlier),
         };
         let answer = match work(&mut change).await {
             Ok(answer) => answer,

@@ -119,7 +119,7 @@ impl Ask for StatementDraft {
     fn resource(&self) -> Resource {
         match self.what {
             About::Key => self.about.resource(),
-            About::Offer => Resource::service(),
+            About::Offer => Resource::service().at(self.about.stake()),
         }
     }
 }

@@ -8,13 +8,14 @@
 //! not every token lets its owner turn that off. Such a use leaves no trace here, and a raw RSA decryption
 //! is a signature. So each such use has to be accepted by name, and the name is on record.
 
+use super::key::at_stake;
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::audit::Change;
 use crate::custody::pkcs11::uri::KeyName;
 use crate::custody::{Algorithm, CustodyError, DeviceKey, DeviceRef};
 use crate::id::KeyId;
 use crate::name::Name;
-use crate::policy::Permit;
+use crate::policy::{Permit, Stake};
 
 /// What a key may do besides signing, by the attribute that allows it.
 #[derive(
@@ -75,6 +76,16 @@ pub struct Adoption {
     /// What the key may do besides signing all the same. A key that may do more is refused.
     #[serde(default)]
     pub accept: Vec<Use>,
+}
+
+impl Adoption {
+    /// What policies see of it.
+    pub fn stake(&self) -> Stake {
+        at_stake(
+            self.purpose,
+            [&self.name, &self.backend, &self.environment, &self.owner],
+        )
+    }
 }
 
 impl Keys {

@@ -8,7 +8,7 @@ use crate::custody::{Algorithm, Attributes, DeviceRef, KeyRef, Place, PublicKey}
 use crate::halts::Touches;
 use crate::id::KeyId;
 use crate::name::Name;
-use crate::policy::Resource;
+use crate::policy::{Resource, Stake};
 
 words! {
     /// What a key is for. Never two things.
@@ -35,6 +35,16 @@ words! {
         /// It existed outside a device.
         Imported = "imported",
     }
+}
+
+/// What policies see of a key that is to come: its name, and by whom, where and in which device it will be used.
+pub(super) fn at_stake(purpose: Purpose, [name, backend, environment, owner]: [&Name; 4]) -> Stake {
+    Stake::new()
+        .text("name", name.to_string())
+        .text("owner", owner.to_string())
+        .text("environment", environment.to_string())
+        .text("purpose", purpose.name())
+        .text("backend", backend.to_string())
 }
 
 /// A key on record.
@@ -115,6 +125,14 @@ impl Key {
                 key: Some(self.id),
                 ..Touches::default()
             })
+    }
+
+    /// What policies see of it where it is still to come.
+    pub fn stake(&self) -> Stake {
+        at_stake(
+            self.purpose,
+            [&self.name, &self.backend, &self.environment, &self.owner],
+        )
     }
 
     /// Where to find it in its device.

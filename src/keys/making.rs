@@ -1,12 +1,13 @@
 //! Keys that a device makes: on record first, then in the device, then with the public half on record.
 
+use super::key::at_stake;
 use super::{Key, KeyError, Keys, Origin, Purpose, records};
 use crate::audit::Change;
 use crate::custody::{Algorithm, CustodyError, DeviceKey, KeyTemplate, Place};
 use crate::id::KeyId;
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
-use crate::policy::Permit;
+use crate::policy::{Permit, Stake};
 
 /// What no key is called.
 const RESERVED: [&str; 3] = ["adopt", "attest", "import"];
@@ -36,6 +37,16 @@ pub struct NewKey {
     /// key (180 unless said otherwise), 1,095 for a checkpoint key (730).
     #[serde(default)]
     pub cryptoperiod_days: Option<u16>,
+}
+
+impl NewKey {
+    /// What policies see of it.
+    pub fn stake(&self) -> Stake {
+        at_stake(
+            self.purpose,
+            [&self.name, &self.backend, &self.environment, &self.owner],
+        )
+    }
 }
 
 impl Keys {

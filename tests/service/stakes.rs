@@ -1,6 +1,7 @@
 //! The policy decides on the real thing: on what an order signs, what a header is for, which key is bound, and
 //! what is granted to whom (P5, P6).
 
+use chancery::custody::Material;
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, refused, with};
@@ -125,6 +126,84 @@ async fn headers_are_decided_on_the_request_that_they_are_for() {
         ("DELETE", "/data/orders"),
     ] {
         forbidden(of, &ask(method, of).await, "reads-only");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_for_whom_and_where_the_policy_says() {
+    let actions = r#"[Action::"create_key", Action::"adopt_key", Action::"import_key"]"#;
+    let lines = format!(
+        r#"
+        @id("known-desks") forbid (principal, action in {actions}, resource)
+        unless {{ ["d", "e"].contains(context.owner) }};
+        @id("no-wallets-of-e") forbid (principal, action in {actions}, resource)
+        when {{ context.owner == "e" && context.purpose == "wallet" && context.backend == "soft" }};
+        @id("names-say-where") forbid (principal, action in {actions}, resource)
+        when {{ context.environment == "dev01" && context.name like "test-*" }};
+        "#
+    );
+    let Some(stand) = stand(&lines).await else {
+        return;
+    };
+    let key = |name: &str, owner: &str, purpose: &str| json!({ "name": name, "owner": owner, "purpose": purpose, "backend": "soft", "environment": "dev01" });
+    let more = [
+        ("/v1/keys", json!({})),
+        ("/v1/keys/adopt", json!({ "device_ref": "pkcs11:object=x" })),
+        ("/v1/keys/import", json!({ "public_key": "none" })),
+    ];
+    for (path, members) in &more {
+        for (rule, name, owner, purpose) in [
+            ("known-desks", "x", "f", "client"),
+            ("no-wallets-of-e", "x", "e", "wallet"),
+            ("names-say-where", "test-x", "d", "client"),
+        ] {
+            let mut body = key(name, owner, purpose);
+            let members = members.as_object().unwrap().clone();
+            body.as_object_mut().unwrap().extend(members);
+            forbidden(path, &stand.operator.post(path, &body).await, rule);
+        }
+    }
+    let begun = "select count(*) from keys where name in ('x', 'test-x')";
+    assert_eq!(stand.database.count(begun).await, 0);
+    for (name, owner, purpose) in [("x", "e", "client"), ("y", "d", "wallet")] {
+        let made = stand
+            .operator
+            .post("/v1/keys", &key(name, owner, purpose))
+            .await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+}
+
+#[tokio::test]
+async fn what_is_brought_for_a_key_is_decided_on_that_key() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let vectors: Value =
+        serde_json::from_str(include_str!("../vectors/private-keys.json")).unwrap();
+    let text = vectors["good"]["sec1"]["text"].as_str().unwrap();
+    let material = Material::read(text.as_bytes()).unwrap();
+    let import = json!({
+        "name": "x", "purpose": "wallet", "backend": "soft", "environment": "dev01", "owner": "e",
+        "public_key": material.public_key().to_pem(),
+    });
+    let begun = stand.operator.post("/v1/keys/import", &import).await;
+    assert_eq!(begun.status, 201, "{}", begun.text);
+
+    let lines = r#"
+        @id("no-more-of-e") forbid (principal, action in [Action::"create_key", Action::"import_key"], resource)
+        when { context.owner == "e" && context.name == "x" };
+    "#;
+    policies::has(&stand.operator, &format!("{POLICY}\n{lines}")).await;
+    for (path, body) in [
+        ("/v1/keys/x/material", json!({ "wrapped": "AAAA" })),
+        ("/v1/keys/x/recover", json!({ "reason": "it is ours" })),
+    ] {
+        forbidden(
+            path,
+            &stand.operator.post(path, &body).await,
+            "no-more-of-e",
+        );
     }
 }
 

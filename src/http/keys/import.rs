@@ -68,7 +68,8 @@ pub(super) async fn begin_import(
     Required(key): Required,
     Body(wish, request): Body<Import>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ImportKey, &Resource::service())?;
+    let to_come = Resource::service().at(wish.stake());
+    let permit = app.ask(&caller, Action::ImportKey, &to_come)?;
     // A device may take long to make the wrapping key, and a caller less patience.
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -120,8 +121,11 @@ pub(super) async fn bring_key(
     Required(key): Required,
     Body(material, request): Body<WrappedKey>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ImportKey, &Resource::service())?;
+    app.rights
+        .could(&caller, Action::ImportKey, &Resource::service())?;
     let seen = visible(&app, &caller, &name).await?;
+    let to_come = Resource::service().at(seen.stake());
+    let permit = app.ask(&caller, Action::ImportKey, &to_come)?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);

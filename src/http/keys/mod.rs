@@ -217,7 +217,8 @@ pub(super) async fn create_key(
     Required(key): Required,
     Body(new, request): Body<NewKey>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::CreateKey, &Resource::service())?;
+    let to_come = Resource::service().at(new.stake());
+    let permit = app.ask(&caller, Action::CreateKey, &to_come)?;
     // A device may take minutes, and a caller less patience: the key is made and recorded even so.
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
@@ -251,7 +252,8 @@ pub(super) async fn adopt_key(
     Required(key): Required,
     Body(adoption, request): Body<Adoption>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::AdoptKey, &Resource::service())?;
+    let to_come = Resource::service().at(adoption.stake());
+    let permit = app.ask(&caller, Action::AdoptKey, &to_come)?;
     let write = Write::new(&app, &caller, &key, request);
     if let Some(earlier) = write.earlier(&permit).await? {
         return Ok(earlier);

@@ -80,7 +80,7 @@ pub(super) async fn list_orphans(
     caller: Caller,
     Asked(page): Asked<Page>,
 ) -> Result<Paged<OrphanView>, Problem> {
-    app.ask(&caller, Action::CreateKey, &Resource::service())
+    app.ask(&caller, Action::ViewCustody, &Resource::service())
         .map(drop)?;
     let mut orphans = app.keys.orphans().await?;
     orphans.retain(|orphan| {
@@ -106,8 +106,11 @@ pub(super) async fn recover_key(
     Required(key): Required,
     Body(recovery, request): Body<KeyRecovery>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::CreateKey, &Resource::service())?;
+    app.rights
+        .could(&caller, Action::CreateKey, &Resource::service())?;
     let orphan = visible(&app, &caller, &name).await?;
+    let to_come = Resource::service().at(orphan.stake());
+    let permit = app.ask(&caller, Action::CreateKey, &to_come)?;
     let tasks = app.tasks.clone();
     to_its_end(&tasks, async move {
         let write = Write::new(&app, &caller, &key, request);

@@ -19,6 +19,7 @@ mod records;
 
 use time::OffsetDateTime;
 
+use super::key::at_stake;
 use super::{Key, KeyError, KeyState, Keys, NewKey, Origin, Purpose};
 use crate::approvals::Approval;
 use crate::audit::Change;
@@ -27,7 +28,7 @@ use crate::fail_point;
 use crate::id::KeyId;
 use crate::ledger::{Gate, LedgerError};
 use crate::name::Name;
-use crate::policy::Permit;
+use crate::policy::{Permit, Stake};
 
 /// How long an offer stands.
 const OFFER: time::Duration = time::Duration::minutes(15);
@@ -56,6 +57,16 @@ pub struct Import {
     pub cryptoperiod_days: Option<u16>,
     /// The public half, in PEM (`-----BEGIN PUBLIC KEY-----`): the only key that will be taken.
     pub public_key: String,
+}
+
+impl Import {
+    /// What policies see of it.
+    pub fn stake(&self) -> Stake {
+        at_stake(
+            self.purpose,
+            [&self.name, &self.backend, &self.environment, &self.owner],
+        )
+    }
 }
 
 /// An import that was begun.

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::client::Service;
 use super::list::List;
 use super::print_json;
+use crate::clob::condition::Condition;
 use crate::halts::{On, Winding};
 use crate::id::HaltId;
 use crate::keys::Reason;
@@ -21,6 +22,9 @@ pub(super) enum Command {
         /// A token id of a market. Several times, for all its outcomes.
         #[arg(long = "token", value_name = "TOKEN_ID")]
         tokens: Vec<String>,
+        /// The condition id of a market, in place of its token ids (chain 137).
+        #[arg(long, value_name = "CONDITION_ID")]
+        condition: Option<Condition>,
         /// Why, for the record.
         #[arg(long)]
         reason: Reason,
@@ -56,6 +60,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             on,
             name,
             tokens,
+            condition,
             reason,
             allow,
             allow_nothing,
@@ -64,6 +69,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let mut body = json!({ "on": on, "tokens": tokens, "reason": reason });
             if let Some(name) = name {
                 body["name"] = name.into();
+            }
+            if let Some(condition) = condition {
+                body["condition"] = json!(condition);
             }
             if allow_nothing || !allow.is_empty() {
                 body["allow"] = json!(allow);

@@ -13,6 +13,7 @@ use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
 use crate::callers::{Caller, Names};
+use crate::clob::condition::Condition;
 use crate::halts::{Halt, On, Order, Winding};
 use crate::id::{CallerId, HaltId};
 use crate::keys::Reason;
@@ -33,14 +34,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct NewHalt {
     /// On what.
     on: On,
-    /// The name of the key, wallet, client or caller. Of a market what people call it, or its condition
-    /// id, for the record.
+    /// The name of the key, wallet, client or caller. Of a market what people call it, for the record.
     #[serde(default)]
     #[schema(example = "desk-1-main")]
     name: Option<String>,
     /// The token ids of a market: of all its outcomes.
     #[serde(default)]
     tokens: Vec<String>,
+    /// Or its condition id: the token ids of its outcomes on chain 137 follow from it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    condition: Option<Condition>,
     /// Why: 1 to 500 characters.
     #[schema(value_type = String, example = "the desk reported a stolen laptop")]
     reason: Reason,
@@ -203,7 +207,9 @@ async fn order(app: &App, new: NewHalt) -> Result<Order, Problem> {
         On::Client => Some(app.clients.show(&name()?).await?.id.uuid()),
         On::Caller => Some(app.callers.show(&name()?).await?.id.uuid()),
     };
-    let name = new.name.clone().unwrap_or_default();
+    let condition = new.condition;
+    let name = new.name.clone().or(condition.map(String::from));
+    let name = name.unwrap_or_default();
     if new.on == On::Everything && !name.is_empty() {
         return Err(wrong("name: a halt on everything has none"));
     }
@@ -212,6 +218,11 @@ async fn order(app: &App, new: NewHalt) -> Result<Order, Problem> {
             "name: at most 100 characters, none a control character",
         ));
     }
+    let of_condition = condition.iter().flat_map(Condition::tokens);
+    let tokens = new
+        .tokens
+        .into_iter()
+        .chain(of_condition.map(|it| it.to_string()));
     let mut allow = new.allow;
     allow.sort_by_key(|it| it.name());
     allow.dedup();
@@ -219,7 +230,7 @@ async fn order(app: &App, new: NewHalt) -> Result<Order, Problem> {
         on: new.on,
         id,
         name,
-        tokens: new.tokens,
+        tokens: tokens.collect(),
         reason: new.reason.as_str().to_owned(),
         allow,
     })

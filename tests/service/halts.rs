@@ -140,6 +140,14 @@ async fn one_person_halts_and_only_whoever_may_lifts_it() {
             "tokens",
         ),
         (
+            json!({ "on": "market", "condition": "1001", "reason": "r" }),
+            "condition",
+        ),
+        (
+            json!({ "on": "key", "name": "d-wk", "condition": format!("0x{}", "07".repeat(32)), "reason": "r" }),
+            "tokens",
+        ),
+        (
             json!({ "on": "key", "name": "d-wk", "tokens": ["1"], "reason": "r" }),
             "tokens",
         ),
@@ -196,5 +204,27 @@ async fn headers_for_an_order_of_a_halted_market_are_not_made() {
     refused("halted", &stopped, 403, "halted", "who wins");
     let signed = stand.trader.post(ORDERS, &other).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
+    lift(&stand.operator, &id).await;
+}
+
+#[tokio::test]
+async fn a_market_is_halted_by_its_condition() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    // As the venue listed it.
+    let condition = "0xdd22472e552920b8438158ea7238bfadfa4f736aa4cee91a6b86c39ead110917";
+    let outcomes = [
+        "21742633143463906290569050155826241533067272736897614950488156847949938836455",
+        "48331043336612883890938759509493159234755048973500640148014422747788308965732",
+    ];
+    let halt = json!({ "on": "market", "condition": condition, "reason": "it is disputed" });
+    let id = set(&stand.operator, &halt).await;
+    for outcome in outcomes {
+        let stopped = with("tokenID", json!(outcome));
+        let stopped = stand.trader.post(ORDERS, &stopped).await;
+        refused(outcome, &stopped, 403, "halted", condition);
+    }
+    stand.still_signs().await;
     lift(&stand.operator, &id).await;
 }

@@ -18,6 +18,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// Since when, at the earliest, it is certain that this may be told.
+    pub(super) fn since(&self) -> Instant {
+        match self {
+            Self::Signed(signed) => signed.since,
+            Self::Tried(_, since) => *since,
+        }
+    }
+
     /// As it is answered.
     pub(super) fn answer(self) -> Response {
         match self {

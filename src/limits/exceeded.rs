@@ -34,6 +34,9 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
+    /// The limit that is used up by what is signed and not over yet.
+    pub const OPEN_EXPOSURE: &str = "open_exposure";
+
     /// A limit that allows this, where that was asked for.
     pub(super) fn new(
         limit: &'static str,

@@ -135,7 +135,7 @@ impl Counter {
             ("day", What::L1Header) => ("l1_headers_24h", number(self.day)),
             ("day", What::Withdrawal) => ("withdrawals_24h", number(self.day)),
             ("day", _) => ("notional_24h", number(self.day)),
-            ("open", _) => ("open_exposure", number(self.open)),
+            ("open", _) => (Exceeded::OPEN_EXPOSURE, number(self.open)),
             ("pace", What::Assertion) => ("assertions", pace()),
             ("pace", What::AccessToken) => ("access_tokens", pace()),
             ("pace", _) => ("orders", pace()),

@@ -132,6 +132,38 @@ async fn it_says_what_would_be_signed_and_by_what_and_leaves_nothing_but_a_leaf(
 }
 
 #[tokio::test]
+async fn in_a_batch_what_is_tried_out_is_not_signed_and_the_rest_is() {
+    let Some(stand) = Stand::new("").await else {
+        return;
+    };
+    let mut off = dry();
+    off["price"] = "0.567".into();
+    let batch = json!({ "orders": [dry(), order(), off, dry()] });
+    let path = "/v1/wallets/d-w/orders/batch";
+    let done = stand.trader.post_as("k", path, &batch).await.unwrap();
+    assert_eq!(done.status, 200, "{}", done.text);
+    let orders = done.json["orders"].as_array().unwrap();
+    for tried in [&orders[0], &orders[3]] {
+        assert_eq!(tried["status"], 200, "{}", done.text);
+        assert_eq!(tried["dryRun"]["operation"], "order", "{}", done.text);
+        assert!(tried.get("order").is_none(), "{}", done.text);
+    }
+    let signature = &orders[1]["order"]["order"]["signature"];
+    assert!(signature.is_string(), "{}", done.text);
+    assert_eq!(orders[2]["status"], 422, "{}", done.text);
+    assert_eq!(stand.signed().await.0, 1);
+    // Once more under its key: the signed one is the same, and the others are tried out again.
+    let again = stand.trader.post_as("k", path, &batch).await.unwrap();
+    assert_eq!(again.json["orders"][1]["replayed"], true, "{}", again.text);
+    assert_eq!(
+        again.json["orders"][0]["dryRun"]["dryRun"], true,
+        "{}",
+        again.text
+    );
+    assert_eq!(stand.signed().await.0, 1);
+}
+
+#[tokio::test]
 async fn it_is_refused_as_the_request_itself_would_be() {
     let Some(stand) = Stand::new("").await else {
         return;
@@ -155,13 +187,6 @@ async fn it_is_refused_as_the_request_itself_would_be() {
     off["price"] = "0.567".into();
     let off = stand.trader.post(ORDERS, &off).await;
     refused("off the tick", &off, 422, "order-refused", "price");
-
-    let batch = json!({ "orders": [dry()] });
-    let batch = stand
-        .trader
-        .post("/v1/wallets/d-w/orders/batch", &batch)
-        .await;
-    assert_eq!(batch.json["orders"][0]["status"], 422, "{}", batch.text);
 
     limit(&stand, "1").await;
     for body in [dry(), order()] {

@@ -515,6 +515,35 @@ async fn the_command_line_sets_and_shows_limits() {
     assert_eq!(run(&["list", "--json"]), json!([]));
 }
 
+/// Does something at the CLOB as the trader.
+async fn at_venue(
+    stand: &Stand,
+    venue: &ClobServer,
+    (method, path): (&str, &str),
+    body: &str,
+) -> Answer {
+    let ask = json!({ "method": method, "path": path, "body": body });
+    let made = stand.trader.post("/v1/wallets/d-w/l2-headers", &ask).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let to = format!("{}{path}", venue.url);
+    let mut request = reqwest::Client::new().request(method.parse().unwrap(), to);
+    for (name, value) in made.json["headers"].as_object().unwrap() {
+        request = request.header(name, value.as_str().unwrap());
+    }
+    let request = request.header("content-type", "application/json");
+    Answer::of(request.body(body.to_owned())).await.unwrap()
+}
+
+/// An order that stays open, and what it comes to.
+fn open_order(api_key: &Value) -> Value {
+    let mut order = with("orderType", json!("GTC"));
+    order["owner"] = api_key.clone();
+    order["price"] = "0.5".into();
+    order["tokenID"] = "1001".into();
+    order
+}
+const STAYS_OPEN: u64 = 10_520_000;
+
 #[tokio::test]
 async fn exposure_is_open_until_the_service_has_seen_for_itself_that_the_order_is_over() {
     let Some(venue) = ClobServer::start(&[]) else {
@@ -530,23 +559,10 @@ async fn exposure_is_open_until_the_service_has_seen_for_itself_that_the_order_i
         .await;
     assert_eq!(made.status, 201, "{}", made.text);
     let api_key = made.json["apiKey"].clone();
-    let http = reqwest::Client::new();
     let send = async |method: &str, path: &str, body: &str| {
-        let ask = json!({ "method": method, "path": path, "body": body });
-        let made = stand.trader.post("/v1/wallets/d-w/l2-headers", &ask).await;
-        assert_eq!(made.status, 200, "{}", made.text);
-        let mut request = http.request(method.parse().unwrap(), format!("{}{path}", venue.url));
-        for (name, value) in made.json["headers"].as_object().unwrap() {
-            request = request.header(name, value.as_str().unwrap());
-        }
-        let request = request.header("content-type", "application/json");
-        Answer::of(request.body(body.to_owned())).await.unwrap()
+        at_venue(&stand, &venue, (method, path), body).await
     };
-    let mut order = with("orderType", json!("GTC"));
-    order["owner"] = api_key;
-    order["price"] = "0.5".into();
-    order["tokenID"] = "1001".into();
-    let notional = 10_520_000_u64;
+    let (order, notional) = (open_order(&api_key), STAYS_OPEN);
     set(
         &stand,
         "wallet/d-w",
@@ -587,6 +603,44 @@ async fn exposure_is_open_until_the_service_has_seen_for_itself_that_the_order_i
     assert_eq!(left, (notional.to_string(), notional.to_string()));
     let signed = stand.trader.post(ORDERS, &order).await;
     assert_eq!(signed.status, 200, "{}", signed.text);
+}
+
+#[tokio::test]
+async fn exposure_that_stands_in_the_way_is_looked_at_though_nobody_asks() {
+    let Some(venue) = ClobServer::start(&[]) else {
+        return;
+    };
+    let Some(stand) = Stand::new(&venue.section("polygon")).await else {
+        return;
+    };
+    let new = json!({ "mode": "create", "nonce": 0 });
+    let path = "/v1/wallets/d-w/credentials";
+    let made = stand.operator.post(path, &new).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let order = open_order(&made.json["apiKey"]);
+    let one = json!({ "open_exposure": STAYS_OPEN.to_string() });
+    set(&stand, "wallet/d-w", one).await;
+    let signed = stand.trader.post(ORDERS, &order).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    let envelope = signed.json["envelope"].to_string();
+    let taken = at_venue(&stand, &venue, ("POST", "/order"), &envelope).await;
+    assert_eq!(taken.json["success"], true, "{}", taken.text);
+    let cancel = json!({ "orderID": signed.json["orderHash"] }).to_string();
+    let gone = at_venue(&stand, &venue, ("DELETE", "/order"), &cancel).await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+
+    exceeded(&stand.trader.post(ORDERS, &order).await, "open_exposure");
+    let over = "select count(*) from closings where how = 'cancelled'";
+    stand.database.becomes(over, 1).await;
+    let signed = stand.trader.post(ORDERS, &order).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    // In the name of whoever asked, and not for each refusal.
+    let looks = "select count(*) from leaves l where kind = 'intent' and position('/data/orders'::bytea in leaf) > 0";
+    let before = stand.database.count(looks).await;
+    for _ in 0..3 {
+        exceeded(&stand.trader.post(ORDERS, &order).await, "open_exposure");
+    }
+    assert_eq!((before, stand.database.count(looks).await), (1, 1));
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
 //! Open exposure: what was signed and may still come to pass.
 //!
 //! An order counts until it expires, or until this service has asked the venue and heard that it was filled
-//! or cancelled. An order that the venue does not know was not posted yet, and may be: it goes on counting.
-//! What a caller says frees nothing. A drain frees what was signed before it began.
+//! or cancelled: whenever somebody has it look, and by itself where open exposure stood in the way of an order, in
+//! the name of whoever asked for that. An order that the venue does not know was not posted yet, and may be: it
+//! goes on counting. What a caller says frees nothing. A drain frees what was signed before it began.
 //!
 //! It **trusts** the venue for what it says of an order.
 
 mod records;
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,12 +23,18 @@ use super::venue::VenueError;
 use crate::audit::{Change, Log};
 use crate::credentials::{self, Credential, Kind};
 use crate::ethereum::eip712::Bytes32;
-use crate::id::KeyId;
+use crate::id::{KeyId, WalletId};
 use crate::ledger::{Gate, Ledger, LedgerError};
 use records::Open;
 
 /// So many orders are asked for in one look.
-const A_LOOK: i64 = 200;
+const A_LOOK: usize = 200;
+
+/// So many are gone through.
+const GONE_THROUGH: usize = 10_000;
+
+/// A look by itself comes no sooner after the last.
+const BY_ITSELF: Duration = Duration::from_secs(30);
 
 /// So many expired orders are closed at a time.
 const AT_A_TIME: i64 = 1_000;
@@ -45,6 +53,8 @@ const LAST_PAGE: &str = "LTE=";
 pub struct Exposure {
     api_keys: ApiKeys,
     log: Log,
+    /// Of each wallet that was looked at by itself lately.
+    looks: Arc<Mutex<HashMap<WalletId, Instant>>>,
 }
 
 /// What a look at the venue has shown.
@@ -88,34 +98,46 @@ enum Over {
 impl Exposure {
     /// Exposure by what these API keys let us see.
     pub fn new(api_keys: ApiKeys, log: Log) -> Self {
-        Self { api_keys, log }
+        Self {
+            api_keys,
+            log,
+            looks: Arc::default(),
+        }
+    }
+
+    /// Whether a look by itself is due, which is then taken for done.
+    pub fn is_due(&self, wallet: WalletId) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, at| at.elapsed() < BY_ITSELF);
+        looks.insert(wallet, Instant::now()).is_none()
     }
 
     /// Asks the venue about the orders of a wallet that count as open, the oldest first.
     pub async fn look(&self, wish: &KeyRequest) -> Result<Looked, ApiKeyError> {
-        let ledger = self.log.ledger();
-        let counted = records::open(wish.wallet.id, A_LOOK + 1, ledger).await?;
-        let more = i64::try_from(counted.len()).is_ok_and(|count| count > A_LOOK);
+        let counted = records::open(wish.wallet.id, GONE_THROUGH + 1, self.log.ledger()).await?;
         let mut looked = Looked {
             filled: 0,
             cancelled: 0,
             open: 0,
-            more,
+            more: counted.len() > GONE_THROUGH,
         };
         let mut over = Vec::new();
         if !counted.is_empty() {
             let usable = credentials::in_use(Kind::Trading, self.api_keys.on_record(wish).await?);
             let usable = usable.ok_or(ApiKeyError::NotFound)?;
             let listed = self.listed(wish, &usable).await?;
-            for order in counted
-                .into_iter()
-                .take(usize::try_from(A_LOOK).unwrap_or(usize::MAX))
-            {
+            let mut asked = 0;
+            for order in counted.into_iter().take(GONE_THROUGH) {
                 let hash = Bytes32(order.hash).to_string();
                 if listed.contains(&hash) {
                     looked.open += 1;
                     continue;
                 }
+                if asked == A_LOOK {
+                    looked.more = true;
+                    break;
+                }
+                asked += 1;
                 match self.ask(wish, &usable, &hash).await? {
                     None => looked.open += 1,
                     Some(how) => over.push((order, how)),

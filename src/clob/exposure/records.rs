@@ -16,7 +16,7 @@ pub(super) struct Open {
 /// The orders of a wallet that count, the oldest first.
 pub(super) async fn open(
     wallet: WalletId,
-    at_most: i64,
+    at_most: usize,
     ledger: &Ledger,
 ) -> Result<Vec<Open>, LedgerError> {
     let rows = sqlx::query!(
@@ -26,7 +26,7 @@ pub(super) async fn open(
            and not exists (select from closings c where c.intent_id = i.id)
          order by i.id limit $2"#,
         wallet.uuid(),
-        at_most,
+        i64::try_from(at_most).unwrap_or(i64::MAX),
     )
     .fetch_all(ledger.pool())
     .await?;

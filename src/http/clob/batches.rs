@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
+use super::exposure;
 use super::orders::not_looked_up;
 use super::wallets::permitted_at_gate;
 use crate::app::App;
@@ -25,10 +26,11 @@ use crate::http::admission::Admitted;
 use crate::http::admit::{durable, passed_gate};
 use crate::http::body::{self, Body, Named};
 use crate::http::caller::{Afresh, Required, Waits};
+use crate::http::dry_run::Outcome;
 use crate::http::problem::{self, Document, Problem, Replaced};
 use crate::http::write;
 use crate::policy::{Action, Deed};
-use crate::signing::{Asked, AskedTogether, Draft, LARGEST_BATCH, Signed, SigningError};
+use crate::signing::{Asked, AskedTogether, Draft, DryRun, LARGEST_BATCH, Signed, SigningError};
 
 /// Orders to be signed together.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -64,6 +66,9 @@ pub(super) struct OrderOutcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<IssuedOrder>)]
     order: Option<Box<RawValue>>,
+    /// What would be signed, where it says `dryRun`: as if it had come alone.
+    #[serde(rename = "dryRun", skip_serializing_if = "Option::is_none")]
+    dry_run: Option<Box<DryRun>>,
     /// Whether it was signed by an earlier request under the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed: Option<bool>,
@@ -73,28 +78,30 @@ pub(super) struct OrderOutcome {
     problem: Option<serde_json::Value>,
 }
 
-impl From<Result<Signed, Problem>> for OrderOutcome {
-    fn from(done: Result<Signed, Problem>) -> Self {
+impl From<Result<Outcome, Problem>> for OrderOutcome {
+    fn from(done: Result<Outcome, Problem>) -> Self {
+        let mut outcome = Self {
+            status: 200,
+            order: None,
+            dry_run: None,
+            replayed: None,
+            problem: None,
+        };
         match done {
-            Ok(Signed { body, replayed, .. }) => {
+            Ok(Outcome::Signed(Signed { body, replayed, .. })) => {
                 let body = String::from_utf8(body).expect("JSON is UTF-8");
-                Self {
-                    status: 200,
-                    order: Some(RawValue::from_string(body).expect("an answer is JSON")),
-                    replayed: Some(replayed),
-                    problem: None,
-                }
+                outcome.order = Some(RawValue::from_string(body).expect("an answer is JSON"));
+                outcome.replayed = Some(replayed);
             }
+            Ok(Outcome::Tried(run, _)) => outcome.dry_run = Some(run),
             Err(problem) => {
                 let document = problem.document();
-                Self {
-                    status: document.status,
-                    order: None,
-                    replayed: None,
-                    problem: Some(serde_json::to_value(&document).expect("plain data serializes")),
-                }
+                outcome.status = document.status;
+                outcome.problem =
+                    Some(serde_json::to_value(&document).expect("plain data serializes"));
             }
         }
+        outcome
     }
 }
 
@@ -103,7 +110,7 @@ impl From<Result<Signed, Problem>> for OrderOutcome {
 /// Up to 100 limit and market orders of one wallet, with one record for all and signed at the same
 /// time. One that cannot be signed takes none with it: the answer is 200 and says for each what
 /// happened. Under one `Idempotency-Key` (at most 252 characters) stands the whole batch: repeat it
-/// to get what is missing. The service posts nothing; mind that the CLOB's `POST /orders` takes 15
+/// to get what is missing. An order with `dryRun` in it is tried out and not signed. The service posts nothing; mind that the CLOB's `POST /orders` takes 15
 /// orders an envelope.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/orders/batch", tag = "orders",
     request_body = OrderBatch,
@@ -159,7 +166,7 @@ pub(super) async fn sign_orders(
         let now = app.wallets.now(&wallet).await?;
         if now.is_restated(&wallet) {
             let (again, settled) = done.into_iter().partition(|(_, it)| is_about_the_key(it));
-            let again: Vec<(usize, Result<Signed, Not>)> = again;
+            let again: Vec<(usize, Result<Outcome, Not>)> = again;
             done = settled;
             let again = again.into_iter().map(|(number, _)| number).collect();
             done.extend(attempt.with(&now, again).await?);
@@ -169,7 +176,7 @@ pub(super) async fn sign_orders(
     done.sort_by_key(|(number, _)| *number);
     let since = done
         .iter()
-        .filter_map(|(_, it)| Some(it.as_ref().ok()?.since));
+        .filter_map(|(_, it)| it.as_ref().ok().map(Outcome::since));
     let mut since = since.min();
     if since.is_some_and(|since| since.elapsed() > OLD) {
         // The first have waited for the last: what was true when they were released is looked at again.
@@ -177,6 +184,11 @@ pub(super) async fn sign_orders(
         let deed = Deed::new(Action::SignOrder, wallet.resource())
             .on_markets(wishes.map(|it| it.token_id().0).collect());
         since = Some(app.signer.still(&caller, (deed, &wallet.key)).await?);
+    }
+    for (_, done) in &done {
+        if let Err(Not::Signed(error)) = done {
+            exposure::see_to(&app, &caller, &wallet, digest, error);
+        }
     }
     let successor = Replaced::is(&wallet);
     let orders: Vec<OrderOutcome> = done
@@ -189,7 +201,7 @@ pub(super) async fn sign_orders(
             done.into()
         })
         .collect();
-    let all_signed = orders.iter().all(|it| it.replayed.is_some());
+    let all_done = orders.iter().all(|it| it.problem.is_none());
     let all_replayed = orders.iter().all(|it| it.replayed == Some(true));
     let body = serde_json::to_vec(&SignedBatch { orders }).expect("plain data serializes");
     let mut response = write::json(StatusCode::OK, body);
@@ -198,7 +210,7 @@ pub(super) async fn sign_orders(
         response.headers_mut().insert(write::REPLAYED, replayed);
     }
     Ok(match since {
-        Some(since) if all_signed => passed_gate(response, since),
+        Some(since) if all_done => passed_gate(response, since),
         Some(since) => durable(response, since),
         None => response,
     })
@@ -213,7 +225,7 @@ enum Not {
     Signed(SigningError),
 }
 
-fn is_about_the_key(done: &Result<Signed, Not>) -> bool {
+fn is_about_the_key(done: &Result<Outcome, Not>) -> bool {
     matches!(done, Err(Not::Signed(error)) if error.is_about_the_key())
 }
 
@@ -235,7 +247,7 @@ impl Attempt<'_> {
         &self,
         wallet: &Arc<Wallet>,
         numbers: Vec<usize>,
-    ) -> Result<Vec<(usize, Result<Signed, Not>)>, Problem> {
+    ) -> Result<Vec<(usize, Result<Outcome, Not>)>, Problem> {
         let door = &self.app.signer;
         let limits = self.app.limits.book()?;
         let mut done = Vec::with_capacity(numbers.len());
@@ -244,13 +256,19 @@ impl Attempt<'_> {
         for (number, made) in self.make(wallet, numbers).await {
             let item = &self.items[number];
             match made {
-                Ok((order, again)) => {
+                Ok((order, meant)) => {
                     let wallet = wallet.clone();
-                    let draft = OrderDraft::new(wallet, order).again(again);
+                    let draft = OrderDraft::new(wallet, order).again(meant.again);
                     let mut draft = Box::new(draft);
                     draft
                         .look_at_book(self.caller.id, &limits, &self.app.markets, &self.app.clock)
                         .await;
+                    if meant.dry_run {
+                        let tried = door.try_out(self.caller, draft).await;
+                        let tried = tried.map(|(run, since)| Outcome::Tried(Box::new(run), since));
+                        done.push((number, tried.map_err(Not::Signed)));
+                        continue;
+                    }
                     drafts.push((draft, item.clone()));
                     drafted.push(number);
                 }
@@ -267,7 +285,7 @@ impl Attempt<'_> {
                     let key = key.unwrap_or(&self.asked.idempotency);
                     let earlier = door.earlier(self.caller, what, key, item.digest);
                     let earlier = match earlier.await {
-                        Ok(earlier) => earlier.ok_or(Not::Made(problem)),
+                        Ok(earlier) => earlier.map(Outcome::Signed).ok_or(Not::Made(problem)),
                         Err(error) if error.is_about_the_key() => Err(Not::Signed(error)),
                         Err(error) => return Err(error.into()),
                     };
@@ -284,30 +302,30 @@ impl Attempt<'_> {
         for (number, signed) in drafted.into_iter().zip(signed) {
             match signed {
                 Err(reused @ SigningError::KeyReused) => return Err(reused.into()),
-                signed => done.push((number, signed.map_err(Not::Signed))),
+                signed => done.push((number, signed.map(Outcome::Signed).map_err(Not::Signed))),
             }
         }
         Ok(done)
     }
 
-    /// Makes each order, and whether it is meant again, all at the same time. What is looked up has half of the time, so that one slow
+    /// Makes each order, all at the same time, and says how it is meant. What is looked up has half of the time, so that one slow
     /// market does not cost the others theirs.
     async fn make(
         &self,
         wallet: &Wallet,
         numbers: Vec<usize>,
-    ) -> Vec<(usize, Result<(Order, bool), Problem>)> {
+    ) -> Vec<(usize, Result<(Order, Meant), Problem>)> {
         let mut work = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let (again, made) = match read(&self.batch.orders[number]) {
-                Ok(wish) => (wish.is_meant_again(), self.begin(wallet, wish).await),
-                Err(problem) => (false, Making::Done(Err(problem))),
+            let (meant, made) = match read(&self.batch.orders[number]) {
+                Ok(wish) => (Meant::of(&wish), self.begin(wallet, wish).await),
+                Err(problem) => (Meant::default(), Making::Done(Err(problem))),
             };
-            work.push((number, again, made));
+            work.push((number, meant, made));
         }
         let until = self.since + self.patience / 2;
         let mut done = Vec::with_capacity(work.len());
-        for (number, again, work) in work {
+        for (number, meant, work) in work {
             let made = match work {
                 Making::Done(made) => made,
                 Making::UnderWay(task) => match timeout_at(until.into(), task).await {
@@ -315,7 +333,7 @@ impl Attempt<'_> {
                     Ok(Err(_)) | Err(_) => Err(not_looked_up()),
                 },
             };
-            done.push((number, made.map(|order| (order, again))));
+            done.push((number, made.map(|order| (order, meant))));
         }
         done
     }
@@ -341,6 +359,24 @@ impl Attempt<'_> {
     }
 }
 
+/// How an order is meant.
+#[derive(Clone, Copy, Default)]
+struct Meant {
+    /// As a second one, though the same came a moment ago.
+    again: bool,
+    /// To be tried out.
+    dry_run: bool,
+}
+
+impl Meant {
+    fn of(order: &NewOrder) -> Self {
+        Self {
+            again: order.is_meant_again(),
+            dry_run: order.is_dry_run(),
+        }
+    }
+}
+
 /// An order on its way.
 #[expect(
     clippy::large_enum_variant,
@@ -355,17 +391,12 @@ enum Making {
 fn read(item: &RawValue) -> Result<NewOrder, Problem> {
     let bytes = item.get().as_bytes();
     let value = body::object(bytes)?;
-    let wish = match (value.get("size").is_some(), value.get("amount").is_some()) {
-        (true, false) => NewOrder::Limit(Box::new(body::typed(bytes)?)),
-        (false, true) => NewOrder::Market(Box::new(body::typed(bytes)?)),
+    match (value.get("size").is_some(), value.get("amount").is_some()) {
+        (true, false) => Ok(NewOrder::Limit(Box::new(body::typed(bytes)?))),
+        (false, true) => Ok(NewOrder::Market(Box::new(body::typed(bytes)?))),
         _ => {
             let detail = "a limit order has a size and a market order an amount: one of the two";
-            return Err(Problem::new(&problem::INVALID_FIELD, detail));
+            Err(Problem::new(&problem::INVALID_FIELD, detail))
         }
-    };
-    if wish.is_dry_run() {
-        let detail = "dryRun: an order is tried out by itself, not in a batch; it was not signed";
-        return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
-    Ok(wish)
 }

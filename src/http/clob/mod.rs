@@ -7,7 +7,7 @@ pub(super) mod credentials;
 mod drain;
 mod emptying;
 mod explain;
-mod exposure;
+pub(in crate::http) mod exposure;
 mod headers;
 mod nonces;
 pub(super) mod operations;

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tokio::time::timeout_at;
 
+use super::exposure;
 use super::wallets::{once_more, permitted_at_gate};
 use crate::app::App;
 use crate::callers::Caller;
@@ -114,6 +115,7 @@ impl Wished {
             Ok(done) => return Ok(done.answer()),
             Err(error) => error,
         };
+        exposure::see_to(app, caller, &wallet, self.digest, &error);
         let now = once_more(app, &wallet, error).await?;
         let done = self.try_with(app, caller, &now, (since, until)).await?;
         let replaced = Replaced::is(&now);

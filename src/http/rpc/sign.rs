@@ -23,6 +23,7 @@ use crate::clob::wallets::Wallet;
 use crate::credentials::{LoginRefused, Replaces};
 use crate::ethereum::Address;
 use crate::http::clob::credentials::hand_out_login;
+use crate::http::clob::exposure;
 use crate::http::clob::wallets::once_more;
 use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::RequestDigest;
@@ -102,6 +103,7 @@ async fn sign_order(
     let done = match sign(&wallet).await {
         Ok(done) => done,
         Err(error) => {
+            exposure::see_to(app, caller, &wallet, asked.digest, &error);
             let now = once_more(app, &wallet, error).await?;
             let done = sign(&now).await;
             done.map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))?

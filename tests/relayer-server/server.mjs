@@ -2,6 +2,7 @@
 // A small in-memory relayer of contract wallets, for tests. 127.0.0.1 only. See README.md.
 import http from "node:http";
 import crypto from "node:crypto";
+import fs from "node:fs";
 import { pathToFileURL } from "node:url";
 import { isAddress, lower, keccak, recover, proxyWallet, safeWallet } from "../clob-server/eth.mjs";
 import * as h from "./hashes.mjs";
@@ -30,7 +31,7 @@ const number = (v) => /^\d{1,78}$/.test(v ?? "");
 const argument = (data, i) => BigInt("0x" + data.slice(10 + 64 * i, 74 + 64 * i));
 
 export class Relayer {
-  constructor(config = {}) { this.config = { ...DEFAULTS, ...config }; this.reset(); }
+  constructor(config = {}, state) { this.config = { ...DEFAULTS, ...config }; this.state = state; this.reset(); this.remember(); }
 
   reset() {
     this.builders = new Map();   // key -> {key, secret, passphrase, address}
@@ -41,6 +42,20 @@ export class Relayer {
     this.log = [];
   }
   now() { return Math.floor(Date.now() / 1000) + this.config.clock_offset_s; }
+
+  // ---- builders and wallets over a restart, where there is a file for them ------------------
+  remember() {
+    if (!this.state || !fs.existsSync(this.state)) return;
+    const { builders, wallets } = JSON.parse(fs.readFileSync(this.state, "utf8"));
+    for (const b of builders) this.builders.set(b.key, b);
+    for (const w of wallets) this.wallets.set(w.address, { ...w, nonce: BigInt(w.nonce) });
+  }
+  keep() {
+    if (!this.state) return;
+    const wallets = [...this.wallets.values()].map((w) => ({ ...w, nonce: w.nonce.toString() }));
+    fs.writeFileSync(this.state + ".new", JSON.stringify({ builders: [...this.builders.values()], wallets }), { mode: 0o600 });
+    fs.renameSync(this.state + ".new", this.state);
+  }
 
   // ---- who asks: builder headers over the exact text -----------------------------------
   builder(req) {
@@ -245,6 +260,7 @@ export class Relayer {
     if (f && f.phase !== "after") { if (f.delay_ms) await wait(f.delay_ms); if (spoil()) { entry.status = f.status ?? 0; entry.executed = false; return; } }
     const r = run(() => this.route(req));
     entry.status = r.status; entry.executed = true; if (r.hint) entry.hint = r.hint;
+    this.keep();
     if (f && f.phase === "after") { if (f.delay_ms) await wait(f.delay_ms); if (spoil()) return; }
     send(r.status, r.body, r.hint ? { "x-relayer-hint": r.hint.replace(/[^\x20-\x7e]/g, "?") } : {});
   }
@@ -257,14 +273,15 @@ export class Relayer {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const config = {}; let port = 9090;
+  const config = {}; let port = 9090, state;
   for (const a of process.argv.slice(2)) {
     const m = /^--([a-z0-9_-]+)=(.*)$/.exec(a);
     const k = m?.[1].replaceAll("-", "_");
     if (k === "port") port = Number(m[2]);
+    else if (k === "state") state = m[2];
     else if (k && k in DEFAULTS) config[k] = typeof DEFAULTS[k] === "string" ? m[2] : JSON.parse(m[2]);
-    else { console.error(`usage: node server.mjs [--port=N] ${Object.keys(DEFAULTS).map((x) => `[--${x.replaceAll("_", "-")}=..]`).join(" ")}`); process.exit(2); }
+    else { console.error(`usage: node server.mjs [--port=N] [--state=FILE] ${Object.keys(DEFAULTS).map((x) => `[--${x.replaceAll("_", "-")}=..]`).join(" ")}`); process.exit(2); }
   }
-  const { url } = await new Relayer(config).listen(port);
+  const { url } = await new Relayer(config, state).listen(port);
   console.log(`relayer-server listening on ${url}`);
 }

@@ -1,6 +1,6 @@
-//! Servers for demonstration beside `dev`, so that API keys, L2 headers, market orders, access tokens and
-//! rotations work on the first day: a CLOB (the one of the tests, `tests/clob-server`) and an authorization
-//! server. Node.js runs them, on this computer only, without any package; on their books is nothing but what
+//! Servers for demonstration beside `dev`, so that API keys, L2 headers, market orders, wallets' operations, access
+//! tokens and rotations work on the first day: a CLOB and a relayer (those of the tests, `tests/clob-server`,
+//! `tests/relayer-server`) and an authorization server. Node.js runs them, on this computer only, without any package; on their books is nothing but what
 //! they make up. Without Node.js there are none, and that is said.
 
 use std::io::{BufRead as _, BufReader};
@@ -34,6 +34,25 @@ pub(in crate::cli) const CLOB: Program = Program {
     says: "clob-server listening on ",
 };
 
+pub(super) const RELAYER: Program = Program {
+    name: "relayer",
+    files: &[
+        (
+            "clob-server/eth.mjs",
+            include_str!("../../../tests/clob-server/eth.mjs"),
+        ),
+        (
+            "relayer-server/hashes.mjs",
+            include_str!("../../../tests/relayer-server/hashes.mjs"),
+        ),
+        (
+            "relayer-server/server.mjs",
+            include_str!("../../../tests/relayer-server/server.mjs"),
+        ),
+    ],
+    says: "relayer-server listening on ",
+};
+
 pub(super) const AUTHORIZATION: Program = Program {
     name: "authorization",
     files: &[(
@@ -59,9 +78,10 @@ impl Running {
         more: &[String],
     ) -> Result<Self> {
         let dir = dir.join(program.name);
-        std::fs::create_dir_all(&dir)?;
         for (name, text) in program.files {
-            std::fs::write(dir.join(name), text)?;
+            let file = dir.join(name);
+            std::fs::create_dir_all(file.parent().unwrap_or(&dir))?;
+            std::fs::write(file, text)?;
         }
         let main = program.files.last().map_or("", |it| it.0);
         let child = tied("node")
@@ -108,6 +128,7 @@ impl Drop for Running {
 pub(super) struct Beside {
     pub(super) clob: Option<Running>,
     pub(super) authorization: Option<Running>,
+    pub(super) relayer: Option<Running>,
 }
 
 /// A program that the system ends when the thread ends that started it, which is the command's own.

@@ -1,5 +1,7 @@
-//! The demonstration: a wallet, a client, a trader who may use them, and two requests to try.
+//! The demonstration: a deposit wallet, which is what the venue takes from new users, a client, a trader who may use
+//! them, a treasurer who sets the wallet up, and two requests to try.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -13,7 +15,7 @@ use super::beside::{Beside, Running};
 use super::{is_recognised, replace_secret, say};
 use crate::app::App;
 use crate::callers::MAX_TOKEN_DAYS;
-use crate::clob::{Order, OrderRequest, Terms};
+use crate::clob::{Derived, Order, OrderRequest, SignatureType, Terms};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::oauth::scopes::Table;
@@ -21,6 +23,14 @@ use crate::oauth::scopes::Table;
 const WALLET: &str = "demo-wallet";
 const CLIENT: &str = "demo-client";
 const TRADER: &str = "demo-trader";
+const TREASURER: &str = "demo-treasurer";
+
+/// Who the relayer for demonstration takes the service for.
+const BUILDER: [(&str, &str); 3] = [
+    ("key", "demo-builder"),
+    ("secret", "Zm9yIGRlbW9uc3RyYXRpb24gb25seQ=="),
+    ("passphrase", "demonstration"),
+];
 
 /// What the demonstration stands on.
 pub(super) struct Demo {
@@ -28,6 +38,7 @@ pub(super) struct Demo {
     trader: Client,
     operator_token: PathBuf,
     trader_token: PathBuf,
+    treasurer_token: PathBuf,
     wallet: Value,
     client: Value,
     device: &'static str,
@@ -42,10 +53,12 @@ impl Demo {
         app: &App,
     ) -> anyhow::Result<Self> {
         let operator = Client::new(base, &dir.join("operator.token"))?;
-        make_key(&operator, "demo-wallet-key", "wallet").await?;
+        let key = make_key(&operator, "demo-wallet-key", "wallet").await?;
         make_key(&operator, "demo-client-key", "client").await?;
+        let owner: Address = key["address"].as_str().unwrap_or_default().parse()?;
         let wallet = json!({
             "name": WALLET, "key": "demo-wallet-key", "owner": "dev", "chainId": 137,
+            "signatureType": 3, "funder": Derived::of(owner).deposit_wallet,
         });
         let wallet = find_or_make(&operator, "/v1/wallets", WALLET, &wallet).await?;
         let client = json!({
@@ -53,34 +66,21 @@ impl Demo {
         });
         let client = find_or_make(&operator, "/v1/clients", CLIENT, &client).await?;
 
-        let trader_token = dir.join("trader.token");
-        if !is_recognised(app, &trader_token).await {
-            let body = json!({
-                "name": TRADER, "owner": "dev", "roles": ["trader"],
-                "token_days": MAX_TOKEN_DAYS,
-            });
-            let path = format!("/v1/callers/{TRADER}");
-            let made = match operator.find(&path).await? {
-                None => operator.post("/v1/callers", &body).await?,
-                Some(_) => {
-                    operator
-                        .post(
-                            &format!("{path}/tokens"),
-                            &json!({ "token_days": MAX_TOKEN_DAYS }),
-                        )
-                        .await?
-                }
-            };
-            let token = made["token"]
-                .as_str()
-                .context("the answer holds no token")?;
-            replace_secret(token, &trader_token)?;
-        }
+        let caller = async |name: &str, role: &str| {
+            let file = dir.join(format!("{role}.token"));
+            if !is_recognised(app, &file).await {
+                replace_secret(&issue_token(&operator, name, role).await?, &file)?;
+            }
+            anyhow::Ok(file)
+        };
+        let trader_token = caller(TRADER, "trader").await?;
+        let treasurer_token = caller(TREASURER, "treasurer").await?;
         Ok(Self {
             base: base.to_owned(),
             trader: Client::new(base, &trader_token)?,
             operator_token: dir.join("operator.token"),
             trader_token,
+            treasurer_token,
             wallet,
             client,
             device: if in_token {
@@ -91,8 +91,24 @@ impl Demo {
         })
     }
 
-    /// Has the authorization server for demonstration know the client, unless it does.
+    /// Has the servers for demonstration know the client and the service, unless they do.
     pub(super) async fn register(&self, beside: &Beside) -> anyhow::Result<()> {
+        if let Some(relayer) = &beside.relayer {
+            let http = reqwest::Client::builder().no_proxy().build()?;
+            let known = BUILDER.iter().copied().collect::<HashMap<_, _>>();
+            let at = format!("{}/__admin/builders", relayer.url());
+            http.post(&at)
+                .json(&known)
+                .send()
+                .await?
+                .error_for_status()?;
+            let [(_, api_key), (_, secret), (_, passphrase)] = BUILDER;
+            let given = json!({ "apiKey": api_key, "secret": secret, "passphrase": passphrase });
+            let path = format!("/v1/wallets/{WALLET}/builder-credentials");
+            Client::new(&self.base, &self.operator_token)?
+                .post(&path, &given)
+                .await?;
+        }
         let Some(server) = beside.authorization.as_ref().filter(|_| self.is_local()) else {
             return Ok(());
         };
@@ -125,7 +141,7 @@ impl Demo {
         say(&format!(
             "
 chancery is at {base}; keys are in {device}.
-  wallet  {WALLET}   {address} (Polygon, EOA)
+  wallet  {WALLET}   {maker} (Polygon, type {kind}, of the key {address})
   client  {CLIENT}   {client_id} in {environment}, fingerprint in GET /v1/keys/demo-client-key
   trader  {TRADER}   token in {token}
   API     {base}/openapi.json
@@ -150,6 +166,8 @@ export CHANCERY_URL={base} CHANCERY_TOKEN_FILE='{operator}'
             operator = self.operator_token.display(),
             program = program(),
             device = self.device,
+            maker = member(&self.wallet, "maker"),
+            kind = self.wallet["signatureType"],
             address = member(&self.wallet, "address"),
             client_id = member(&self.client, "client_id"),
             environment = member(&self.client, "environment"),
@@ -173,6 +191,22 @@ curl -s {base}/v1/wallets/{WALLET}/market-orders \\
   -H \"authorization: Bearer $(cat '{token}')\" \\
   -H \"content-type: application/json\" -H \"idempotency-key: $(date +%s%N)\" \\
   -d '{{\"tokenID\":\"1001\",\"side\":\"BUY\",\"amount\":\"10\"}}'",
+                program = program(),
+            ));
+        }
+        if let Some(relayer) = &beside.relayer {
+            say(&format!(
+                "
+A relayer for demonstration is at {relayer} (no chain is behind it). What the wallet lacks before it can trade;
+then, as the treasurer, its deployment and its approvals (ID: what `set-up` answers):
+
+{program} wallets ready {WALLET}
+export CHANCERY_TOKEN_FILE='{treasurer}'
+{program} relayer deploy {WALLET}
+{program} operations set-up {WALLET} --nonce 0
+{program} relayer submit {WALLET} ID",
+                relayer = relayer.url(),
+                treasurer = self.treasurer_token.display(),
                 program = program(),
             ));
         }
@@ -233,7 +267,10 @@ curl -s -X DELETE -H \"content-type: application/json\" {server}_admin/clients/{
         // With what it takes to check both elsewhere.
         print_json(&json!({
             "order": order, "assertion": assertion,
-            "wallet": { "address": self.wallet["address"], "chainId": self.wallet["chainId"] },
+            "wallet": {
+                "address": self.wallet["address"], "maker": self.wallet["maker"],
+                "signatureType": self.wallet["signatureType"], "chainId": self.wallet["chainId"],
+            },
             "client": { "client_id": self.client["client_id"], "pem": self.client["pem"] },
         }))?;
         say(&format!(
@@ -265,7 +302,7 @@ fn order_request(has_clob: bool) -> Value {
     })
 }
 
-async fn make_key(operator: &Client, name: &str, purpose: &str) -> anyhow::Result<()> {
+async fn make_key(operator: &Client, name: &str, purpose: &str) -> anyhow::Result<Value> {
     let body = json!({
         "name": name, "purpose": purpose, "backend": "dev", "environment": "local", "owner": "dev",
     });
@@ -276,7 +313,25 @@ async fn make_key(operator: &Client, name: &str, purpose: &str) -> anyhow::Resul
             .post(&format!("/v1/keys/{name}/steps"), &step)
             .await?;
     }
-    Ok(())
+    Ok(key)
+}
+
+/// A token of a caller with this role, who is made where there is none.
+async fn issue_token(operator: &Client, name: &str, role: &str) -> anyhow::Result<String> {
+    let path = format!("/v1/callers/{name}");
+    let made = if operator.find(&path).await?.is_some() {
+        let new = json!({ "token_days": MAX_TOKEN_DAYS });
+        operator.post(&format!("{path}/tokens"), &new).await?
+    } else {
+        let new = json!({
+            "name": name, "owner": "dev", "roles": [role], "token_days": MAX_TOKEN_DAYS,
+        });
+        operator.post("/v1/callers", &new).await?
+    };
+    let token = made["token"].as_str();
+    token
+        .map(str::to_owned)
+        .context("the answer holds no token")
 }
 
 async fn find_or_make(
@@ -315,7 +370,13 @@ fn check_order(answer: &Value, profile: &crate::clob::Profile) -> anyhow::Result
 
     let text = answer["order"]["signature"].as_str().unwrap_or_default();
     let bytes = hex::decode(text.trim_start_matches("0x"))?;
-    ensure!(bytes.len() == 65, "the signature does not have 65 bytes");
+    // That of a deposit wallet says besides what was signed under whose name.
+    let separator = bytes.get(65..97).unwrap_or_default();
+    let is_nested = profile.signature_type() == SignatureType::Poly1271;
+    ensure!(
+        bytes.len() == 65 && !is_nested || is_nested && separator == rebuilt.domain_separator(),
+        "the signature is not of the form of its type"
+    );
     let recovery = bytes[64].checked_sub(27).and_then(RecoveryId::from_byte);
     let key = VerifyingKey::recover_from_prehash(
         rebuilt.digest(),

@@ -29,7 +29,7 @@ use crate::custody::pkcs11::Pkcs11;
 use crate::http;
 use crate::ledger::Gate;
 use crate::sealing::SealingKey;
-use beside::{AUTHORIZATION, Beside, CLOB, Running};
+use beside::{AUTHORIZATION, Beside, CLOB, RELAYER, Running};
 pub use cluster::Cluster;
 pub use data_dir::DataDir;
 use demo::Demo;
@@ -93,7 +93,7 @@ fn port_behind(options: &Options, by: u16) -> u16 {
     if port == 0 { 0 } else { port.wrapping_add(by) }
 }
 
-/// A CLOB and an authorization server beside the service, on the ports after its own; what one order needs
+/// A CLOB, an authorization server and a relayer beside the service, on the ports after its own; what one order needs
 /// does without.
 fn start_beside(options: &Options, dir: &Path) -> Beside {
     if options.once {
@@ -122,6 +122,15 @@ fn start_beside(options: &Options, dir: &Path) -> Beside {
             2,
             &more,
             "there is no authorization server for demonstration, so access tokens and rotations wait for one",
+        ),
+        relayer: start(
+            &RELAYER,
+            3,
+            &[format!(
+                "--state={}",
+                dir.join("relayer").join("state.json").display()
+            )],
+            "there is no relayer for demonstration, so wallets' operations are signed and handed out only",
         ),
     }
 }
@@ -304,10 +313,11 @@ async fn prepare(
          token_endpoint = \"{authorization}oauth/token\"\n\
          token_audience = \"{AUDIENCE}\"\n",
         url = serde_json::json!(cluster.url()),
-        clob = beside.clob.as_ref().map_or(String::new(), |it| format!(
-            "[clob.polygon]\nurl = \"{}\"\n\n",
-            it.url()
-        )),
+        clob = [("clob", &beside.clob), ("relayer", &beside.relayer)]
+            .iter()
+            .filter_map(|(section, server)| Some((section, server.as_ref()?.url())))
+            .map(|(section, url)| format!("[{section}.polygon]\nurl = \"{url}\"\n\n"))
+            .collect::<String>(),
         // Where it would be, if it is not there: the section stays, for a key is of an environment for good.
         authorization = beside.authorization.as_ref().map_or_else(
             || match port_behind(options, 2) {

@@ -20,6 +20,7 @@ mod due;
 mod exchange;
 mod explain;
 mod halt;
+mod health;
 mod import;
 mod init;
 mod isolation;
@@ -154,6 +155,8 @@ enum Command {
     },
     /// Check a configuration against its database, devices and files, and say what to do
     Doctor(doctor::Options),
+    /// Show how a replica is: database, writer, clock, evidence, devices
+    Health(health::Options),
 }
 
 /// Where the configuration is.
@@ -264,6 +267,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Openapi => print_json(&crate::http::openapi()),
         Command::Doctor(options) => doctor::run(&options).await,
+        Command::Health(options) => health::run(options).await,
     }
 }
 

@@ -90,21 +90,15 @@ fn api() -> OpenApiRouter<App> {
         .merge(people::routes())
         .merge(approvals::routes())
         .merge(notices::routes())
+        .merge(health::routes())
 }
 
 /// The `OpenAPI` document, generated from the handlers.
 pub fn openapi() -> Document {
-    documents::complete(api().merge(health()).into_openapi())
+    documents::complete(api().merge(health::open()).into_openapi())
 }
 
-/// What watches the service asks, without a token, and gets an answer however busy it is.
-fn health() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-}
-
-/// Whether this path is one of those.
+/// Whether this path gets an answer however busy the service is.
 fn is_about_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
@@ -114,7 +108,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
     let document = openapi();
     std::sync::LazyLock::force(&TRAFFIC);
     let (router, _) = api().split_for_parts();
-    let (health, _) = health().split_for_parts();
+    let (health, _) = health::open().split_for_parts();
     let entrance = Entrance::new(app.clone(), settings);
     let names = Names::new(settings);
     let router = router.layer(middleware::from_fn_with_state(entrance, admit));

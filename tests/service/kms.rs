@@ -125,7 +125,7 @@ async fn orders_and_assertions_are_signed_in_kms() {
         (&json!("created"), &json!(true))
     );
     let ready = world.operator.get("/readyz").await;
-    assert_eq!(ready.json["checks"]["custody.kms"], "ok", "{}", ready.text);
+    assert_eq!(ready.json["checks"]["custody"], "ok", "{}", ready.text);
 
     world
         .proxy

@@ -108,10 +108,25 @@ async fn a_wrong_pin_and_a_missing_library_stop_their_device_only() {
     }
     let ready = operator.get("/readyz").await;
     assert_eq!(ready.status, 200, "{}", ready.text);
-    assert_eq!(ready.json["checks"]["custody.hsm"], "unavailable");
-    assert_eq!(ready.json["checks"]["custody.gone"], "unavailable");
-    assert_eq!(ready.json["checks"]["custody.soft"], "ok");
+    assert_eq!(ready.json["checks"]["custody"], "partly");
+    for named in ["hsm", "gone", "soft"] {
+        assert!(!ready.text.contains(named), "{}", ready.text);
+    }
     let trader = server.caller(&desk(&operator, "d", "soft").await);
+    assert_eq!(trader.get("/v1/health").await.status, 403);
+    let health = operator.get("/v1/health").await;
+    let trouble = |what: &str| {
+        let checks = health.json["checks"].as_array().unwrap();
+        let check = checks.iter().find(|it| it["what"] == what).unwrap();
+        check["trouble"].as_str().map(ToOwned::to_owned)
+    };
+    assert_eq!(health.json["ready"], true, "{}", health.text);
+    assert!(trouble("custody.hsm").unwrap().contains("PIN"));
+    assert!(trouble("custody.gone").is_some());
+    for well in ["custody.soft", "ledger", "writer", "clock", "evidence"] {
+        assert_eq!(trouble(well), None, "{}", health.text);
+    }
+    assert!(!health.text.contains(wrong_pin), "{}", health.text);
     let answer = trader.post(ORDERS, &order()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert!(server.is_alive());

@@ -255,8 +255,9 @@ async fn what_the_service_says_about_itself_needs_no_token() {
 
     assert_eq!(get("/healthz").await, (200, "ok\n".into()));
     let (status, ready) = get("/readyz").await;
-    let checks = json!({ "ready": true, "checks": { "clock": "ok", "evidence": "ok", "ledger": "ok", "writer": "ok", "custody.soft": "ok" } });
+    let checks = json!({ "ready": true, "checks": { "clock": "ok", "evidence": "ok", "ledger": "ok", "writer": "ok", "custody": "ok" } });
     assert_eq!((status, json(&ready)), (200, checks));
+    assert_eq!(get("/v1/health").await.0, 401);
 
     let (status, document) = get("/openapi.json").await;
     assert_eq!(status, 200);

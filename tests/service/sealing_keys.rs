@@ -200,7 +200,7 @@ async fn a_wrong_or_lost_master_key_is_told_and_damages_nothing() {
     assert_eq!(make_key(&operator, "lost-at-once").await, 503);
     let ready = operator.get("/readyz").await;
     assert_eq!(
-        ready.json["checks"]["custody.soft"], "unavailable",
+        ready.json["checks"]["custody"], "unavailable",
         "{}",
         ready.text
     );

@@ -122,24 +122,15 @@ fn published(log: &Value) -> Section {
 
 pub(super) async fn health(visit: &Visit, place: &Place) -> Page {
     let on = Resource::service();
-    let (custody, log) = tokio::join!(
-        visit.get_if((Action::ViewCustody, &on), "/v1/custody"),
+    let (health, log) = tokio::join!(
+        visit.get_if((Action::ViewCustody, &on), "/v1/health"),
         visit.get_if((Action::ViewLog, &on), "/v1/log"),
     );
     let what = (
-        "How the service is: its devices, its log, its clock.",
-        "chancery doctor",
+        "How this replica is: its database, its log, its clock, its devices.",
+        "chancery health",
     );
-    let app = &visit.console.app;
-    let clock = match app.clock.off_by_ms() {
-        Some(ahead) => format!(
-            "This replica's clock is {ahead} ms from the database's: nothing is signed that says the time."
-        ),
-        None => "This replica's clock agrees with the database's.".to_owned(),
-    };
-    let mut page = Page::new("Health", &place.path, what)
-        .with(Section::Words(clock))
-        .with(devices(custody));
+    let mut page = Page::new("Health", &place.path, what).with(checks(health));
     match log {
         Err(refused) => page = page.with(Section::Refused(refused)),
         Ok(log) => {
@@ -159,34 +150,36 @@ pub(super) async fn health(visit: &Visit, place: &Place) -> Page {
         .with(Section::Picture(limits(visit, &minutes).await))
 }
 
-fn devices(custody: Result<Value, Refused>) -> Section {
-    let custody = match custody {
-        Ok(custody) => custody,
+fn checks(health: Result<Value, Refused>) -> Section {
+    let health = match health {
+        Ok(health) => health,
         Err(refused) => return Section::Refused(refused),
     };
-    let devices = custody["devices"].as_array().into_iter().flatten();
-    let rows = devices.map(|device| {
-        let trouble = device["trouble"].as_str();
+    let checks = health["checks"].as_array().into_iter().flatten();
+    let rows = checks.map(|check| {
+        let trouble = check["trouble"].as_str();
+        let (word, tone) = match trouble {
+            None => ("works", "good"),
+            Some(_) => ("does not", "bad"),
+        };
         vec![
-            Cell::text(device["name"].as_str().unwrap_or_default()),
-            match trouble {
-                None => Cell::State {
-                    word: "answers".to_owned(),
-                    tone: "good",
-                },
-                Some(_) => Cell::State {
-                    word: "away".to_owned(),
-                    tone: "bad",
-                },
+            Cell::text(check["what"].as_str().unwrap_or_default()),
+            Cell::State {
+                word: word.to_owned(),
+                tone,
             },
             trouble.map_or(Cell::Nothing, Cell::text),
         ]
     });
+    let title = match health["ready"].as_bool() {
+        Some(true) => "It can sign",
+        _ => "It cannot sign",
+    };
     Section::Table(Table {
-        title: "Devices".to_owned(),
-        heads: vec!["Device", "State", "Trouble"],
+        title: title.to_owned(),
+        heads: vec!["What", "State", "Trouble"],
         rows: rows.collect(),
-        empty: "No device is configured.",
+        empty: "Nothing was looked at.",
         next: None,
     })
 }

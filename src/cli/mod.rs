@@ -27,6 +27,7 @@ mod isolation;
 mod keys;
 mod limits;
 mod list;
+mod memory;
 mod migrate;
 mod notices;
 mod operations;

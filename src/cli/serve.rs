@@ -6,6 +6,7 @@ use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,6 +25,13 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         }
     }
     let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
+    // Before the first secret is read.
+    match Memory::lock() {
+        Memory::MaySwap => tracing::warn!(
+            "memory cannot be locked, and may be swapped to disk, with secrets in it"
+        ),
+        other => tracing::info!("memory: {}", other.said()),
+    }
     let renew = signal(SignalKind::hangup())?;
     let listener = http::listen(&config.http).await?;
     let watched = http::listen_for_metrics(&config.metrics).await?;

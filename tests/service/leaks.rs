@@ -300,6 +300,13 @@ async fn no_secret_is_where_nobody_asked_for_it() {
         let columns: Vec<_> = core.unwrap().split_whitespace().collect();
         assert_eq!(columns[4..6], ["0", "0"], "no core is dumped");
     }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    if let Ok(status) = status {
+        let locked = status.lines().find_map(|it| it.strip_prefix("VmLck:"));
+        let locked = !locked.unwrap().trim().starts_with("0 ");
+        let said = server.log().contains("memory: it is locked");
+        assert_eq!(locked, said, "{status}");
+    }
     outputs.add("the log", &server.log());
     drop(server);
 

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Request, RequestBuilder, Url};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use time::macros::format_description;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
-use crate::guarded_file;
+use crate::{guarded_file, traces};
 
 /// The most that is read of an answer. A book of thousands of levels fits.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -176,16 +177,33 @@ impl Counterparty {
 
 /// Sends a request, once.
 pub async fn send(request: RequestBuilder) -> Result<Reply, NoReply> {
-    let mut response = request.send().await.map_err(|error| {
-        let unsent = error.is_connect() || error.is_builder();
-        tracing::debug!(error = %error.without_url(), "a call failed");
-        if unsent {
-            NoReply::Unreachable
-        } else {
-            NoReply::Lost
-        }
-    })?;
+    let (http, request) = request.build_split();
+    let request = request.map_err(no_reply)?;
+    let span = tracing::info_span!(
+        "call",
+        server.address = request.url().host_str(),
+        method = %request.method(),
+    );
+    exchange(&http, request).instrument(span).await
+}
+
+fn no_reply(error: reqwest::Error) -> NoReply {
+    let unsent = error.is_connect() || error.is_builder();
+    tracing::debug!(error = %error.without_url(), "a call failed");
+    if unsent {
+        NoReply::Unreachable
+    } else {
+        NoReply::Lost
+    }
+}
+
+async fn exchange(http: &reqwest::Client, mut request: Request) -> Result<Reply, NoReply> {
+    if let Some(Ok(trace)) = traces::outgoing().map(HeaderValue::try_from) {
+        request.headers_mut().insert(traces::TRACEPARENT, trace);
+    }
+    let mut response = http.execute(request).await.map_err(no_reply)?;
     let status = response.status().as_u16();
+    traces::note("http.response.status_code", status.into());
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| NoReply::Lost)? {

@@ -107,6 +107,8 @@ pub mod idempotency;
 // The ground.
 pub mod catalogue;
 
+pub mod collector;
+
 pub mod counterparty;
 
 pub mod sealing;
@@ -142,5 +144,7 @@ pub mod environment;
 pub mod telemetry;
 
 pub mod alarms;
+
+pub mod traces;
 
 pub mod metrics;

@@ -1,4 +1,5 @@
-//! Where events go: standard error, as text or JSON. [Alarms](crate::alarms) go to people, too.
+//! Where events go: standard error, as text or JSON. [Alarms](crate::alarms) go to people, too, and spans
+//! become [traces](crate::traces).
 //!
 //! It promises that an event neither waits nor fails, whoever reads standard error or does not: events
 //! go into a buffer of bounded size, and one thread takes them from there. What does not fit, or cannot
@@ -17,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::alarms::Listener;
 use crate::metrics::EVENTS_LOST;
+use crate::traces::Recorder;
 
 /// How to write events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -62,10 +64,13 @@ pub fn start(format: LogFormat, filter: &str) -> io::Result<Telemetry> {
         .log_internal_errors(false)
         .with_writer(move || Line(Arc::clone(&inbox)));
     match format {
-        LogFormat::Text => events.with_ansi(false).finish().with(Listener).init(),
+        LogFormat::Text => {
+            let events = events.with_ansi(false).finish();
+            events.with(Listener).with(Recorder).init();
+        }
         LogFormat::Json => {
-            let events = events.json().flatten_event(true);
-            events.finish().with(Listener).init();
+            let events = events.json().flatten_event(true).finish();
+            events.with(Listener).with(Recorder).init();
         }
     }
     // A panic's own message would wait there, too.

@@ -6,8 +6,9 @@ use serde::de::IgnoredAny;
 
 use crate::name::Name;
 use crate::{
-    approvals, attestation, callers, clob, clock, cryptoperiods, custody, destruction, evidence,
-    idempotency, ledger, notices, oauth, policy, recipients, rotations, sealing, sessions, signing,
+    approvals, attestation, callers, clob, clock, collector, cryptoperiods, custody, destruction,
+    evidence, idempotency, ledger, notices, oauth, policy, recipients, rotations, sealing,
+    sessions, signing,
 };
 
 /// Everything that can be set, but what is the edge's own. Unknown names are refused.
@@ -25,6 +26,9 @@ pub struct Settings {
     #[serde(default)]
     #[expect(dead_code, reason = "a name that is known here, and read by the edge")]
     metrics: IgnoredAny,
+    /// `[telemetry]`
+    #[serde(default)]
+    pub telemetry: collector::Settings,
     /// `[ledger]`
     pub ledger: ledger::Settings,
     /// `[clock]`

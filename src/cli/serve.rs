@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::memory::Memory;
 use crate::app::App;
 use crate::clock::Clock;
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::custody;
 use crate::http;
@@ -24,7 +25,6 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
             );
         }
     }
-    let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
     // Before the first secret is read.
     match Memory::lock() {
         Memory::MaySwap => tracing::warn!(
@@ -32,6 +32,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         ),
         other => tracing::info!("memory: {}", other.said()),
     }
+    let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
     let renew = signal(SignalKind::hangup())?;
     let listener = http::listen(&config.http).await?;
     let watched = http::listen_for_metrics(&config.metrics).await?;
@@ -49,6 +50,9 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, "serving");
     app.watch_clock(config.clock.clone()).await;
+    if let Some(collector) = Collector::open(&config.telemetry, &App::writer(config))? {
+        app.tasks.spawn(collector.run(app.stop.clone()));
+    }
     app.tell_people();
     app.look_after_keys();
     app.look_into_devices();

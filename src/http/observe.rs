@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tracing::{Instrument as _, Span, field};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -13,6 +14,7 @@ use super::problem::Problem;
 use super::site::Names;
 use super::traffic::TRAFFIC;
 use super::{body, clob, oauth, rpc};
+use crate::traces;
 
 /// Says a problem, which the response is, in another form.
 type Translate = fn(Response, &Problem) -> Response;
@@ -40,23 +42,36 @@ fn readable(names: &Names, request: Request) -> Result<Request, Problem> {
     Ok(Request::from_parts(parts, body))
 }
 
+/// The span of a request, in its trace if it is part of one.
+fn span_of(request: &Request, id: Uuid) -> Span {
+    let path = request.extensions().get::<MatchedPath>();
+    let span = || {
+        tracing::info_span!(
+            "request",
+            request_id = %id,
+            trace.id = field::Empty,
+            method = %request.method(),
+            operation = path.map_or("", MatchedPath::as_str),
+            caller.id = field::Empty,
+        )
+    };
+    if super::is_about_health(request.uri().path()) {
+        return span(); // every few seconds, for ever: nobody looks for it
+    }
+    let mut sent = request.headers().get_all(traces::TRACEPARENT).iter();
+    let sent = sent.next().filter(|_| sent.next().is_none());
+    let span = traces::begin(sent.and_then(|it| it.to_str().ok()), span);
+    if let Some(trace) = span.in_scope(traces::trace_id) {
+        span.record("trace.id", trace);
+    }
+    span
+}
+
 /// One span and one event for each request; its id goes out with the answer.
 pub(super) async fn observe(State(names): State<Names>, request: Request, next: Next) -> Response {
-    use tracing::Instrument;
-
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     let id = Uuid::now_v7();
-    let operation = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("", MatchedPath::as_str);
-    let span = tracing::info_span!(
-        "request",
-        request_id = %id,
-        method = %request.method(),
-        operation,
-        caller.id = tracing::field::Empty,
-    );
+    let span = span_of(&request, id);
     let translate = translation(request.uri().path());
     let start = std::time::Instant::now();
     let method = request.method().clone();
@@ -76,6 +91,13 @@ pub(super) async fn observe(State(names): State<Names>, request: Request, next: 
         );
         let refusal = problem.as_ref().map(|it| it.kind());
         TRAFFIC.answered(&method, path, status, refusal, start.elapsed());
+        traces::note("http.response.status_code", status.as_u16().into());
+        if let Some(kind) = refusal {
+            traces::note_word("error.type", kind.name);
+        }
+        if status.is_server_error() {
+            traces::failed();
+        }
         let headers = response.headers_mut();
         let mut text = [0; Hyphenated::LENGTH];
         let id: &str = id.hyphenated().encode_lower(&mut text);

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::admit::passed_gate;
 use super::problem::{self, Problem};
@@ -197,7 +198,7 @@ pub(super) async fn to_its_end(
     work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
 ) -> Result<Response, Problem> {
     let cut_off = |_| Problem::new(&problem::INTERNAL, "the work was cut off");
-    tasks.spawn(work).await.map_err(cut_off)?
+    tasks.spawn(work.in_current_span()).await.map_err(cut_off)?
 }
 
 /// A body that was signed, as it was released.

@@ -136,6 +136,11 @@ pub static CONNECTIONS: Present = Present {
 /// Events that nobody will read.
 pub static EVENTS_LOST: Counter = Counter::new();
 
+/// Spans that nobody will see.
+pub static SPANS_LOST: Counter = Counter::new();
+/// Spans that the collector has taken.
+pub static SPANS_SENT: Counter = Counter::new();
+
 /// Words for alarms stand in the source, so that there are few.
 const MOST_ALARMS: usize = 100;
 
@@ -205,6 +210,16 @@ pub fn counted() -> Vec<Family> {
             "chancery_log_events_lost",
             "Events that were not logged: standard error was away, full or slow",
             EVENTS_LOST.value(),
+        ),
+        Family::counted(
+            "chancery_spans_sent",
+            "Spans that the collector has taken",
+            SPANS_SENT.value(),
+        ),
+        Family::counted(
+            "chancery_spans_lost",
+            "Spans that did not fit, or that the collector did not take",
+            SPANS_LOST.value(),
         ),
         caches,
         alarms,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::group::Joining;
 use super::job::BatchKey;
@@ -49,7 +50,7 @@ impl Signer {
             .into_iter()
             .map(|joining| {
                 let (signer, caller) = (self.clone(), caller.clone());
-                tasks.spawn(async move {
+                let work = async move {
                     let (joining, asked) = match joining {
                         Ok(joining) => joining,
                         Err(Not::Begin(not)) => {
@@ -59,7 +60,8 @@ impl Signer {
                         Err(Not::Permitted(why)) => return Err(*why),
                     };
                     signer.follow(&caller, joining, &asked, until).await
-                })
+                };
+                tasks.spawn(work.in_current_span())
             })
             .collect();
         let mut results = Vec::with_capacity(count);

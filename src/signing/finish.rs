@@ -12,6 +12,7 @@ use crate::callers::Caller;
 use crate::custody::CustodyError;
 use crate::fail_point;
 use crate::policy::Again;
+use crate::traces;
 
 /// How often it is tried to put an alarm on record, and how long after each time.
 const TRIES_TO_SUSPEND: u32 = 30;
@@ -44,6 +45,7 @@ impl Signer {
         fail_point!("device-before");
         let signed = self.signature(&intent, until).await;
         fail_point!("device-after");
+        traces::mark("device-done");
         let sign = intent.permit.get().action();
         let checked = match signed.map(|raw| Checked::check(&raw, sign)) {
             Ok(Ok(checked)) => checked,
@@ -70,6 +72,7 @@ impl Signer {
         let release = How::released(&intent, &checked, &answer, stored);
         let ended = self.release(caller, &mut intent, release).await?; // durable, or nobody sees it
         fail_point!("release-told");
+        traces::mark("end-on-record");
         match ended {
             Ended::Overtaken(_) => Err(SigningError::AuthorityChanged),
             Ended::AsAsked(since) => Ok(Ok(Signed {

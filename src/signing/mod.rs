@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::audit::Log;
 use crate::callers::Caller;
@@ -56,6 +57,7 @@ use crate::limits::{Limiter, Reservation};
 use crate::metrics::Family;
 use crate::policy::{Permit, Rights};
 use crate::sealing::Keyring;
+use crate::traces;
 pub use check::{BadSignature, Checked};
 pub use draft::{Answer, Draft, Jti, Prepared, RESCUE};
 pub use dry_run::DryRun;
@@ -130,7 +132,7 @@ impl Signer {
         let until = Instant::now() + deadline;
         let (signer, caller) = (self.clone(), caller.clone());
         let work = async move { signer.work(&caller, draft, &asked, until).await };
-        let work = self.0.equipment.tasks.spawn(work);
+        let work = self.0.equipment.tasks.spawn(work.in_current_span());
         match tokio::time::timeout(deadline, work).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(SigningError::LeaseLost), // the task died; the lease ends its intent
@@ -276,6 +278,7 @@ impl Signer {
                 }
             };
             fail_point!("intent-told");
+            traces::mark("intent-on-record");
             match self.finish(caller, *intent, until).await? {
                 Ok(done) => return Ok(done),
                 Err(_) if last => return Err(SigningError::Late),

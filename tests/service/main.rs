@@ -105,6 +105,7 @@ mod tokens;
 mod tokens_faults;
 mod tokens_keys;
 mod tokens_oauth;
+mod traces;
 mod verifiers;
 mod wallet_profiles;
 mod wallet_rotations;

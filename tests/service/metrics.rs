@@ -14,7 +14,7 @@ const DASHBOARD: &str = include_str!("../../deploy/grafana/chancery.json");
 const ALERTS: &str = include_str!("../../deploy/guide/alerts.md");
 
 /// Where the metrics of a service are.
-async fn address(server: &Server) -> String {
+pub(crate) async fn address(server: &Server) -> String {
     server.heard("\"message\":\"metrics\"").await;
     let log = server.log();
     let events = log
@@ -25,7 +25,7 @@ async fn address(server: &Server) -> String {
 }
 
 /// The page, once it has this on it.
-async fn page_with(address: &str, what: &str) -> String {
+pub(crate) async fn page_with(address: &str, what: &str) -> String {
     let looked = async {
         loop {
             let page = reqwest::get(format!("http://{address}/metrics"))

@@ -236,6 +236,8 @@ struct State {
     /// For calls of this operation, the next so many.
     faults: Mutex<VecDeque<(&'static str, usize, Fault)>>,
     calls: Mutex<Vec<String>>,
+    /// Of which trace calls were part, by their operation.
+    traces: Mutex<Vec<(String, String)>>,
 }
 
 impl Proxy {
@@ -248,6 +250,7 @@ impl Proxy {
             http: reqwest::Client::new(),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            traces: Mutex::default(),
         });
         let shared = state.clone();
         tokio::spawn(async move {
@@ -280,6 +283,15 @@ impl Proxy {
         let calls = self.state.calls.lock().unwrap();
         calls.iter().filter(|call| *call == operation).count()
     }
+
+    /// The `traceparent` of each call of an operation that had one.
+    pub(crate) fn traces(&self, operation: &str) -> Vec<String> {
+        let traces = self.state.traces.lock().unwrap();
+        let of = traces
+            .iter()
+            .filter(|it| it.0 == operation && !it.1.is_empty());
+        of.map(|it| it.1.clone()).collect()
+    }
 }
 
 impl State {
@@ -301,6 +313,8 @@ impl State {
         let target = header("x-amz-target");
         let operation = target.trim_start_matches("TrentService.").to_owned();
         self.calls.lock().unwrap().push(operation.clone());
+        let trace = (operation.clone(), header("traceparent"));
+        self.traces.lock().unwrap().push(trace);
         let fault = self.fault(&operation);
         let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         match &fault {

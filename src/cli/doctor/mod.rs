@@ -12,11 +12,13 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
+use super::memory::Memory;
 use super::{ConfigFile, print_json, print_line};
 use crate::app::App;
 use crate::authority::Authority;
 use crate::clob::venue::Venues;
 use crate::clock::Clock;
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::oauth::clients;
@@ -159,6 +161,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         "what loosens waits for the approval of others"
     };
     report.check("approvals", Ok(alone.to_owned()), "");
+    check_memory(&mut report);
     let address = config.http.listen;
     let way = match config.http.tls {
         Some(_) => "under TLS",
@@ -205,7 +208,36 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     check_venues(&mut report, &config).await;
     check_environments(&mut report, &config).await;
+    check_traces(&mut report, &config).await;
     report.end()
+}
+
+/// Of this process, which need not have the limits that the service has.
+fn check_memory(report: &mut Report) {
+    const ADVICE: &str = "systemd: LimitMEMLOCK=infinity and MemorySwapMax=0, as deploy/chancery.service has them; a container: memlock without limit. Or encrypt the swap, or have none";
+    match Memory::lock() {
+        Memory::MaySwap => report.unknown("memory", Memory::MaySwap.said(), ADVICE),
+        other => {
+            report.check("memory", Ok(other.said().to_owned()), ADVICE);
+        }
+    }
+}
+
+/// The collector takes traces, where there is one. Nothing is signed by it.
+async fn check_traces(report: &mut Report, config: &Config) {
+    const ADVICE: &str = "correct [telemetry], or let the host reach the collector: traces are lost, and nothing else";
+    match Collector::open(&config.telemetry, &App::writer(config)) {
+        Ok(None) => {}
+        Ok(Some(collector)) => match collector.answers().await {
+            Ok(()) => {
+                report.check("traces", Ok("the collector takes them".to_owned()), ADVICE);
+            }
+            Err(error) => report.unknown("traces", &error, ADVICE),
+        },
+        Err(error) => {
+            report.check("traces", Err(text(error)), ADVICE);
+        }
+    }
 }
 
 /// The database, and the devices, whose keys it knows. Gives back what decides in it.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::Client;
+use aws_sdk_kms::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kms::error::{BoxError, ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep};
 
 use super::pace::Pace;
@@ -15,6 +17,7 @@ use super::trouble::{self, Trouble};
 use super::{AwsKms, Settings};
 use crate::custody::{CustodyError, Pauses, Tries, Turn};
 use crate::id::{CallerId, KeyId};
+use crate::traces;
 
 /// After so many failures in a row KMS is left alone for a while, and callers are refused at once.
 const FAILURES: u32 = 8;
@@ -48,7 +51,31 @@ pub(super) fn client_of(host: &SdkConfig, settings: &Settings) -> Client {
     if let Some(url) = &settings.endpoint_url {
         config = config.endpoint_url(url);
     }
-    Client::from_conf(config.build())
+    Client::from_conf(config.interceptor(Propagates).build())
+}
+
+/// Says of which trace a call is part.
+#[derive(Debug)]
+struct Propagates;
+
+impl Intercept for Propagates {
+    fn name(&self) -> &'static str {
+        "Propagates"
+    }
+
+    // After it was signed: what is on the way may take the header out again.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(trace) = traces::outgoing() {
+            let headers = context.request_mut().headers_mut();
+            headers.insert(traces::TRACEPARENT, trace);
+        }
+        Ok(())
+    }
 }
 
 /// Counts failures in a row, and keeps callers away from a KMS that is down.

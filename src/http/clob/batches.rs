@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
+use tracing::Instrument as _;
 
 use super::exposure;
 use super::orders::not_looked_up;
@@ -354,7 +355,7 @@ impl Attempt<'_> {
         });
         match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
             Poll::Ready(made) => Making::Done(made.map_err(NotMade::into)),
-            Poll::Pending => Making::UnderWay(self.app.tasks.spawn(work)),
+            Poll::Pending => Making::UnderWay(self.app.tasks.spawn(work.in_current_span())),
         }
     }
 }

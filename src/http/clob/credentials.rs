@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::wallets;
@@ -201,7 +202,8 @@ pub(super) async fn create_credential(
     let work = {
         let (app, nonce) = (app.clone(), new.nonce);
         // It goes on when the caller hangs up: what was begun at the venue has to be put on record.
-        app.tasks.clone().spawn(async move {
+        let tasks = app.tasks.clone();
+        let work = async move {
             match new.mode {
                 CredentialMode::Create => app.api_keys.create(&wish, nonce, new.replaces).await,
                 CredentialMode::Derive => app.api_keys.derive(&wish, nonce, Origin::Signed).await,
@@ -211,7 +213,8 @@ pub(super) async fn create_credential(
                         .await
                 }
             }
-        })
+        };
+        tasks.spawn(work.in_current_span())
     };
     let held = work.await.map_err(|_| {
         Problem::new(

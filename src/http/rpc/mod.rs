@@ -18,6 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::admission::Admitted;
 use super::admit::{durable, passed_gate};
@@ -115,11 +116,13 @@ async fn batch(
             }
         };
         let (app, caller, held) = (app.clone(), caller.clone(), admitted.held());
-        under_way.push(Ok(app.tasks.clone().spawn(async move {
+        let tasks = app.tasks.clone();
+        let work = async move {
             let reply = reply(app, caller, call, held).await;
             drop(turn);
             reply
-        })));
+        };
+        under_way.push(Ok(tasks.spawn(work.in_current_span())));
     }
     let mut replies = Vec::with_capacity(under_way.len());
     for reply in under_way {

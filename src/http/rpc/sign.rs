@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::accounts::{DEADLINE, login_right, may, visible};
 use super::error::RpcError;
@@ -243,7 +244,7 @@ async fn log_in(
     // Other nonces may have to be settled first, which takes the CLOB's time; the work outlives the wait.
     let (app_too, nonce, at) = (app.clone(), login.nonce, Some(login.timestamp));
     let work = async move { hand_out_login(&app_too, wish, nonce, at, replaces).await };
-    let done = match tokio::time::timeout(DEADLINE, app.tasks.spawn(work)).await {
+    let done = match tokio::time::timeout(DEADLINE, app.tasks.spawn(work.in_current_span())).await {
         Ok(Ok(done)) => done.map_err(refusal)?,
         Ok(Err(_)) => return Err(Problem::from(SigningError::LeaseLost).into()),
         Err(_) => return Err(Problem::from(SigningError::DeadlineExceeded).into()),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::breaker::Breaker;
 use super::failure::{FetchError, TokenError};
@@ -102,7 +103,7 @@ impl Broker {
             request: wish.request,
         };
         let breaker = self.breaker(place);
-        self.0.tasks.spawn(async move {
+        let work = async move {
             let (generation, done) = fetch.run().await;
             let now = Instant::now();
             match &done {
@@ -124,7 +125,8 @@ impl Broker {
                 }
             }
             tell.send_replace(Some(done));
-        });
+        };
+        self.0.tasks.spawn(work.in_current_span());
     }
 }
 

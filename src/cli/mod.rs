@@ -52,6 +52,10 @@ use crate::config::Config;
 use crate::environment;
 use crate::telemetry::{self, LogFormat};
 
+/// What is logged unless it is said. The pool of connections calls a standby an error; the ledger says itself what it
+/// does not take.
+const FILTER: &str = "info,sqlx=warn,sqlx_core::pool::inner=off";
+
 /// Key custody and signing for Polymarket orders and Exchange API client assertions.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -62,7 +66,7 @@ pub struct Cli {
     #[arg(
         long,
         global = true,
-        default_value = "info,sqlx=warn",
+        default_value = FILTER,
         value_name = "FILTER"
     )]
     log: String,

@@ -53,7 +53,10 @@ impl There {
                 Box::pin(async move {
                     let greeted = servers.greet(session).await;
                     // What is only read may be read where nothing can be written.
-                    greeted.map(drop).inspect_err(|_| told.notify_waiters())
+                    greeted.map(drop).inspect_err(|error| {
+                        tracing::warn!(%error, "a connection to the database is not taken");
+                        told.notify_waiters();
+                    })
                 })
             })
             .connect_lazy_with(servers.way(at).clone());

@@ -54,7 +54,7 @@ pub(super) struct Options {
     #[arg(long, default_value = "/root/chancery", value_name = "DIR")]
     owner_dir: PathBuf,
     /// Postgres, as who may make roles and databases: `postgres:///postgres?host=/run/postgresql&user=postgres`, or
-    /// `postgres://NAME@HOST/postgres?sslmode=verify-full&sslrootcert=FILE`. It is used now and not kept.
+    /// `postgres://NAME@HOST,HOST/postgres?sslmode=verify-full&sslrootcert=FILE`. It is used now and not kept.
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
     /// The file with that one's password.

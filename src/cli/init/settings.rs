@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use reqwest::Url;
 use secrecy::SecretString;
 
 use super::ask::Asker;
@@ -269,28 +268,30 @@ pub(super) fn ledger(url: &str, plain: bool) -> anyhow::Result<ledger::Settings>
     Ok(toml::from_str(&text)?)
 }
 
-/// The same server, as another role, in another database, and without a password.
+/// The same servers, as another role, in another database, and without a password. There may be several hosts, which
+/// is no URL to others.
 fn url_of(admin: &str, role: &str, database: &Name) -> anyhow::Result<String> {
-    let mut url = Url::parse(admin).context("--admin-url is no URL")?;
-    let kept: Vec<(String, String)> = url
-        .query_pairs()
-        .filter(|(name, _)| !matches!(&**name, "user" | "password" | "dbname"))
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect();
-    let has_host = url.host_str().is_some_and(|it| !it.is_empty());
-    if has_host {
-        let set = url.set_username(role).and_then(|()| url.set_password(None));
-        set.map_err(|()| anyhow::anyhow!("--admin-url takes no user"))?;
-    }
-    url.set_path(database.as_str());
-    let user = (!has_host).then(|| ("user".to_owned(), role.to_owned()));
-    let query: Vec<String> = kept
-        .into_iter()
-        .chain(user)
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
-    Ok(url.into())
+    let (scheme, rest) = admin.split_once("://").context("--admin-url is no URL")?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split_once('/').map_or(rest, |it| it.0);
+    let hosts = authority.rsplit_once('@').map_or(authority, |it| it.1);
+    let user = format!("user={role}");
+    let of_admin = |it: &&str| {
+        let name = it.split_once('=').map_or(*it, |it| it.0);
+        it.is_empty() || matches!(name, "user" | "password" | "dbname")
+    };
+    let kept = query.split('&').filter(|it| !of_admin(it));
+    let query: Vec<&str> = kept.chain(hosts.is_empty().then_some(&*user)).collect();
+    let role = if hosts.is_empty() {
+        String::new()
+    } else {
+        format!("{role}@")
+    };
+    let question = if query.is_empty() { "" } else { "?" };
+    let query = query.join("&");
+    Ok(format!(
+        "{scheme}://{role}{hosts}/{database}{question}{query}"
+    ))
 }
 
 #[cfg(test)]
@@ -312,6 +313,14 @@ mod tests {
             (
                 "postgres://postgres@%2Frun%2Fpostgresql/postgres",
                 "postgres://chancery_service@%2Frun%2Fpostgresql/chancery",
+            ),
+            (
+                "postgres://admin:h%40nter2@db-1,db-2:5433/postgres?password=x&sslmode=verify-full",
+                "postgres://chancery_service@db-1,db-2:5433/chancery?sslmode=verify-full",
+            ),
+            (
+                "postgres://[::1]:5432",
+                "postgres://chancery_service@[::1]:5432/chancery",
             ),
         ] {
             assert_eq!(url_of(admin, SERVICE_ROLE, &database).unwrap(), wanted);

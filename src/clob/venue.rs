@@ -294,10 +294,7 @@ impl Venue {
 }
 
 /// What an answer says.
-pub(super) fn judge<T: DeserializeOwned>(
-    name: &'static str,
-    reply: &Reply,
-) -> Result<T, VenueError> {
+pub fn judge<T: DeserializeOwned>(name: &'static str, reply: &Reply) -> Result<T, VenueError> {
     let (status, body) = (reply.status, reply.text());
     if status == 429 {
         let retry_after_s = reply.retry_after_s();

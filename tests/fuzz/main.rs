@@ -96,6 +96,8 @@ targets! {
     orders_to_explain from seeds::orders_to_explain(), one in 4;
     requests_to_the_venue from seeds::orders(), one in 1;
     answers_of_token_endpoints from seeds::answers(), one in 1;
+    answers_of_the_venue from seeds::answers_of_the_venue(), one in 2;
+    signatures_of_devices from seeds::signatures(), one in 20;
     assertions from seeds::assertions(), one in 1;
     policies from seeds::policies(), one in 200;
     private_keys from seeds::private_keys(), one in 20;

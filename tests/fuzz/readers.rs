@@ -2,14 +2,18 @@
 
 use chancery::audit::leaf::Leaf;
 use chancery::callers::Token;
+use chancery::clob::amount::Side;
+use chancery::clob::book::Book;
 use chancery::clob::explain::Subject;
 use chancery::clob::l2::VenueRequest;
 use chancery::clob::typed_data::{TypedData, operation};
+use chancery::clob::venue;
 use chancery::clob::{MarketOrderRequest, OrderRequest};
 use chancery::counterparty::{self, Reply};
 use chancery::custody::pkcs11::uri::{KeyName, TokenName};
 use chancery::custody::{DeviceRef, Material, PublicKey};
 use chancery::ethereum::Address;
+use chancery::ethereum::signature::{Recovery, Signature};
 use chancery::idempotency::Key;
 use chancery::name::Name;
 use chancery::oauth::exchange;
@@ -17,8 +21,12 @@ use chancery::oauth::explain::Presented;
 use chancery::policy::NewPolicy;
 use chancery::tlog::{Checkpoint, Note, NoteKey, Policy, Proof};
 use chancery::verification;
+use k256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::seeds;
 
 /// The log that exports are said to be of.
 const LOG: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
@@ -69,6 +77,44 @@ pub(super) fn answers_of_token_endpoints(bytes: &[u8]) {
     let text = text(bytes);
     let _ = counterparty::date(&text);
     assert!(counterparty::quoted(&text).chars().count() <= counterparty::QUOTE_LIMIT);
+}
+
+pub(super) fn answers_of_the_venue(bytes: &[u8]) {
+    for status in [200, 302, 400, 403, 425, 429, 500] {
+        let reply = Reply {
+            status,
+            headers: HeaderMap::new(),
+            body: bytes.to_vec(),
+        };
+        drop(venue::judge::<i64>("time", &reply));
+        drop(venue::judge::<Value>("anything", &reply));
+        let Ok(book) = venue::judge::<Book>("book", &reply) else {
+            continue;
+        };
+        drop(book.least_size());
+        for side in [Side::Buy, Side::Sell] {
+            drop(book.best_against(side));
+            for kind in [MarketOrderType::Fok, MarketOrderType::Fak] {
+                drop(book.limit(side, "7.5".parse().unwrap(), kind));
+            }
+        }
+    }
+}
+
+/// What a device answers is a signature under the key that was meant, or refused.
+pub(super) fn signatures_of_devices(bytes: &[u8]) {
+    let Some(raw) = bytes.first_chunk::<64>() else {
+        return;
+    };
+    let (key, digest) = (seeds::signing_key(), seeds::DIGEST);
+    let meant = k256::PublicKey::from(key.verifying_key());
+    if let Ok(signature) = Signature::check(raw, &digest, &meant) {
+        let low = k256::ecdsa::Signature::from_slice(&signature.as_bytes()[..64]).unwrap();
+        key.verifying_key().verify_prehash(&digest, &low).unwrap();
+    }
+    if let Ok(recovery) = Recovery::new(raw) {
+        drop((recovery.is_high(), recovery.signers(&digest)));
+    }
 }
 
 pub(super) fn assertions(bytes: &[u8]) {

@@ -1,6 +1,7 @@
 //! What bent bytes begin with.
 
 use chancery::audit::leaf::{Admin, Denial, Event, Leaf};
+use k256::ecdsa::signature::hazmat::PrehashSigner as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -89,6 +90,36 @@ pub(super) fn answers() -> Seeds {
         "\u{feff} {\"access_token\":\"a\",\"expires_in\":\"86400\",\"scope\":[\"a\"]}",
         "Mon, 30 Nov 2026 16:00:00 GMT",
     ])
+}
+
+pub(super) fn answers_of_the_venue() -> Seeds {
+    let mut seeds = answers();
+    seeds.extend(bytes(&[
+        r#"{"market":"0x01","asset_id":"1","bids":[{"price":"0.4","size":"100"},{"price":"0.5","size":"10.5"}],"asks":[{"price":"0.6","size":"7"},{"price":"0.55","size":"30"}],"min_order_size":"5","tick_size":"0.01","neg_risk":false}"#,
+        "1700000000",
+        r#"{"error":"order version mismatch"}"#,
+        r#""Trading is currently disabled""#,
+        r#"{"errorMsg":"not enough balance","orderID":""}"#,
+    ]));
+    seeds
+}
+
+/// What the signatures are under, and over.
+pub(super) fn signing_key() -> k256::ecdsa::SigningKey {
+    k256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap()
+}
+
+pub(super) const DIGEST: [u8; 32] = [9; 32];
+
+/// Good ones, with low and with high `s`, and what is none.
+pub(super) fn signatures() -> Seeds {
+    let good: k256::ecdsa::Signature = signing_key().sign_prehash(&DIGEST).unwrap();
+    let (r, s) = good.split_scalars();
+    let high = k256::ecdsa::Signature::from_scalars(r, -*s).unwrap();
+    let none = [[0_u8; 64], [0xff; 64]].map(|it| it.to_vec());
+    let mut seeds = vec![good.to_bytes().to_vec(), high.to_bytes().to_vec()];
+    seeds.extend(none);
+    seeds
 }
 
 pub(super) fn assertions() -> Seeds {

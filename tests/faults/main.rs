@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::invariants;
+use support::load::settled;
 use support::venue::ClobServer;
 use support::{Answer, Caller, Database, Deployment, Postgres, Server, count, desk};
 
@@ -370,6 +372,9 @@ impl World {
             .unwrap();
         assert_eq!(live, active);
         assert_eq!(self.at_venue().await.0, active);
+        // What is on record keeps the promises, whatever the venue knows of it.
+        settled(&self.database).await;
+        invariants::check(&self.database, &self.deployment, &[]).await;
     }
 }
 

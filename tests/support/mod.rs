@@ -174,7 +174,12 @@ impl Deployment {
 
     /// Runs a command of the program to its end; standard output, or what it complained of.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_chancery"))
+        self.run_by(Path::new(env!("CARGO_BIN_EXE_chancery")), args)
+    }
+
+    /// The same of any program that has it.
+    pub(crate) fn run_by(&self, program: &Path, args: &[&str]) -> Result<String, String> {
+        let output = Command::new(program)
             .args(args)
             .arg("--config")
             .arg(self.file("config.toml"))
@@ -199,13 +204,28 @@ impl Deployment {
 
     /// Starts `serve`, with these variables in its environment.
     pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> Server {
-        self.serve_at("info,sqlx=warn", environment).await
+        let program = Path::new(env!("CARGO_BIN_EXE_chancery"));
+        self.serve_by(program, None, environment).await
     }
 
     /// The same, with this filter of events.
     pub(crate) async fn serve_at(&self, log: &str, environment: &[(&str, &str)]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
-            .args(["serve", "--log", log, "--log-format", "json", "--config"])
+        let program = Path::new(env!("CARGO_BIN_EXE_chancery"));
+        self.serve_by(program, Some(log), environment).await
+    }
+
+    /// The same, by any program that serves.
+    pub(crate) async fn serve_by(
+        &self,
+        program: &Path,
+        log: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> Server {
+        let log = log.map(|filter| ["--log", filter]);
+        let mut child = Command::new(program)
+            .args(["serve", "--log-format", "json"])
+            .args(log.iter().flatten())
+            .arg("--config")
             .arg(self.file("config.toml"))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())

@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::environment;
+
 /// The oldest version that the ledger is tested on.
 const OLDEST: u32 = 14;
 
@@ -24,6 +26,9 @@ const VERSIONED: [(&str, &str, &str); 6] = [
 
 /// Folders that hold one version. Fedora and Arch; built from source.
 const SINGLE: [&str; 3] = ["/usr/bin", "/usr/local/bin", "/usr/local/pgsql/bin"];
+
+/// The variable that names the folder of the server's programs, for who has several.
+const BIN: &str = "CHANCERY_POSTGRES_BIN";
 
 /// Settings of a caller's `psql` that the server's programs would take for their own.
 const FOREIGN: [&str; 6] = [
@@ -210,8 +215,13 @@ fn explain(stderr: &[u8]) -> String {
     }
 }
 
-/// Every server that is installed: version and folder, the one `pg_config` names first.
+/// Every server that is installed: version and folder, the one `pg_config` names first. Where the environment says
+/// which one it is to be, that one.
 fn installed() -> Vec<(u32, PathBuf)> {
+    versions(environment::variable(BIN).map_or_else(places, |bin| vec![bin.into()]))
+}
+
+fn places() -> Vec<PathBuf> {
     let mut places = Vec::new();
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
         places.push(PathBuf::from(
@@ -226,6 +236,10 @@ fn installed() -> Vec<(u32, PathBuf)> {
         }
     }
     places.extend(SINGLE.map(PathBuf::from));
+    places
+}
+
+fn versions(places: Vec<PathBuf>) -> Vec<(u32, PathBuf)> {
     places
         .into_iter()
         .filter(|bin| bin.join("initdb").exists() && bin.join("pg_ctl").exists())

@@ -91,9 +91,9 @@ pub(super) fn answers_of_the_venue(bytes: &[u8]) {
         let Ok(book) = venue::judge::<Book>("book", &reply) else {
             continue;
         };
-        drop(book.least_size());
+        let _ = book.least_size();
         for side in [Side::Buy, Side::Sell] {
-            drop(book.best_against(side));
+            let _ = book.best_against(side);
             for kind in [MarketOrderType::Fok, MarketOrderType::Fak] {
                 drop(book.limit(side, "7.5".parse().unwrap(), kind));
             }
@@ -113,7 +113,7 @@ pub(super) fn signatures_of_devices(bytes: &[u8]) {
         key.verifying_key().verify_prehash(&digest, &low).unwrap();
     }
     if let Ok(recovery) = Recovery::new(raw) {
-        drop((recovery.is_high(), recovery.signers(&digest)));
+        let _ = (recovery.is_high(), recovery.signers(&digest));
     }
 }
 

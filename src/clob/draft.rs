@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ruint::aliases::U256;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -106,6 +107,27 @@ impl OrderDraft {
         }
     }
 
+    /// What limits look at and nobody signs, as the audit log keeps it: what is left out is as usual.
+    fn unsigned(&self) -> Value {
+        let seen = self.limited_order();
+        let mut unsigned = json!({});
+        if self.order.version() != Version::V1
+            && let Some(at) = seen.expiration
+        {
+            unsigned["expiration"] = json!(at.to_string());
+        }
+        if !seen.rests {
+            unsigned["rests"] = json!(false);
+        }
+        if seen.is_meant_again {
+            unsigned["again"] = json!(true);
+        }
+        if let BookPrice::Seen(best, at_ms) = seen.book {
+            unsigned["book"] = json!({ "best": best, "atMs": at_ms });
+        }
+        unsigned
+    }
+
     fn limited_order(&self) -> LimitedOrder {
         let contents = self.order.contents();
         LimitedOrder {
@@ -173,10 +195,14 @@ impl Draft for OrderDraft {
     }
 
     fn prepare(&self, _now_ms: i64) -> Prepared {
+        let (mut record, unsigned) = (self.order.record(), self.unsigned());
+        if unsigned != json!({}) {
+            record["unsigned"] = unsigned;
+        }
         Prepared {
             payload: Payload::Digest(*self.order.digest()),
             digest: *self.order.digest(),
-            record: self.order.record(),
+            record,
             order_hash: Some(*self.order.order_hash()),
             jti: None,
             login: None,

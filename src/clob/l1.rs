@@ -24,6 +24,8 @@ pub const TYPE: &str = "ClobAuth(address address,string timestamp,uint256 nonce,
 pub const DOMAIN_NAME: &str = "ClobAuthDomain";
 /// `version` of its domain.
 pub const DOMAIN_VERSION: &str = "1";
+/// The member of a record that says that a caller gets the header.
+pub const HANDED_OUT: &str = "handedOut";
 /// What every login says.
 pub const MESSAGE: &str = "This message attests that I control the given wallet";
 
@@ -189,10 +191,14 @@ impl Draft for LoginDraft {
     fn prepare(&self, now_ms: i64) -> Prepared {
         let message = self.message(now_ms);
         let digest = message.digest();
+        let mut record = message.record();
+        if self.purpose == Purpose::Header {
+            record[HANDED_OUT] = true.into();
+        }
         Prepared {
             payload: Payload::Digest(digest),
             digest,
-            record: message.record(),
+            record,
             order_hash: None,
             jti: None,
             login: Some(Login {

@@ -42,13 +42,14 @@ pub(crate) enum Law {
     Logins,
     Nonces,
     States,
+    Limits,
     Approvals,
     Signatures,
     Points,
     Leaves,
 }
 
-const LAWS: [(Law, &str, &str); 14] = [
+const LAWS: [(Law, &str, &str); 15] = [
     (
         Law::Intents,
         "P2",
@@ -79,6 +80,7 @@ const LAWS: [(Law, &str, &str); 14] = [
     ),
     (Law::Nonces, "P4", "a nonce made one API key"),
     (Law::States, "P5", "keys sign in a state that signs"),
+    (Law::Limits, "P5", "what was signed kept the limits"),
     (
         Law::Approvals,
         "P6",
@@ -374,6 +376,7 @@ impl Look<'_> {
                 "nonce-twice" => Law::Nonces,
                 "approval" => Law::Approvals,
                 "key-step" | "key-state" => Law::States,
+                "limit" => Law::Limits,
                 "end-without-intent" => Law::Order,
                 "intent-twice" => Law::Intents,
                 "end-twice" => Law::Ends,
@@ -383,7 +386,7 @@ impl Look<'_> {
         }
         // What is weighed as a whole was looked at with every leaf.
         let leaves = self.report.of(Law::Leaves).looked_at;
-        for law in [Law::Nonces, Law::States, Law::Approvals] {
+        for law in [Law::Nonces, Law::States, Law::Limits, Law::Approvals] {
             self.report.of(law).looked_at = leaves;
         }
         self.report.open = records::open(tx).await?;

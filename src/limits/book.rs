@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::checks;
-use super::limited::{Limited, LimitedOrder, What};
+use super::limited::{Limited, LimitedOrder, On, What};
 use super::reservation::{Counter, Reservation};
-use super::{Exceeded, Limits, Scope, Token};
+use super::{Exceeded, Limits, Scope};
 use crate::authority::{self, Kind, Parsed, Snapshot};
-use crate::id::{CallerId, KeyId, WalletId};
+use crate::id::{CallerId, KeyId};
 use crate::ledger::LedgerError;
 
 /// What is on record of one thing's limits.
@@ -45,29 +44,6 @@ impl Parsed for LimitBook {
             book.define(scope, limits);
         }
         Ok(book)
-    }
-}
-
-/// Of which wallet and market something is.
-#[derive(Clone, Copy, Default)]
-struct On {
-    wallet: Option<WalletId>,
-    market: Option<Token>,
-}
-
-impl On {
-    fn order(order: &LimitedOrder) -> Self {
-        Self {
-            wallet: Some(order.wallet),
-            market: Some(order.token),
-        }
-    }
-
-    fn wallet(wallet: WalletId) -> Self {
-        Self {
-            wallet: Some(wallet),
-            market: None,
-        }
     }
 }
 
@@ -110,35 +86,17 @@ impl LimitBook {
         stake: &Limited,
         now_ms: i64,
     ) -> Result<Reservation, Box<Exceeded>> {
-        let (what, amount, on) = match stake {
-            Limited::Nothing => return Ok(Reservation::default()),
-            Limited::Order(order) => {
-                let amount = i64::try_from(order.cash).unwrap_or(i64::MAX);
-                (What::Order, amount, On::order(order))
-            }
-            Limited::L1Header(wallet) => (What::L1Header, 1, On::wallet(*wallet)),
-            Limited::Assertion => (What::Assertion, 1, On::default()),
-            Limited::AccessToken => (What::AccessToken, 1, On::default()),
-            Limited::Withdrawal(wallet, cash) => {
-                let amount = i64::try_from(*cash).unwrap_or(i64::MAX);
-                (What::Withdrawal, amount, On::wallet(*wallet))
-            }
+        let Some((what, amount)) = stake.counted() else {
+            return Ok(Reservation::default());
         };
         let mut reservation = Reservation {
             amount,
             ..Reservation::default()
         };
-        for defined in self.that_bind(caller, Some(key), on) {
-            if let Limited::Order(order) = stake {
-                checks::check(defined.limits.said(), &defined.scope, order, now_ms)?;
-                let apart_s = defined.limits.said().repeat_after_s.unwrap_or_default();
-                if !order.is_meant_again {
-                    reservation.apart_s = reservation.apart_s.max(apart_s);
-                }
-            }
-            if let Limited::Withdrawal(_, cash) = stake {
-                checks::check_withdrawal(defined.limits.said(), &defined.scope, *cash)?;
-            }
+        for defined in self.that_bind(caller, Some(key), stake.on()) {
+            defined.limits.check(&defined.scope, stake, now_ms)?;
+            let apart_s = defined.limits.apart_s(stake);
+            reservation.apart_s = reservation.apart_s.max(apart_s);
             let counters = defined.counters.iter().filter(|it| it.what == what);
             reservation.counters.extend(counters.cloned());
         }
@@ -176,14 +134,7 @@ impl LimitBook {
         let scopes = if self.0.is_empty() {
             [None; 6]
         } else {
-            [
-                Some(Scope::Global),
-                Some(Scope::Caller(caller)),
-                key.map(Scope::Key),
-                key.map(|key| Scope::CallerKey(caller, key)),
-                on.wallet.map(Scope::Wallet),
-                on.market.map(Scope::Market),
-            ]
+            Scope::around(caller, key, on.wallet, on.market)
         };
         scopes
             .into_iter()
@@ -197,9 +148,10 @@ mod tests {
     use ruint::aliases::U256;
     use serde_json::json;
 
-    use super::super::Side;
     use super::super::limited::BookPrice;
+    use super::super::{Side, Token};
     use super::*;
+    use crate::id::WalletId;
 
     #[test]
     fn the_strictest_of_all_that_bind_binds_and_others_do_not() {

@@ -4,11 +4,39 @@ use ruint::aliases::U256;
 
 use super::bounds::{Band, Collar};
 use super::definition::Said;
-use super::limited::{BookPrice, LimitedOrder};
-use super::{Exceeded, Price, Scope, Side, Units};
+use super::limited::{BookPrice, Limited, LimitedOrder};
+use super::{Exceeded, Limits, Price, Scope, Side, Units};
+
+impl Limits {
+    /// Whether something keeps within those of these limits that need no counter; `now_ms` since 1970.
+    pub(crate) fn check(
+        &self,
+        scope: &Scope,
+        stake: &Limited,
+        now_ms: i64,
+    ) -> Result<(), Box<Exceeded>> {
+        match stake {
+            Limited::Order(order) => check(self.said(), scope, order, now_ms),
+            Limited::Withdrawal(_, cash) => check_withdrawal(self.said(), scope, *cash),
+            Limited::Nothing | Limited::L1Header(_) | Limited::Assertion | Limited::AccessToken => {
+                Ok(())
+            }
+        }
+    }
+
+    /// How many seconds something is kept apart from the same request.
+    pub(crate) fn apart_s(&self, stake: &Limited) -> u32 {
+        match stake {
+            Limited::Order(order) if !order.is_meant_again => {
+                self.said().repeat_after_s.unwrap_or_default()
+            }
+            _ => 0,
+        }
+    }
+}
 
 /// Whether an order keeps within the limits of one thing; `now_ms` since 1970.
-pub(super) fn check(
+fn check(
     said: &Said,
     scope: &Scope,
     order: &LimitedOrder,
@@ -58,11 +86,7 @@ pub(super) fn check(
 }
 
 /// Whether what leaves a wallet keeps within the limits of one thing.
-pub(super) fn check_withdrawal(
-    said: &Said,
-    scope: &Scope,
-    cash: U256,
-) -> Result<(), Box<Exceeded>> {
+fn check_withdrawal(said: &Said, scope: &Scope, cash: U256) -> Result<(), Box<Exceeded>> {
     let is_counted = said.withdrawals_1h.is_some() || said.withdrawals_24h.is_some();
     let most = said
         .withdrawal
@@ -183,7 +207,7 @@ impl Collar {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{Limits, Token};
+    use super::super::Token;
     use super::*;
     use crate::id::WalletId;
 

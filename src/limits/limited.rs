@@ -75,6 +75,49 @@ pub struct LimitedOrder {
     pub book: BookPrice,
 }
 
+/// Of which wallet and market something is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct On {
+    pub(crate) wallet: Option<WalletId>,
+    pub(crate) market: Option<Token>,
+}
+
+impl On {
+    pub(super) fn order(order: &LimitedOrder) -> Self {
+        Self {
+            wallet: Some(order.wallet),
+            market: Some(order.token),
+        }
+    }
+}
+
+impl Limited {
+    /// What is counted of it, and how much.
+    pub(crate) fn counted(&self) -> Option<(What, i64)> {
+        let amount = |cash: &U256| i64::try_from(*cash).unwrap_or(i64::MAX);
+        match self {
+            Self::Nothing => None,
+            Self::Order(order) => Some((What::Order, amount(&order.cash))),
+            Self::L1Header(_) => Some((What::L1Header, 1)),
+            Self::Assertion => Some((What::Assertion, 1)),
+            Self::AccessToken => Some((What::AccessToken, 1)),
+            Self::Withdrawal(_, cash) => Some((What::Withdrawal, amount(cash))),
+        }
+    }
+
+    /// Of which wallet and market it is.
+    pub(crate) fn on(&self) -> On {
+        match self {
+            Self::Nothing | Self::Assertion | Self::AccessToken => On::default(),
+            Self::Order(order) => On::order(order),
+            Self::L1Header(wallet) | Self::Withdrawal(wallet, _) => On {
+                wallet: Some(*wallet),
+                market: None,
+            },
+        }
+    }
+}
+
 /// What is known of the other side of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BookPrice {

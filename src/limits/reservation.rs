@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bounds::Pace;
 use super::definition::Said;
 use super::limited::What;
-use super::{Exceeded, Scope};
+use super::{Exceeded, Limits, Scope};
 
 /// A counter and how far it may count.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Counter {
     }
 
     /// The name of a limit, and what it allows.
-    pub(super) fn limit(&self, of: &str) -> (&'static str, String) {
+    pub(crate) fn limit(&self, of: &str) -> (&'static str, String) {
         let number = |it: Option<i64>| it.unwrap_or_default().to_string();
         let pace = || {
             let pace = self.pace.map(|it| (it.per_s.get(), it.burst.get()));
@@ -141,6 +141,13 @@ impl Counter {
             ("pace", _) => ("orders", pace()),
             _ => ("counter", "nothing, for its counter is gone".to_owned()),
         }
+    }
+}
+
+impl Limits {
+    /// What is counted of such things, if anything is.
+    pub(crate) fn counter(&self, scope: Scope, what: What) -> Option<Counter> {
+        Counter::of(scope, what, self.said())
     }
 }
 

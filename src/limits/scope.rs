@@ -79,6 +79,23 @@ impl Scope {
         }
     }
 
+    /// All that something of this caller's belongs to, the widest first.
+    pub(crate) fn around(
+        caller: CallerId,
+        key: Option<KeyId>,
+        wallet: Option<WalletId>,
+        market: Option<Token>,
+    ) -> [Option<Self>; 6] {
+        [
+            Some(Self::Global),
+            Some(Self::Caller(caller)),
+            key.map(Self::Key),
+            key.map(|key| Self::CallerKey(caller, key)),
+            wallet.map(Self::Wallet),
+            market.map(Self::Market),
+        ]
+    }
+
     /// Its id among what decides.
     pub fn id(&self) -> Uuid {
         named(&[self.kind().name(), &self.subject()])

@@ -7,6 +7,7 @@
 mod answers;
 mod export;
 mod legality;
+mod limits;
 pub mod pack;
 pub mod reconciliation;
 mod story;
@@ -20,6 +21,7 @@ use crate::tlog::{Checkpoint, Frontier, Note, Policy};
 pub use answers::Answers;
 pub use export::{Before, Head, Line, VERSION};
 use legality::Legality;
+use limits::Kept;
 use story::Story;
 
 /// So many faults are told one by one.
@@ -95,6 +97,7 @@ impl Report {
 pub(crate) struct Heard {
     story: Story,
     legality: Legality,
+    limits: Kept,
     report: Report,
 }
 
@@ -103,12 +106,14 @@ impl Heard {
     pub(crate) fn hear(&mut self, number: u64, leaf: &Leaf) {
         self.story.hear(number, leaf, &mut self.report);
         self.legality.hear(number, leaf, &mut self.report);
+        self.limits.hear(number, leaf);
     }
 
     /// What is wrong with all of them; of very much only the first.
     pub(crate) fn end(mut self) -> Vec<Fault> {
         self.story.end(&mut self.report);
         self.legality.end(&mut self.report);
+        self.limits.end(&mut self.report);
         self.report.faults
     }
 }
@@ -154,7 +159,7 @@ fn read(
         checkpoints.retain(|it| it.size >= tree.size());
     }
     report.after = tree.size();
-    let mut legality = Legality::new(head.after.is_some());
+    let (mut legality, mut limits) = (Legality::new(head.after.is_some()), Kept::default());
     compare(&mut checkpoints, &tree, &mut report);
     while let Some(line) = lines.next()? {
         let index = tree.size();
@@ -168,6 +173,7 @@ fn read(
             Some(leaf) => {
                 story.hear(index, &leaf, &mut report);
                 legality.hear(index, &leaf, &mut report);
+                limits.hear(index, &leaf);
                 listener(index, &leaf);
             }
             None => report.fault(Some(index), "no-leaf", "its bytes are not those of a leaf"),
@@ -184,6 +190,7 @@ fn read(
     }
     story.end(&mut report);
     legality.end(&mut report);
+    limits.end(&mut report);
     report.verified = report.fault_count == 0 && report.covered > 0;
     Ok(report)
 }

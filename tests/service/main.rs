@@ -60,6 +60,7 @@ mod leaks;
 mod legality;
 mod limited;
 mod limits;
+mod limits_kept;
 mod logging;
 mod lookups;
 mod market_orders;

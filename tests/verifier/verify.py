@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from legality import Legality
+from limits import Limits
 
 ENDS = (1, 2, 3)  # released, refused, abandoned
 
@@ -60,7 +61,7 @@ EVENTS = {
 
 
 def read_leaf(raw):
-    """The kind of a leaf's event, and its fields."""
+    """The time of a leaf, the kind of its event, and its fields."""
     version, at_ms, software, (kind, (fields,)) = read_cbor(raw)
     wanted = EVENTS.get(kind, [])
     given = fields + [None] * (len(wanted) - len(fields))
@@ -68,7 +69,7 @@ def read_leaf(raw):
     whole_leaf = version == 1 and I64(at_ms) and text(software) and wanted
     if not whole_leaf or fields[-1] is None or not all(fits(it) for fits, it in shape):
         raise Malformed("no leaf of this version")
-    return kind, given
+    return at_ms, kind, given
 
 
 class Malformed(Exception):
@@ -238,15 +239,17 @@ class Story:
         self.report, self.intents, self.early, self.jtis = report, {}, {}, set()
         self.answers = answers
         self.goes_on, self.legality = goes_on, Legality(report, goes_on)
+        self.limits = Limits(report)
 
     def hear(self, index, raw):
         try:
-            kind, event = read_leaf(raw)
+            at, kind, event = read_leaf(raw)
             if kind == 0:
                 self.begins(index, event)
             elif kind in ENDS:
                 self.ends(index, kind, event)
             self.legality.hear(index, kind, event)
+            self.limits.hear(index, at, kind, event)
         except (Malformed, IndexError, TypeError, ValueError):
             self.report.fault("no-leaf", index)
 
@@ -284,6 +287,7 @@ class Story:
 
     def end(self):
         self.legality.end()
+        self.limits.end()
         self.answers.end(self.report)
         self.report.open = sum(1 for ended in self.intents.values() if not ended)
         if self.goes_on:  # what ended may have begun before the first leaf

@@ -343,6 +343,9 @@ impl Draft for OperationDraft {
         if self.business() == Business::Rescue {
             record[RESCUE] = true.into();
         }
+        if let Limited::Withdrawal(_, cash) = self.limited() {
+            record["outflow"] = json!(cash.to_string());
+        }
         Prepared {
             payload: Payload::Digest(*self.plan.digest()),
             digest: *self.plan.digest(),

@@ -25,7 +25,7 @@ use crate::ledger::{Ledger, SERVICE_ROLE};
 use crate::name::Name;
 use ask::Asker;
 use files::Files;
-use settings::Answers;
+use settings::{Answers, Bucket};
 
 /// The owner of the schema.
 const OWNER_ROLE: &str = "chancery_owner";
@@ -105,6 +105,15 @@ pub(super) struct Options {
     /// Where the newest checkpoint is published: a directory that the database's owner cannot write.
     #[arg(long, value_name = "FILE")]
     checkpoint_file: Option<PathBuf>,
+    /// The bucket to which it is published in its place, and the object there: s3://BUCKET/OBJECT.
+    #[arg(long, conflicts_with = "checkpoint_file", value_name = "URL")]
+    checkpoint_bucket: Option<Bucket>,
+    /// The bucket's region; that of --region unless it is given.
+    #[arg(long, requires = "checkpoint_bucket", value_name = "REGION")]
+    checkpoint_region: Option<String>,
+    /// Where the bucket's store is, if that is not AWS.
+    #[arg(long, requires = "checkpoint_bucket", value_name = "URL")]
+    checkpoint_endpoint: Option<String>,
     /// The group of the user as whom the service runs: it may read the files.
     #[arg(long, default_value = "chancery", value_name = "GROUP")]
     group: String,

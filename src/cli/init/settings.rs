@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
@@ -24,8 +25,83 @@ pub(super) struct Answers {
     pub(super) listen: SocketAddr,
     hosts: Vec<String>,
     pub(super) tls: Option<(PathBuf, PathBuf)>,
-    checkpoint_file: Option<PathBuf>,
+    checkpoints: Option<Checkpoints>,
     accept_plain_loopback: bool,
+}
+
+/// Where the newest checkpoint is published.
+enum Checkpoints {
+    File(PathBuf),
+    Bucket {
+        bucket: Bucket,
+        region: String,
+        endpoint_url: Option<String>,
+    },
+}
+
+/// An object in a bucket: `s3://BUCKET/OBJECT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bucket {
+    name: String,
+    object: Option<String>,
+}
+
+impl FromStr for Bucket {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = text.strip_prefix("s3://").ok_or("it begins with s3://")?;
+        let (name, object) = path.split_once('/').unwrap_or((path, ""));
+        if name.is_empty() {
+            return Err("it names no bucket");
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            object: (!object.is_empty()).then(|| object.to_owned()),
+        })
+    }
+}
+
+impl Checkpoints {
+    /// As the flags say.
+    fn of(options: &Options) -> anyhow::Result<Option<Self>> {
+        if let Some(bucket) = &options.checkpoint_bucket {
+            let region = options.checkpoint_region.as_ref();
+            let region = region.or(options.region.as_ref());
+            return Ok(Some(Self::Bucket {
+                bucket: bucket.clone(),
+                region: region
+                    .context("--checkpoint-region says where the bucket is")?
+                    .clone(),
+                endpoint_url: options.checkpoint_endpoint.clone(),
+            }));
+        }
+        Ok(options.checkpoint_file.clone().map(Self::File))
+    }
+
+    /// A line of `[evidence]`.
+    fn line(&self) -> String {
+        match self {
+            Self::File(file) => format!("checkpoint_file = {}", path(file)),
+            Self::Bucket {
+                bucket,
+                region,
+                endpoint_url,
+            } => {
+                let members = [
+                    ("name", Some(&bucket.name)),
+                    ("object", bucket.object.as_ref()),
+                    ("region", Some(region)),
+                    ("endpoint_url", endpoint_url.as_ref()),
+                ];
+                let members = members.into_iter().filter_map(|(name, value)| {
+                    value.map(|value| format!("{name} = {}", quoted(value)))
+                });
+                let members = members.collect::<Vec<_>>().join(", ");
+                format!("checkpoint_bucket = {{ {members} }}")
+            }
+        }
+    }
 }
 
 /// Where the keys are to be.
@@ -98,7 +174,7 @@ impl Answers {
             listen,
             hosts: options.hosts.clone(),
             tls,
-            checkpoint_file: options.checkpoint_file.clone(),
+            checkpoints: Checkpoints::of(options)?,
             accept_plain_loopback: options.accept_plain_loopback,
         })
     }
@@ -218,9 +294,9 @@ fn configuration(answers: &Answers, files: &Files) -> anyhow::Result<String> {
         "key_file = {}",
         path(&files.services("sealing.key"))
     ));
-    if let Some(file) = &answers.checkpoint_file {
+    if let Some(checkpoints) = &answers.checkpoints {
         say("\n[evidence]".into());
-        say(format!("checkpoint_file = {}", path(file)));
+        say(checkpoints.line());
     }
     say("\n[policy]".into());
     say(format!("file = {}", path(&files.services("policy.cedar"))));
@@ -297,6 +373,30 @@ fn url_of(admin: &str, role: &str, database: &Name) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence;
+
+    #[test]
+    fn checkpoints_go_to_the_bucket_that_is_named() {
+        let bucket = |text: &str| text.parse::<Bucket>();
+        for wrong in ["log", "s3://", "s3:///log", "https://b/log"] {
+            assert!(bucket(wrong).is_err(), "{wrong}");
+        }
+        for (url, object) in [
+            ("s3://evidence/prod/\"log\"", "prod/\"log\""),
+            ("s3://evidence", "checkpoint"),
+        ] {
+            let line = Checkpoints::Bucket {
+                bucket: bucket(url).unwrap(),
+                region: "eu-west-1".into(),
+                endpoint_url: None,
+            }
+            .line();
+            let read: evidence::Settings = toml::from_str(&line).unwrap();
+            let read = read.checkpoint_bucket.unwrap();
+            assert_eq!((&*read.name, &*read.object), ("evidence", object));
+            assert_eq!((&*read.region, read.endpoint_url), ("eu-west-1", None));
+        }
+    }
 
     #[test]
     fn a_role_is_led_to_the_same_server_without_anybodys_password() {

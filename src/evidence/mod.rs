@@ -125,6 +125,8 @@ struct Inner {
     signer: NoteSigner,
     place: Option<Place>,
     copies: Vec<copies::Copy>,
+    /// When copies last looked how far the tree is, and how far it was.
+    looked: tokio::sync::Mutex<Option<(Instant, String, u64)>>,
     state: Mutex<State>,
 }
 
@@ -186,6 +188,7 @@ impl Evidence {
         let evidence = Self(Arc::new(Inner {
             place,
             copies: copies::open(&settings.copies)?,
+            looked: tokio::sync::Mutex::default(),
             settings: settings.clone(),
             ledger,
             signer,
@@ -282,14 +285,24 @@ impl Evidence {
         all
     }
 
-    /// What is to be copied now.
-    async fn to_copy(&self) -> Result<copies::Of<'_>, LedgerError> {
-        let head = records::head(&self.0.ledger).await?;
+    /// What is to be copied, as it was at most so long ago: all copies share one look.
+    async fn to_copy(&self, at_most: Duration) -> Result<copies::Of<'_>, LedgerError> {
+        let mut looked = self.0.looked.lock().await;
+        let fresh = looked.take().filter(|it| it.0.elapsed() < at_most);
+        let (at, origin, size) = match fresh {
+            Some(it) => looked.insert(it),
+            None => {
+                let now = Instant::now();
+                let head = records::head(&self.0.ledger).await?;
+                looked.insert((now, head.origin, head.tree.size()))
+            }
+        };
         Ok(copies::Of {
             ledger: &self.0.ledger,
-            origin: head.origin,
+            origin: origin.clone(),
             checkpoint: self.newest().map(|note| note.to_string()),
-            size: head.tree.size(),
+            size: *size,
+            at: *at,
         })
     }
 

@@ -137,8 +137,9 @@ pub(super) struct Of<'a> {
     pub(super) origin: String,
     /// The newest published checkpoint, once there is one.
     pub(super) checkpoint: Option<String>,
-    /// How many leaves have their place.
+    /// How many leaves had their place, and when.
     pub(super) size: u64,
+    pub(super) at: Instant,
 }
 
 /// A leaf in its place.
@@ -192,7 +193,18 @@ impl Copy {
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
                 .is_none();
-            let round = async { self.round(&evidence.to_copy().await?, me).await };
+            let round = async {
+                let at_most = if is_over { Duration::ZERO } else { LOOK };
+                let round = self.round(&evidence.to_copy(at_most).await?, me).await;
+                match round {
+                    // Another replica may have seen more meanwhile, and sent it.
+                    Err(NotCopied::Ahead { .. }) => {
+                        let now = evidence.to_copy(Duration::ZERO).await?;
+                        self.round(&now, me).await
+                    }
+                    round => round,
+                }
+            };
             pause = match round.await {
                 Ok(()) => {
                     self.progress().trouble = None;
@@ -212,7 +224,7 @@ impl Copy {
 
     /// Sends all that is new, if no other replica does.
     async fn round(&self, of: &Of<'_>, me: Uuid) -> Result<(), NotCopied> {
-        self.progress().grown(of.size, Instant::now());
+        self.progress().grown(of.size, of.at);
         let mut way = self.way.lock().await;
         let Some(mut next) = self.turn(&mut way, of, me).await? else {
             return Ok(());

@@ -46,7 +46,9 @@ pub enum Tampered {
         position: i32,
     },
     /// The tree that is on record is not the one that was published.
-    #[error("audit-rollback: {0}")]
+    #[error(
+        "audit-rollback: {0} (where the newer one is lost for good, two people go on with this one: chancery audit recover)"
+    )]
     Rollback(&'static str),
 }
 

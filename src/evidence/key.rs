@@ -36,7 +36,11 @@ pub(super) async fn open(
     let aad = about(sealed.number, &sealed.public);
     let seed = sealing
         .open(&aad, &sealed.sealed)
-        .map_err(|_| EvidenceError::Key("it does not open under any sealing key"))?;
+        .map_err(|_| {
+            EvidenceError::Key(
+                "it does not open under any sealing key: bring back the file that [sealing] named when the log was written, as key_file or among former_key_files",
+            )
+        })?;
     let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &sealed.public)
         .map_err(|_| EvidenceError::Key("its halves do not belong together"))?;
     if named_in(&sealed.sealed) != Some(sealing.current()) {

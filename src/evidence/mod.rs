@@ -20,6 +20,7 @@ mod key;
 mod nodes;
 pub mod place;
 mod records;
+mod recovery;
 mod watch;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use crate::tlog::{Checkpoint, Note, NoteKey, NoteSigner, Proof, tree};
 pub use growth::Tampered;
 use place::Place;
 use records::Placed;
+pub use recovery::{NotRecovered, Recovery};
 
 /// `[evidence]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -172,6 +174,17 @@ impl Evidence {
         ledger: Ledger,
         sealing: &Keyring,
     ) -> Result<Self, EvidenceError> {
+        let evidence = Self::unseen(settings, ledger, sealing).await?;
+        evidence.compare().await?;
+        Ok(evidence)
+    }
+
+    /// The same before it is looked at what was published.
+    async fn unseen(
+        settings: &Settings,
+        ledger: Ledger,
+        sealing: &Keyring,
+    ) -> Result<Self, EvidenceError> {
         let made_up = format!("chancery/{}", Uuid::now_v7());
         let origin = settings.origin.clone().unwrap_or(made_up);
         let named = records::name_log(&origin, &ledger).await?;
@@ -185,7 +198,7 @@ impl Evidence {
                 "neither [evidence] checkpoint_file nor checkpoint_bucket is set: checkpoints stay in the database, whose owner can change both"
             );
         }
-        let evidence = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             place,
             copies: copies::open(&settings.copies)?,
             looked: tokio::sync::Mutex::default(),
@@ -197,9 +210,7 @@ impl Evidence {
                 trouble: None,
                 newest: None,
             }),
-        }));
-        evidence.compare().await?;
-        Ok(evidence)
+        })))
     }
 
     /// Compares the log with what was published and sees whether all can have their place, as at a start, and

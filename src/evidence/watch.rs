@@ -64,7 +64,7 @@ impl Evidence {
     }
 
     /// Places leaves; says whether there may be more.
-    async fn grow(&self) -> Result<bool, EvidenceError> {
+    pub(super) async fn grow(&self) -> Result<bool, EvidenceError> {
         let (head, leaves, grown) = self.growth().await?;
         if grown.tree.size() > head.tree.size() {
             records::grow(head.tree.size(), &grown, &self.0.ledger).await?;
@@ -115,9 +115,7 @@ impl Evidence {
         {
             return Ok(true); // nothing was written since
         }
-        let text = checkpoint.to_string();
-        let note = format!("{text}\n{}", self.0.signer.sign(&text, 0));
-        let kept = records::keep_checkpoint(checkpoint.size, &note, &self.0.ledger).await?;
+        let kept = self.sign(&checkpoint).await?;
         // Another replica may have been first; it said the same.
         let note: Option<Note> = kept.parse().ok();
         let same = self
@@ -140,6 +138,13 @@ impl Evidence {
         Ok(true)
     }
 
+    /// The checkpoint's note: this one's, unless another replica has signed it before.
+    pub(super) async fn sign(&self, checkpoint: &Checkpoint) -> Result<String, EvidenceError> {
+        let text = checkpoint.to_string();
+        let note = format!("{text}\n{}", self.0.signer.sign(&text, 0));
+        Ok(records::keep_checkpoint(checkpoint.size, &note, &self.0.ledger).await?)
+    }
+
     /// Compares the tree on record with what was published last, before anything is served.
     pub(super) async fn compare(&self) -> Result<(), EvidenceError> {
         let seen = self.seen().await?;
@@ -148,7 +153,7 @@ impl Evidence {
     }
 
     /// What stands in the second place, if there is one.
-    async fn seen(&self) -> Result<Option<Looked>, EvidenceError> {
+    pub(super) async fn seen(&self) -> Result<Option<Looked>, EvidenceError> {
         match &self.0.place {
             Some(place) => {
                 let seen = place.look().await;
@@ -160,7 +165,7 @@ impl Evidence {
 
     /// The tree as it is, which begins with what was published. That is read first: the other way round,
     /// another replica might have published more.
-    async fn now(&self, seen: Option<&Looked>) -> Result<Checkpoint, EvidenceError> {
+    pub(super) async fn now(&self, seen: Option<&Looked>) -> Result<Checkpoint, EvidenceError> {
         let mut published = records::newest_checkpoint(&self.0.ledger)
             .await?
             .into_iter()
@@ -179,7 +184,7 @@ impl Evidence {
     }
 
     /// That the tree begins with what was published.
-    async fn follows(&self, published: &str, now: &Checkpoint) -> Result<(), EvidenceError> {
+    pub(super) async fn follows(&self, published: &str, now: &Checkpoint) -> Result<(), EvidenceError> {
         let note: Option<Note> = published.parse().ok();
         let Some(before) = self.signed(note.as_ref())? else {
             return Err(Tampered::Rollback("what was published is no checkpoint").into());
@@ -202,7 +207,7 @@ impl Evidence {
     }
 
     /// What a note says that this log's key has signed.
-    fn signed(&self, note: Option<&Note>) -> Result<Option<Checkpoint>, EvidenceError> {
+    pub(super) fn signed(&self, note: Option<&Note>) -> Result<Option<Checkpoint>, EvidenceError> {
         let checkpoint = note.map(|note| Checkpoint::signed(note, self.key()));
         let others = |_| Tampered::Rollback("a checkpoint is not signed by this log's key");
         Ok(checkpoint.transpose().map_err(others)?)
@@ -222,7 +227,7 @@ impl Evidence {
         state.trouble = Some(text);
     }
 
-    fn away(&self, error: std::io::Error) -> EvidenceError {
+    pub(super) fn away(&self, error: std::io::Error) -> EvidenceError {
         let place = self.0.place.as_ref().map(ToString::to_string);
         EvidenceError::Place(place.unwrap_or_default(), error)
     }

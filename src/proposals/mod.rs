@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use crate::approvals::check::Over;
 use crate::approvals::document::{Document, Effects, Request, Requester, hash};
 use crate::approvals::records::{self, Given, Held};
-use crate::approvals::signature::{BadSignature, Signature, ssh};
+use crate::approvals::signature::{BadSignature, Signature};
 use crate::approvals::{Approval, Settings};
 use crate::audit::{Author, Change, Effect, Log};
 use crate::callers::Caller;
@@ -324,7 +324,7 @@ impl Proposals {
         if person == held.person {
             return Err(ProposalError::Own);
         }
-        let named = key_named(signature)?;
+        let named = signature.key()?;
         let mut key = records::key(&named, change.tx()).await?;
         change.prove(&mut key).await?;
         let key = key.ok_or(ProposalError::UnknownKey)?;
@@ -469,12 +469,4 @@ async fn whose(
     let mut found = records::person_of(caller.uuid(), change.tx().connection()).await?;
     change.prove(&mut found).await?;
     Ok(found.map(|it| it.value))
-}
-
-/// What the key of a signature is on record as.
-fn key_named(signature: &Signature) -> Result<Vec<u8>, BadSignature> {
-    match signature {
-        Signature::Ssh(armored) => Ok(ssh::key_of(armored)?.blob().to_vec()),
-        Signature::Passkey(assertion) => Ok(assertion.credential()?),
-    }
 }

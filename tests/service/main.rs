@@ -83,6 +83,7 @@ mod query_data;
 mod reads;
 mod recipients;
 mod reconciliation;
+mod recovery;
 mod rights;
 mod rotation_crashes;
 mod rotation_edges;

@@ -21,6 +21,16 @@ pub enum Signature {
     Passkey(passkey::Assertion),
 }
 
+impl Signature {
+    /// What the key that it names is on record as.
+    pub fn key(&self) -> Result<Vec<u8>, BadSignature> {
+        match self {
+            Self::Ssh(armored) => Ok(ssh::key_of(armored)?.blob().to_vec()),
+            Self::Passkey(assertion) => Ok(assertion.credential()?),
+        }
+    }
+}
+
 /// A public key that a person approves with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApproverKey {

@@ -4,6 +4,7 @@ mod export;
 mod offline;
 mod pack;
 mod reconcile;
+mod recover;
 mod search;
 
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ pub(super) enum Command {
     },
     /// Hold an export against what devices say of themselves, and name what was signed behind the service's back
     Reconcile(reconcile::Reconcile),
+    /// Go on with a database that is older than what was published, on the word of two people
+    Recover(recover::Recover),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -132,5 +135,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             answers,
         } => offline::verify(&file, &trust, &checkpoint, answers.as_deref()),
         Command::Reconcile(asked) => reconcile::run(&asked),
+        Command::Recover(asked) => recover::run(&asked).await,
     }
 }

@@ -22,6 +22,7 @@ pub mod place;
 mod records;
 mod recovery;
 mod watch;
+mod witnesses;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,7 @@ pub use growth::Tampered;
 use place::Place;
 use records::Placed;
 pub use recovery::{NotRecovered, Recovery};
+use witnesses::Witnesses;
 
 /// `[evidence]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -53,6 +55,9 @@ pub struct Settings {
     /// The bucket to which they are published in its place. The owner of the database should not be able to write
     /// it either.
     pub checkpoint_bucket: Option<place::BucketSettings>,
+    /// A file that names this log, witnesses, where they are asked, and how many have to sign (C2SP `tlog-policy`). What
+    /// they have not signed is not published.
+    pub witness_policy: Option<PathBuf>,
     /// How often checkpoints are signed while something is written, in milliseconds.
     pub checkpoint_every_ms: u64,
     /// How long what was written may be without a published checkpoint, in seconds.
@@ -69,6 +74,7 @@ impl Default for Settings {
             origin: None,
             checkpoint_file: None,
             checkpoint_bucket: None,
+            witness_policy: None,
             checkpoint_every_ms: 2_000,
             unpublished_at_most_s: 60,
             alarm_only: false,
@@ -101,6 +107,12 @@ pub enum EvidenceError {
     /// There is one second place.
     #[error("[evidence] checkpoint_file and checkpoint_bucket are both set: name one of them")]
     TwoPlaces,
+    /// The witnesses' policy.
+    #[error("[evidence] witness_policy {0}: {1}")]
+    WitnessPolicy(PathBuf, String),
+    /// Too few witnesses have signed.
+    #[error("witnesses: {0}")]
+    Witnesses(String),
     /// A copy cannot be made.
     #[error(transparent)]
     Copy(#[from] copies::BadCopy),
@@ -126,6 +138,7 @@ struct Inner {
     ledger: Ledger,
     signer: NoteSigner,
     place: Option<Place>,
+    witnesses: Option<Witnesses>,
     copies: Vec<copies::Copy>,
     /// When copies last looked how far the tree is, and how far it was.
     looked: tokio::sync::Mutex<Option<(Instant, String, u64)>>,
@@ -198,8 +211,13 @@ impl Evidence {
                 "neither [evidence] checkpoint_file nor checkpoint_bucket is set: checkpoints stay in the database, whose owner can change both"
             );
         }
+        let witnesses = settings.witness_policy.as_ref().map(|file| {
+            let bad = |why| EvidenceError::WitnessPolicy(file.clone(), why);
+            Witnesses::open(file, signer.key()).map_err(bad)
+        });
         Ok(Self(Arc::new(Inner {
             place,
+            witnesses: witnesses.transpose()?,
             copies: copies::open(&settings.copies)?,
             looked: tokio::sync::Mutex::default(),
             settings: settings.clone(),

@@ -115,9 +115,8 @@ impl Evidence {
         {
             return Ok(true); // nothing was written since
         }
-        let kept = self.sign(&checkpoint).await?;
         // Another replica may have been first; it said the same.
-        let note: Option<Note> = kept.parse().ok();
+        let note: Option<Note> = self.sign(&checkpoint).await?.parse().ok();
         let same = self
             .signed(note.as_ref())?
             .is_some_and(|it| it == checkpoint);
@@ -125,17 +124,70 @@ impl Evidence {
             let other = "another checkpoint of the same size is on record";
             return Err(Tampered::Rollback(other).into());
         };
-        if let Some((place, seen)) = self.0.place.as_ref().zip(seen) {
-            let is_there = seen.note.as_ref() == Some(&kept);
-            if !is_there {
-                let is_done = place.put(seen, &kept).await;
-                if !is_done.map_err(|error| self.away(error))? {
-                    return Ok(false);
-                }
+        if self.0.witnesses.is_none() {
+            return self.put(seen, note, &checkpoint).await;
+        }
+        drop(seen); // nobody waits for witnesses at its lock
+        let note = self.cosigned(note, &checkpoint).await?;
+        let seen = self.seen().await?;
+        self.now(seen.as_ref()).await?;
+        self.put(seen, note, &checkpoint).await
+    }
+
+    /// Puts a checkpoint in the second place, unless there is one as good; `false`: to be looked again.
+    async fn put(
+        &self,
+        seen: Option<Looked>,
+        note: Note,
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, EvidenceError> {
+        let Some((place, seen)) = self.0.place.as_ref().zip(seen) else {
+            self.state().newest = Some(note);
+            return Ok(true);
+        };
+        let there: Option<Note> = seen.note.as_ref().and_then(|it| it.parse().ok());
+        let size = self.signed(there.as_ref())?.map(|it| it.size);
+        if let Some(there) = there.filter(|_| size >= Some(checkpoint.size)) {
+            if self.is_witnessed(&there) {
+                self.state().newest = Some(there);
+                return Ok(true);
+            }
+            if size > Some(checkpoint.size) {
+                return Ok(false); // that one has to be witnessed
             }
         }
-        self.state().newest = Some(note);
-        Ok(true)
+        let is_done = place.put(seen, &note.to_string()).await;
+        let is_done = is_done.map_err(|error| self.away(error))?;
+        if is_done {
+            self.state().newest = Some(note);
+        }
+        Ok(is_done)
+    }
+
+    /// The note, as witnesses sign it too, where there are any. The tree goes on growing meanwhile.
+    async fn cosigned(&self, note: Note, checkpoint: &Checkpoint) -> Result<Note, EvidenceError> {
+        let Some(witnesses) = &self.0.witnesses else {
+            return Ok(note);
+        };
+        tokio::select! {
+            note = witnesses.cosign(note, checkpoint, &self.0.ledger) => note.map_err(EvidenceError::Witnesses),
+            error = self.go_on_growing() => Err(error),
+        }
+    }
+
+    async fn go_on_growing(&self) -> EvidenceError {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.grow().await {
+                return error;
+            }
+        }
+    }
+
+    /// Whether enough witnesses have signed a note.
+    fn is_witnessed(&self, note: &Note) -> bool {
+        let witnesses = self.0.witnesses.as_ref();
+        witnesses.is_none_or(|it| it.are_enough(note).is_ok())
     }
 
     /// The checkpoint's note: this one's, unless another replica has signed it before.
@@ -184,7 +236,11 @@ impl Evidence {
     }
 
     /// That the tree begins with what was published.
-    pub(super) async fn follows(&self, published: &str, now: &Checkpoint) -> Result<(), EvidenceError> {
+    pub(super) async fn follows(
+        &self,
+        published: &str,
+        now: &Checkpoint,
+    ) -> Result<(), EvidenceError> {
         let note: Option<Note> = published.parse().ok();
         let Some(before) = self.signed(note.as_ref())? else {
             return Err(Tampered::Rollback("what was published is no checkpoint").into());

@@ -272,6 +272,8 @@ impl From<EvidenceError> for Problem {
             | EvidenceError::Overtaken
             | EvidenceError::Bucket(_)
             | EvidenceError::TwoPlaces
+            | EvidenceError::WitnessPolicy(..)
+            | EvidenceError::Witnesses(_)
             | EvidenceError::Copy(_) => {
                 tracing::error!(%error, "the log's tree is of no use");
                 Self::new(&problem::INTERNAL, "the log's tree is of no use")

@@ -112,3 +112,4 @@ mod verifiers;
 mod wallet_profiles;
 mod wallet_rotations;
 mod ways;
+mod witnesses;

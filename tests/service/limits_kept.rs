@@ -140,6 +140,8 @@ fn buy(changed: &Value) -> Value {
     for (member, value) in changed.as_object().unwrap() {
         if member == "unsigned" {
             record["unsigned"] = value.clone();
+        } else if value.is_null() {
+            record["struct"].as_object_mut().unwrap().remove(member);
         } else {
             record["struct"][member] = value.clone();
         }
@@ -197,7 +199,7 @@ fn each_limit() -> Vec<(&'static str, Story, Story)> {
     };
     let dear = json!({ "makerAmount": "5000001" });
     let ends = |ahead: i64| json!({ "expiration": (SET_MS / 1_000 + 60 + ahead).to_string() });
-    let later = |ahead: i64| json!({ "expiration": "0", "unsigned": ends(ahead) });
+    let later = |ahead: i64| json!({ "expiration": null, "unsigned": ends(ahead) });
     let book =
         |best: &str| json!({ "unsigned": { "book": { "best": best, "atMs": SET_MS + 59_900 } } });
     let sum = |name: &'static str, apart_s: i64, too_near_s: i64| {

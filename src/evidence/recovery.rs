@@ -37,7 +37,7 @@ pub struct Recovery {
 #[derive(Debug, thiserror::Error)]
 pub enum NotRecovered {
     /// Somebody has not signed, or signed for something else.
-    #[error("a signature: {0}")]
+    #[error(transparent)]
     Signature(#[from] BadSignature),
     /// The key is nobody's who approves.
     #[error("a signature is by a key that no person here has")]

@@ -207,37 +207,37 @@ class Limits:
             self.report.fault("limit", index)
 
     def weigh(self, scope, what, signed):
-        def counts(it):
+        """What exceeds a window or the pace, of all that was counted while there was something to count in."""
+        wrong, judged = set(), []
+        for it in signed:
             eras = self.around(scope, it)
-            return bool(eras) and all(limits and counter(limits, what) for _, limits in eras)
-
-        wrong, signed = set(), [it for it in signed if counts(it)]
-        signed.sort(key=lambda it: (it.end, it.start, it.index))
+            if eras and all(limits and counter(limits, what) for _, limits in eras):
+                judged.append((it, eras))
+        judged.sort(key=lambda pair: (pair[0].end, pair[0].start, pair[0].index))
         for name, width in WINDOWS[what].items():
+            if not any(name in (limits or {}) for _, limits in self.eras[scope]):
+                continue
             inside, total = [], 0
-            for it in signed:
+            for it, eras in judged:
                 heapq.heappush(inside, (it.start, it.index, it.amount))
                 total += it.amount
                 since = it.end - width + 2 * CLOCKS
                 while inside and inside[0][0] < since:
                     total -= heapq.heappop(inside)[2]
-                eras = self.around(scope, it)
                 if it.start >= since and all(name in limits for _, limits in eras):
                     if total > max(int(limits[name]) for _, limits in eras):
                         wrong.add(it.index)
-        if what in PACES:
-            wrong |= self.pace(scope, what, signed)
-        return wrong
+        return wrong | self.pace(what, judged) if what in PACES else wrong
 
-    def pace(self, scope, what, signed):
+    def pace(self, what, judged):
         """An even pace and so many at once, in microseconds, in each era for itself."""
         wrong, began, paced = set(), None, 0
         stretch = HANDED_OUT if what == "token" else PROMPT
-        signed = (it for it in signed if it.end - it.start <= stretch)
-        for it in sorted(signed, key=lambda it: (it.start, it.index)):
-            eras, now = self.around(scope, it), it.start * 1000
+        prompt = [pair for pair in judged if pair[0].end - pair[0].start <= stretch]
+        for it, eras in sorted(prompt, key=lambda pair: (pair[0].start, pair[0].index)):
             if len(eras) != 1 or PACES[what] not in eras[0][1]:
                 continue
+            now = it.start * 1000
             if began != eras[0][0]:
                 began, paced = eras[0][0], now
             allowed = eras[0][1][PACES[what]]

@@ -192,7 +192,7 @@ impl Both {
 /// A limit, what keeps to it, and what does not: the last signature of the second.
 fn each_limit() -> Vec<(&'static str, Story, Story)> {
     let none = json!({});
-    let under = |limits: Value| Story::under(limits);
+    let under = Story::under;
     let one = |name, limits: Value, good: Value, bad: Value| {
         let story = |it: &Value| under(limits.clone()).orders(60, it);
         (name, story(&good), story(&bad))

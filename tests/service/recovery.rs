@@ -66,7 +66,8 @@ async fn an_older_database_is_gone_on_with_on_the_word_of_two_people() {
     let said: Value = serde_json::from_str(document).unwrap();
     assert_eq!(said["kept"]["size"], kept);
     assert_eq!(said["published"]["size"], size().unwrap());
-    let hash = hex::encode(Sha256::digest(document));
+    let digest = hex::encode(Sha256::digest(document));
+    let hash = digest.as_str();
     let recover = |signers: &[(&str, &str)]| {
         let mut args = vec!["audit".to_owned(), "recover".to_owned()];
         for (number, (who, hash)) in signers.iter().enumerate() {
@@ -80,12 +81,13 @@ async fn an_older_database_is_gone_on_with_on_the_word_of_two_people() {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         four.deployment.run(&args)
     };
-    let other = hex::encode(Sha256::digest("something else"));
+    let digest = hex::encode(Sha256::digest("something else"));
+    let other = digest.as_str();
     for (signers, why) in [
-        (vec![("bob", hash.as_str())], "two people"),
-        (vec![("bob", &hash), ("bob", &hash)], "twice"),
-        (vec![("bob", &hash), ("dan", &hash)], "no person"),
-        (vec![("bob", &hash), ("cid", &other)], "signature"),
+        (vec![("bob", hash)], "two people"),
+        (vec![("bob", hash), ("bob", hash)], "twice"),
+        (vec![("bob", hash), ("dan", hash)], "no person"),
+        (vec![("bob", hash), ("cid", other)], "signature"),
     ] {
         let refused = recover(&signers).unwrap_err();
         assert!(refused.contains(why), "{why}: {refused}");
@@ -95,7 +97,7 @@ async fn an_older_database_is_gone_on_with_on_the_word_of_two_people() {
     assert!(refused.contains("security-officer"), "{refused}");
     let still = four.deployment.run(&["serve"]).unwrap_err();
     assert!(still.contains("audit-rollback"), "{still}");
-    recover(&[("bob", &hash), ("cid", &hash)]).unwrap();
+    recover(&[("bob", hash), ("cid", hash)]).unwrap();
 
     let server = four.deployment.serve(&[]).await;
     let auditor = server.caller(&auditor.token);

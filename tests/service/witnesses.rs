@@ -148,13 +148,12 @@ async fn a_checkpoint_is_published_once_a_quorum_of_witnesses_has_signed_it() {
     assert!(witnesses[0].seen() < size);
     // One is not, and what is not published in time stops what leaves.
     witnesses[1].is_away(true);
-    let mut signed = sign(&server).await;
-    until("a refusal", async || {
-        signed = sign(&server).await;
-        (signed.status != 200).then_some(())
+    let late = until("a refusal", async || {
+        let signed = sign(&server).await;
+        (signed.status != 200).then_some(signed)
     })
     .await;
-    refused("late", &signed, 503, "evidence-late", "witnesses");
+    refused("late", &late, 503, "evidence-late", "witnesses");
     assert_eq!(newest(), Some(size));
     // Back again, and shown all that it missed.
     witnesses[0].is_away(false);

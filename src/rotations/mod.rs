@@ -1,7 +1,7 @@
 //! Rotations: how a key is replaced, over days, by several people and a counterparty.
 //!
 //! A rotation is a row with a state, and each step is a row beside it: who, when, on whose approval,
-//! on which evidence. Steps are taken along [`state::EDGES`], which the database enforces too, each in
+//! on which evidence. Steps are taken along [`rule::edges`], which the database enforces too, each in
 //! one transaction with what it changes and with its leaf in the audit log. Nothing is kept in memory:
 //! after a crash on any line whoever asks next goes on, on any replica.
 //!
@@ -20,6 +20,7 @@ mod generate;
 mod opening;
 pub mod probe;
 mod records;
+pub mod rule;
 pub mod state;
 pub mod status;
 pub mod steps;
@@ -45,7 +46,9 @@ use crate::policy::{Denied, Rights};
 use crate::signing::{Signer, SigningError};
 use evidence::Ended;
 pub use opening::{Emergency, NewRotation, Replaced};
-pub use state::{Kind, NoSuchStep, State, Step};
+pub use rule::NoSuchStep;
+pub use state::{Kind, State};
+pub use steps::Step;
 
 /// `[rotations]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -112,7 +115,7 @@ pub struct Rotation {
 pub struct Taken {
     /// Of which rotation.
     pub rotation: RotationId,
-    /// The how manieth, from 1.
+    /// Its number, from 1.
     pub seq: i32,
     /// Which.
     pub step: Step,

@@ -1,8 +1,10 @@
-//! The steps of rotations with what each takes: the body of a request, and the arguments of a command.
+//! The steps of rotations, with what each takes (the body of a request, and the arguments of a command), at which
+//! gate it stands, and whether it takes a second person.
 
+use clap::Subcommand as _;
 use time::OffsetDateTime;
 
-use super::Step;
+use super::Kind;
 use super::probe::Role;
 use crate::credentials::CredentialNonce;
 use crate::ethereum::Address;
@@ -10,6 +12,46 @@ use crate::keys::{Justification, Reason};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::oauth::clients::AssignedKid;
+
+words! {
+    /// What takes a rotation from one state to another, or adds to what is known in it.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = RotationStep)]
+    pub enum Step {
+        /// Ask for a new key.
+        Open = "open",
+        /// Have the device make it.
+        Generate = "generate",
+        /// Record that its public half went to the counterparty.
+        Submit = "submit",
+        /// Record what the counterparty confirmed.
+        Confirm = "confirm",
+        /// Have a token issued with a key.
+        Probe = "probe",
+        /// Let the new key sign.
+        Switch = "switch",
+        /// Record that the counterparty was asked to remove the key that goes.
+        AskRemoval = "ask-removal",
+        /// Record that it has been removed.
+        ProveRemoval = "prove-removal",
+        /// Put the new wallet on record.
+        Profile = "profile",
+        /// Make its API key.
+        Credential = "credential",
+        /// Take new orders with the new wallet only.
+        CutOver = "cut-over",
+        /// Show that the old wallet has no open orders.
+        Drain = "drain",
+        /// Delete the old wallet's API key.
+        DeleteCredential = "delete-credential",
+        /// Finish.
+        Close = "close",
+        /// Give up before the new key is used.
+        Abandon = "abandon",
+        /// Go back to the old key.
+        RollBack = "roll-back",
+    }
+}
 
 /// A step of the rotation of a client's key.
 #[derive(
@@ -241,5 +283,59 @@ impl WalletStep {
             Self::Generate {} | Self::Credential { .. } | Self::DeleteCredential {} => Gate::Shared,
             _ => Gate::Exclusive,
         }
+    }
+}
+
+impl Step {
+    /// Whether it takes a second person (P6): it makes a key or a wallet, lets a key sign, or records
+    /// that nothing is open.
+    pub fn loosens(self) -> bool {
+        matches!(
+            self,
+            Self::Generate
+                | Self::Switch
+                | Self::RollBack
+                | Self::Profile
+                | Self::Credential
+                | Self::CutOver
+        )
+    }
+
+    /// What the command line cannot do without for it: ` --channel … --reference …`.
+    pub(super) fn arguments(self, kind: Kind) -> String {
+        let command = clap::Command::new("steps");
+        let command = match kind {
+            Kind::Client => ClientStep::augment_subcommands(command),
+            Kind::Wallet => WalletStep::augment_subcommands(command),
+        };
+        let step = command.find_subcommand(self.name());
+        let all = step.into_iter().flat_map(clap::Command::get_arguments);
+        let named = all
+            .filter(|it| it.is_required_set())
+            .filter_map(clap::Arg::get_long);
+        named.map(|name| format!(" --{name} …")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for step in Step::ALL {
+            assert_eq!(Step::from_name(step.name()), Some(step));
+            assert_eq!(serde_json::to_value(step).unwrap(), step.name());
+        }
+    }
+
+    #[test]
+    fn people_are_told_what_a_step_takes() {
+        let said = |kind, step: Step| step.arguments(kind);
+        assert_eq!(said(Kind::Client, Step::Generate), "");
+        let confirm = said(Kind::Client, Step::Confirm);
+        assert_eq!(confirm, " --fingerprint … --reference …");
+        assert_eq!(said(Kind::Wallet, Step::Profile), " --name … --reason …");
+        assert_eq!(said(Kind::Wallet, Step::Credential), "");
     }
 }

@@ -1,23 +1,15 @@
-//! What is next in a rotation and what is missing: the one place that knows.
+//! What is next in a rotation, from the rule, and what is missing: the one place that knows.
 
 use time::OffsetDateTime;
 
 use super::{Known, Next, WaitsFor};
 use crate::rotations::client::{asked_at, left_behind, removal};
 use crate::rotations::probe::{Outcome, Role, latest};
-use crate::rotations::{Kind, State, Step};
+use crate::rotations::{State, Step, rule};
 
 impl Known<'_> {
     fn next(&self, step: Step, what: &'static str) -> Next {
-        let more = match step {
-            Step::Confirm => " --fingerprint … --reference …",
-            Step::Submit | Step::AskRemoval => " --channel … --reference …",
-            Step::Switch | Step::CutOver | Step::Close | Step::Abandon | Step::RollBack => {
-                " --reason …"
-            }
-            Step::Profile => " --name … --reason …",
-            _ => "",
-        };
+        let more = step.arguments(self.rotation.kind);
         let command = format!("chancery rotations {step} {}{more}", self.rotation.id);
         Next {
             step,
@@ -38,39 +30,13 @@ impl Known<'_> {
     }
 
     /// Who has to move, how, and what is missing.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "a table: a state, what is next, what is missing"
-    )]
     pub(super) fn ahead(&self, now: OffsetDateTime) -> (WaitsFor, Vec<Next>, Vec<String>) {
         use WaitsFor::{Counterparty, Nobody, Operator};
-        let give_up = || self.next(Step::Abandon, "give up; the old key stays");
-        let go_back = || self.next(Step::RollBack, "let the old key sign again");
-        match self.rotation.state {
-            State::Requested => (
-                Operator,
-                vec![
-                    self.next(Step::Generate, "have the device make the new key"),
-                    give_up(),
-                ],
-                vec![],
-            ),
-            State::Generated if self.rotation.kind == Kind::Wallet => {
-                let what = "put the new wallet on record; its key is activated";
-                (
-                    Operator,
-                    vec![self.next(Step::Profile, what), give_up()],
-                    vec![],
-                )
-            }
-            State::Generated => (
-                Operator,
-                vec![
-                    self.next(Step::Submit, "send the public half, and record that"),
-                    give_up(),
-                ],
-                vec![],
-            ),
+        let rotation = self.rotation;
+        let ways = rule::ways(rotation.kind, rotation.state);
+        let told = ways.filter_map(|it| Some(self.next(it.step, it.what?)));
+        let mut next: Vec<_> = told.collect();
+        match rotation.state {
             State::Submitted => {
                 let mut missing = Vec::new();
                 if !self.took(Step::Confirm) {
@@ -81,46 +47,27 @@ impl Known<'_> {
                 if shown.is_none_or(|it| it.outcome != Some(Outcome::Succeeded)) {
                     missing.push("a probe of the new key that succeeds".to_owned());
                 }
-                let next = vec![
-                    self.next(Step::Confirm, "record what they confirm"),
-                    self.probe(Role::New, "see whether they take the new key"),
-                    give_up(),
-                ];
+                let what = "see whether they take the new key";
+                next.insert(1, self.probe(Role::New, what));
                 (Counterparty, next, missing)
             }
-            State::Registered => (
-                Operator,
-                vec![
-                    self.next(Step::Switch, "let the new key sign"),
-                    self.probe(Role::New, "see once more whether they take it"),
-                    give_up(),
-                ],
-                vec![],
-            ),
-            State::Switched => (
-                Operator,
-                vec![
-                    self.next(
-                        Step::AskRemoval,
-                        "ask them to remove the old key, naming both",
-                    ),
-                    self.probe(Role::Old, "see whether there is a way back"),
-                    go_back(),
-                ],
-                vec![],
-            ),
-            State::RemovalAsked => {
-                let (waits, mut next, missing) = self.proof(now);
-                next.push(go_back());
-                (waits, next, missing)
+            State::Registered => {
+                let what = "see once more whether they take it";
+                next.insert(1, self.probe(Role::New, what));
+                (Operator, next, vec![])
             }
-            State::RemovalProved => (
-                Operator,
-                vec![self.next(Step::Close, "deactivate the old key")],
-                vec![],
-            ),
-            State::Abandoned | State::RolledBack if left_behind(self.rotation, self.steps) => {
-                if asked_at(self.rotation, self.steps).is_some() {
+            State::Switched => {
+                let what = "see whether there is a way back";
+                next.insert(1, self.probe(Role::Old, what));
+                (Operator, next, vec![])
+            }
+            State::RemovalAsked => {
+                let (waits, mut first, missing) = self.proof(now);
+                first.append(&mut next);
+                (waits, first, missing)
+            }
+            State::Abandoned | State::RolledBack if left_behind(rotation, self.steps) => {
+                if asked_at(rotation, self.steps).is_some() {
                     self.proof(now)
                 } else {
                     let what = "ask them to remove the new key, which may be registered";
@@ -128,40 +75,8 @@ impl Known<'_> {
                     (Operator, vec![self.next(Step::AskRemoval, what)], missing)
                 }
             }
-            State::Profiled => (
-                Operator,
-                vec![
-                    self.next(Step::Credential, "have the CLOB make its API key"),
-                    give_up(),
-                ],
-                vec![],
-            ),
-            State::Credentialed => {
-                let what = "once it is funded, approved and tried with a small order: take new orders with the new wallet only";
-                (
-                    Operator,
-                    vec![self.next(Step::CutOver, what), give_up()],
-                    vec![],
-                )
-            }
-            State::CutOver => {
-                let what = "have the CLOB cancel what is open of the old wallet, and see that nothing is left";
-                let back = self.next(Step::RollBack, "go back to the old wallet");
-                (Operator, vec![self.next(Step::Drain, what), back], vec![])
-            }
-            State::Drained => {
-                let what = "have the CLOB delete the old wallet's API key";
-                (
-                    Operator,
-                    vec![self.next(Step::DeleteCredential, what)],
-                    vec![],
-                )
-            }
-            State::CredentialDeleted => {
-                let what = "once allowances are revoked and what was left is moved: deactivate the old key, and say who looked";
-                (Operator, vec![self.next(Step::Close, what)], vec![])
-            }
-            State::Closed | State::Abandoned | State::RolledBack => (Nobody, vec![], vec![]),
+            State::Closed | State::Abandoned | State::RolledBack => (Nobody, next, vec![]),
+            _ => (Operator, next, vec![]),
         }
     }
 

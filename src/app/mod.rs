@@ -7,6 +7,7 @@ mod explaining;
 mod first_policy;
 mod looking;
 mod measuring;
+mod opening;
 mod rows;
 mod settings;
 
@@ -14,7 +15,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +22,7 @@ use crate::administrators::Administrators;
 use crate::attestation::{self, Attestations};
 use crate::audit::Log;
 use crate::authority::Authority;
-use crate::callers::{BadWay, CallerError, Callers};
+use crate::callers::Callers;
 use crate::clob::accounts::Accounts;
 use crate::clob::api_keys::{self, ApiKeys};
 use crate::clob::builders::Builders;
@@ -30,38 +30,36 @@ use crate::clob::drains::Drains;
 use crate::clob::exposure::{self, Exposure};
 use crate::clob::l2;
 use crate::clob::market::Markets;
-use crate::clob::relayer::{self, BadRelayer, Relayers, Submissions};
-use crate::clob::venue::{BadVenue, Venues};
+use crate::clob::relayer::{self, Relayers, Submissions};
+use crate::clob::venue::Venues;
 use crate::clob::wallets::Wallets;
 use crate::clock::Clock;
-use crate::counterparty::BadCounterparty;
 use crate::cryptoperiods::{self, Cryptoperiods};
-use crate::custody::{self, Vault};
+use crate::custody::Vault;
 use crate::destruction::Destructions;
-use crate::evidence::{Evidence, EvidenceError};
-use crate::guarded_file;
+use crate::evidence::Evidence;
 use crate::idempotency;
 use crate::keys::Keys;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::limits::Limiter;
 use crate::lookups::Lookups;
-use crate::name::Name;
-use crate::notices::{BadDestination, Notices};
+use crate::notices::Notices;
 use crate::oauth::broker::{self, Broker};
 use crate::oauth::clients::Clients;
 use crate::people::People;
-use crate::policy::{NotBrought, Rights};
+use crate::policy::Rights;
 use crate::proposals::Proposals;
 use crate::recipients::Recipients;
 use crate::resealing::Resealing;
 use crate::rotations::wallet::WalletRotations;
 use crate::rotations::{self, Rotations};
-use crate::sealing::{BadKeyFile, Keyring};
+use crate::sealing::Keyring;
 use crate::sessions::{self, Sessions};
 use crate::signing::{self, Signer};
 use away::Away;
 pub use explaining::Explaining;
 pub use measuring::LookedUp;
+pub use opening::StartError;
 pub use settings::Settings;
 
 /// The service. Cheap to clone: each request gets a handle of its own.
@@ -160,53 +158,6 @@ pub struct Parts {
     pub tasks: TaskTracker,
 }
 
-/// Why the service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The policy.
-    #[error(transparent)]
-    Policy(#[from] NotBrought),
-    /// The policy in the ledger is none to this program.
-    #[error("{0}")]
-    Unfit(String),
-    /// Who may call is not known.
-    #[error(transparent)]
-    Callers(#[from] CallerError),
-    /// The sealing key.
-    #[error(transparent)]
-    Sealing(#[from] BadKeyFile),
-    /// The audit log does not prove itself.
-    #[error(transparent)]
-    Evidence(#[from] EvidenceError),
-    /// A venue.
-    #[error(transparent)]
-    Venue(#[from] BadVenue),
-    /// A relayer.
-    #[error(transparent)]
-    Relayer(#[from] BadRelayer),
-    /// An environment's token endpoint.
-    #[error("[oauth.environments] token_endpoint = {0}")]
-    TokenEndpoint(#[from] BadCounterparty),
-    /// A device.
-    #[error("[custody.{0}] {1}")]
-    Custody(Name, custody::CustodyError),
-    /// A way in.
-    #[error(transparent)]
-    Way(#[from] BadWay),
-    /// Where people sign in.
-    #[error(transparent)]
-    Provider(#[from] sessions::BadProvider),
-    /// Somebody who is to be told.
-    #[error(transparent)]
-    Destination(#[from] BadDestination),
-    /// A file named by the configuration.
-    #[error("cannot read {0}: {1}")]
-    File(std::path::PathBuf, std::io::Error),
-}
-
 impl Deref for App {
     type Target = Parts;
 
@@ -216,39 +167,6 @@ impl Deref for App {
 }
 
 impl App {
-    /// Opens the ledger that the configuration names.
-    pub fn ledger(settings: &Settings) -> Result<Ledger, StartError> {
-        let password = settings.ledger.password_file.as_ref().map(|file| {
-            let text = guarded_file::read_secret(file);
-            text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])))
-                .map_err(|error| StartError::File(file.clone(), error))
-        });
-        Ok(Ledger::open(
-            &settings.ledger,
-            password.transpose()?.as_ref(),
-        )?)
-    }
-
-    /// Reads the service's own keys.
-    pub fn keyring(settings: &Settings) -> Result<Arc<Keyring>, StartError> {
-        let sealing = &settings.sealing;
-        let keys = Keyring::from_files(&sealing.key_file, &sealing.former_key_files)?;
-        Ok(Arc::new(keys))
-    }
-
-    /// The replica's name in the audit log.
-    pub fn writer(settings: &Settings) -> String {
-        settings.writer.as_ref().map_or_else(
-            || {
-                rustix::system::uname()
-                    .nodename()
-                    .to_string_lossy()
-                    .into_owned()
-            },
-            ToString::to_string,
-        )
-    }
-
     /// Wires the service together. The schema has to be up to date.
     pub async fn build(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
         let ledger = Self::ledger(settings)?;
@@ -309,6 +227,7 @@ impl App {
             vault: vault.clone(),
             log: log.clone(),
             clock: clock.clone(),
+            tasks: tasks.clone(),
             stop: stop.clone(),
         });
         let wallets = Wallets::new(authority.clone(), keys.clone(), clock.clone());
@@ -444,17 +363,6 @@ impl App {
             explaining: Explaining::new(),
             tasks,
         })))
-    }
-
-    /// Opens the devices that the configuration names.
-    pub fn vault(settings: &Settings, ledger: &Ledger) -> Result<Vault, StartError> {
-        let mut backends = std::collections::BTreeMap::new();
-        for (name, settings) in &settings.custody {
-            let backend = custody::open(name, settings, ledger)
-                .map_err(|error| StartError::Custody(name.clone(), error))?;
-            backends.insert(name.clone(), backend);
-        }
-        Ok(Vault::new(backends, &settings.secrets))
     }
 
     /// Tells those who are to be told, until it stops.

@@ -13,6 +13,7 @@
 //! Here deriving comes first, and a create names the key that it may end.
 
 mod answer;
+mod handing_out;
 mod proving;
 mod records;
 pub mod search;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::l1::IssuedLogin;
@@ -82,6 +84,8 @@ pub struct Tools {
     pub log: Log,
     /// The time.
     pub clock: Clock,
+    /// What goes on when the caller has their answer.
+    pub tasks: TaskTracker,
     /// Ends what waits for a venue, when the service stops.
     pub stop: CancellationToken,
 }

@@ -1,9 +1,6 @@
 //! The steps that the operations share: log in, ask, put on record, and find out what became of a
 //! login whose answer was lost.
 
-use std::sync::PoisonError;
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -23,14 +20,22 @@ use crate::credentials::{
 use crate::fail_point;
 use crate::id::IntentId;
 use crate::ledger::{Gate, Ledger, LedgerError};
-use crate::signing::{Asked, SigningError};
+use crate::signing::{Asked, Signed, SigningError};
 
-/// When a login that was handed out is asked after: while its holder may be spending it, and once
-/// more when it is too old.
-const LOOKS: [u64; 4] = [2, 10, 60, 0];
-
-/// The most logins that are watched at a time.
-const WATCHED_AT_MOST: usize = 256;
+impl KeyRequest {
+    /// A login with a nonce, by the right that was asked for, that ends nothing.
+    pub(super) fn login(&self, nonce: CredentialNonce, purpose: Purpose) -> LoginDraft {
+        LoginDraft {
+            wallet: self.wallet.clone(),
+            nonce,
+            timestamp: None,
+            purpose,
+            replaces: Replaces::Nothing,
+            right: self.permit.action().action,
+            origin: Origin::Signed,
+        }
+    }
+}
 
 impl ApiKeys {
     pub(super) fn ledger(&self) -> &Ledger {
@@ -49,6 +54,17 @@ impl ApiKeys {
     }
 
     /// Signs a login through the door.
+    pub(super) async fn sign(
+        &self,
+        wish: &KeyRequest,
+        login: LoginDraft,
+    ) -> Result<Signed, SigningError> {
+        let asked = Asked::once(wish.request);
+        let signer = &self.0.signer;
+        signer.sign(&wish.caller, Box::new(login), asked).await
+    }
+
+    /// Signs a login that the service spends itself.
     pub(super) async fn log_in(
         &self,
         wish: &KeyRequest,
@@ -58,20 +74,11 @@ impl ApiKeys {
         origin: Origin,
     ) -> Result<IssuedLogin, ApiKeyError> {
         let draft = LoginDraft {
-            wallet: wish.wallet.clone(),
-            nonce,
-            timestamp: None,
-            purpose,
             replaces,
-            right: wish.permit.action().action,
             origin,
+            ..wish.login(nonce, purpose)
         };
-        let asked = Asked::once(wish.request);
-        let signed = self
-            .0
-            .signer
-            .sign(&wish.caller, Box::new(draft), asked)
-            .await?;
+        let signed = self.sign(wish, draft).await?;
         Ok(serde_json::from_slice(&signed.body).expect("the answer is our own"))
     }
 
@@ -290,48 +297,6 @@ impl ApiKeys {
         }
         change.commit().await?;
         Ok(of_nonce(self.unsettled(wish).await?).is_none())
-    }
-
-    /// Learns what becomes of a login that was handed to a caller, while the service runs. What is
-    /// not learned here is settled before the next nonce is used.
-    pub async fn watch(&self, wish: KeyRequest, nonce: CredentialNonce) {
-        let login = (wish.wallet.account(), nonce);
-        {
-            let mut watched = self
-                .0
-                .watched
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if watched.len() >= WATCHED_AT_MOST || !watched.insert(login) {
-                return;
-            }
-        }
-        self.look(&wish, nonce).await;
-        let mut watched = self
-            .0
-            .watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        watched.remove(&login);
-    }
-
-    async fn look(&self, wish: &KeyRequest, nonce: CredentialNonce) {
-        let Ok(venue) = self.venue(wish) else { return };
-        let window = u64::from(venue.settings().l1_window_s);
-        for look in LOOKS {
-            let open = self.unsettled(wish).await;
-            if open.is_ok_and(|open| open.iter().all(|(other, _)| *other != nonce)) {
-                return;
-            }
-            let wait = if look == 0 { window + 2 } else { look };
-            tokio::select! {
-                () = self.0.stop.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(wait)) => {}
-            }
-            if let Err(error) = self.derive(wish, nonce, Origin::Signed).await {
-                tracing::debug!(%error, %nonce, "a login that was handed out is not settled");
-            }
-        }
     }
 
     /// Opens one half of an API key's secrets.

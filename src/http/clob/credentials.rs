@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::wallets;
 use crate::app::App;
 use crate::callers::{Caller, Names};
-use crate::clob::api_keys::{ApiKeyError, How, KeyRequest};
-use crate::clob::l1::{IssuedLogin, LoginDraft};
+use crate::clob::api_keys::{How, KeyRequest};
+use crate::clob::l1::IssuedLogin;
 use crate::clob::wallets::Wallet;
-use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Purpose, Replaces};
+use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Replaces};
 use crate::http::body::{self, Body, Named};
 use crate::http::caller::Required;
 use crate::http::page::{Page, Paged};
@@ -24,7 +24,6 @@ use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::Action;
-use crate::signing::{Asked, Signed};
 
 /// An API key, without its secrets.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -349,39 +348,8 @@ pub(super) async fn issue_l1_header(
 ) -> Result<Response, Problem> {
     let wish = wish(&app, &caller, &name, Action::IssueL1Header, request).await?;
     let replaces = new.replaces.map_or(Replaces::Nothing, Replaces::Key);
-    let done = hand_out_login(&app, wish, new.nonce, None, replaces).await?;
-    Ok(write::uncached(signed(done)))
-}
-
-/// Signs a login that leaves the service, and sees to it that its outcome is learned.
-pub(in crate::http) async fn hand_out_login(
-    app: &App,
-    wish: KeyRequest,
-    nonce: CredentialNonce,
-    timestamp: Option<i64>,
-    replaces: Replaces,
-) -> Result<Signed, ApiKeyError> {
-    if app.venues.on(wish.wallet.profile.chain()).is_ok() {
-        app.api_keys.settle_others(&wish, nonce).await?;
-    }
-    let draft = LoginDraft {
-        wallet: wish.wallet.clone(),
-        nonce,
-        timestamp,
-        purpose: Purpose::Header,
-        replaces,
-        right: wish.permit.action().action,
-        origin: Origin::Signed,
-    };
-    let asked = Asked::once(wish.request);
-    let done = app
-        .signer
-        .sign(&wish.caller, Box::new(draft), asked)
-        .await?;
-    let api_keys = app.api_keys.clone();
-    app.tasks
-        .spawn(async move { api_keys.watch(wish, nonce).await });
-    Ok(done)
+    let done = app.api_keys.hand_out(wish, new.nonce, None, replaces);
+    Ok(write::uncached(signed(done.await?)))
 }
 
 /// The API key of a path, for a caller who may do this with it.

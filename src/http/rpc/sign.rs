@@ -23,7 +23,6 @@ use crate::clob::typed_data::{TypedData, TypedDataError, TypedOrder};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{LoginRefused, Replaces};
 use crate::ethereum::Address;
-use crate::http::clob::credentials::hand_out_login;
 use crate::http::clob::exposure;
 use crate::http::clob::wallets::once_more;
 use crate::http::problem::{self, Problem, Replaced};
@@ -242,8 +241,8 @@ async fn log_in(
         request,
     };
     // Other nonces may have to be settled first, which takes the CLOB's time; the work outlives the wait.
-    let (app_too, nonce, at) = (app.clone(), login.nonce, Some(login.timestamp));
-    let work = async move { hand_out_login(&app_too, wish, nonce, at, replaces).await };
+    let (api_keys, nonce, at) = (app.api_keys.clone(), login.nonce, Some(login.timestamp));
+    let work = async move { api_keys.hand_out(wish, nonce, at, replaces).await };
     let done = match tokio::time::timeout(DEADLINE, app.tasks.spawn(work.in_current_span())).await {
         Ok(Ok(done)) => done.map_err(refusal)?,
         Ok(Err(_)) => return Err(Problem::from(SigningError::LeaseLost).into()),

@@ -25,6 +25,7 @@ use crate::operations::{
 };
 use crate::policy::{Action, Ask, Resource, Stake};
 use crate::signing::{Answer, Business, Checked, Draft, Prepared, RESCUE};
+pub use rights::deployment_stake;
 use rights::{action, amount, gravity, profile, redeems, spender};
 
 impl Profile {

@@ -4,7 +4,7 @@ use ruint::aliases::U256;
 
 use crate::clob::stake::funder;
 use crate::operations::{Contract, Party, Plan, SetUp, Step};
-use crate::policy::Action;
+use crate::policy::{Action, Stake};
 
 /// Cedar's largest number.
 const MOST: u64 = i64::MAX.unsigned_abs();
@@ -139,4 +139,13 @@ pub(super) fn amount(step: &Step) -> U256 {
         }
         _ => U256::ZERO,
     }
+}
+
+/// What policies see of a wallet that is to be made, which moves nothing.
+pub fn deployment_stake() -> Stake {
+    let none = ["token", "spender", "recipient", "profile"];
+    let stake = Stake::new().word("op", "deploy").word("kind", "batch");
+    let stake = none.into_iter().fold(stake, |stake, it| stake.word(it, ""));
+    let none = ["amount", "window_total", "max_fee"];
+    none.into_iter().fold(stake, |stake, it| stake.code(it, 0))
 }

@@ -13,6 +13,7 @@
 mod answers;
 mod following;
 pub(crate) mod records;
+mod released;
 mod submitting;
 
 use std::time::Duration;
@@ -28,7 +29,8 @@ use crate::ethereum::Address;
 use crate::name::Name;
 pub use answers::{Progress, Transaction};
 pub use records::{State, Submission};
-pub use submitting::{NotSubmitted, Signed, Submissions, SubmitWish, Tools};
+pub use released::Signed;
+pub use submitting::{NotSubmitted, Submissions, SubmitWish, Tools};
 
 /// `[relayer]`: the relayer of each chain, where there is one.
 #[derive(Clone, Debug, Default, serde::Deserialize)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::records::{self, Kind, New, State, Submission, Try};
+use super::records::{self, New, State, Submission, Try};
+use super::released::Signed;
 use super::{Header, Relayer, RelayerError, Relayers};
 use crate::audit::Log;
 use crate::callers::Caller;
@@ -14,10 +15,10 @@ use crate::clob::l2::{self, HeaderDraft, RequestRefused, Shape, VenueRequest};
 use crate::clob::wallets::{Wallet, WalletError, Wallets};
 use crate::credentials;
 use crate::custody::CustodyError;
-use crate::ethereum::Address;
 use crate::fail_point;
 use crate::idempotency::RequestDigest;
 use crate::ledger::{Gate, LedgerError};
+use crate::operations::NotThere;
 use crate::policy::{Action, Permit};
 use crate::signing::{Asked, Signer, SigningError};
 
@@ -35,6 +36,15 @@ pub enum NotSubmitted {
     /// It is not what the relayer takes.
     #[error("{0}")]
     NotForIt(&'static str),
+    /// Nothing was signed under this id with the wallet.
+    #[error("no such operation of this wallet is on record")]
+    NotFound,
+    /// The key that signed it does not stand for it any more.
+    #[error("what was signed is not told any more: {0}")]
+    Withheld(&'static str),
+    /// The chain has no factory of such wallets.
+    #[error(transparent)]
+    Place(#[from] NotThere),
     /// There is nothing to name us with.
     #[error(
         "no builder's API key that may be live is on record for the wallet's address, nor for the one in [relayer] builder"
@@ -75,47 +85,9 @@ pub struct Tools {
     pub log: Log,
 }
 
-/// What was signed for the relayer, as it was released.
-#[derive(Clone, Debug)]
-pub struct Signed {
-    pub(super) id: Uuid,
-    pub(super) kind: Kind,
-    pub(super) turn: Option<(Address, ruint::aliases::U256)>,
-    pub(super) text: String,
-    pub(super) body: Value,
-    /// Whether it saves the wallet, whatever has become of its key.
-    pub is_rescue: bool,
-}
-
 impl From<WalletError> for NotSubmitted {
     fn from(error: WalletError) -> Self {
         Self::Wallet(Box::new(error))
-    }
-}
-
-impl Signed {
-    /// A body as it was released, under its operation's id; `counted`: whose nonce it has.
-    pub fn new(id: Uuid, text: String, counted: Address) -> Result<Self, NotSubmitted> {
-        let not = NotSubmitted::NotForIt;
-        let body: Value = serde_json::from_str(&text)
-            .map_err(|_| not("the operation has no body for a relayer"))?;
-        let word = body["type"].as_str().unwrap_or_default();
-        let kind = Kind::from_name(word).ok_or(not("the operation is not for the relayer"))?;
-        let nonce = body["nonce"].as_str();
-        let nonce = nonce.and_then(|it| ruint::aliases::U256::from_str_radix(it, 10).ok());
-        let turn = match (kind.counted(), nonce) {
-            (None, _) => None,
-            (Some(_), Some(nonce)) => Some((counted, nonce)),
-            (Some(_), None) => return Err(not("the operation's body has no nonce")),
-        };
-        Ok(Self {
-            id,
-            kind,
-            turn,
-            text,
-            body,
-            is_rescue: false,
-        })
     }
 }
 

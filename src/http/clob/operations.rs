@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::wallets::{once_more, permitted_to_empty};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::operation::{IssuedOperation, OperationDraft, Paid};
+use crate::clob::operation::{IssuedOperation, OperationDraft, Paid, deployment_stake};
 use crate::clob::wallets::Wallet;
 use crate::custody::PublicKey;
 use crate::http::body::{Body, Named};
@@ -24,7 +24,7 @@ use crate::name::Name;
 use crate::operations::{
     AccountKind, Names, NotClaimed, Operation, RelayerRequest, Wish, deposit, records,
 };
-use crate::policy::{Action, Deed, Stake};
+use crate::policy::{Action, Deed};
 use crate::recipients::Whom;
 use crate::signing::{Asked, DryRun, SigningError};
 
@@ -239,14 +239,6 @@ impl Wished {
             })
             .await
     }
-}
-
-pub(super) fn deployment_stake() -> Stake {
-    let none = ["token", "spender", "recipient", "profile"];
-    let stake = Stake::new().word("op", "deploy").word("kind", "batch");
-    let stake = none.into_iter().fold(stake, |stake, it| stake.word(it, ""));
-    let none = ["amount", "window_total", "max_fee"];
-    none.into_iter().fold(stake, |stake, it| stake.code(it, 0))
 }
 
 /// Who is paid, if they stand in the register now.

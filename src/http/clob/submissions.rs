@@ -7,27 +7,24 @@ use axum::response::Response;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::operations::deployment_stake;
 use super::wallets::{permitted, permitted_to_empty, visible};
 use crate::app::App;
 use crate::callers::Caller;
+use crate::clob::operation::deployment_stake;
 use crate::clob::relayer::records::Kind;
 use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmitWish};
 use crate::clob::wallets::Wallet;
-use crate::ethereum::Address;
 use crate::ethereum::eip712::Bytes32;
 use crate::halts::Winding;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::id::IntentId;
 use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::operations::deposit;
 use crate::policy::{Action, Deed, Permit};
-use crate::signing::signatures::By;
 
 /// Nothing needs to be said.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -112,7 +109,10 @@ pub(super) async fn submit_operation(
     let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
     let wallet = permitted_to_empty(&app, &caller, Action::SubmitOperation, &name).await?;
     let wallet = app.wallets.now(&wallet).await?; // no door looks at it again
-    let signed = released(&app, &caller, &wallet, &operation).await?;
+    let id: IntentId = operation
+        .parse()
+        .map_err(|_| Problem::not_found("operation"))?;
+    let signed = app.submissions.released(&caller, &wallet, id).await?;
     let winds = signed.is_rescue.then_some(Winding::Empty);
     let deed = Deed::new(Action::SubmitOperation, wallet.resource()).winding(winds);
     let permit = app.rights.permit(&caller, deed)?;
@@ -139,16 +139,7 @@ pub(super) async fn deploy_wallet(
     let resource = wallet.resource().at(deployment_stake());
     app.ask(&caller, Action::DeployWallet, &resource)
         .map(drop)?;
-    let profile = &wallet.profile;
-    let not = |why: &str| Problem::new(&problem::OPERATION_REFUSED, why);
-    if profile.signature_type().number() != 3 || profile.session_key() {
-        return Err(not(
-            "only the owner's key of a deposit wallet (type 3) has it made so",
-        ));
-    }
-    let body = deposit::creation_body(profile.chain().id(), profile.key_address())
-        .map_err(|error| Problem::new(&problem::OPERATION_REFUSED, error))?;
-    let signed = Signed::new(wallet.id.uuid(), body.to_string(), profile.maker())?;
+    let signed = Signed::deployment(&wallet)?;
     submit(app, caller, (key, request), (wallet, permit), signed).await
 }
 
@@ -178,40 +169,4 @@ async fn submit(
             .await
     })
     .await
-}
-
-/// What was released under an operation's id, with whose nonce the relayer counts.
-async fn released(
-    app: &App,
-    caller: &Caller,
-    wallet: &Wallet,
-    id: &str,
-) -> Result<Signed, Problem> {
-    let none = || Problem::not_found("operation");
-    let id: IntentId = id.parse().map_err(|_| none())?;
-    let found = app.signer.look_up(caller, &By::Id(id)).await?;
-    let is_it = |it: &crate::signing::signatures::Entry| {
-        it.subject == wallet.id.uuid() && it.operation == "wallet-operation"
-    };
-    let entry = found.into_iter().find(is_it).ok_or_else(none)?;
-    if let Some(why) = entry.withheld {
-        let detail = format!("what was signed is not told any more: {why}");
-        return Err(Problem::new(&problem::KEY_NOT_ACTIVE, detail));
-    }
-    let is_rescue = entry.is_rescue();
-    let answer = entry.answer.unwrap_or_default();
-    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
-    let text = answer["request"]["body"].as_str().unwrap_or_default();
-    let mut signed = Signed::new(id.uuid(), text.to_owned(), counted(wallet))?;
-    signed.is_rescue = is_rescue;
-    Ok(signed)
-}
-
-/// The relayer counts for the key's address; a session key's wallet is asked about by itself.
-fn counted(wallet: &Wallet) -> Address {
-    if wallet.profile.session_key() {
-        wallet.profile.maker()
-    } else {
-        wallet.profile.key_address()
-    }
 }

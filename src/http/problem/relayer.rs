@@ -35,7 +35,11 @@ impl From<RelayerError> for Problem {
 impl From<NotSubmitted> for Problem {
     fn from(error: NotSubmitted) -> Self {
         match error {
-            NotSubmitted::NotForIt(_) => Self::new(&catalogue::OPERATION_REFUSED, error),
+            NotSubmitted::NotForIt(_) | NotSubmitted::Place(_) => {
+                Self::new(&catalogue::OPERATION_REFUSED, error)
+            }
+            NotSubmitted::NotFound => Self::not_found("operation"),
+            NotSubmitted::Withheld(_) => Self::new(&catalogue::KEY_NOT_ACTIVE, error),
             NotSubmitted::NoCredential => Self::new(&catalogue::NO_CREDENTIAL, error),
             NotSubmitted::Relayer(error) => error.into(),
             NotSubmitted::Request(error) => error.into(),

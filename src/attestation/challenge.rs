@@ -86,17 +86,7 @@ impl Draft for ChallengeDraft {
                 (Payload::Message(bytes.to_vec()), digest)
             }
         };
-        Prepared {
-            payload,
-            digest,
-            record: json!({ "challenge": self.text }),
-            order_hash: None,
-            jti: None,
-            login: None,
-            operation: None,
-            release_before_ms: None,
-            expires_at: None,
-        }
+        Prepared::new(payload, digest, json!({ "challenge": self.text }))
     }
 
     fn answer(&self, id: IntentId, _: &Prepared, signature: &Checked) -> Answer {

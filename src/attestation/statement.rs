@@ -147,17 +147,9 @@ impl Draft for StatementDraft {
         let mut claims = self.claims.clone();
         claims["issued_at"] = now_ms.div_euclid(1000).into();
         let input = format!("{}.{}", segment(&header), segment(&claims)).into_bytes();
-        Prepared {
-            digest: Sha256::digest(&input).into(),
-            payload: Payload::Message(input),
-            record: json!({ "header": header, "claims": claims }),
-            order_hash: None,
-            jti: None,
-            login: None,
-            operation: None,
-            release_before_ms: None,
-            expires_at: None,
-        }
+        let digest = Sha256::digest(&input).into();
+        let record = json!({ "header": header, "claims": claims });
+        Prepared::new(Payload::Message(input), digest, record)
     }
 
     fn answer(&self, _: IntentId, prepared: &Prepared, signature: &signing::Checked) -> Answer {

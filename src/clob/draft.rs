@@ -199,16 +199,11 @@ impl Draft for OrderDraft {
         if unsigned != json!({}) {
             record["unsigned"] = unsigned;
         }
+        let digest = *self.order.digest();
         Prepared {
-            payload: Payload::Digest(*self.order.digest()),
-            digest: *self.order.digest(),
-            record,
-            order_hash: Some(*self.order.order_hash()),
-            jti: None,
-            login: None,
-            operation: None,
-            release_before_ms: None,
+            alias: Some(*self.order.order_hash()),
             expires_at: self.useful().until(),
+            ..Prepared::new(Payload::Digest(digest), digest, record)
         }
     }
 

@@ -3,20 +3,26 @@
 //!
 //! Create and derive are the same message, so whoever holds a header can do either with it.
 
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::wallet::Chain;
 use super::wallets::Wallet;
+use crate::audit::Change;
+use crate::credentials::logins::records as logins;
 use crate::credentials::{Account, CredentialNonce, Login, Origin, Purpose, Replaces};
 use crate::custody::Payload;
 use crate::ethereum::eip712::{self, Bytes32, Domain, number};
 use crate::ethereum::{Address, keccak256};
 use crate::id::IntentId;
 use crate::keys::Key;
+use crate::ledger::LedgerError;
 use crate::limits::Limited;
 use crate::policy::{Action, Ask, Resource};
-use crate::signing::{Answer, Checked, Draft, Prepared};
+use crate::signing::{Answer, Checked, Claimant, Draft, NonceClaim, Prepared, SigningError};
 
 /// `encodeType` of the login.
 pub const TYPE: &str = "ClobAuth(address address,string timestamp,uint256 nonce,string message)";
@@ -195,25 +201,19 @@ impl Draft for LoginDraft {
         if self.purpose == Purpose::Header {
             record[HANDED_OUT] = true.into();
         }
+        let login = Login {
+            account: self.wallet.account(),
+            wallet: self.wallet.id,
+            nonce: self.nonce,
+            purpose: self.purpose,
+            signed_for: message.timestamp,
+            replaces: self.replaces.clone(),
+            only_derives: self.right == Action::DeriveCredential,
+            origin: self.origin,
+        };
         Prepared {
-            payload: Payload::Digest(digest),
-            digest,
-            record,
-            order_hash: None,
-            jti: None,
-            login: Some(Login {
-                account: self.wallet.account(),
-                wallet: self.wallet.id,
-                nonce: self.nonce,
-                purpose: self.purpose,
-                signed_for: message.timestamp,
-                replaces: self.replaces.clone(),
-                only_derives: self.right == Action::DeriveCredential,
-                origin: self.origin,
-            }),
-            operation: None,
-            release_before_ms: None,
-            expires_at: None,
+            nonce: Some(Arc::new(login)),
+            ..Prepared::new(Payload::Digest(digest), digest, record)
         }
     }
 
@@ -221,9 +221,10 @@ impl Draft for LoginDraft {
         let Checked::Ethereum(signature) = signature else {
             unreachable!("a login is a digest, and its signature was checked as recoverable");
         };
-        let login = prepared.login.as_ref().expect("a login was prepared");
+        let timestamp = prepared.record["struct"]["timestamp"].as_str();
+        let timestamp = timestamp.and_then(|it| it.parse().ok());
         let message = ClobAuth {
-            timestamp: login.signed_for,
+            timestamp: timestamp.expect("the record is of a login"),
             ..self.message(0)
         };
         let signature = signature.to_string();
@@ -242,5 +243,19 @@ impl Draft for LoginDraft {
             body: serde_json::to_vec(&issued).expect("plain data serializes"),
             is_secret: true,
         }
+    }
+}
+
+impl NonceClaim for Login {
+    fn claim<'a>(
+        &'a self,
+        by: Claimant,
+        change: &'a mut Change,
+    ) -> BoxFuture<'a, Result<Result<(), SigningError>, LedgerError>> {
+        Box::pin(async move {
+            let tx = change.tx();
+            let claimed = logins::claim(by.intent, by.caller, by.request, self, tx).await?;
+            Ok(claimed.map_err(SigningError::from))
+        })
     }
 }

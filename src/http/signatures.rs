@@ -119,7 +119,7 @@ pub(super) async fn find_signatures(
     let hash = |text: String| query::hash(&text).ok_or_else(|| wrong(query::A_HASH));
     let by = match (search.digest, search.order_hash, search.idempotency_key) {
         (Some(digest), None, None) => By::Digest(hash(digest)?),
-        (None, Some(order_hash), None) => By::OrderHash(hash(order_hash)?),
+        (None, Some(order_hash), None) => By::Alias(hash(order_hash)?),
         (None, None, Some(key)) => {
             let key = Key::try_from(key.as_str()).map_err(|error| wrong(&error.to_string()))?;
             By::IdempotencyKey(caller.id, key)
@@ -228,7 +228,7 @@ fn view(entry: Entry, subject: String, names: &Names) -> SignatureView {
         credential: entry.credential,
         credential_kind: entry.kind,
         digest: text(&entry.digest),
-        order_hash: entry.order_hash.as_deref().map(text),
+        order_hash: entry.alias.as_deref().map(text),
         record: entry.record,
         outcome: entry.outcome,
         reason: entry.reason,

@@ -21,7 +21,7 @@ use crate::keys::{Key, KeyState};
 use crate::limits::Limited;
 use crate::policy::{Action, Ask, Resource};
 use crate::signing::{
-    Answer, Asked, Business, Checked, Draft, Jti, Prepared, Signed, Signer, SigningError,
+    Answer, Asked, Business, Checked, Draft, Identifier, Prepared, Signed, Signer, SigningError,
 };
 
 /// How far `iat` lies in the past, for servers whose clocks lag.
@@ -205,27 +205,24 @@ impl Draft for AssertionDraft {
             jti: jti.simple().to_string(),
         };
         let input = format!("{}.{}", segment(&header), segment(&claims)).into_bytes();
+        let digest = Sha256::digest(&input).into();
+        let record = json!({ "errand": self.errand.name(), "header": header, "claims": claims });
         Prepared {
-            digest: Sha256::digest(&input).into(),
-            payload: Payload::Message(input),
-            record: json!({ "errand": self.errand.name(), "header": header, "claims": claims }),
-            order_hash: None,
-            login: None,
-            operation: None,
-            jti: Some(Jti {
-                jti,
-                client: self.client.id,
+            identifier: Some(Identifier {
+                id: jti,
+                issuer: self.client.id.uuid(),
                 issued_at: at(iat),
                 expires_at: at(exp),
             }),
             release_before_ms: Some((exp - LEFT_AT_RELEASE_S.min(lifetime / 3)) * 1000),
             expires_at: Some(at(exp)),
+            ..Prepared::new(Payload::Message(input), digest, record)
         }
     }
 
     fn answer(&self, id: IntentId, prepared: &Prepared, signature: &Checked) -> Answer {
         let (Payload::Message(input), Checked::Rs256(signature), Some(jti)) =
-            (&prepared.payload, signature, prepared.jti)
+            (&prepared.payload, signature, prepared.identifier)
         else {
             unreachable!("an assertion is a message with a jti, and was checked as RS256");
         };

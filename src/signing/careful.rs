@@ -1,20 +1,16 @@
-//! What takes more than one statement: a login or a wallet operation, whose nonce is claimed with its intent, and an
-//! alarm, with which a key is suspended. Each has a transaction of its own, one after the other, between groups.
+//! What takes more than one statement: an intent that claims a nonce, and an alarm, with which a key is suspended. Each has a transaction of its own, one after the other, between groups.
 
 use std::time::Instant;
 
-use super::SigningError;
 use super::job::{How, Intend, Job};
 use super::queue::Receiver;
 use super::writer::{Form, Verdict, tell};
-use super::{BadSignature, Right};
+use super::{BadSignature, Claimant, Right, SigningError};
 use crate::audit::{Author, Change, Committed};
-use crate::credentials::logins;
 use crate::fail_point;
 use crate::id::IntentId;
 use crate::keys::KeyError;
 use crate::ledger::{Gate, LedgerError};
-use crate::operations;
 
 /// Writes until the last handle of the queue is gone.
 pub(super) async fn run(form: Form, mut queue: Receiver<Job>) {
@@ -24,7 +20,7 @@ pub(super) async fn run(form: Form, mut queue: Receiver<Job>) {
             Ok((verdict, proof)) => tell(job, verdict, &proof, begun),
             Err(Not::Refused(why)) => job.fail(why),
             Err(Not::Written(error)) => {
-                tracing::warn!(%error, "a login, a wallet operation or an alarm was not committed");
+                tracing::warn!(%error, "an intent with a nonce, or an alarm, was not committed");
                 job.fail(error.again().into());
             }
         }
@@ -74,14 +70,14 @@ async fn write(form: &Form, job: &Job) -> Result<(Verdict, Committed), Not> {
 /// The service, but for what others have to agree to: that is its asker's, under the proposal that they did agree to.
 fn author(job: &Job) -> Author {
     match job {
-        Job::Intend(intend) if agreed(intend).is_some() => intend.permit.author().clone(),
+        Job::Intend(intend) if is_agreed(intend) => intend.permit.author().clone(),
         _ => Author::service(),
     }
 }
 
-/// What a second person agrees to, where one has to.
-fn agreed(intend: &Intend) -> Option<&serde_json::Value> {
-    intend.prepared.operation.as_ref()?.agreed.as_ref()
+fn is_agreed(intend: &Intend) -> bool {
+    let nonce = intend.prepared.nonce.as_ref();
+    nonce.is_some_and(|it| it.is_agreed())
 }
 
 /// The row of the group first, so that what was answered before is answered again whatever has become of the
@@ -102,22 +98,17 @@ async fn within(form: &Form, job: &Job, change: &mut Change) -> Result<Verdict, 
     Ok(verdict)
 }
 
-/// Claims the nonce of a login or of an operation, or says why it must not be signed.
+/// Claims the nonce, or says why it must not be signed.
 async fn claim(intend: &Intend, change: &mut Change) -> Result<(), Not> {
-    if let Some(operation) = &intend.prepared.operation {
-        let claim = operations::records::claim(intend.id, intend.caller, operation, change.tx());
-        claim.await?.map_err(|why| Not::Refused(why.into()))?;
-        if let Some(agreed) = agreed(intend) {
-            let approval = change.loosen();
-            change.note_as(approval, "sign-operation", intend.id, agreed);
-        }
-    }
-    let Some(login) = &intend.prepared.login else {
+    let Some(nonce) = &intend.prepared.nonce else {
         return Ok(());
     };
-    let claim =
-        logins::records::claim(intend.id, intend.caller, intend.request, login, change.tx());
-    claim.await?.map_err(|why| Not::Refused(why.into()))
+    let by = Claimant {
+        intent: intend.id,
+        caller: intend.caller,
+        request: intend.request,
+    };
+    nonce.claim(by, change).await?.map_err(Not::Refused)
 }
 
 /// Suspends a key, as far as it is in a state for that, with the reason.

@@ -22,7 +22,7 @@ pub(super) struct Columns<'a> {
     pub(super) ends: Ends<'a>,
     pub(super) batches: Batches<'a>,
     pub(super) intents: Intents<'a>,
-    pub(super) jtis: Jtis,
+    pub(super) identifiers: Identifiers,
     pub(super) notes: Notes<'a>,
     pub(super) asks: Asks,
 }
@@ -72,7 +72,7 @@ pub(super) struct Ends<'a> {
     pub(super) before_ms: Vec<Option<i64>>,
     pub(super) r: Vec<Option<&'a [u8]>>,
     pub(super) digest: Vec<Option<&'a [u8]>>,
-    pub(super) order_hash: Vec<Option<&'a [u8]>>,
+    pub(super) alias: Vec<Option<&'a [u8]>>,
     pub(super) answer: Vec<Option<&'a [u8]>>,
     pub(super) sealed: Vec<bool>,
     pub(super) expires: Vec<Option<OffsetDateTime>>,
@@ -115,10 +115,10 @@ pub(super) struct Intents<'a> {
 }
 
 #[derive(Default)]
-pub(super) struct Jtis {
+pub(super) struct Identifiers {
     pub(super) intent: Vec<Uuid>,
-    pub(super) jti: Vec<Uuid>,
-    pub(super) client: Vec<Uuid>,
+    pub(super) id: Vec<Uuid>,
+    pub(super) issuer: Vec<Uuid>,
     pub(super) issued: Vec<OffsetDateTime>,
     pub(super) expires: Vec<OffsetDateTime>,
 }
@@ -186,12 +186,12 @@ impl<'a> Columns<'a> {
         rows.leaf.push(&intend.leaf.bytes);
         rows.hash.push(&intend.leaf.hash);
         self.asks.of_intent(rows.intent.len(), &intend.reservation);
-        if let Some(jti) = &intend.prepared.jti {
-            self.jtis.intent.push(intend.id.uuid());
-            self.jtis.jti.push(jti.jti);
-            self.jtis.client.push(jti.client.uuid());
-            self.jtis.issued.push(jti.issued_at);
-            self.jtis.expires.push(jti.expires_at);
+        if let Some(identifier) = &intend.prepared.identifier {
+            self.identifiers.intent.push(intend.id.uuid());
+            self.identifiers.id.push(identifier.id);
+            self.identifiers.issuer.push(identifier.issuer);
+            self.identifiers.issued.push(identifier.issued_at);
+            self.identifiers.expires.push(identifier.expires_at);
         }
     }
 
@@ -215,8 +215,8 @@ impl<'a> Columns<'a> {
         let r = release.and_then(|it| it.r.as_ref());
         rows.r.push(r.map(<[u8; 32]>::as_slice));
         rows.digest.push(release.map(|it| it.digest.as_slice()));
-        let order_hash = release.and_then(|it| it.order_hash.as_ref());
-        rows.order_hash.push(order_hash.map(<[u8; 32]>::as_slice));
+        let alias = release.and_then(|it| it.alias.as_ref());
+        rows.alias.push(alias.map(<[u8; 32]>::as_slice));
         rows.answer.push(release.map(|it| it.stored.as_slice()));
         rows.sealed.push(release.is_some_and(|it| it.sealed));
         rows.expires.push(release.and_then(|it| it.expires_at));

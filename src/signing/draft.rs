@@ -1,18 +1,21 @@
-//! What can be signed: an order, a login, an assertion.
+//! What can be signed, and what is claimed with it. What it is, an order, a login, an assertion, its own module knows.
 
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
 use ruint::aliases::U256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Business, Checked};
-use crate::credentials::Login;
+use super::{Business, Checked, SigningError};
+use crate::audit::Change;
 use crate::custody::{Payload, SealedSecret};
 use crate::halts::{Bearing, Winding};
-use crate::id::{ClientId, IntentId};
-use crate::idempotency::Useful;
+use crate::id::{CallerId, IntentId};
+use crate::idempotency::{RequestDigest, Useful};
 use crate::keys::Key;
+use crate::ledger::LedgerError;
 use crate::limits::Limited;
-use crate::operations;
 use crate::policy::{Action, Ask, Resource, Stake};
 
 /// The member of a record that says that a wallet is saved with it.
@@ -102,31 +105,72 @@ pub struct Prepared {
     pub digest: [u8; 32],
     /// The same for people.
     pub record: serde_json::Value,
-    /// The order's hash at the venue.
-    pub order_hash: Option<[u8; 32]>,
-    /// The assertion's identifier.
-    pub jti: Option<Jti>,
-    /// The login that it is, whose nonce is claimed with the intent.
-    pub login: Option<Login>,
-    /// The wallet operation that it is, whose nonce is claimed with the intent.
-    pub operation: Option<Box<operations::Claim>>,
+    /// Another hash that it is looked up by: where a venue knows it by one.
+    pub alias: Option<[u8; 32]>,
+    /// An identifier in it that is issued once.
+    pub identifier: Option<Identifier>,
+    /// The nonce in it, which is claimed with the intent.
+    pub nonce: Option<Arc<dyn NonceClaim>>,
     /// A signature that is not on its way by then is abandoned, and made once more.
     pub release_before_ms: Option<i64>,
     /// When what is signed stops being of use.
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// An assertion's identifier, which is issued once (P4).
+impl Prepared {
+    /// Something that claims nothing, and is of use for ever.
+    pub fn new(payload: Payload, digest: [u8; 32], record: serde_json::Value) -> Self {
+        Self {
+            payload,
+            digest,
+            record,
+            alias: None,
+            identifier: None,
+            nonce: None,
+            release_before_ms: None,
+            expires_at: None,
+        }
+    }
+}
+
+/// An identifier, which is on record before it leaves, and issued once (P4).
 #[derive(Clone, Copy, Debug)]
-pub struct Jti {
+pub struct Identifier {
     /// The identifier.
-    pub jti: Uuid,
-    /// Of which client.
-    pub client: ClientId,
-    /// `iat`.
+    pub id: Uuid,
+    /// In whose name it is issued.
+    pub issuer: Uuid,
+    /// Since when what it stands in holds.
     pub issued_at: OffsetDateTime,
-    /// `exp`.
+    /// Until when.
     pub expires_at: OffsetDateTime,
+}
+
+/// A nonce that is claimed with the intent to sign something with it, in the intent's transaction (P4). What a nonce
+/// is good for, and what stands in its way, those know whose it is.
+pub trait NonceClaim: std::fmt::Debug + Send + Sync {
+    /// Puts it on record, or says why it must not be signed.
+    fn claim<'a>(
+        &'a self,
+        by: Claimant,
+        change: &'a mut Change,
+    ) -> BoxFuture<'a, Result<Result<(), SigningError>, LedgerError>>;
+
+    /// Whether others had to agree: then its asker is the author of what is put on record.
+    fn is_agreed(&self) -> bool {
+        false
+    }
+}
+
+/// Whose intent a nonce is claimed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant {
+    /// The intent.
+    pub intent: IntentId,
+    /// Whose.
+    pub caller: CallerId,
+    /// What they asked.
+    pub request: RequestDigest,
 }
 
 /// A body to be answered.

@@ -1,7 +1,7 @@
 //! Group commit: intents and ends of concurrent requests share one call of the database.
 //!
 //! While one group is written, the next one fills; whoever is waiting goes with it, and nobody waits for
-//! a timer. What takes more than one statement, a login, a wallet operation or an alarm, has a line of its own.
+//! a timer. What takes more than one statement, a nonce or an alarm, has a line of its own.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Group {
     /// Sends an intent to be put on record, or to find what its idempotency key stands for.
     pub(super) fn intend(&self, intend: Intend) -> Result<(), SigningError> {
         let who = Some(intend.caller);
-        let claims = intend.prepared.login.is_some() || intend.prepared.operation.is_some();
+        let claims = intend.prepared.nonce.is_some();
         let job = Job::Intend(Box::new(intend));
         let sent = if claims {
             self.careful.try_send(who, job, 1)

@@ -206,7 +206,7 @@ pub(super) struct Release {
     pub(super) stored: Vec<u8>,
     pub(super) sealed: bool,
     pub(super) digest: [u8; 32],
-    pub(super) order_hash: Option<[u8; 32]>,
+    pub(super) alias: Option<[u8; 32]>,
     pub(super) expires_at: Option<time::OffsetDateTime>,
     pub(super) before_ms: Option<i64>,
 }
@@ -226,7 +226,7 @@ impl How {
             stored,
             sealed: answer.is_secret,
             digest: intent.prepared.digest,
-            order_hash: intent.prepared.order_hash,
+            alias: intent.prepared.alias,
             expires_at: intent.prepared.expires_at,
             before_ms: intent.prepared.release_before_ms,
         }))

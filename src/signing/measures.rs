@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Draft, SigningError};
+use super::{Draft, Signer, SigningError};
 use crate::metrics::{Counter, Family, Histogram};
 use crate::name::Name;
 use crate::policy::Action;
@@ -168,5 +168,30 @@ impl Measures {
             }
         }
         vec![all, whole, device, failures]
+    }
+}
+
+impl Signer {
+    /// What was measured, and what waits.
+    pub fn measured(&self) -> Vec<Family> {
+        let mut measured = self.0.measures.families();
+        measured.push(Family::level(
+            "chancery_group_waiting",
+            "What waits to be written in a group",
+            [],
+            u32::try_from(self.0.group.waiting()).unwrap_or(u32::MAX),
+        ));
+        measured
+    }
+
+    /// How many signatures this process released; and of all that it was to sign, how many took at most so many
+    /// seconds and longer than the bound before.
+    pub fn totals(&self) -> (u64, Vec<(f64, u64)>) {
+        self.0.measures.totals()
+    }
+
+    /// Whether groups are still written: without that nothing is signed until a restart.
+    pub fn is_alive(&self) -> bool {
+        self.0.group.is_alive()
     }
 }

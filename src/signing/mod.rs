@@ -22,12 +22,14 @@ mod columns;
 mod device;
 mod draft;
 mod dry_run;
+mod equipment;
 mod finish;
 mod group;
 mod intent;
 mod job;
 mod measures;
 mod packed;
+mod permitted;
 mod queue;
 mod records;
 mod refusal;
@@ -42,27 +44,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::audit::Log;
 use crate::callers::Caller;
-use crate::clock::Clock;
-use crate::custody::{Turn, Vault};
-use crate::evidence::Evidence;
+use crate::custody::Turn;
 use crate::fail_point;
 use crate::idempotency;
-use crate::keys::Keys;
-use crate::limits::{Limiter, Reservation};
-use crate::metrics::Family;
-use crate::policy::{Permit, Rights};
-use crate::sealing::Keyring;
+use crate::limits::Reservation;
+use crate::policy::Permit;
 use crate::traces;
 pub use check::{BadSignature, Checked};
-pub use draft::{Answer, Draft, Jti, Prepared, RESCUE};
+pub use draft::{Answer, Claimant, Draft, Identifier, NonceClaim, Prepared, RESCUE};
 pub use dry_run::DryRun;
+pub use equipment::Equipment;
 use group::{Group, Joining};
-use job::{BatchKey, Claim, Intend};
+use job::{BatchKey, Claim};
 use measures::Measures;
 pub(crate) use packed::unpack;
 pub use refusal::{SameRequest, SigningError};
@@ -76,28 +72,6 @@ const AGAIN: u32 = 8;
 /// Signs. Cheap to clone.
 #[derive(Clone)]
 pub struct Signer(Arc<Inner>);
-
-/// What a signer works with.
-pub struct Equipment {
-    /// Who may do what.
-    pub rights: Rights,
-    /// How much of it.
-    pub limits: Limiter,
-    /// The devices.
-    pub vault: Arc<Vault>,
-    /// The keys: one whose device signs something else is suspended.
-    pub keys: Keys,
-    /// Where evidence goes.
-    pub log: Log,
-    /// Whether it is published in time.
-    pub evidence: Evidence,
-    /// Seals answers that are credentials.
-    pub sealing: Arc<Keyring>,
-    /// The time.
-    pub clock: Clock,
-    /// Where work runs that outlives its request.
-    pub tasks: TaskTracker,
-}
 
 struct Inner {
     equipment: Equipment,
@@ -158,46 +132,6 @@ impl Signer {
         }
     }
 
-    /// The policy's permit, where anything is signed now and it is known what the time is.
-    fn permitted(
-        &self,
-        caller: &Caller,
-        draft: Box<dyn Draft>,
-    ) -> Result<Permit<Box<dyn Draft>>, SigningError> {
-        self.0.equipment.evidence.is_current()?;
-        let permit = self.permit(caller, draft)?;
-        match self.0.equipment.clock.off_by_ms() {
-            Some(ahead_ms) if permit.action().tells_the_time() => {
-                Err(SigningError::ClockOff(ahead_ms))
-            }
-            _ => Ok(permit),
-        }
-    }
-
-    /// Asks for a draft whose key is as it was read.
-    fn permit(
-        &self,
-        caller: &Caller,
-        draft: Box<dyn Draft>,
-    ) -> Result<Permit<Box<dyn Draft>>, SigningError> {
-        let permit = self.0.equipment.rights.permit(caller, draft)?;
-        if permit.is_outdated() {
-            return Err(SigningError::KeyEpochChanged); // whoever asks reads it anew
-        }
-        Ok(permit)
-    }
-
-    /// What it takes besides a permit: a turn at the device, and room within the limits.
-    async fn may_begin(
-        &self,
-        caller: &Caller,
-        permit: &Permit<Box<dyn Draft>>,
-        until: Instant,
-    ) -> Result<(Turn, Reservation), SigningError> {
-        let turn = self.ready(caller, permit, until).await?;
-        Ok((turn, self.limited(caller, &**permit.action())?))
-    }
-
     /// Sends what is permitted to be put on record.
     fn intend(
         &self,
@@ -210,36 +144,6 @@ impl Signer {
         let (intend, joining) = self.intent_of(caller, permit, asked, batch, with);
         self.0.group.intend(intend)?;
         Ok(joining)
-    }
-
-    fn intent_of(
-        &self,
-        caller: &Caller,
-        permit: Permit<Box<dyn Draft>>,
-        asked: &Asked,
-        batch: Option<Arc<BatchKey>>,
-        with: (Turn, Reservation),
-    ) -> (Intend, Joining) {
-        let now_ms = self.0.equipment.clock.unix_ms();
-        let policy = self.policy_digest();
-        Intend::new(caller, permit, asked, batch, with, policy, now_ms)
-    }
-
-    /// What a draft asks of counters, unless a limit stands in the way. It is looked at after the permit, so
-    /// that limits which are tightened in between are decided by again.
-    fn limited(&self, caller: &Caller, draft: &dyn Draft) -> Result<Reservation, SigningError> {
-        let Equipment {
-            limits,
-            clock,
-            rights,
-            ..
-        } = &self.0.equipment;
-        let book = limits.book()?;
-        let decided = book.decide(caller.id, draft.key().id, &draft.limited(), clock.unix_ms());
-        decided.map_err(|exceeded| {
-            rights.refuse(caller, draft.action(), &draft.resource());
-            exceeded.into()
-        })
     }
 
     /// Follows an intent to its end.
@@ -296,33 +200,5 @@ impl Signer {
     /// How long a caller waits who asks for this.
     pub fn deadline(&self, own: Option<Duration>) -> Duration {
         own.map_or(self.0.deadline, |own| own.min(self.0.deadline))
-    }
-
-    /// SHA-256 of the policy that decides, as leaves have it.
-    pub fn policy_digest(&self) -> [u8; 32] {
-        self.0.equipment.rights.policy_digest()
-    }
-
-    /// What was measured, and what waits.
-    pub fn measured(&self) -> Vec<Family> {
-        let mut measured = self.0.measures.families();
-        measured.push(Family::level(
-            "chancery_group_waiting",
-            "What waits to be written in a group",
-            [],
-            u32::try_from(self.0.group.waiting()).unwrap_or(u32::MAX),
-        ));
-        measured
-    }
-
-    /// How many signatures this process released; and of all that it was to sign, how many took at most so many
-    /// seconds and longer than the bound before.
-    pub fn totals(&self) -> (u64, Vec<(f64, u64)>) {
-        self.0.measures.totals()
-    }
-
-    /// Whether groups are still written: without that nothing is signed until a restart.
-    pub fn is_alive(&self) -> bool {
-        self.0.group.is_alive()
     }
 }

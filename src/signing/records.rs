@@ -1,4 +1,5 @@
-//! `intents`, `ends`, `takeovers` and `jtis`, which functions of the database write.
+//! `intents`, `ends`, `takeovers` and `jtis`, which functions of the database write. Their columns keep the names of
+//! those who first had an alias and an identifier: an order's hash, an assertion's `jti`.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ pub(super) async fn sign_group(
         ends: e,
         batches: b,
         intents: i,
-        jtis: j,
+        identifiers: j,
         notes: n,
         asks,
     } = columns;
@@ -97,7 +98,7 @@ pub(super) async fn sign_group(
         &left_ms as &[Option<i64>],
         &e.r as &[Option<&[u8]>],
         &e.digest as &[Option<&[u8]>],
-        &e.order_hash as &[Option<&[u8]>],
+        &e.alias as &[Option<&[u8]>],
         &e.answer as &[Option<&[u8]>],
         &e.sealed,
         &e.expires as &[Option<OffsetDateTime>],
@@ -124,8 +125,8 @@ pub(super) async fn sign_group(
         &i.hash as &[&[u8]],
         &i.amount,
         &j.intent,
-        &j.jti,
-        &j.client,
+        &j.id,
+        &j.issuer,
         &j.issued,
         &j.expires,
         &n.right,
@@ -216,15 +217,15 @@ pub(super) async fn take_over(
 }
 
 pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entry>, LedgerError> {
-    let (mut id, mut jti, mut order_hash, mut caller) = (None, None, None, None);
+    let (mut id, mut identifier, mut alias, mut caller) = (None, None, None, None);
     let (mut digests, mut r, mut keys) = (Vec::new(), None, Vec::new());
     match by {
         By::Id(it) => id = Some(it.uuid()),
         By::Digest(it) => digests = vec![it.to_vec()],
         By::Digests(all) => digests = all.iter().map(|it| it.to_vec()).collect(),
         By::R(it) => r = Some(it.as_slice()),
-        By::OrderHash(it) => order_hash = Some(it.as_slice()),
-        By::Jti(it) => jti = Some(*it),
+        By::Alias(it) => alias = Some(it.as_slice()),
+        By::Identifier(it) => identifier = Some(*it),
         By::IdempotencyKey(by, it) => {
             caller = Some(by.uuid());
             let items = (0..LARGEST_BATCH).map_while(|number| it.of_item(number).ok());
@@ -259,11 +260,11 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
          order by i.id desc"#,
         id,
         &digests,
-        order_hash,
+        alias,
         caller,
         &keys,
         r,
-        jti,
+        identifier,
     )
     .fetch_all(ledger.pool())
     .await?;
@@ -290,7 +291,7 @@ pub(super) async fn find_signatures(by: &By, ledger: &Ledger) -> Result<Vec<Entr
                 subject: row.subject_id,
                 key: row.key_id.into(),
                 digest: row.digest,
-                order_hash: row.order_hash,
+                alias: row.order_hash,
                 record: serde_json::from_str(&intent.record).map_err(|_| corrupt("leaves"))?,
                 outcome: row.outcome,
                 reason: row.reason,

@@ -28,8 +28,8 @@ pub struct Entry {
     pub key: KeyId,
     /// What was signed: 32 bytes.
     pub digest: Vec<u8>,
-    /// The order's hash at the venue, once released.
-    pub order_hash: Option<Vec<u8>>,
+    /// The other hash that it is known by, once released: an order's at the venue.
+    pub alias: Option<Vec<u8>>,
     /// The same for people.
     pub record: serde_json::Value,
     /// `released`, `refused` or `abandoned`; nothing while it is being worked on.
@@ -53,14 +53,14 @@ pub enum By {
     Id(IntentId),
     /// By what was signed.
     Digest([u8; 32]),
-    /// By the order's hash at the venue.
-    OrderHash([u8; 32]),
+    /// By the other hash that it is known by: an order's at the venue.
+    Alias([u8; 32]),
     /// By any of several digests.
     Digests(Vec<[u8; 32]>),
     /// By the r of a signature.
     R([u8; 32]),
-    /// By the `jti` of an assertion.
-    Jti(Uuid),
+    /// By an identifier that was issued once: the `jti` of an assertion.
+    Identifier(Uuid),
     /// By the idempotency key of this caller, of one request or of a batch.
     IdempotencyKey(CallerId, Key),
 }

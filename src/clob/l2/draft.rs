@@ -136,19 +136,14 @@ impl Draft for HeaderDraft {
         record["secretVersion"] = self.credential.sealed.version.into();
         record["sealedIn"] = self.secret.backend.as_str().into();
         let signed_at = OffsetDateTime::from_unix_timestamp(timestamp);
+        let digest = Sha256::digest(&message).into();
+        let payload = Payload::Hmac {
+            secret: Arc::clone(&self.secret),
+            message,
+        };
         Prepared {
-            digest: Sha256::digest(&message).into(),
-            payload: Payload::Hmac {
-                secret: Arc::clone(&self.secret),
-                message,
-            },
-            record,
-            order_hash: None,
-            jti: None,
-            login: None,
-            operation: None,
-            release_before_ms: None,
             expires_at: signed_at.ok().map(|at| at + USEFUL_FOR),
+            ..Prepared::new(payload, digest, record)
         }
     }
 

@@ -4,6 +4,7 @@ mod rights;
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
 use ruint::aliases::U256;
 use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::wallets::Wallet;
 use super::{Profile, SignatureType};
+use crate::audit::Change;
 use crate::authority::Statement;
 use crate::custody::Payload;
 use crate::ethereum::Address;
@@ -18,13 +20,16 @@ use crate::ethereum::eip712::Bytes32;
 use crate::id::IntentId;
 use crate::idempotency::Useful;
 use crate::keys::{Key, KeyState};
+use crate::ledger::LedgerError;
 use crate::limits::Limited;
 use crate::name::Name;
 use crate::operations::{
-    Account, AccountKind, Claim, Contract, Place, Plan, PlanKind, Sealed, SetUp, Step,
+    self, Account, AccountKind, Claim, Contract, Place, Plan, PlanKind, Sealed, SetUp, Step,
 };
 use crate::policy::{Action, Ask, Resource, Stake};
-use crate::signing::{Answer, Business, Checked, Draft, Prepared, RESCUE};
+use crate::signing::{
+    Answer, Business, Checked, Claimant, Draft, NonceClaim, Prepared, RESCUE, SigningError,
+};
 pub use rights::deployment_stake;
 use rights::{action, amount, gravity, profile, redeems, spender};
 
@@ -253,6 +258,30 @@ impl OperationDraft {
     }
 }
 
+impl NonceClaim for Claim {
+    fn claim<'a>(
+        &'a self,
+        by: Claimant,
+        change: &'a mut Change,
+    ) -> BoxFuture<'a, Result<Result<(), SigningError>, LedgerError>> {
+        Box::pin(async move {
+            let claimed = operations::records::claim(by.intent, by.caller, self, change.tx());
+            if let Err(why) = claimed.await? {
+                return Ok(Err(why.into()));
+            }
+            if let Some(agreed) = &self.agreed {
+                let approval = change.loosen();
+                change.note_as(approval, "sign-operation", by.intent, agreed);
+            }
+            Ok(Ok(()))
+        })
+    }
+
+    fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+}
+
 impl Ask for OperationDraft {
     fn action(&self) -> Action {
         self.actions()
@@ -347,17 +376,13 @@ impl Draft for OperationDraft {
         if let Limited::Withdrawal(_, cash) = self.limited() {
             record["outflow"] = json!(cash.to_string());
         }
+        let digest = *self.plan.digest();
         Prepared {
-            payload: Payload::Digest(*self.plan.digest()),
-            digest: *self.plan.digest(),
-            record,
-            order_hash: None,
-            jti: None,
-            login: None,
-            operation: Some(Box::new(self.claim())),
+            nonce: Some(Arc::new(self.claim())),
             // The relayer wants some of a batch's time left.
             release_before_ms: self.plan.expires_at().map(|at| (at - 10) * 1_000),
             expires_at: self.useful().until(),
+            ..Prepared::new(Payload::Digest(digest), digest, record)
         }
     }
 

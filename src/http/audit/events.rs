@@ -207,12 +207,12 @@ impl Search {
         let hash = |field, text: &str| query::hash(text).ok_or_else(|| wrong(field, query::A_HASH));
         let mut marks = Vec::new();
         marks.extend(self.signature.map(|it| By::Id(it.into())));
-        marks.extend(self.jti.map(By::Jti));
+        marks.extend(self.jti.map(By::Identifier));
         if let Some(digest) = &self.digest {
             marks.push(By::Digest(hash("digest", digest)?));
         }
         if let Some(order_hash) = &self.order_hash {
-            marks.push(By::OrderHash(hash("orderHash", order_hash)?));
+            marks.push(By::Alias(hash("orderHash", order_hash)?));
         }
         if let Some(key) = &self.idempotency_key {
             let whose = self.caller.as_ref();

@@ -104,7 +104,7 @@ pub(super) async fn identify(
 /// What was signed that has this for its digest, its hash or its r.
 async fn signatures(app: &App, caller: &Caller, shape: &Shape) -> Result<Vec<Thing>, Problem> {
     let marks = match shape {
-        Shape::Hash(hash) => vec![By::Digest(*hash), By::OrderHash(*hash)],
+        Shape::Hash(hash) => vec![By::Digest(*hash), By::Alias(*hash)],
         Shape::Signature(r) => vec![By::R(*r)],
         _ => Vec::new(),
     };

@@ -271,7 +271,7 @@ async fn by_jti(
         .text("jti")
         .and_then(|it| Uuid::parse_str(it).ok());
     match jti {
-        Some(jti) => assertion_of(app, caller, By::Jti(jti)).await,
+        Some(jti) => assertion_of(app, caller, By::Identifier(jti)).await,
         None => Ok(None),
     }
 }

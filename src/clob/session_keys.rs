@@ -93,12 +93,13 @@ impl Deed {
     }
 }
 
-async fn deeds(account: Option<(u64, Address)>, ledger: &Ledger) -> Result<Vec<Deed>, LedgerError> {
-    let all = records::deeds(account, ledger).await?;
+/// The session keys that follow from operations on record, the oldest first.
+pub(crate) fn of_deeds(all: &[records::Deed], now: OffsetDateTime) -> Vec<SessionKey> {
     let each = all
         .iter()
         .flat_map(|it| it.calls.iter().map(move |call| (it, call)));
-    Ok(each.filter_map(|(it, call)| Deed::of(it, call)).collect())
+    let deeds = each.filter_map(|(it, call)| Deed::of(it, call));
+    standing(deeds.collect(), now)
 }
 
 /// What follows from what was done, of each wallet and key.
@@ -155,8 +156,7 @@ pub async fn of_wallet(
         return Ok(Vec::new());
     }
     let wallet = (profile.chain().id(), profile.maker());
-    let deeds = deeds(Some(wallet), ledger).await?;
-    Ok(standing(deeds, now))
+    Ok(of_deeds(&records::deeds(Some(wallet), ledger).await?, now))
 }
 
 /// The session keys of all wallets that may trade until some time before `until`, or could lately.
@@ -165,7 +165,7 @@ pub async fn ending(
     until: OffsetDateTime,
     ledger: &Ledger,
 ) -> Result<Vec<SessionKey>, LedgerError> {
-    let mut all = standing(deeds(None, ledger).await?, now);
+    let mut all = of_deeds(&records::deeds(None, ledger).await?, now);
     all.retain(|it| {
         matches!(it.state, State::Authorized | State::Expired)
             && it.valid_until.is_some_and(|at| at <= until)

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::app::App;
 use crate::clob::wallets::Wallet;
 use crate::ledger::LedgerError;
-use crate::operations::{Names, Operation, Step, records};
+use crate::operations::records::{self, Deed};
+use crate::operations::{Names, Operation, Step};
 
 /// How something stands that a wallet needs for what is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -59,20 +60,25 @@ pub(super) fn unknown(what: &'static str, detail: impl Into<String>) -> Check {
     }
 }
 
+/// The operations of a wallet that are on record.
+pub(super) async fn deeds(app: &App, wallet: &Wallet) -> Result<Vec<Deed>, LedgerError> {
+    let place = wallet.profile.account().place;
+    records::deeds(Some((place.chain_id, place.wallet)), &app.ledger).await
+}
+
 /// The last word on each allowance of a wallet, among the operations that are on record as carried out.
 pub(super) struct CarriedOut(HashMap<String, String>);
 
 impl CarriedOut {
-    pub(super) async fn of(app: &App, wallet: &Wallet) -> Result<Self, LedgerError> {
-        let place = wallet.profile.account().place;
-        let mut done = records::deeds(Some((place.chain_id, place.wallet)), &app.ledger).await?;
-        done.retain(|it| it.is_done);
+    /// Among these, the oldest first.
+    pub(super) fn of(deeds: &[Deed]) -> Self {
+        let done = deeds.iter().filter(|it| it.is_done);
         let mut last = HashMap::new();
-        for call in done.iter().flat_map(|it| &it.calls) {
+        for call in done.flat_map(|it| &it.calls) {
             let text = |member: &str| call[member].as_str().unwrap_or_default();
             last.insert(about(text("to"), text("data")), text("data").to_owned());
         }
-        Ok(Self(last))
+        Self(last)
     }
 
     /// Of how many steps an operation is, and of how many it is not the last word.

@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::checks::{CarriedOut, Check, Ready, missing, there, unknown};
+use super::checks::{CarriedOut, Check, Ready, deeds, missing, there, unknown};
 use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::session_keys::{self, State as SessionKeyState};
+use crate::clob::session_keys::{self, SessionKey, State as SessionKeyState};
 use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::Named;
 use crate::http::problem::Problem;
 use crate::keys::KeyState;
-use crate::operations::records::{self, Filter};
+use crate::operations::records::{self, Deed, Filter};
 use crate::operations::{AccountKind, Operation, State as OperationState};
 
 /// What has to happen until a wallet is empty, in the order in which it is done.
@@ -39,15 +39,20 @@ pub(super) async fn show_emptying(
     Named(name): Named,
 ) -> Result<Json<Emptying>, Problem> {
     let wallet = visible(&app, &caller, &name).await?;
+    let deeds = deeds(&app, &wallet).await?;
     let mut checks = vec![
         of_key(&wallet),
         orders(&app, &wallet).await?,
         holdings(&wallet),
         operations(&app, &wallet).await?,
-        allowances(&app, &wallet).await?,
+        allowances(&deeds, &wallet),
     ];
     if wallet.profile.account().kind == AccountKind::Deposit {
-        checks.push(of_session_keys(&app, &wallet).await?);
+        let now = app.clock.now();
+        checks.push(of_session_keys(
+            &session_keys::of_deeds(&deeds, now),
+            &wallet,
+        ));
     }
     checks.push(api_key(&app, &wallet).await?);
     checks.push(closed(&wallet));
@@ -119,10 +124,10 @@ async fn operations(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
     })
 }
 
-async fn allowances(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
+fn allowances(deeds: &[Deed], wallet: &Wallet) -> Check {
     const WHAT: &str = "allowances";
-    let done = CarriedOut::of(app, wallet).await?;
-    Ok(match done.without(&Operation::RevokeAll, wallet) {
+    let done = CarriedOut::of(deeds);
+    match done.without(&Operation::RevokeAll, wallet) {
         (_, 0) => there(WHAT, "each that the catalogue knows is taken back"),
         (all, open) => missing(
             WHAT,
@@ -132,12 +137,11 @@ async fn allowances(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
                 name = wallet.name
             ),
         ),
-    })
+    }
 }
 
-async fn of_session_keys(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
+fn of_session_keys(all: &[SessionKey], wallet: &Wallet) -> Check {
     const WHAT: &str = "session keys";
-    let all = session_keys::of_wallet(&wallet.profile, app.clock.now(), &app.ledger).await?;
     let is_left = |it: &SessionKeyState| {
         matches!(
             it,
@@ -145,14 +149,14 @@ async fn of_session_keys(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
         )
     };
     let left = all.iter().filter(|it| is_left(&it.state)).count();
-    Ok(match left {
+    match left {
         0 => there(WHAT, "none that was authorized here may trade"),
         left => missing(
             WHAT,
             format!("{left} may trade, or are to"),
             format!("chancery wallets session-keys {}", wallet.name),
         ),
-    })
+    }
 }
 
 async fn api_key(app: &App, wallet: &Wallet) -> Result<Check, Problem> {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::checks::{CarriedOut, Check, Ready, missing, there, unknown};
+use super::checks::{CarriedOut, Check, Ready, deeds, missing, there, unknown};
 use super::wallets::visible;
 use crate::app::App;
 use crate::callers::Caller;
@@ -131,7 +131,8 @@ async fn approvals(app: &App, wallet: &Wallet) -> Result<Check, Problem> {
     let set_up = Operation::SetUpTrading {
         profile: SetUp::ClobV2,
     };
-    let (all, open) = CarriedOut::of(app, wallet).await?.without(&set_up, wallet);
+    let done = CarriedOut::of(&deeds(app, wallet).await?);
+    let (all, open) = done.without(&set_up, wallet);
     Ok(if open == 0 {
         there(WHAT, "profile clob-v2 is carried out")
     } else {

@@ -20,9 +20,15 @@ pub(super) struct List {
 }
 
 impl List {
-    /// Fetches a list and prints these members of what is in it.
+    /// Fetches a list, all its pages, and prints these members of what is in it.
     pub(super) async fn print(&self, path: &str, members: &[&str]) -> anyhow::Result<()> {
-        let list = self.service.client()?.get(path).await?;
+        let client = self.service.client()?;
+        let (mut list, mut next) = client.page(path).await?;
+        while let (Some(path), Value::Array(all)) = (next, &mut list) {
+            let (more, then) = client.page(&path).await?;
+            all.extend(more.as_array().into_iter().flatten().cloned());
+            next = then;
+        }
         self.show(&list, members)
     }
 

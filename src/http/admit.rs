@@ -21,6 +21,7 @@ use super::body::BodyLimit;
 use super::caller;
 use super::connections::Connection;
 use super::problem::{self, Problem};
+use super::query;
 use super::settings::PublicJwks;
 use crate::app::App;
 use crate::callers::Recognised;
@@ -171,6 +172,7 @@ impl Inner {
         parts: &mut request::Parts,
     ) -> Result<(Option<Recognised>, Admitted), Problem> {
         let who = caller::identify(parts, &self.app).await?;
+        query::is_taken(parts)?;
         let id = who.as_ref().map(|it| it.caller.id);
         let admitted = self.admission.enter(id)?;
         if let (Some(connection), Some(id)) = (parts.extensions.get::<Arc<Connection>>(), id) {

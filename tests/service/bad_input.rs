@@ -404,3 +404,49 @@ async fn send(
     }
     Answer::of(request).await.unwrap()
 }
+
+/// All operations, each with what may stand in its path.
+fn operations() -> Vec<(Method, String)> {
+    let document = serde_json::to_value(chancery::http::openapi()).unwrap();
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let parts = path.split('/').map(|part| match part.strip_prefix('{') {
+            Some("version}" | "leaf}") => "1",
+            Some(_) => "x",
+            None => part,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        for method in item.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes());
+            all.push((method.unwrap(), path.clone()));
+        }
+    }
+    all.retain(|(_, path)| path.starts_with("/v1/"));
+    assert!(all.len() > 100, "{}", all.len());
+    all
+}
+
+#[tokio::test]
+async fn what_a_query_says_is_understood_or_refused_by_every_operation() {
+    let Some(mut stand) = Stand::new("").await else {
+        return;
+    };
+    for (method, path) in operations() {
+        let url = format!("{}{path}?nonsense=1", stand.server.base);
+        let request = stand.operator.http.request(method.clone(), url);
+        let request = request
+            .header("idempotency-key", "k")
+            .header("content-type", "application/json")
+            .body("{}");
+        let answer = stand.operator.send(request).await.unwrap();
+        let what = format!("{method} {path}");
+        refused(&what, &answer, 400, "malformed-query", "");
+    }
+    let stranger = stand
+        .trader
+        .http
+        .get(format!("{}/v1/keys?x=1", stand.server.base));
+    let answer = stranger.send().await.unwrap();
+    assert_eq!(answer.status(), 401, "who it is comes first");
+    stand.still_signs().await;
+}

@@ -81,6 +81,43 @@ pub(crate) fn active(state: &Value) -> Option<String> {
 }
 
 #[tokio::test]
+async fn nonces_are_told_in_pages_that_hold_each_of_them_once() {
+    let Some(desk) = Desk::open("", &[]).await else {
+        return;
+    };
+    let many: Vec<u64> = (0..7).collect();
+    let declared = json!({ "nonces": many });
+    let path = "/v1/wallets/d-w/nonces";
+    let done = desk.operator.post(path, &declared).await;
+    assert_eq!(done.json["new"], 7, "{}", done.text);
+
+    let (mut told, mut pages) = (Vec::new(), 0);
+    let mut next = Some("/v1/nonces?wallet=d-w&limit=3".to_owned());
+    while let Some(path) = next {
+        let answer = desk.operator.get(&path).await;
+        next = chancery::http::next_of(&answer.headers);
+        let page = &answer.json;
+        let page = page.as_array().unwrap();
+        assert!(page.len() <= 3, "{page:?}");
+        told.extend(
+            page.iter()
+                .map(|it| it["nonce"].as_str().unwrap().parse::<u64>().unwrap()),
+        );
+        pages += 1;
+    }
+    told.sort_unstable();
+    assert_eq!((told, pages), (many, 3));
+    for wrong in ["limit=0", "limit=1001", "after=x", "after=137-x-1"] {
+        let answer = desk.operator.get(&format!("/v1/nonces?{wrong}")).await;
+        assert_eq!(
+            (answer.status, answer.problem()),
+            (400, "malformed-query"),
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_api_key_is_made_proved_found_and_made_anew_only_by_name() {
     let Some(desk) = Desk::open("", &[]).await else {
         return;

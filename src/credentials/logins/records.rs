@@ -265,20 +265,21 @@ pub(crate) async fn was_asked_for_by(
 /// What nonces are looked for; everything that is not given fits.
 #[derive(Clone, Debug, Default)]
 pub struct NonceFilter {
-    /// Of these accounts.
+    /// Nonces of these accounts.
     pub accounts: Vec<Account>,
-    /// This nonce.
+    /// This nonce only.
     pub nonce: Option<CredentialNonce>,
-    /// Those that made this API key.
+    /// Nonces that made this API key.
     pub api_key: Option<String>,
     /// Recorded then or later.
     pub from: Option<OffsetDateTime>,
     /// Recorded before.
     pub until: Option<OffsetDateTime>,
+    /// Nonces that come after this one in the list.
+    pub after: Option<(Account, CredentialNonce)>,
+    /// How many at most.
+    pub limit: i64,
 }
-
-/// The most nonces that one look-up answers.
-pub(crate) const NONCES_AT_MOST: i64 = 200;
 
 /// Nonces on record, newest first, with their logins.
 pub(crate) async fn nonces(
@@ -291,6 +292,7 @@ pub(crate) async fn nonces(
         .iter()
         .map(|it| it.address.0.to_vec())
         .collect();
+    let after = filter.after.as_ref().map(|(account, _)| keys(account));
     let rows = sqlx::query!(
         r#"select n.account_id, a.chain_id, a.address, n.nonce::text as "nonce!", n.origin, n.recorded_at,
                   n.recorded_by, c.api_key as "api_key?", c.state as "state?"
@@ -302,14 +304,21 @@ pub(crate) async fn nonces(
            and ($4::text is null or c.api_key = $4)
            and ($5::timestamptz is null or n.recorded_at >= $5)
            and ($6::timestamptz is null or n.recorded_at < $6)
-         order by n.recorded_at desc, n.nonce desc limit $7"#,
+           and ($7::bigint is null or (n.recorded_at, n.account_id, n.nonce) < (
+               select m.recorded_at, m.account_id, m.nonce
+               from accounts b join credential_nonces m on m.account_id = b.id
+               where b.chain_id = $7 and b.address = $8 and m.nonce = $9::text::numeric))
+         order by n.recorded_at desc, n.account_id desc, n.nonce desc limit $10"#,
         &chains,
         &addresses,
         filter.nonce.map(|nonce| nonce.to_string()),
         filter.api_key,
         filter.from,
         filter.until,
-        NONCES_AT_MOST,
+        after.map(|(chain, _)| chain),
+        after.map(|(_, address)| address),
+        filter.after.map(|(_, nonce)| nonce.to_string()),
+        filter.limit,
     )
     .fetch_all(ledger.pool())
     .await?;

@@ -63,17 +63,17 @@ pub(super) struct Search {
     /// One signature, by the id of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Uuid>,
-    /// The same by what the key signed: 0x and 64 hexadecimal digits.
+    /// Of one signature, by what the key signed: 0x and 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
-    /// The same by the order's hash at the venue.
+    /// Of one signature, by the order's hash at the venue.
     #[serde(rename = "orderHash", skip_serializing_if = "Option::is_none")]
     #[param(rename = "orderHash")]
     order_hash: Option<String>,
-    /// The same by the `jti` of an assertion.
+    /// Of one signature, by the `jti` of an assertion.
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<Uuid>,
-    /// The same by the idempotency key of `caller`, of one request or of a batch.
+    /// Of signatures, by the idempotency key of `caller`, of one request or of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
     /// Logins of `wallet` with this nonce.
@@ -254,16 +254,7 @@ impl Search {
 
     /// The way to what is older.
     fn after(&self, index: u64) -> String {
-        let mut asked = serde_json::to_value(self).unwrap_or_default();
-        asked["after"] = index.into();
-        let asked = asked.as_object().into_iter().flatten();
-        let asked = asked.map(|(name, value)| {
-            let text = value.as_str().map(str::to_owned);
-            (name, text.unwrap_or_else(|| value.to_string()))
-        });
-        let query = reqwest::Url::parse_with_params("http://query/", asked).ok();
-        let query = query.as_ref().and_then(reqwest::Url::query);
-        format!("/v1/audit/events?{}", query.unwrap_or_default())
+        query::next("/v1/audit/events", self, index)
     }
 }
 

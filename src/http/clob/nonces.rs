@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::credentials::{sees, wish};
 use crate::app::App;
 use crate::callers::{Caller, Names};
-use crate::clob::api_keys::NonceFilter;
 use crate::clob::api_keys::search::Search;
+use crate::clob::api_keys::{DeclaredNonces, NewSearch, NonceFilter};
 use crate::clob::wallets::Wallet;
-use crate::credentials::{self, CredentialNonce, LoginEntry, NonceEntry};
+use crate::credentials::{self, Account, CredentialNonce, LoginEntry, NonceEntry};
 use crate::http::body::{Asked, Body, Named};
 use crate::http::caller::Required;
+use crate::http::page::Paged;
 use crate::http::problem::{self, Problem};
 use crate::http::query;
 use crate::http::write::Write;
@@ -76,7 +77,7 @@ pub(super) struct LoginView {
 }
 
 /// Which nonces; everything that is given has to fit.
-#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[derive(serde::Serialize, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
@@ -93,15 +94,30 @@ pub(super) struct Wanted {
     from: Option<String>,
     /// Recorded before, RFC 3339.
     until: Option<String>,
+    /// How many at most, 1 to 1,000; 200 unless it is said.
+    limit: Option<u16>,
+    /// Those that come after this one: its chain, address and nonce, with dashes between them. The answer's `Link`
+    /// header has the next page's.
+    after: Option<String>,
 }
 
-/// Nonces that were used elsewhere.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeclaredNonces {
-    /// 1 to 1,000 of them, as numbers or decimal text.
-    #[schema(value_type = Vec<String>)]
-    nonces: Vec<CredentialNonce>,
+/// How many nonces are answered at once unless it is said.
+const AT_ONCE: u16 = 200;
+
+/// A nonce as the link to what comes after it has it.
+fn place(account: &Account, nonce: CredentialNonce) -> String {
+    format!("{}-{}-{nonce}", account.chain_id, account.address)
+}
+
+fn after(text: &str) -> Result<(Account, CredentialNonce), Problem> {
+    let read = || {
+        let mut parts = text.splitn(3, '-');
+        let chain_id = parts.next()?.parse().ok()?;
+        let address = parts.next()?.parse().ok()?;
+        let account = Account { chain_id, address };
+        Some((account, parts.next()?.parse().ok()?))
+    };
+    read().ok_or_else(|| query::wrong("after", "what the link to the next page says"))
 }
 
 /// What became of a declaration.
@@ -109,19 +125,6 @@ pub(super) struct DeclaredNonces {
 pub(super) struct NewNonces {
     /// How many were not on record yet.
     new: usize,
-}
-
-/// The nonces to try.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewSearch {
-    /// The first, 0 unless it is given.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "0")]
-    from: CredentialNonce,
-    /// The last. A search has 100,000 nonces at most.
-    #[schema(value_type = String, example = "100")]
-    to: CredentialNonce,
 }
 
 /// How far a search goes on.
@@ -177,7 +180,7 @@ impl SearchView {
 
 /// Look nonces up
 ///
-/// By wallet, nonce, API key and time; newest first, 200 at most. A look-up is put on record.
+/// By wallet, nonce, API key and time; newest first, in pages. A look-up is put on record.
 #[utoipa::path(get, path = "/v1/nonces", tag = "nonces",
     params(Wanted),
     responses((status = 200, description = "Those that you may see", body = Vec<NonceView>)),
@@ -186,21 +189,27 @@ pub(super) async fn find_nonces(
     State(app): State<App>,
     caller: Caller,
     Asked(wanted): Asked<Wanted>,
-) -> Result<Json<Vec<NonceView>>, Problem> {
+) -> Result<Paged<NonceView>, Problem> {
     app.count_look_up(&caller, Action::ViewCredentials).await?;
     let time = |field, text: &Option<String>| {
         let text = text.as_deref();
         text.map(|it| query::moment(field, it)).transpose()
     };
+    let limit = wanted.limit.unwrap_or(AT_ONCE);
+    if !(1..=1000).contains(&limit) {
+        return Err(query::wrong("limit", "1 to 1000"));
+    }
     let nonce = wanted.nonce.as_ref().map(|text| text.parse());
     let filter = NonceFilter {
         accounts: Vec::new(),
         nonce: nonce
             .transpose()
             .map_err(|error: credentials::NotANonce| query::wrong("nonce", &error.to_string()))?,
-        api_key: wanted.api_key.map(api_key).transpose()?,
+        api_key: wanted.api_key.as_deref().map(api_key).transpose()?,
         from: time("from", &wanted.from)?,
         until: time("until", &wanted.until)?,
+        after: wanted.after.as_deref().map(after).transpose()?,
+        limit: i64::from(limit) + 1, // one more tells whether that is all
     };
     let mut seen = app.wallets.list().await?;
     seen.retain(|it| sees(&app, &caller, Action::ViewCredentials, it));
@@ -211,14 +220,14 @@ pub(super) async fn find_nonces(
     }
     // Whoever sees no wallet has looked at nothing.
     let Some(one) = seen.first() else {
-        return Ok(Json(Vec::new()));
+        return Ok(Paged::going_on(Vec::new(), None));
     };
     let permit = app.ask(&caller, Action::ViewCredentials, &one.resource())?;
     let mut accounts: Vec<_> = seen.iter().map(Wallet::account).collect();
     accounts.sort_unstable();
     accounts.dedup();
     if accounts.is_empty() {
-        return Ok(Json(Vec::new())); // there is nothing to look into, and nothing to put on record
+        return Ok(Paged::going_on(Vec::new(), None)); // there is nothing to look into, and nothing to put on record
     }
     let filter = NonceFilter { accounts, ..filter };
     let rfc3339 = |at: Option<OffsetDateTime>| {
@@ -229,22 +238,26 @@ pub(super) async fn find_nonces(
     };
     let details = json!({
         "wallet": wanted.wallet, "nonce": filter.nonce, "apiKey": filter.api_key,
-        "from": rfc3339(filter.from), "until": rfc3339(filter.until),
+        "from": rfc3339(filter.from), "until": rfc3339(filter.until), "after": wanted.after,
     });
-    let found = app.api_keys.nonces(&permit, &filter, &details).await?;
+    let mut found = app.api_keys.nonces(&permit, &filter, &details).await?;
+    let is_longer = found.len() > usize::from(limit);
+    found.truncate(limit.into());
+    let last = found.last().filter(|_| is_longer);
+    let next = last.map(|it| query::next("/v1/nonces", &wanted, place(&it.account, it.nonce)));
     let mut ids: Vec<_> = found.iter().map(|it| it.recorded_by).collect();
     for login in found.iter().flat_map(|it| &it.logins) {
         ids.push(login.caller);
     }
     let names = app.callers.names(ids).await?;
     let views = found.into_iter().map(|it| view(it, &seen, &names));
-    Ok(Json(views.collect()))
+    Ok(Paged::going_on(views.collect(), next))
 }
 
 /// An API key's id, as it goes on record: at the CLOB it is a UUID, and this is longer than any.
-fn api_key(text: String) -> Result<String, Problem> {
+fn api_key(text: &str) -> Result<String, Problem> {
     if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(text);
+        return Ok(text.to_owned());
     }
     let detail = "apiKey: an API key's id has 1 to 64 letters, digits and signs";
     Err(Problem::new(&problem::MALFORMED_QUERY, detail))

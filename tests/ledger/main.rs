@@ -1,14 +1,16 @@
-//! What the service promises while Postgres, its connections and its twins do their worst.
+//! What the service promises while processes die, and Postgres, its connections, its twins and the CLOB do their worst.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a test that cannot go on stops, has tasks of its own, and says how much it has seen"
+    reason = "a test that cannot go on stops, has tasks of its own, waits by itself, and says how much it has seen"
 )]
 
 mod carried_over;
 mod connections;
+mod crash;
 mod failover;
+mod faults;
 mod halting;
 mod isolation;
 mod limited;

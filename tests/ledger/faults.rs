@@ -1,23 +1,15 @@
 //! Whatever goes wrong between the service and the CLOB, and wherever the process dies: no nonce is
 //! lost, and no live API key ends by accident (P4).
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test that cannot go on stops, waits by itself, and says how much it has seen"
-)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::invariants;
-use support::load::settled;
-use support::venue::ClobServer;
-use support::{Answer, Caller, Database, Deployment, Postgres, Server, count, desk};
+
+use crate::support::invariants;
+use crate::support::load::settled;
+use crate::support::venue::ClobServer;
+use crate::support::{Answer, Caller, Database, Deployment, Postgres, Server, count, desk};
 
 /// Logins are soon too old, leases soon over: what is lost is soon settled.
 const SHORT: &str =

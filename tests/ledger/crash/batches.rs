@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::SHORT;
+use crate::support::load::settled;
 use crate::support::{Deployment, Postgres, desk, order};
-use crate::{SHORT, settled};
 
 /// Orders in the batch.
 const ORDERS: usize = 7;

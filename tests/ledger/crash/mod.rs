@@ -1,22 +1,14 @@
 //! The process is killed at every step of the signing path, and nothing is lost, doubled or left open.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test that cannot go on stops, has tasks of its own, and says how much it has seen"
-)]
 
 mod batches;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::invariants::{self, Given};
-use support::load::{Request, settled};
-use support::{Caller, Deployment, Postgres, Server, count, desk};
+use crate::support::invariants::{self, Given};
+use crate::support::load::{Request, settled};
+use crate::support::{Caller, Deployment, Postgres, Server, count, desk};
 
 /// How many clients ask at the same time.
 const CLIENTS: usize = 8;
@@ -101,7 +93,7 @@ async fn kill_at(point: &'static str) {
 /// Has every request answered and every intent ended, and looks at the whole database.
 async fn check_with_a_fresh_server(
     deployment: &Deployment,
-    database: &support::Database,
+    database: &crate::support::Database,
     token: &str,
     clients: &mut [(usize, Option<Request>)],
     given: &Mutex<Vec<Given>>,

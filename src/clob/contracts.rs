@@ -196,6 +196,9 @@ impl From<Version> for u8 {
     }
 }
 
+/// What `auto` means where no venue is asked.
+pub const DEFAULT_VERSION: Version = Version::V2;
+
 impl TryFrom<u8> for Version {
     type Error = NotAVersion;
 

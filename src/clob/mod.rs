@@ -46,6 +46,7 @@ pub mod typed_data;
 pub mod venue;
 pub mod wallet;
 pub mod wallets;
+pub mod warning;
 
 pub use amount::Side;
 pub use contracts::Version;

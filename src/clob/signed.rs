@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::nested;
-use super::order::{Order, PriceFrom, Warning};
+use super::order::{Order, PriceFrom};
 use super::wallet::SignatureType;
+use super::warning::Warning;
 use crate::ethereum::Signature;
 use crate::ethereum::eip712::Bytes32;
 use crate::operations::deposit::wrap_session;

@@ -8,9 +8,9 @@
 use ruint::aliases::U256;
 
 use super::amount::{Decimal, Tick};
-use super::contracts::{Layout, Version};
-use super::order::{DEFAULT_VERSION, Warning};
+use super::contracts::{DEFAULT_VERSION, Layout, Version};
 use super::request::{MarketOrderRequest, OrderRequest, TokenId, VersionChoice, Whole};
+use super::warning::Warning;
 
 /// What a request says of its market.
 #[derive(Debug, Clone, Copy)]

@@ -33,12 +33,23 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// The longest life that has to be left when an assertion is released, in seconds.
 const LEFT_AT_RELEASE_S: i64 = 20;
 
-/// An assertion to be made for a client. [`Clients::draft`](super::clients::Clients::draft) makes it,
+/// An assertion to be made for a client. [`Clients::draft`] makes it,
 /// so that the environment is the client's and nobody else's.
 pub struct AssertionDraft {
     client: Client,
     environment: Environment,
     errand: Errand,
+}
+
+impl Clients {
+    /// An assertion for a client, in the client's environment.
+    pub fn draft(&self, client: Client, errand: Errand) -> Result<AssertionDraft, ClientError> {
+        if client.key.environment != client.environment || client.key.owner != client.owner {
+            return Err(ClientError::WrongKey); // the database refuses such a client too
+        }
+        let environment = self.environment(&client)?.clone();
+        Ok(AssertionDraft::new(client, environment, errand))
+    }
 }
 
 impl AssertionDraft {

@@ -27,6 +27,7 @@ mod finish;
 mod group;
 mod intent;
 mod job;
+mod looking_up;
 mod measures;
 mod packed;
 mod permitted;
@@ -66,7 +67,7 @@ pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
 pub use right::{Business, Right};
 pub use settings::Settings;
 
-/// How often it is decided again for one request, each time because what decides was tightened meanwhile.
+/// How often it is decided again for one request, because what decides was tightened meanwhile.
 const AGAIN: u32 = 8;
 
 /// Signs. Cheap to clone.

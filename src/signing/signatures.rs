@@ -3,11 +3,10 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Business, RESCUE, Signer, SigningError, records, right};
-use crate::callers::{Caller, Kind};
+use super::RESCUE;
+use crate::callers::Kind;
 use crate::id::{CallerId, IntentId, KeyId};
 use crate::idempotency::Key;
-use crate::standing::Look;
 
 /// One thing that was to be signed, and what became of it.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ pub struct Entry {
     pub digest: Vec<u8>,
     /// The other hash that it is known by, once released: an order's at the venue.
     pub alias: Option<Vec<u8>>,
-    /// The same for people.
+    /// What was signed, as people read it.
     pub record: serde_json::Value,
     /// `released`, `refused` or `abandoned`; nothing while it is being worked on.
     pub outcome: Option<String>,
@@ -69,39 +68,5 @@ impl Entry {
     /// Whether it saves a wallet, whatever has become of its key.
     pub fn is_rescue(&self) -> bool {
         self.operation == "wallet-operation" && self.record[RESCUE] == true
-    }
-}
-
-impl Signer {
-    /// Finds what was signed, newest first; at most 100. What was released is durable when this returns,
-    /// and of what is told it was looked at behind the gate whether the caller stands, and whether the
-    /// key still signs.
-    pub async fn look_up(&self, caller: &Caller, by: &By) -> Result<Vec<Entry>, SigningError> {
-        let log = &self.0.equipment.log;
-        let mut found = records::find_signatures(by, log.ledger()).await?;
-        let answered = found.iter().filter(|entry| entry.answer.is_some());
-        let mut look = Look::default();
-        for entry in answered {
-            look.join(Look::at(Some(caller.credential), Some(entry.key)));
-        }
-        if look.is_empty() {
-            return Ok(found);
-        }
-        let standing = log.vouch(look).await?;
-        // What is told of it is decided by what holds now.
-        let authority = self.0.equipment.rights.authority();
-        authority.confirm(standing.head()).await?;
-        if !standing.is_live(caller.credential) {
-            return Err(SigningError::CallerRevoked);
-        }
-        for entry in found.iter_mut().filter(|entry| entry.answer.is_some()) {
-            let business = if entry.is_rescue() {
-                Business::Rescue
-            } else {
-                Business::Ordinary
-            };
-            entry.withheld = right::silences(entry.key, business, &standing);
-        }
-        Ok(found)
     }
 }

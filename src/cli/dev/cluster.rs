@@ -11,10 +11,9 @@
 //! commands cannot share a cluster; the lock on the [`DataDir`] says so.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -25,15 +24,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::data_dir::{DataDir, random_name};
+use super::data_dir::DataDir;
 use super::server::{Server, run};
+use super::socket_dir::{PORT, socket_dir};
 
 /// The role and the database.
 const NAME: &str = "chancery";
-/// Names the socket; nothing listens on the port.
-const PORT: u16 = 5432;
-/// A socket's path ends at 107 bytes on Linux and at 103 on macOS.
-const LONGEST_SOCKET: usize = 100;
 /// Time for crash recovery.
 const START: Duration = Duration::from_mins(2);
 /// Time for the last checkpoint.
@@ -308,53 +304,14 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Whether a socket may be in `dir`: its path stays short, and needs no quoting in a setting or a URL.
-fn is_fit(dir: &Path) -> bool {
-    let bytes = dir.as_os_str().as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._".contains(byte);
-    bytes.len() + format!("/.s.PGSQL.{PORT}").len() <= LONGEST_SOCKET && bytes.iter().all(plain)
-}
-
-/// `run` itself if it is fit, else what `run` links to.
-fn socket_dir(server: &Server, run: &Path) -> Result<PathBuf> {
-    let linked = std::fs::read_link(run).ok();
-    if is_fit(run) {
-        if linked.is_some() {
-            std::fs::remove_file(run)?;
-        }
-        server.private_dir(run)?;
-        return Ok(run.to_owned());
-    }
-    match linked {
-        Some(dir) if belongs_to(&dir, server.uid()) => return Ok(dir),
-        // Anybody may have made a directory of that name since.
-        Some(_) => std::fs::remove_file(run)?,
-        None if run.exists() => std::fs::remove_dir_all(run)?,
-        None => {}
-    }
-    let root = rustix::process::geteuid().is_root();
-    let short = ["/run", "/tmp"].map(Path::new);
-    let short = short[usize::from(!(root && short[0].is_dir()))];
-    let dir = short.join(random_name()?);
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&dir)
-        .with_context(|| format!("cannot make {} for the socket", dir.display()))?;
-    server.private_dir(&dir)?;
-    symlink(&dir, run)?;
-    Ok(dir)
-}
-
-fn belongs_to(dir: &Path, uid: u32) -> bool {
-    std::fs::symlink_metadata(dir)
-        .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o777 == 0o700)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::DirBuilder;
     use std::io::BufRead;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     use std::process::Stdio;
 
+    use super::super::socket_dir::is_fit;
     use super::super::{can_run, scratch};
     use super::*;
 

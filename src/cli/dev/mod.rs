@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod data_dir;
 mod demo;
 mod server;
+mod socket_dir;
 pub mod token;
 
 use std::net::SocketAddr;

@@ -1,11 +1,34 @@
 //! `nonce_searches`.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::search::Search;
 use crate::credentials::CredentialNonce;
 use crate::id::{CallerId, WalletId};
 use crate::ledger::{Ledger, LedgerError, Tx};
+
+/// A search for nonces that made API keys.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Its id.
+    pub id: Uuid,
+    /// For which wallet's address.
+    pub wallet: WalletId,
+    /// The first nonce.
+    pub first: CredentialNonce,
+    /// The last.
+    pub last: CredentialNonce,
+    /// The one that is tried next; none when all were.
+    pub next: Option<CredentialNonce>,
+    /// How many had made an API key.
+    pub found: u32,
+    /// Who began it.
+    pub started_by: CallerId,
+    /// When.
+    pub started_at: OffsetDateTime,
+    /// When the last nonce was tried.
+    pub stepped_at: OffsetDateTime,
+}
 
 pub(super) async fn insert(
     id: Uuid,

@@ -9,15 +9,14 @@
 use std::time::Duration;
 
 use serde_json::json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use super::records::Search;
 use super::{ApiKeyError, ApiKeys, How, KeyRequest, records};
 use crate::audit::Change;
 pub use crate::credentials::NonceFilter;
 use crate::credentials::{self, CredentialNonce, NonceEntry, Origin};
 use crate::fail_point;
-use crate::id::{CallerId, WalletId};
 use crate::ledger::Gate;
 use crate::policy::Permit;
 
@@ -29,29 +28,6 @@ pub const NONCES_AT_MOST: u64 = 100_000;
 
 /// The most nonces of one step.
 pub const STEP_AT_MOST: u32 = 50;
-
-/// A search for nonces that made API keys.
-#[derive(Clone, Debug)]
-pub struct Search {
-    /// Its id.
-    pub id: Uuid,
-    /// For which wallet's address.
-    pub wallet: WalletId,
-    /// The first nonce.
-    pub first: CredentialNonce,
-    /// The last.
-    pub last: CredentialNonce,
-    /// The one that is tried next; none when all were.
-    pub next: Option<CredentialNonce>,
-    /// How many had made an API key.
-    pub found: u32,
-    /// Who began it.
-    pub started_by: CallerId,
-    /// When.
-    pub started_at: OffsetDateTime,
-    /// When the last nonce was tried.
-    pub stepped_at: OffsetDateTime,
-}
 
 impl ApiKeys {
     /// Begins a search through `first` to `last`. Nothing is tried yet.

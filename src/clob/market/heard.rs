@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::MarketError;
 use super::lookup::Seen;
 use crate::clob::contracts::{Layout, Version};
-use crate::clob::order::Warning;
 use crate::clob::terms::GivenTerms;
 use crate::clob::venue::VenueError;
+use crate::clob::warning::Warning;
 
 /// How long an answer counts as today's.
 const NEW: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use super::fees::TakerFees;
 use super::request::{FormatFields, MarketOrderRequest, OrderRequest, OrderType, Owner, TokenId};
 use super::terms::Terms;
 use super::wallet::{Profile, SignatureType};
+use super::warning::Warning;
 use super::{OrderError, expiration, nested};
 use crate::ethereum::eip712::{self, Bytes32};
 
@@ -18,9 +19,6 @@ pub(super) const LARGEST_SALT: u64 = (1 << 53) - 1;
 
 /// What a market order to BUY is for at least, in base units: a dollar.
 const LEAST_CASH: u64 = 1_000_000;
-
-/// What `auto` means where no venue is asked.
-pub const DEFAULT_VERSION: Version = Version::V2;
 
 /// A salt for one order, uniform within 1 and 2⁵³ − 1, from the system's randomness.
 pub fn random_salt() -> Result<u64, getrandom::Error> {
@@ -77,17 +75,6 @@ pub(super) struct Envelope {
     pub(super) post_only: bool,
     pub(super) defer_exec: bool,
     pub(super) owner: Option<Owner>,
-}
-
-/// Something the trader should know about an order that is nevertheless fine.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = OrderWarning)]
-pub struct Warning {
-    /// Stable, for programs.
-    #[schema(value_type = String, example = "size-cut")]
-    pub code: &'static str,
-    /// For people.
-    pub text: String,
 }
 
 impl Order {

@@ -9,7 +9,7 @@
 //! say which. The order builder itself does not check.
 
 use super::NewWallet;
-use crate::clob::order::Warning;
+use crate::clob::warning::Warning;
 use crate::clob::{Chain, Derived, Profile, SignatureType};
 use crate::ethereum::Address;
 

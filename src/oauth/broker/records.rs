@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::granted::LastGranted;
 use super::place::Place;
 use super::scope_set::ScopeSet;
 use crate::id::{ClientId, IntentId};
@@ -12,6 +12,17 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 
 /// How often a place of the cache is emptied on somebody's word.
 pub(super) const FORCED_EVERY: Duration = Duration::from_secs(10);
+
+/// The scopes of a client's tokens.
+#[derive(Clone, Debug)]
+pub struct LastGranted {
+    /// The scopes.
+    pub scopes: ScopeSet,
+    /// Whether these are all that the application is granted; else it may have more.
+    pub whole: bool,
+    /// When the newest of these tokens was fetched.
+    pub at: OffsetDateTime,
+}
 
 /// A place of the cache, as all replicas see it.
 #[derive(Clone, Default)]

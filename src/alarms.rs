@@ -81,7 +81,7 @@ impl Visit for Alarm {
     }
 }
 
-/// Those that nobody has taken yet.
+/// The alarms that nobody has taken yet.
 pub fn take() -> Vec<Alarm> {
     let mut waiting = lock();
     let Some(Waiting { alarms, lost }) = waiting.take() else {

@@ -42,7 +42,7 @@ pub enum BadCounterparty {
     /// No TLS.
     #[error("the HTTP client: {0}")]
     Client(reqwest::Error),
-    /// The same.
+    /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(String),
     /// The file of its authorities cannot be used.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::App;
 use crate::clock;
 
-/// How often they are compared.
+/// How often the clocks are compared.
 const COMPARE: Duration = Duration::from_secs(5);
 
 impl App {

@@ -70,49 +70,49 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Who may call.
     pub callers: Callers,
-    /// Who of them has signed in with a browser.
+    /// Which callers have signed in with a browser.
     pub sessions: Sessions,
-    /// The people whose they are, and who approve.
+    /// The people whose the callers are, and who approve.
     pub people: People,
     /// What waits for approval.
     pub proposals: Proposals,
-    /// Who is told of it, and of the rest.
+    /// Who is told of proposals, alarms and deadlines.
     pub notices: Notices,
     /// Who lets the others in.
     pub administrators: Administrators,
     /// Who may do what.
     pub rights: Rights,
-    /// What that stands on, by version.
+    /// What every decision stands on, by version.
     pub authority: Authority,
-    /// How much of it.
+    /// How much everybody may do.
     pub limits: Limiter,
     /// The door.
     pub signer: Signer,
     /// The keys.
     pub keys: Keys,
-    /// Their time.
+    /// When keys' cryptoperiods end.
     pub cryptoperiods: Cryptoperiods,
     /// The replacement of wallets.
     pub wallet_rotations: WalletRotations,
-    /// Whether orders are open.
+    /// Whether a wallet has open orders.
     pub drains: Drains,
-    /// What of them may still come to pass.
+    /// Which signed orders may still come to pass.
     pub exposure: Exposure,
-    /// What their devices say of them.
+    /// What devices say of the keys.
     pub attestations: Attestations,
-    /// How often they are asked.
+    /// How often devices are asked.
     attestation: attestation::Settings,
-    /// Their end.
+    /// How keys are destroyed.
     pub destructions: Destructions,
     /// The keys that what rests is sealed under.
     pub resealing: Resealing,
     /// The devices that have not answered for a while.
     away: Away,
-    /// How often both are looked after.
+    /// How often keys' ends are looked after.
     look_after: cryptoperiods::Settings,
     /// The wallets.
     pub wallets: Wallets,
-    /// Whom they may send to.
+    /// Whom wallets may send to.
     pub recipients: Recipients,
     /// The builders' API keys.
     pub builders: Builders,
@@ -120,11 +120,11 @@ pub struct Parts {
     pub l2: l2::Settings,
     /// What the relayer is asked to carry out.
     pub submissions: Submissions,
-    /// The same by their keys' addresses.
+    /// The wallets by their keys' addresses.
     pub accounts: Accounts,
     /// The CLOBs that the service speaks to.
     pub venues: Venues,
-    /// What those say of their markets.
+    /// What the CLOBs say of their markets.
     pub markets: Markets,
     /// The CLOB's API keys.
     pub api_keys: ApiKeys,
@@ -132,7 +132,7 @@ pub struct Parts {
     pub(crate) stop: CancellationToken,
     /// The OAuth clients.
     pub clients: Clients,
-    /// Their access tokens.
+    /// The clients' access tokens.
     pub tokens: Broker,
     /// How keys are replaced.
     pub rotations: Rotations,
@@ -140,9 +140,9 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     /// The audit log.
     pub log: Log,
-    /// The tree over it.
+    /// The Merkle tree over the audit log.
     pub evidence: Evidence,
-    /// What auditors find in it.
+    /// What auditors find in the audit log.
     pub lookups: Lookups,
     /// Postgres.
     pub ledger: Ledger,
@@ -174,7 +174,7 @@ impl App {
         Self::build_with(settings, clock, ledger, vault).await
     }
 
-    /// The same with devices that are open already.
+    /// Wires the service with devices that are open already.
     #[expect(clippy::too_many_lines, reason = "the wiring is a list")]
     pub async fn build_with(
         settings: &Settings,

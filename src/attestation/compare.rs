@@ -23,7 +23,7 @@ words! {
 pub struct Finding {
     /// What, as a stable word.
     pub kind: FindingKind,
-    /// The same for people.
+    /// What does not fit, as people read it.
     pub detail: String,
 }
 

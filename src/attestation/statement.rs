@@ -21,7 +21,7 @@ use crate::signing::{self, Answer, Draft, Prepared};
 
 /// `typ` of the protected header.
 const TYP: &str = "chancery-key-attestation+jws";
-/// The same of an offer to take a private key.
+/// What is stated of an offer to take a private key.
 const OFFER_TYP: &str = "chancery-import-offer+jws";
 /// The version of the claims.
 const VERSION: u64 = 1;

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::counterparty::{self, BadCounterparty, Counterparty};
 use crate::guarded_file;
 
-/// How often they are looked up again.
+/// How often an issuer's keys are looked up again.
 const EVERY: Duration = Duration::from_mins(5);
 
 /// How often at most, when one is not there or the last time failed.

@@ -41,7 +41,7 @@ pub struct IssuedOrder {
     /// The signature's id here.
     #[schema(value_type = String)]
     pub id: IntentId,
-    /// The rest.
+    /// The order and its signature.
     #[serde(flatten)]
     pub signed: SignedOrder,
 }

@@ -103,7 +103,7 @@ impl LimitBook {
         Ok(reservation)
     }
 
-    /// The same of a look-up of what was signed.
+    /// What a look-up of what was signed asks of counters.
     pub fn decide_look_up(&self, caller: CallerId) -> Reservation {
         let binding = self.that_bind(caller, None, On::default());
         let counters = binding.flat_map(|it| it.counters.iter());

@@ -19,7 +19,7 @@ pub struct Said {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "500000000")]
     pub order_notional: Option<Units>,
-    /// The same of all orders within any minute.
+    /// The notional of all orders within any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub notional_1m: Option<Units>,
@@ -80,7 +80,7 @@ pub struct Said {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub withdrawal: Option<Units>,
-    /// The same of all operations within any hour.
+    /// What all operations within any hour send.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub withdrawals_1h: Option<Units>,

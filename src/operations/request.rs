@@ -149,7 +149,7 @@ pub enum Operation {
         #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
         /// Whether it is a neg-risk market.
@@ -162,7 +162,7 @@ pub enum Operation {
         #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Bytes32,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
         /// Whether it is a neg-risk market.
@@ -199,7 +199,7 @@ pub enum Operation {
         #[serde(rename = "indexSet")]
         #[schema(value_type = String)]
         index_set: Amount,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -209,7 +209,7 @@ pub enum Operation {
         #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Condition,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -219,7 +219,7 @@ pub enum Operation {
         #[serde(rename = "conditionId")]
         #[schema(value_type = String)]
         condition_id: Condition,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -232,7 +232,7 @@ pub enum Operation {
         /// Of which outcome.
         #[schema(value_type = String)]
         outcome: Amount,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -240,7 +240,7 @@ pub enum Operation {
     Wrap {
         /// usdce or usdc.
         asset: Contract,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -248,7 +248,7 @@ pub enum Operation {
     Unwrap {
         /// usdce or usdc.
         asset: Contract,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
         /// Who gets it, if not the wallet: a registered recipient.
@@ -263,7 +263,7 @@ pub enum Operation {
         /// By its name in the register.
         #[schema(value_type = String)]
         recipient: Name,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },
@@ -327,7 +327,7 @@ pub enum Operation {
         /// By its name in the register.
         #[schema(value_type = String)]
         recipient: Name,
-        /// So much.
+        /// The amount, in base units.
         #[schema(value_type = String)]
         amount: Amount,
     },

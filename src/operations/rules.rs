@@ -57,7 +57,7 @@ pub enum Refused {
     /// It costs too much.
     #[error("it may cost {most} wei, and the cap is {cap}: less gas, or a lower maxFeePerGas")]
     Fee {
-        /// So much.
+        /// The amount.
         most: U256,
         /// At most.
         cap: U256,

@@ -45,7 +45,7 @@ struct Count {
     written: u32,
     /// Denials that are only counted.
     denials: u64,
-    /// The same of dry runs.
+    /// Dry runs that are only counted.
     dry_runs: u64,
 }
 

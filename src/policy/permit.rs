@@ -85,7 +85,7 @@ impl Deed {
         }
     }
 
-    /// The same with orders for these tokens in it.
+    /// The deed with orders for these tokens in it.
     #[must_use]
     pub fn on_markets(self, markets: Vec<U256>) -> Self {
         Self { markets, ..self }

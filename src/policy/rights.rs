@@ -97,7 +97,7 @@ impl Rights {
         self.permit(caller, Deed::new(action, resource.clone()))
     }
 
-    /// The same of something that says itself what it asks for, which the permit then holds.
+    /// Permits something that says itself what it asks for; the permit then holds it.
     pub fn permit<A: Ask>(&self, caller: &Caller, asked: A) -> Result<Permit<A>, Denied> {
         let decided = self.decide_all(caller, &asked)?;
         Ok(Permit::new(asked, self.author(caller, decided)))
@@ -148,7 +148,7 @@ impl Rights {
         self.could_do(caller, &Deed::new(action, resource.clone()))
     }
 
-    /// The same of a deed.
+    /// Whether a deed could be permitted, whatever is at stake.
     pub fn could_do(&self, caller: &Caller, deed: &Deed) -> Result<(), Denied> {
         let open = deed.resource.clone().open();
         self.decide(caller, deed, |_| open).map(drop)

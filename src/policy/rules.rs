@@ -11,11 +11,11 @@ const UNNAMED: &str = "rules without an @id";
 /// The rules that differ, by their `@id`s.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RuleChanges {
-    /// Those that the old policy has not.
+    /// Rules that the old policy has not.
     pub(super) added: Vec<String>,
-    /// Those that say something else.
+    /// Rules that say something else.
     pub(super) changed: Vec<String>,
-    /// Those that the new one has not.
+    /// Rules that the new policy has not.
     pub(super) removed: Vec<String>,
 }
 

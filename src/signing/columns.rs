@@ -34,9 +34,9 @@ pub(super) struct Decided {
     pub(super) rights: Vec<(bool, Standing)>,
     /// Intents that have ended here.
     pub(super) ended: HashSet<Uuid>,
-    /// Those whose end came too late to be of use.
+    /// Intents whose end came too late to be of use.
     pub(super) late: HashSet<Uuid>,
-    /// Those whose signature repeats the `r` of another digest.
+    /// Intents whose signature repeats the `r` of another digest.
     pub(super) repeated: HashSet<Uuid>,
     /// Numbers of batches whose key stands for them.
     pub(super) held: HashSet<i32>,
@@ -133,7 +133,7 @@ pub(super) struct Notes<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Of these jobs.
+    /// The columns of these jobs.
     pub(super) fn of(
         jobs: impl IntoIterator<Item = &'a Job>,
         keep: &idempotency::Settings,

@@ -103,7 +103,7 @@ pub struct Prepared {
     pub payload: Payload,
     /// What stands for it in the ledger: the EIP-712 digest, or SHA-256 of the message.
     pub digest: [u8; 32],
-    /// The same for people.
+    /// What is signed, as people read it.
     pub record: serde_json::Value,
     /// Another hash that it is looked up by: where a venue knows it by one.
     pub alias: Option<[u8; 32]>,

@@ -17,7 +17,7 @@ use crate::sealing::Keyring;
 pub struct Equipment {
     /// Who may do what.
     pub rights: Rights,
-    /// How much of it.
+    /// How much everybody may do.
     pub limits: Limiter,
     /// The devices.
     pub vault: Arc<Vault>,

@@ -39,7 +39,7 @@ pub(super) struct ClientView {
     kid: Option<String>,
     /// The key's public half as PEM: what the counterparty registers.
     pem: Option<String>,
-    /// The same as a JWK; `kid` is its RFC 7638 thumbprint.
+    /// The public key as a JWK; `kid` is its RFC 7638 thumbprint.
     #[schema(value_type = Option<Object>)]
     jwk: Option<serde_json::Value>,
     #[serde(with = "time::serde::rfc3339")]

@@ -135,7 +135,7 @@ pub(super) struct TokenScopes {
     verified: bool,
     /// The scopes that it carries and that are documented.
     granted: Vec<String>,
-    /// Those that it carries and that are not documented.
+    /// Scopes that the token carries and that are not documented.
     undocumented: Vec<String>,
     /// The documented endpoints that they open.
     opens: Vec<EndpointView>,
@@ -162,7 +162,7 @@ struct Missing {
     path: String,
     /// The scope that it needs; null where the call is not documented or the environment has it not.
     scope: Option<String>,
-    /// The same in words.
+    /// What is missing, in words.
     detail: String,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct OAuthTokenRequest {
     scope: Option<String>,
     /// The API that the token is for: tells clients apart that have the same `client_id`.
     audience: Option<String>,
-    /// The same as RFC 8707 names it.
+    /// The audience as RFC 8707 names it.
     resource: Option<String>,
     /// The environment's name here, for the same purpose.
     environment: Option<String>,

@@ -20,7 +20,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The same with these scopes.
+    /// The same client's place with these scopes.
     pub(super) fn with(&self, scopes: ScopeSet) -> Self {
         Self {
             scopes: Some(scopes),
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// The same for all replicas.
+    /// The place's hash, the same on all replicas.
     pub(super) fn hash(&self) -> [u8; 32] {
         let client = &self.client;
         let mut hash = Sha256::new();

@@ -13,9 +13,9 @@ use super::{Kind, Rotation, Settings, State, Step, Taken};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitsFor {
-    /// Us.
+    /// The service's operators.
     Operator,
-    /// Them.
+    /// The counterparty.
     Counterparty,
     /// It is over.
     Nobody,

@@ -62,7 +62,7 @@ pub struct Reconciliation {
     pub until: Option<String>,
     /// Signatures that the trail tells of, with keys of this log.
     pub device_signatures: u64,
-    /// Of those, how many a leaf names by their request.
+    /// How many of these signatures a leaf names by their request.
     pub matched: u64,
     /// Signatures of the trail that are outside the two moments, and were not judged.
     pub outside: u64,

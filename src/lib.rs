@@ -123,6 +123,8 @@ pub mod guarded_file;
 
 pub mod name;
 
+pub mod reason;
+
 pub mod text;
 
 pub mod percent;

@@ -28,7 +28,7 @@ use std::fmt;
 use crate::id::ProposalId;
 use crate::within::Within;
 pub use quorum::{Missing, Quorum, Rule};
-pub use signature::{ApproverKey, Signature};
+pub use signature::{ApproverKey, NewApproval, Signature};
 
 /// `[approvals]`
 #[derive(Clone, Debug, Default, serde::Deserialize)]

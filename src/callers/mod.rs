@@ -163,20 +163,32 @@ pub struct Whole {
     pub credentials: Vec<Credential>,
 }
 
+/// Another token for a caller.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCallerToken {
+    /// How long it lives, 1 to 90 days.
+    #[arg(long, default_value_t = default_token_days())]
+    pub token_days: u16,
+}
+
 /// What it takes to make a caller.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCaller {
     /// A name that no other caller has.
     #[schema(value_type = String, example = "desk-1-bot")]
     pub name: Name,
     /// The desk or team; wallets and clients have owners too, and the policy compares them.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk-1")]
     pub owner: Name,
     /// Names that the policy gives a meaning: `operator`, `trader`, `auditor`.
+    #[arg(long = "role", required = true)]
     #[schema(value_type = Vec<String>, example = json!(["trader"]))]
     pub roles: Vec<Name>,
     /// How long the token lives, 1 to 90 days.
+    #[arg(long, default_value_t = default_token_days())]
     #[serde(default = "default_token_days")]
     #[schema(default = 30, minimum = 1, maximum = 90)]
     pub token_days: u16,
@@ -268,7 +280,7 @@ impl Callers {
             .ok_or(CallerError::NotFound)
     }
 
-    /// The same with all their credentials.
+    /// One caller with all their credentials.
     pub async fn show_whole(&self, name: &Name) -> Result<Whole, CallerError> {
         let entry = self.show(name).await?;
         let credentials = records::credentials(entry.id, &self.authority).await?;
@@ -286,7 +298,7 @@ impl Callers {
             .collect())
     }
 
-    /// The same as a transaction sees it.
+    /// The callers with a credential that works now, as a transaction sees them.
     pub(crate) async fn live_in(
         &self,
         change: &mut Change,

@@ -6,14 +6,16 @@ use std::process::{Command as Program, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::Service;
 use super::list::List;
 use super::{print_json, remark};
 use crate::approvals::document::hash;
 use crate::approvals::signature::{message, ssh};
+use crate::approvals::{NewApproval, Signature};
 use crate::id::ProposalId;
+use crate::keys::Justification;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -52,9 +54,8 @@ pub(super) enum Command {
     Reject {
         /// The proposal's id.
         proposal: ProposalId,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -62,9 +63,8 @@ pub(super) enum Command {
     Withdraw {
         /// The proposal's id.
         proposal: ProposalId,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -115,19 +115,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                     .with_context(|| format!("cannot read {}", file.display()))?,
                 (None, None) => bail!("say --ssh-key or --signature"),
             };
-            let body = json!({ "signature": { "ssh": signature } });
+            let body = NewApproval {
+                signature: Signature::Ssh(signature),
+            };
             print_json(&client.post(&format!("{path}/approve"), &body).await?)
         }
         Command::Reject {
             proposal,
-            reason,
+            why,
             service,
-        } => end(&service, proposal, "reject", &reason).await,
+        } => end(&service, proposal, "reject", &why).await,
         Command::Withdraw {
             proposal,
-            reason,
+            why,
             service,
-        } => end(&service, proposal, "withdraw", &reason).await,
+        } => end(&service, proposal, "withdraw", &why).await,
     }
 }
 
@@ -135,11 +137,10 @@ async fn end(
     service: &Service,
     proposal: ProposalId,
     how: &str,
-    reason: &str,
+    why: &Justification,
 ) -> anyhow::Result<()> {
     let path = format!("/v1/approvals/{proposal}/{how}");
-    let body = json!({ "reason": reason });
-    print_json(&service.client()?.post(&path, &body).await?)
+    print_json(&service.client()?.post(&path, why).await?)
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Service;
 use super::destination::Destination;
 use super::list::List;
 use super::{ConfigFile, print_json, remark};
 use crate::app::App;
-use crate::callers::{Callers, NewCaller, Token};
+use crate::callers::credential::NewCredential;
+use crate::callers::{Callers, NewCaller, NewCallerToken, Token};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::name::Name;
@@ -67,17 +68,8 @@ pub(super) enum Command {
     },
     /// Make a caller; the token is shown once
     Create {
-        /// A name that no other caller has.
-        name: Name,
-        /// The desk or team.
-        #[arg(long)]
-        owner: Name,
-        /// What the policy knows the caller as: operator, trader, auditor. Several times for several.
-        #[arg(long = "role", required = true)]
-        roles: Vec<Name>,
-        /// How many days the token lives, 1 to 90.
-        #[arg(long, default_value_t = 30)]
-        token_days: u16,
+        #[command(flatten)]
+        new: NewCaller,
         #[command(flatten)]
         token_out: TokenOut,
         #[command(flatten)]
@@ -87,9 +79,8 @@ pub(super) enum Command {
     Token {
         /// The caller's name.
         name: Name,
-        /// How many days the token lives, 1 to 90.
-        #[arg(long, default_value_t = 30)]
-        token_days: u16,
+        #[command(flatten)]
+        new: NewCallerToken,
         #[command(flatten)]
         token_out: TokenOut,
         #[command(flatten)]
@@ -101,12 +92,6 @@ pub(super) enum Command {
         name: Name,
         #[command(flatten)]
         known_by: KnownBy,
-        /// `sub` of the JWT, exactly.
-        #[arg(long, requires = "issuer")]
-        subject: Option<String>,
-        /// How many days it counts, 1 to 366.
-        #[arg(long, default_value_t = 90)]
-        days: u16,
         #[command(flatten)]
         service: Service,
     },
@@ -129,10 +114,23 @@ pub(super) enum Command {
     },
 }
 
-/// By what a caller is known. One of these.
+/// By what a caller is known, and for how long.
+#[derive(Debug, Args)]
+pub(super) struct KnownBy {
+    #[command(flatten)]
+    what: Vouched,
+    /// `sub` of the JWT, exactly.
+    #[arg(long, requires = "issuer")]
+    subject: Option<String>,
+    /// How many days it counts, 1 to 366.
+    #[arg(long, default_value_t = 90)]
+    days: u16,
+}
+
+/// What others vouch for. One of these.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct KnownBy {
+struct Vouched {
     /// A SPIFFE ID, such as `spiffe://prod.example/desk-1/bot`.
     #[arg(long)]
     spiffe_id: Option<String>,
@@ -142,6 +140,25 @@ pub(super) struct KnownBy {
     /// `iss` of a JWT, exactly; with --subject.
     #[arg(long, requires = "subject")]
     issuer: Option<String>,
+}
+
+impl KnownBy {
+    fn credential(self) -> NewCredential {
+        let Self {
+            what,
+            subject,
+            days,
+        } = self;
+        match (what.spiffe_id, what.certificate) {
+            (Some(spiffe_id), _) => NewCredential::Spiffe { spiffe_id, days },
+            (None, Some(sha256)) => NewCredential::Certificate { sha256, days },
+            (None, None) => NewCredential::Jwt {
+                issuer: what.issuer.unwrap_or_default(),
+                subject: subject.unwrap_or_default(),
+                days,
+            },
+        }
+    }
 }
 
 /// Where a token goes.
@@ -220,49 +237,31 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 .await?,
         ),
         Command::Create {
-            name,
-            owner,
-            roles,
-            token_days,
+            new,
             token_out,
             service,
-        } => {
-            let body =
-                json!({ "name": name, "owner": owner, "roles": roles, "token_days": token_days });
-            ask_for_token(&service, &token_out, "/v1/callers", &body, &name).await
-        }
+        } => ask_for_token(&service, &token_out, "/v1/callers", &new, &new.name).await,
         Command::Token {
             name,
-            token_days,
+            new,
             token_out,
             service,
         } => {
-            let body = json!({ "token_days": token_days });
             let path = format!("/v1/callers/{name}/tokens");
-            ask_for_token(&service, &token_out, &path, &body, &name).await
+            ask_for_token(&service, &token_out, &path, &new, &name).await
         }
         Command::Credential {
             name,
             known_by,
-            subject,
-            days,
             service,
         } => {
-            let body = match known_by {
-                KnownBy {
-                    spiffe_id: Some(id),
-                    ..
-                } => json!({ "kind": "spiffe", "spiffe_id": id, "days": days }),
-                KnownBy {
-                    certificate: Some(sha256),
-                    ..
-                } => json!({ "kind": "certificate", "sha256": sha256, "days": days }),
-                KnownBy { issuer, .. } => {
-                    json!({ "kind": "jwt", "issuer": issuer, "subject": subject, "days": days })
-                }
-            };
             let path = format!("/v1/callers/{name}/credentials");
-            print_json(&service.client()?.post(&path, &body).await?)
+            print_json(
+                &service
+                    .client()?
+                    .post(&path, &known_by.credential())
+                    .await?,
+            )
         }
         Command::RevokeCredential {
             name,
@@ -284,7 +283,7 @@ async fn ask_for_token(
     service: &Service,
     token_out: &TokenOut,
     path: &str,
-    body: &Value,
+    body: &impl serde::Serialize,
     caller: &Name,
 ) -> anyhow::Result<()> {
     let client = service.client()?;

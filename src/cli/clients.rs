@@ -1,12 +1,13 @@
 //! `chancery clients`
 
 use clap::Subcommand;
-use serde_json::json;
 
 use super::client::Service;
 use super::exchange::{self, Asked};
 use super::list::List;
 use super::{print_json, print_line};
+use crate::oauth::broker::AccessTokenRequest;
+use crate::oauth::clients::NewClient;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -54,17 +55,8 @@ pub(super) enum Command {
     },
     /// Put a client id of an authorization server together with a key
     Create {
-        /// A name that no other client has.
-        name: String,
-        /// The key that signs for it; its environment is the client's.
-        #[arg(long)]
-        key: String,
-        /// The desk or team.
-        #[arg(long)]
-        owner: String,
-        /// What the authorization server calls the client.
-        #[arg(long)]
-        client_id: String,
+        #[command(flatten)]
+        new: NewClient,
         #[command(flatten)]
         service: Service,
     },
@@ -105,10 +97,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             refresh,
             service,
         } => {
-            let mut body = json!({ "refresh": refresh });
-            if !scope.is_empty() {
-                body["scope"] = scope.join(" ").into();
-            }
+            let body = AccessTokenRequest {
+                scope: (!scope.is_empty()).then(|| scope.join(" ")),
+                refresh,
+            };
             let path = format!("/v1/clients/{name}/tokens");
             let token = service.client()?.post(&path, &body).await?;
             if header {
@@ -119,15 +111,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 print_json(&token)
             }
         }
-        Command::Create {
-            name,
-            key,
-            owner,
-            client_id,
-            service,
-        } => {
-            let body = json!({ "name": name, "key": key, "owner": owner, "client_id": client_id });
-            print_json(&service.client()?.post("/v1/clients", &body).await?)
+        Command::Create { new, service } => {
+            print_json(&service.client()?.post("/v1/clients", &new).await?)
         }
     }
 }

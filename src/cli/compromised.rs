@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::{Client, Service};
 use super::{print_line, table};
-use crate::keys::Reason;
+use crate::halts::{NewHalt, On, Winding};
+use crate::keys::{KeyState, KeyStep, Reason};
 use crate::name::Name;
 
 /// How long it is waited for the relayer to carry something out.
@@ -131,13 +132,22 @@ impl Steps<'_> {
         if let Some(there) = halts.find(|it| it["on"] == "key" && it["name"] == key) {
             return Ok(format!("in force already, {}", text(&there["id"])));
         }
-        let new = json!({ "on": "key", "name": key, "reason": reason });
+        let new = NewHalt {
+            on: On::Key,
+            name: Some(key.to_owned()),
+            tokens: Vec::new(),
+            reason: reason.clone(),
+            allow: Winding::ALL.to_vec(),
+        };
         let set = self.client.post("/v1/halts", &new).await?;
         Ok(format!("in force, {}", text(&set["id"])))
     }
 
     async fn declare(&self, key: &str, reason: &Reason) -> anyhow::Result<()> {
-        let step = json!({ "to": "compromised", "reason": reason });
+        let step = KeyStep {
+            to: KeyState::Compromised,
+            reason: reason.clone(),
+        };
         self.client
             .post(&format!("/v1/keys/{key}/steps"), &step)
             .await?;

@@ -11,6 +11,8 @@ use super::client::{Client, Service};
 use super::destination::Destination;
 use super::list::List;
 use super::{print_json, remark};
+use crate::clob::api_keys::{CredentialMode, DeclaredNonces, NewCredential, NewSearch};
+use crate::credentials::CredentialNonce;
 use crate::guarded_file;
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +47,7 @@ pub(super) enum Command {
         of: Of,
         /// The nonce that selects it.
         #[arg(long, default_value = "0")]
-        nonce: String,
+        nonce: CredentialNonce,
         /// The API key that ends.
         #[arg(long, value_name = "API_KEY")]
         replaces: Option<String>,
@@ -59,7 +61,7 @@ pub(super) enum Command {
         of: Of,
         /// The nonce.
         #[arg(long, default_value = "0")]
-        nonce: String,
+        nonce: CredentialNonce,
     },
     /// Find out whether an API key works
     Check {
@@ -109,20 +111,15 @@ pub(super) enum Command {
     Declare {
         #[command(flatten)]
         of: Of,
-        /// The nonces.
-        #[arg(required = true)]
-        nonces: Vec<String>,
+        #[command(flatten)]
+        declared: DeclaredNonces,
     },
     /// Try small nonces until one turns out to have made an API key; goes on where it was stopped
     Search {
         #[command(flatten)]
         of: Of,
-        /// The first nonce.
-        #[arg(long, default_value = "0")]
-        from: String,
-        /// The last.
-        #[arg(long, default_value = "100")]
-        to: String,
+        #[command(flatten)]
+        new: NewSearch,
         /// Go on with this search.
         #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
         resume: Option<String>,
@@ -196,15 +193,25 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             or_derive,
         } => {
             let mode = if or_derive {
-                "create-or-derive"
+                CredentialMode::CreateOrDerive
             } else {
-                "create"
+                CredentialMode::Create
             };
-            let body = json!({ "mode": mode, "nonce": nonce, "replaces": replaces });
-            make(&of, &body).await
+            let wanted = NewCredential {
+                mode,
+                nonce,
+                replaces,
+            };
+            make(&of, &wanted).await
         }
         Command::Derive { of, nonce } => {
-            make(&of, &json!({ "mode": "derive", "nonce": nonce })).await
+            let (mode, replaces) = (CredentialMode::Derive, None);
+            let wanted = NewCredential {
+                mode,
+                nonce,
+                replaces,
+            };
+            make(&of, &wanted).await
         }
         Command::Check { of, api_key } => {
             let path = of.path(&format!("credentials/{api_key}/check"));
@@ -242,15 +249,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ];
             find_nonces(wanted, &list).await
         }
-        Command::Declare { of, nonces } => {
+        Command::Declare { of, declared } => {
             let client = of.service.client()?;
-            let body = json!({ "nonces": nonces });
-            print_json(&client.post(&of.path("nonces"), &body).await?)
+            print_json(&client.post(&of.path("nonces"), &declared).await?)
         }
         Command::Search {
             of,
-            from,
-            to,
+            new,
             resume,
             first,
         } => {
@@ -258,8 +263,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let id = if let Some(id) = resume {
                 id
             } else {
-                let body = json!({ "from": from, "to": to });
-                let begun = client.post(&of.path("nonce-searches"), &body).await?;
+                let begun = client.post(&of.path("nonce-searches"), &new).await?;
                 begun["id"]
                     .as_str()
                     .context("the search has no id")?
@@ -271,9 +275,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// Has the CLOB make an API key, or tell one once more.
-async fn make(of: &Of, body: &Value) -> anyhow::Result<()> {
+async fn make(of: &Of, wanted: &NewCredential) -> anyhow::Result<()> {
     let client = of.service.client()?;
-    print_json(&client.post(&of.path("credentials"), body).await?)
+    print_json(&client.post(&of.path("credentials"), wanted).await?)
 }
 
 async fn find_nonces(wanted: [(&str, Option<String>); 5], list: &List) -> anyhow::Result<()> {

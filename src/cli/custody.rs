@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody;
 use crate::custody::pkcs11::{PinChange, Pkcs11};
+use crate::keys::Justification;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::sealing::SealingKey;
@@ -48,9 +49,8 @@ pub(super) enum Command {
     NewSealingKey {
         /// The device: the name of a [custody.NAME] section.
         device: Name,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -70,9 +70,8 @@ pub(super) enum Command {
         device: Name,
         /// The key's id, as `list` has it.
         id: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -124,12 +123,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::NewSealingKey {
             device,
-            reason,
+            why,
             service,
         } => {
             let path = format!("/v1/custody/{device}/sealing-keys");
-            let body = json!({ "reason": reason });
-            print_json(&service.client()?.post(&path, &body).await?)
+            print_json(&service.client()?.post(&path, &why).await?)
         }
         Command::ChangePin {
             device,
@@ -139,12 +137,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::DestroySealingKey {
             device,
             id,
-            reason,
+            why,
             service,
         } => {
             let path = format!("/v1/custody/{device}/sealing-keys/{id}/destruction");
-            let body = json!({ "reason": reason });
-            print_json(&service.client()?.post(&path, &body).await?)
+            print_json(&service.client()?.post(&path, &why).await?)
         }
     }
 }

@@ -14,16 +14,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::client::Service;
-use super::keys::NewKey;
+use super::key_place::{self, KeyPlace};
 use super::{print_json, remark};
 use crate::attestation;
 use crate::custody::{BadMaterial, Material, PublicKey, Scheme, wrapping};
 use crate::guarded_file;
+use crate::keys::{self, WrappedKey};
 
 /// More than any key needs.
 const LIMIT: u64 = 64 * 1024;
@@ -31,7 +32,7 @@ const LIMIT: u64 = 64 * 1024;
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(flatten)]
-    wanted: NewKey,
+    place: KeyPlace,
     /// The address or fingerprint that the key has to have. Then nothing is asked.
     #[arg(long, value_name = "ADDRESS|FINGERPRINT")]
     expected: Option<String>,
@@ -172,8 +173,16 @@ impl Import {
         self.agree(&announced)?;
 
         let client = self.service.client()?;
-        let mut begin = json!(self.wanted);
-        begin["public_key"] = announced.to_pem().into();
+        let place = &self.place;
+        let begin = keys::Import {
+            name: place.name.clone(),
+            purpose: place.purpose,
+            backend: place.backend.clone(),
+            environment: place.environment.clone(),
+            owner: place.owner.clone(),
+            cryptoperiod_days: place.cryptoperiod_days,
+            public_key: announced.to_pem(),
+        };
         let offer = client.post("/v1/keys/import", &begin).await?;
         let again = format!(
             "the same command with --idempotency-key {}",
@@ -182,13 +191,13 @@ impl Import {
         self.trust.check(&offer, &again)?;
         let wrapped = wrap(&offer, &material)?;
         drop(material);
-        let path = format!("/v1/keys/{}/material", self.wanted.name);
-        let body = json!({ "wrapped": wrapped });
+        let path = format!("/v1/keys/{}/material", self.place.name);
+        let body = WrappedKey { wrapped };
         let imported = client.post(&path, &body).await.context(
             "the import is begun, and not on record as done; the same command again finishes it",
         )?;
         print_json(&imported)?;
-        super::keys::warn(&imported);
+        key_place::warn(&imported);
         let there = imported["pem"].as_str().unwrap_or_default();
         ensure!(
             PublicKey::from_pem(there).as_ref() == Ok(&announced),
@@ -197,7 +206,7 @@ impl Import {
         remark(&format!(
             "The device holds it: {}. Destroy the other copies, then: chancery keys step {} active --reason …",
             identity(&announced),
-            self.wanted.name
+            self.place.name
         ));
         Ok(())
     }
@@ -230,7 +239,7 @@ impl Import {
         if self.yes {
             return Ok(());
         }
-        let question = format!("Bring it to {}? [y/N] ", self.wanted.backend);
+        let question = format!("Bring it to {}? [y/N] ", self.place.backend);
         let is_right =
             agreed(&question).context("whether it is the right one: give --expected, or --yes")?;
         ensure!(is_right, "nothing was sent");

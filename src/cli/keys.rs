@@ -2,14 +2,17 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::attestation::{Attest, Verify};
 use super::client::Service;
 use super::import::Import;
+use super::key_place::{KeyPlace, warn};
 use super::list::List;
 use super::{print_json, print_line, remark};
 use crate::custody::pkcs11::uri::KeyName;
+use crate::custody::{Algorithm, DeviceRef};
+use crate::destruction;
+use crate::keys::{Adoption, CryptoperiodEnd, DeviceSwitch, Justification, KeyStep, NewKey, Use};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -28,10 +31,10 @@ pub(super) enum Command {
     /// Have a device make a key; it signs nothing before it is activated
     Create {
         #[command(flatten)]
-        wanted: NewKey,
+        place: KeyPlace,
         /// secp256k1, rsa2048, rsa3072 or rsa4096; what fits the purpose unless it is said.
         #[arg(long)]
-        algorithm: Option<String>,
+        algorithm: Option<Algorithm>,
         #[command(flatten)]
         service: Service,
     },
@@ -57,12 +60,8 @@ pub(super) enum Command {
     Cryptoperiod {
         /// The key's name.
         name: String,
-        /// When it ends, such as 2027-03-01T00:00:00Z.
-        #[arg(long)]
-        ends_at: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        end: CryptoperiodEnd,
         #[command(flatten)]
         service: Service,
     },
@@ -75,9 +74,8 @@ pub(super) enum Command {
     Recover {
         /// The key's name.
         name: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -85,12 +83,8 @@ pub(super) enum Command {
     Destroy {
         /// The key's name.
         name: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
-        /// What may stand in the way all the same: open-orders, registered. The reason says why.
-        #[arg(long)]
-        accept: Vec<String>,
+        #[command(flatten)]
+        destruction: destruction::Request,
         #[command(flatten)]
         service: Service,
     },
@@ -105,9 +99,8 @@ pub(super) enum Command {
     DisableInDevice {
         /// The key's name.
         name: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -115,9 +108,8 @@ pub(super) enum Command {
     EnableInDevice {
         /// The key's name.
         name: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -125,9 +117,8 @@ pub(super) enum Command {
     CancelDestruction {
         /// The key's name.
         name: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -135,46 +126,21 @@ pub(super) enum Command {
     Step {
         /// The key's name.
         name: String,
-        /// The state.
-        to: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        step: KeyStep,
         #[command(flatten)]
         service: Service,
     },
 }
 
-// No doc comment: clap would show it instead of the command's.
-#[derive(Debug, Args, serde::Serialize)]
-pub(super) struct NewKey {
-    /// A name that no other key has.
-    pub(super) name: String,
-    /// wallet, client or checkpoint.
-    #[arg(long)]
-    purpose: String,
-    /// The [custody.NAME] section of the device.
-    #[arg(long)]
-    pub(super) backend: String,
-    /// Where the key is used, such as prod.
-    #[arg(long)]
-    environment: String,
-    /// The desk or team.
-    #[arg(long)]
-    owner: String,
-    /// How many days it is in use.
-    #[arg(long)]
-    cryptoperiod_days: Option<u16>,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Adopt {
     #[command(flatten)]
-    wanted: NewKey,
+    place: KeyPlace,
     /// What the device calls the key: its ARN in KMS, never an alias; a pkcs11: URI in a token.
     #[arg(long, visible_aliases = ["arn", "uri"], required_unless_present_any = ["id", "label"],
           conflicts_with_all = ["id", "label"])]
-    device_ref: Option<String>,
+    device_ref: Option<DeviceRef>,
     /// In a token: the key's id in hexadecimal, as tools print it.
     #[arg(long, value_parser = parse_id)]
     id: Option<Id>,
@@ -186,7 +152,7 @@ pub(super) struct Adopt {
     expected: Option<String>,
     /// What the key may do besides signing all the same: decrypt, unwrap, derive, sign-recover.
     #[arg(long)]
-    accept: Vec<String>,
+    accept: Vec<Use>,
     #[command(flatten)]
     service: Service,
 }
@@ -205,24 +171,28 @@ fn parse_id(text: &str) -> Result<Id, String> {
 
 impl Adopt {
     async fn run(self) -> anyhow::Result<()> {
-        let Self {
-            wanted,
+        let place = self.place;
+        let device_ref = match self.device_ref {
+            Some(given) => given,
+            None => {
+                let id = self.id.map(|Id(id)| id);
+                let label = self.label;
+                KeyName { id, label }.to_string().parse()?
+            }
+        };
+        let adoption = Adoption {
+            name: place.name,
+            purpose: place.purpose,
+            backend: place.backend,
             device_ref,
-            id,
-            label,
-            expected,
-            accept,
-            service,
-        } = self;
-        let device_ref = device_ref.unwrap_or_else(|| {
-            let id = id.map(|Id(id)| id);
-            KeyName { id, label }.to_string()
-        });
-        let mut body = json!(wanted);
-        body["device_ref"] = json!(device_ref);
-        body["expected"] = json!(expected);
-        body["accept"] = json!(accept);
-        let adopted = service.client()?.post("/v1/keys/adopt", &body).await?;
+            environment: place.environment,
+            owner: place.owner,
+            cryptoperiod_days: place.cryptoperiod_days,
+            expected: self.expected,
+            accept: self.accept,
+        };
+        let client = self.service.client()?;
+        let adopted = client.post("/v1/keys/adopt", &adoption).await?;
         print_json(&adopted)?;
         warn(&adopted);
         let member = if adopted["address"].is_null() {
@@ -233,7 +203,7 @@ impl Adopt {
         let public = adopted[member].as_str().unwrap_or_default();
         remark(&format!(
             "Compare its {member}, {public}, with what you expect; then: chancery keys step {} active --reason …",
-            wanted.name
+            adoption.name
         ));
         Ok(())
     }
@@ -259,10 +229,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             print_json(&service.client()?.get(&format!("/v1/keys/{name}")).await?)
         }
         Command::Create {
-            wanted,
+            place,
             algorithm,
             service,
-        } => create(&wanted, algorithm, &service).await,
+        } => create(place, algorithm, &service).await,
         Command::Bundle { name, pem, service } => {
             let path = format!("/v1/keys/{name}/bundle");
             let bundle = service.client()?.get(&path).await?;
@@ -273,54 +243,29 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             print_line(text.trim_end_matches('\n'));
             Ok(())
         }
-        Command::Cryptoperiod {
-            name,
-            ends_at,
-            reason,
-            service,
-        } => {
-            let body = json!({ "ends_at": ends_at, "reason": reason });
-            post(&service, &name, "cryptoperiod", &body).await
+        Command::Cryptoperiod { name, end, service } => {
+            post(&service, &name, "cryptoperiod", &end).await
         }
         Command::Orphans { list } => {
             let members = ["key", "in_device", "address", "fingerprint", "trouble"];
             list.print("/v1/orphans", &members).await
         }
-        Command::Recover {
-            name,
-            reason,
-            service,
-        } => post(&service, &name, "recover", &json!({ "reason": reason })).await,
+        Command::Recover { name, why, service } => post(&service, &name, "recover", &why).await,
         Command::Destroy {
             name,
-            reason,
-            accept,
+            destruction,
             service,
-        } => {
-            let body = json!({ "reason": reason, "accept": accept });
-            post(&service, &name, "destruction", &body).await
-        }
+        } => post(&service, &name, "destruction", &destruction).await,
         Command::Destruction { name, service } => {
             let path = format!("/v1/keys/{name}/destruction");
             print_json(&service.client()?.get(&path).await?)
         }
-        Command::DisableInDevice {
-            name,
-            reason,
-            service,
-        } => switch(&service, &name, false, &reason).await,
-        Command::EnableInDevice {
-            name,
-            reason,
-            service,
-        } => switch(&service, &name, true, &reason).await,
-        Command::CancelDestruction {
-            name,
-            reason,
-            service,
-        } => {
-            let body = json!({ "reason": reason });
-            post(&service, &name, "destruction/cancel", &body).await
+        Command::DisableInDevice { name, why, service } => {
+            switch(&service, &name, false, why).await
+        }
+        Command::EnableInDevice { name, why, service } => switch(&service, &name, true, why).await,
+        Command::CancelDestruction { name, why, service } => {
+            post(&service, &name, "destruction/cancel", &why).await
         }
         Command::Adopt(adopt) => adopt.run().await,
         Command::Attest(attest) => attest.run().await,
@@ -328,46 +273,55 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(import) => import.run().await,
         Command::Step {
             name,
-            to,
-            reason,
+            step,
             service,
-        } => {
-            let body = json!({ "to": to, "reason": reason });
-            post(&service, &name, "steps", &body).await
-        }
+        } => post(&service, &name, "steps", &step).await,
     }
 }
 
 async fn create(
-    wanted: &NewKey,
-    algorithm: Option<String>,
+    place: KeyPlace,
+    algorithm: Option<Algorithm>,
     service: &Service,
 ) -> anyhow::Result<()> {
-    let mut body = json!(wanted);
-    body["algorithm"] = json!(algorithm);
-    let made = service.client()?.post("/v1/keys", &body).await?;
+    let new = NewKey {
+        name: place.name,
+        purpose: place.purpose,
+        algorithm,
+        backend: place.backend,
+        environment: place.environment,
+        owner: place.owner,
+        cryptoperiod_days: place.cryptoperiod_days,
+    };
+    let made = service.client()?.post("/v1/keys", &new).await?;
     print_json(&made)?;
     warn(&made);
     Ok(())
 }
 
-/// Says what may have been mistyped of a new key.
-pub(super) fn warn(key: &Value) {
-    for warning in key["warnings"].as_array().into_iter().flatten() {
-        remark(&format!(
-            "warning: {}",
-            warning.as_str().unwrap_or_default()
-        ));
-    }
-}
-
-async fn switch(service: &Service, name: &str, enabled: bool, reason: &str) -> anyhow::Result<()> {
-    let body = json!({ "enabled": enabled, "reason": reason });
-    post(service, name, "device-switch", &body).await
+async fn switch(
+    service: &Service,
+    name: &str,
+    enabled: bool,
+    why: Justification,
+) -> anyhow::Result<()> {
+    let Justification { reason } = why;
+    post(
+        service,
+        name,
+        "device-switch",
+        &DeviceSwitch { enabled, reason },
+    )
+    .await
 }
 
 /// Asks for something to be done with a key.
-async fn post(service: &Service, name: &str, what: &str, body: &Value) -> anyhow::Result<()> {
+async fn post(
+    service: &Service,
+    name: &str,
+    what: &str,
+    body: &impl serde::Serialize,
+) -> anyhow::Result<()> {
     let path = format!("/v1/keys/{name}/{what}");
     print_json(&service.client()?.post(&path, body).await?)
 }

@@ -24,6 +24,7 @@ mod health;
 mod import;
 mod init;
 mod isolation;
+mod key_place;
 mod keys;
 mod limits;
 mod list;

@@ -15,11 +15,11 @@ use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::id::ApproverKeyId;
+use crate::keys::Justification;
 use crate::name::Name;
-use crate::people::{First, NewPerson, People};
-
-/// What quorums count somebody as unless it is said.
-const OFFICER: &str = "security-officer";
+use crate::people::{
+    AssignedCaller, First, NewApproverKey, NewPerson, OFFICER, People, PersonRoles,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -51,11 +51,8 @@ pub(super) enum Command {
     },
     /// Register a person
     Register {
-        /// A name that nobody else has.
-        name: Name,
-        /// What quorums count them as. Several times for several.
-        #[arg(long = "role", default_value = OFFICER)]
-        roles: Vec<Name>,
+        #[command(flatten)]
+        new: NewPerson,
         #[command(flatten)]
         service: Service,
     },
@@ -63,9 +60,8 @@ pub(super) enum Command {
     Roles {
         /// The person's name.
         name: Name,
-        /// All of their roles from now on; without any they approve nothing.
-        #[arg(long = "role")]
-        roles: Vec<Name>,
+        #[command(flatten)]
+        roles: PersonRoles,
         #[command(flatten)]
         service: Service,
     },
@@ -73,8 +69,8 @@ pub(super) enum Command {
     Assign {
         /// The person's name.
         name: Name,
-        /// The caller's name.
-        caller: Name,
+        #[command(flatten)]
+        assigned: AssignedCaller,
         #[command(flatten)]
         service: Service,
     },
@@ -104,9 +100,8 @@ pub(super) enum Command {
     End {
         /// The person's name.
         name: Name,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -143,57 +138,41 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let path = format!("/v1/people/{name}");
             return print_json(&service.client()?.get(&path).await?);
         }
-        Command::Register {
-            name,
-            roles,
-            service,
-        } => (
-            service,
-            "/v1/people".to_owned(),
-            json!({ "name": name, "roles": roles }),
-        ),
+        Command::Register { new, service } => (service, "/v1/people".to_owned(), json!(new)),
         Command::Roles {
             name,
             roles,
             service,
-        } => (
-            service,
-            format!("/v1/people/{name}/roles"),
-            json!({ "roles": roles }),
-        ),
+        } => (service, format!("/v1/people/{name}/roles"), json!(roles)),
         Command::Assign {
             name,
-            caller,
+            assigned,
             service,
-        } => (
-            service,
-            format!("/v1/people/{name}/callers"),
-            json!({ "caller": caller }),
-        ),
+        } => {
+            let path = format!("/v1/people/{name}/callers");
+            (service, path, json!(assigned))
+        }
         Command::AddKey {
             name,
             ssh,
             key_name,
             service,
-        } => (
-            service,
-            format!("/v1/people/{name}/keys"),
-            json!({ "name": key_name, "ssh": line(&ssh)? }),
-        ),
+        } => {
+            let key = NewApproverKey {
+                name: key_name,
+                ssh: Some(line(&ssh)?),
+                passkey: None,
+            };
+            (service, format!("/v1/people/{name}/keys"), json!(key))
+        }
         Command::RevokeKey { name, key, service } => (
             service,
             format!("/v1/people/{name}/keys/{key}/revoke"),
             json!({}),
         ),
-        Command::End {
-            name,
-            reason,
-            service,
-        } => (
-            service,
-            format!("/v1/people/{name}/end"),
-            json!({ "reason": reason }),
-        ),
+        Command::End { name, why, service } => {
+            (service, format!("/v1/people/{name}/end"), json!(why))
+        }
     };
     print_json(&service.client()?.post(&path, &body).await?)
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::Service;
 use super::list::List;
 use super::{print_as_it_is, print_json, print_line};
 use crate::guarded_file;
 use crate::keys::Reason;
-use crate::policy::{Policy, Suite, differences};
+use crate::policy::{Policy, PolicyReplacement, Suite, differences};
 
 /// What is done.
 #[derive(Debug, Subcommand)]
@@ -176,13 +176,21 @@ async fn propose(
     let policy: Policy = text.parse()?;
     let client = service.client()?;
     let replaces = match replaces {
-        Some(digest) => digest.into(),
-        None => client.get("/v1/policy").await?["digest"].clone(),
+        Some(digest) => digest,
+        None => {
+            let now = client.get("/v1/policy").await?;
+            now["digest"].as_str().unwrap_or_default().to_owned()
+        }
     };
     if replaces == hex::encode(policy.digest()) {
         bail!("{shown} is the policy already");
     }
-    let body = json!({ "text": text, "reason": reason, "replaces": replaces });
+    let reason = reason.clone();
+    let body = PolicyReplacement {
+        text,
+        reason,
+        replaces,
+    };
     let mut done = client.post("/v1/policies", &body).await?;
     if let Some(members) = done.as_object_mut() {
         members.remove("text");

@@ -1,12 +1,14 @@
 //! `chancery wallets`
 
 use clap::Subcommand;
-use serde_json::json;
 
 use super::client::Service;
 use super::compromised::{self, Compromised};
 use super::list::List;
 use super::{print_json, remark};
+use crate::clob::drains::DrainRequest;
+use crate::clob::wallets::NewWallet;
+use crate::keys::Justification;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -50,32 +52,8 @@ pub(super) enum Command {
     },
     /// Put chain, signature type and funder together with a key; warnings go to standard error
     Create {
-        /// A name that no other wallet has.
-        name: String,
-        /// The key that signs for it.
-        #[arg(long)]
-        key: String,
-        /// The desk or team.
-        #[arg(long)]
-        owner: String,
-        /// 137 (Polygon) or 80002 (Amoy).
-        #[arg(long)]
-        chain_id: u64,
-        /// 0 EOA, 1 `POLY_PROXY`, 2 `POLY_GNOSIS_SAFE`, 3 `POLY_1271`.
-        #[arg(long, default_value_t = 0)]
-        signature_type: u8,
-        /// Who pays; unless it is said, what follows from the key.
-        #[arg(long)]
-        funder: Option<String>,
-        /// The key is a session key of the funder (`POLY_1271` only).
-        #[arg(long)]
-        session_key: bool,
-        /// Take a funder that does not follow from the key.
-        #[arg(long)]
-        funder_unverified: bool,
-        /// Let a raw `ClobAuth` replace the wallet's live credential.
-        #[arg(long)]
-        allow_replace: bool,
+        #[command(flatten)]
+        new: NewWallet,
         #[command(flatten)]
         service: Service,
     },
@@ -83,19 +61,17 @@ pub(super) enum Command {
     Drain {
         /// The wallet's name.
         name: String,
-        /// Instead: why no order is open.
-        #[arg(long)]
-        said: Option<String>,
+        #[command(flatten)]
+        how: DrainRequest,
         #[command(flatten)]
         service: Service,
     },
-    /// Say that nothing is left of a wallet: no balance, position or allowance
+    /// Say that nothing is left of a wallet: no balance, position or allowance; and who looked, and where
     Close {
         /// The wallet's name.
         name: String,
-        /// Who looked, and where.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        why: Justification,
         #[command(flatten)]
         service: Service,
     },
@@ -145,24 +121,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let path = format!("/v1/wallets/{name}/session-keys");
             list.print(&path, &members).await
         }
-        Command::Create {
-            name,
-            key,
-            owner,
-            chain_id,
-            signature_type,
-            funder,
-            session_key,
-            funder_unverified,
-            allow_replace,
-            service,
-        } => {
-            let body = json!({
-                "name": name, "key": key, "owner": owner, "chainId": chain_id,
-                "signatureType": signature_type, "funder": funder, "session_key": session_key,
-                "funder_unverified": funder_unverified, "allow_replace": allow_replace,
-            });
-            let wallet = service.client()?.post("/v1/wallets", &body).await?;
+        Command::Create { new, service } => {
+            let wallet = service.client()?.post("/v1/wallets", &new).await?;
             for warning in wallet["warnings"].as_array().into_iter().flatten() {
                 remark(&format!(
                     "warning: {}",
@@ -171,23 +131,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
             print_json(&wallet)
         }
-        Command::Drain {
-            name,
-            said,
-            service,
-        } => {
+        Command::Drain { name, how, service } => {
             let path = format!("/v1/wallets/{name}/drain");
-            let body = json!({ "said": said });
-            print_json(&service.client()?.post(&path, &body).await?)
+            print_json(&service.client()?.post(&path, &how).await?)
         }
-        Command::Close {
-            name,
-            reason,
-            service,
-        } => {
+        Command::Close { name, why, service } => {
             let path = format!("/v1/wallets/{name}/close");
-            let body = json!({ "reason": reason });
-            print_json(&service.client()?.post(&path, &body).await?)
+            print_json(&service.client()?.post(&path, &why).await?)
         }
     }
 }

@@ -18,7 +18,6 @@ pub mod amount;
 pub mod api_keys;
 pub mod book;
 pub mod builders;
-pub mod condition;
 pub mod contents;
 pub mod contracts;
 pub mod derived;

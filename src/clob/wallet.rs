@@ -1,5 +1,7 @@
 //! Wallets as the CLOB sees them: a key, and perhaps a contract that the key speaks for.
 
+use std::str::FromStr;
+
 use crate::ethereum::Address;
 
 /// A chain that the CLOB has exchanges on. A number in JSON.
@@ -37,6 +39,14 @@ impl TryFrom<u64> for Chain {
             80002 => Ok(Self::Amoy),
             _ => Err(ProfileError::Chain(id)),
         }
+    }
+}
+
+impl FromStr for Chain {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        Self::try_from(text.parse::<u64>().unwrap_or_default())
     }
 }
 
@@ -84,6 +94,14 @@ impl TryFrom<u8> for SignatureType {
             3 => Ok(Self::Poly1271),
             _ => Err(ProfileError::SignatureType(number)),
         }
+    }
+}
+
+impl FromStr for SignatureType {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        Self::try_from(text.parse::<u8>().unwrap_or(u8::MAX))
     }
 }
 

@@ -19,6 +19,14 @@ impl DeviceRef {
     }
 }
 
+impl std::str::FromStr for DeviceRef {
+    type Err = NotADeviceRef;
+
+    fn from_str(text: &str) -> Result<Self, NotADeviceRef> {
+        Self::try_from(text.to_owned())
+    }
+}
+
 impl TryFrom<String> for DeviceRef {
     type Error = NotADeviceRef;
 

@@ -57,14 +57,16 @@ impl Default for Settings {
 }
 
 /// Somebody's wish to have a key destroyed.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DestructionRequest)]
 pub struct Request {
     /// Why, for the record: 1 to 500 characters. Where something is accepted, why that too.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk 1 was closed; its orders lapsed with the market")]
     pub reason: Reason,
     /// What may stand in the way all the same.
+    #[arg(long)]
     #[serde(default)]
     pub accept: Vec<ObstacleKind>,
 }

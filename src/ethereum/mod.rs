@@ -1,6 +1,7 @@
 //! What Ethereum fixes: addresses, typed data (EIP-712) and recoverable signatures. Pure; no state.
 
 pub mod address;
+pub mod condition;
 pub mod eip712;
 pub mod signature;
 

@@ -23,9 +23,11 @@ use uuid::Uuid;
 use crate::approvals::Approval;
 use crate::audit::{Change, Effect};
 use crate::authority::{self, Authority, Kind, Parsed as _, Snapshot, Version, View};
+use crate::ethereum::condition::Condition;
 use crate::id::{CallerId, HaltId};
 use crate::ledger::LedgerError;
 use crate::notices::{Kind as Told, Notice};
+use crate::reason::Reason;
 pub use hit::{Bearing, Hit, Touches};
 use in_force::InForce;
 
@@ -64,6 +66,39 @@ words! {
         /// A wallet takes back what others may do with it, and sends what it holds to a refuge.
         Empty = "empty",
     }
+}
+
+/// What is to be stopped.
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHalt {
+    /// On what: everything, key, wallet, client, caller, market.
+    pub on: On,
+    /// The name of the key, wallet, client or caller. Of a market what people call it, for the record.
+    #[serde(default)]
+    #[schema(example = "desk-1-main")]
+    pub name: Option<String>,
+    /// The token ids of a market: of all its outcomes.
+    #[arg(long = "token", value_name = "TOKEN_ID")]
+    #[serde(default)]
+    pub tokens: Vec<String>,
+    /// Or its condition id: the token ids of its outcomes on chain 137 follow from it.
+    #[arg(long, value_name = "CONDITION_ID")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub condition: Option<Condition>,
+    /// Why: 1 to 500 characters.
+    #[arg(long)]
+    #[schema(value_type = String, example = "the desk reported a stolen laptop")]
+    pub reason: Reason,
+    /// What is still done for whoever winds something down: all of it unless it is said. `[]` stops that too.
+    #[arg(long, value_name = "WHAT", default_values_t = Winding::ALL)]
+    #[serde(default = "all")]
+    pub allow: Vec<Winding>,
+}
+
+fn all() -> Vec<Winding> {
+    Winding::ALL.to_vec()
 }
 
 /// What a halt says, as its row has it.

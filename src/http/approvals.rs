@@ -7,7 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::approvals::Signature;
+use crate::approvals::NewApproval;
+use crate::audit::Change;
 use crate::callers::Caller;
 use crate::http::body::{Asked, Body};
 use crate::http::caller::Required;
@@ -15,10 +16,11 @@ use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::ProposalId;
-use crate::keys::Reason;
+use crate::idempotency::{Key, RequestDigest};
+use crate::keys::Justification;
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
-use crate::proposals::View;
+use crate::proposals::{ProposalError, View};
 
 /// What is at the API's paths for them.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -42,23 +44,6 @@ pub(super) struct Listed {
     limit: Option<u16>,
     /// Those that come after the one with this id. The answer's `Link` header has the next page's.
     after: Option<String>,
-}
-
-/// An approval.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewApproval {
-    /// Your signature under the proposal's hash.
-    signature: Signature,
-}
-
-/// Why a proposal ends.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Refusal {
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "not what we agreed on")]
-    reason: Reason,
 }
 
 /// What was done to a proposal.
@@ -136,24 +121,18 @@ pub(super) async fn approve(
     Required(key): Required,
     Body(new, request): Body<NewApproval>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::Approve, &Resource::service())?;
-    let proposal = named(&id)?;
-    let write = Write::new(&app, &caller, &key, request);
-    write
-        .run(&permit, Gate::Shared, async |change| {
-            let approved = app.proposals.approve(proposal, &new.signature, change);
-            approved.await?;
-            let done = "approved";
-            Ok(Done { proposal, done })
-        })
-        .await
+    let word = Word::new(&app, &caller, &id, &key, request);
+    word.is(Action::Approve, Gate::Shared, "approved", async |id, it| {
+        app.proposals.approve(id, &new.signature, it).await
+    })
+    .await
 }
 
 /// Reject a proposal
 ///
 /// One person is enough. It is over, and nothing is done under it.
 #[utoipa::path(post, path = "/v1/approvals/{proposal}/reject", tag = "approvals",
-    request_body = Refusal,
+    request_body = Justification,
     responses((status = 201, description = "Rejected", body = Done)),
 )]
 pub(super) async fn reject(
@@ -161,28 +140,21 @@ pub(super) async fn reject(
     caller: Caller,
     Path(id): Path<String>,
     Required(key): Required,
-    Body(refusal, request): Body<Refusal>,
+    Body(why, request): Body<Justification>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::Approve, &Resource::service())?;
-    let proposal = named(&id)?;
-    let write = Write::new(&app, &caller, &key, request);
-    write
-        .run(&permit, Gate::Exclusive, async |change| {
-            let rejected = app
-                .proposals
-                .reject(proposal, refusal.reason.as_str(), change);
-            rejected.await?;
-            let done = "rejected";
-            Ok(Done { proposal, done })
-        })
-        .await
+    let (word, why) = (Word::new(&app, &caller, &id, &key, request), why.reason);
+    let (right, gate) = (Action::Approve, Gate::Exclusive);
+    word.is(right, gate, "rejected", async |id, it| {
+        app.proposals.reject(id, why.as_str(), it).await
+    })
+    .await
 }
 
 /// Withdraw a proposal
 ///
 /// Your own. It is over, and nothing is done under it.
 #[utoipa::path(post, path = "/v1/approvals/{proposal}/withdraw", tag = "approvals",
-    request_body = Refusal,
+    request_body = Justification,
     responses((status = 201, description = "Withdrawn", body = Done)),
 )]
 pub(super) async fn withdraw(
@@ -190,19 +162,50 @@ pub(super) async fn withdraw(
     caller: Caller,
     Path(id): Path<String>,
     Required(key): Required,
-    Body(refusal, request): Body<Refusal>,
+    Body(why, request): Body<Justification>,
 ) -> Result<Response, Problem> {
-    let permit = app.ask(&caller, Action::ViewApprovals, &Resource::service())?;
-    let proposal = named(&id)?;
-    let write = Write::new(&app, &caller, &key, request);
-    write
-        .run(&permit, Gate::Exclusive, async |change| {
-            let withdrawn = app
-                .proposals
-                .withdraw(proposal, refusal.reason.as_str(), change);
-            withdrawn.await?;
-            let done = "withdrawn";
-            Ok(Done { proposal, done })
-        })
-        .await
+    let (word, why) = (Word::new(&app, &caller, &id, &key, request), why.reason);
+    let (right, gate) = (Action::ViewApprovals, Gate::Exclusive);
+    word.is(right, gate, "withdrawn", async |id, it| {
+        app.proposals.withdraw(id, why.as_str(), it).await
+    })
+    .await
+}
+
+/// Somebody's word on a proposal.
+struct Word<'a> {
+    write: Write<'a>,
+    id: &'a str,
+}
+
+impl<'a> Word<'a> {
+    fn new(
+        app: &'a App,
+        caller: &'a Caller,
+        id: &'a str,
+        key: &'a Key,
+        request: RequestDigest,
+    ) -> Self {
+        let write = Write::new(app, caller, key, request);
+        Self { write, id }
+    }
+
+    /// Puts it on record, where it may be said.
+    async fn is(
+        &self,
+        right: Action,
+        gate: Gate,
+        done: &'static str,
+        say: impl AsyncFnOnce(ProposalId, &mut Change) -> Result<(), ProposalError>,
+    ) -> Result<Response, Problem> {
+        let write = &self.write;
+        let permit = write.app.ask(write.caller, right, &Resource::service())?;
+        let proposal = named(self.id)?;
+        write
+            .run(&permit, gate, async |change| {
+                say(proposal, change).await?;
+                Ok(Done { proposal, done })
+            })
+            .await
+    }
 }

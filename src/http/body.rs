@@ -18,6 +18,11 @@ use crate::idempotency::RequestDigest;
 use crate::name::Name;
 use crate::text;
 
+/// A body in which there is nothing to say.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoDetails {}
+
 /// A JSON body as a `T`, and the digest of the request it came in.
 pub(super) struct Body<T>(pub(super) T, pub(super) RequestDigest);
 

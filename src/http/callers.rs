@@ -7,14 +7,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::body::{Asked, Body, Named};
+use super::body::{Asked, Body, Named, NoDetails};
 use super::caller::Required;
 use super::page::{Page, Paged};
 use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
 use crate::callers::credential::NewCredential;
-use crate::callers::{Caller, CallerError, Entry, NewCaller, Whole, break_glass};
+use crate::callers::{Caller, CallerError, Entry, NewCaller, NewCallerToken, Whole, break_glass};
 use crate::id::CallerId;
 use crate::ledger::Gate;
 use crate::name::Name;
@@ -39,19 +39,6 @@ pub(super) struct NewToken {
     /// The token. The service keeps its hash only.
     token: String,
 }
-
-/// Another token for a caller.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewCallerToken {
-    /// How long it lives, 1 to 90 days.
-    token_days: u16,
-}
-
-/// Nothing to say.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoDetails {}
 
 /// What was revoked.
 #[derive(serde::Serialize, utoipa::ToSchema)]

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::write::{Write, to_its_end};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::keys::Reason;
+use crate::keys::Justification;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Denied, Permit, Resource};
@@ -74,15 +74,6 @@ pub(super) struct NewAnswersStretch {
     /// How much to look at: 1 to 500, 50 unless it is said.
     #[serde(default)]
     at_most: Option<u16>,
-}
-
-/// Why a sealing key is made or destroyed.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SealingKeyReason {
-    /// For the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "yearly")]
-    reason: Reason,
 }
 
 /// A sealing key of a device.
@@ -183,7 +174,7 @@ pub(super) async fn reseal_answers(
 ///
 /// In a device that makes its own. It seals from then on; the former ones still open.
 #[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys", tag = "custody",
-    request_body = SealingKeyReason,
+    request_body = Justification,
     responses((status = 201, description = "The key", body = SealingKeyView)),
 )]
 pub(super) async fn make_sealing_key(
@@ -191,7 +182,7 @@ pub(super) async fn make_sealing_key(
     caller: Caller,
     Named(device): Named,
     Required(key): Required,
-    Body(because, request): Body<SealingKeyReason>,
+    Body(because, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let tasks = app.tasks.clone();
@@ -216,7 +207,7 @@ pub(super) async fn make_sealing_key(
 ///
 /// In a device that makes its own, once nothing rests under it.
 #[utoipa::path(post, path = "/v1/custody/{device}/sealing-keys/{sealing_key}/destruction", tag = "custody",
-    request_body = SealingKeyReason,
+    request_body = Justification,
     responses((status = 201, description = "The key, which is gone", body = SealingKeyView)),
 )]
 pub(super) async fn destroy_sealing_key(
@@ -224,7 +215,7 @@ pub(super) async fn destroy_sealing_key(
     caller: Caller,
     Path((device, id)): Path<(String, String)>,
     Required(key): Required,
-    Body(because, request): Body<SealingKeyReason>,
+    Body(because, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let device: Name = device.parse().map_err(|_| Problem::not_found("device"))?;

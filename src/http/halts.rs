@@ -13,10 +13,10 @@ use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
 use crate::callers::{Caller, Names};
-use crate::clob::condition::Condition;
-use crate::halts::{Halt, On, Order, Winding};
+use crate::ethereum::condition::Condition;
+use crate::halts::{Halt, NewHalt, On, Order, Winding};
 use crate::id::{CallerId, HaltId};
-use crate::keys::Reason;
+use crate::keys::Justification;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Resource};
@@ -26,44 +26,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_halts, set_halt))
         .routes(routes!(lift_halt))
-}
-
-/// What is to be stopped.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewHalt {
-    /// On what.
-    on: On,
-    /// The name of the key, wallet, client or caller. Of a market what people call it, for the record.
-    #[serde(default)]
-    #[schema(example = "desk-1-main")]
-    name: Option<String>,
-    /// The token ids of a market: of all its outcomes.
-    #[serde(default)]
-    tokens: Vec<String>,
-    /// Or its condition id: the token ids of its outcomes on chain 137 follow from it.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    condition: Option<Condition>,
-    /// Why: 1 to 500 characters.
-    #[schema(value_type = String, example = "the desk reported a stolen laptop")]
-    reason: Reason,
-    /// What is still done for whoever winds something down: all of it unless it is said. `[]` stops that too.
-    #[serde(default = "all")]
-    allow: Vec<Winding>,
-}
-
-fn all() -> Vec<Winding> {
-    Winding::ALL.to_vec()
-}
-
-/// Why a halt is lifted.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LiftedHalt {
-    /// Why: 1 to 500 characters.
-    #[schema(value_type = String, example = "the laptop was found; nothing was signed with it")]
-    reason: Reason,
 }
 
 /// A halt in force.
@@ -164,7 +126,7 @@ pub(super) async fn set_halt(
 ///
 /// What it stopped is not repeated by itself.
 #[utoipa::path(post, path = "/v1/halts/{halt}/lift", tag = "halts",
-    request_body = LiftedHalt,
+    request_body = Justification,
     responses((status = 201, description = "It is in force no more", body = HaltView)),
 )]
 pub(super) async fn lift_halt(
@@ -172,7 +134,7 @@ pub(super) async fn lift_halt(
     caller: Caller,
     Path(id): Path<String>,
     Required(key): Required,
-    Body(LiftedHalt { reason }, request): Body<LiftedHalt>,
+    Body(Justification { reason }, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::LiftHalt, &Resource::service())?;
     let id: HaltId = id.parse().map_err(|_| Problem::not_found("halt"))?;

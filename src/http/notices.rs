@@ -5,7 +5,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body};
+use super::body::{Asked, Body, NoDetails};
 use super::page::{Page, Paged};
 use super::problem::Problem;
 use crate::app::App;
@@ -35,11 +35,6 @@ pub(super) struct NoticeQuery {
     after: Option<String>,
 }
 
-/// Nothing to say.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoTestDetails {}
-
 /// List notices
 ///
 /// What somebody was or is to be told within the last 30 days, the newest first, at most 1,000, and how each
@@ -67,13 +62,13 @@ pub(super) async fn list_notices(
 /// To each destination, whatever kinds it wants, once; says what came of it. A destination gets a document
 /// like every notice's: `NoticeMessage`.
 #[utoipa::path(post, path = "/v1/notices/test", tag = "notices",
-    request_body = NoTestDetails,
+    request_body = NoDetails,
     responses((status = 200, description = "What came of it", body = Vec<Tried>)),
 )]
 pub(super) async fn test_notices(
     State(app): State<App>,
     caller: Caller,
-    Body(NoTestDetails {}, _): Body<NoTestDetails>,
+    Body(NoDetails {}, _): Body<NoDetails>,
 ) -> Result<Json<Vec<Tried>>, Problem> {
     let permit = app.ask(&caller, Action::TestNotices, &Resource::service())?;
     let mut change = app.log.begin(Gate::Shared, permit.author()).await?;

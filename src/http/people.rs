@@ -6,7 +6,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body, Named};
+use super::body::{Asked, Body, Named, NoDetails};
 use super::caller::Required;
 use super::page::{Page, Paged};
 use super::problem::Problem;
@@ -14,10 +14,10 @@ use super::write::Write;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::id::ApproverKeyId;
-use crate::keys::Reason;
+use crate::keys::Justification;
 use crate::ledger::Gate;
 use crate::name::Name;
-use crate::people::{NewApproverKey, NewPerson, Person, PersonError};
+use crate::people::{AssignedCaller, NewApproverKey, NewPerson, Person, PersonError, PersonRoles};
 use crate::policy::{Action, Permit, Resource};
 
 /// What is at the API's paths for them.
@@ -30,38 +30,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(register_key))
         .routes(routes!(revoke_key))
         .routes(routes!(end_person))
-}
-
-/// What quorums count somebody as.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Roles {
-    /// All of them, from now on.
-    #[schema(value_type = Vec<String>, example = json!(["security-officer"]))]
-    roles: Vec<Name>,
-}
-
-/// A caller of somebody's.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Assigned {
-    /// The caller's name. They are this person's for ever.
-    #[schema(value_type = String, example = "ann-laptop")]
-    caller: Name,
-}
-
-/// Nothing to say.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NothingToSay {}
-
-/// Why somebody ends.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ending {
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "left the company")]
-    reason: Reason,
 }
 
 /// Who was changed.
@@ -141,7 +109,7 @@ pub(super) async fn register_person(
 ///
 /// What quorums count them as. Fewer need nobody's approval.
 #[utoipa::path(post, path = "/v1/people/{person}/roles", tag = "people",
-    request_body = Roles,
+    request_body = PersonRoles,
     responses((status = 201, description = "Changed", body = Changed)),
 )]
 pub(super) async fn set_roles(
@@ -149,7 +117,7 @@ pub(super) async fn set_roles(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(Roles { roles }, request): Body<Roles>,
+    Body(PersonRoles { roles }, request): Body<PersonRoles>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);
@@ -165,7 +133,7 @@ pub(super) async fn set_roles(
 ///
 /// For ever: a caller who could become somebody else's could approve what they asked for themselves.
 #[utoipa::path(post, path = "/v1/people/{person}/callers", tag = "people",
-    request_body = Assigned,
+    request_body = AssignedCaller,
     responses((status = 201, description = "Assigned", body = Changed)),
 )]
 pub(super) async fn assign_caller(
@@ -173,13 +141,14 @@ pub(super) async fn assign_caller(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(Assigned { caller: whom }, request): Body<Assigned>,
+    Body(assigned, request): Body<AssignedCaller>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);
     write
         .run(&permit, Gate::Shared, async |change| {
-            app.people.assign(&name, &whom, change).await?;
+            let whom = &assigned.caller;
+            app.people.assign(&name, whom, change).await?;
             Ok(Changed::of(&name))
         })
         .await
@@ -222,7 +191,7 @@ pub(super) async fn register_key(
 ///
 /// At once: nothing that it has signed counts any more, unless it is carried out already.
 #[utoipa::path(post, path = "/v1/people/{person}/keys/{approver_key}/revoke", tag = "people",
-    request_body = NothingToSay,
+    request_body = NoDetails,
     responses((status = 201, description = "Revoked", body = Changed)),
 )]
 pub(super) async fn revoke_key(
@@ -230,7 +199,7 @@ pub(super) async fn revoke_key(
     caller: Caller,
     Path((name, which)): Path<(String, String)>,
     Required(key): Required,
-    Body(NothingToSay {}, request): Body<NothingToSay>,
+    Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let name = Name::try_from(name).map_err(|_| PersonError::NotFound)?;
@@ -249,7 +218,7 @@ pub(super) async fn revoke_key(
 /// At once: nothing that they have signed counts any more, and nothing that they have asked for is done,
 /// unless it is carried out already. Their callers are revoked by themselves.
 #[utoipa::path(post, path = "/v1/people/{person}/end", tag = "people",
-    request_body = Ending,
+    request_body = Justification,
     responses((status = 201, description = "Ended", body = Changed)),
 )]
 pub(super) async fn end_person(
@@ -257,7 +226,7 @@ pub(super) async fn end_person(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(Ending { reason }, request): Body<Ending>,
+    Body(Justification { reason }, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
     let write = Write::new(&app, &caller, &key, request);

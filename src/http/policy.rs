@@ -22,11 +22,12 @@ use crate::app::App;
 use crate::authority::{Snapshot, Version};
 use crate::callers::{Caller, Names};
 use crate::id::CallerId;
-use crate::keys::Reason;
 use crate::ledger::Gate;
 use crate::lookups::signers;
 use crate::name::Name;
-use crate::policy::{Action, Deed, Explanation, NewPolicy, PolicyVersion, Resource, Stake};
+use crate::policy::{
+    Action, Deed, Explanation, NewPolicy, PolicyReplacement, PolicyVersion, Resource, Stake,
+};
 
 /// What is at the API's paths for it.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -39,23 +40,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
                 .layer(Extension(BodyTimes::BATCH)),
         )
         .routes(routes!(show_earlier_policy))
-}
-
-/// A policy that is to take the place of the one that decides.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Replacement {
-    /// In Cedar: the whole text, at most 262,144 bytes of it.
-    #[schema(
-        example = "permit (principal, action, resource) when { principal.roles.contains(\"operator\") };"
-    )]
-    text: String,
-    /// Why: 1 to 500 characters.
-    #[schema(value_type = String, example = "desk 2 begins to trade")]
-    reason: Reason,
-    /// The digest of the policy that it was made of, in hexadecimal.
-    #[schema(example = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
-    replaces: String,
 }
 
 /// A version of the policy.
@@ -177,14 +161,14 @@ async fn history(app: &App, caller: &Caller) -> Result<Vec<PolicyVersion>, Probl
 /// Once this is answered, every replica decides by the new one, also what was decided before and has not left yet.
 /// It takes whoever has to agree. One by which nobody could manage callers any more, or replace it, is refused.
 #[utoipa::path(post, path = "/v1/policies", tag = "policy",
-    request_body = Replacement,
+    request_body = PolicyReplacement,
     responses((status = 201, description = "It decides", body = PolicyView)),
 )]
 pub(super) async fn replace_policy(
     State(app): State<App>,
     caller: Caller,
     Required(key): Required,
-    Body(new, request): Body<Replacement>,
+    Body(new, request): Body<PolicyReplacement>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ReplacePolicy, &Resource::service())?;
     let mut replaces = [0; 32];
@@ -215,7 +199,7 @@ pub(super) async fn replace_policy(
 async fn read(
     app: &App,
     caller: &Caller,
-    new: Replacement,
+    new: PolicyReplacement,
     replaces: [u8; 32],
 ) -> Result<NewPolicy, Problem> {
     let _turn = app.explaining.turn(caller.id).await;

@@ -17,30 +17,20 @@ use crate::id::KeyId;
 use crate::name::Name;
 use crate::policy::{Permit, Stake};
 
-/// What a key may do besides signing, by the attribute that allows it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-#[schema(as = KeyUse)]
-pub enum Use {
-    /// `CKA_DECRYPT`.
-    Decrypt,
-    /// `CKA_UNWRAP`.
-    Unwrap,
-    /// `CKA_DERIVE`.
-    Derive,
-    /// `CKA_SIGN_RECOVER`.
-    SignRecover,
-}
-
-impl Use {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Decrypt, "decrypt"),
-        (Self::Unwrap, "unwrap"),
-        (Self::Derive, "derive"),
-        (Self::SignRecover, "sign-recover"),
-    ];
+words! {
+    /// What a key may do besides signing, by the attribute that allows it.
+    #[derive(utoipa::ToSchema)]
+    #[schema(as = KeyUse)]
+    pub enum Use {
+        /// `CKA_DECRYPT`.
+        Decrypt = "decrypt",
+        /// `CKA_UNWRAP`.
+        Unwrap = "unwrap",
+        /// `CKA_DERIVE`.
+        Derive = "derive",
+        /// `CKA_SIGN_RECOVER`.
+        SignRecover = "sign-recover",
+    }
 }
 
 /// What it takes to adopt a key.
@@ -176,11 +166,10 @@ impl Keys {
 
 /// What a key may do that its adopter does not accept.
 fn more_than(adoption: &Adoption, found: &DeviceKey) -> Vec<&'static str> {
-    let unaccepted = |(used, name): &(Use, &str)| {
-        found.attributes.get(*name) == Some(&true) && !adoption.accept.contains(used)
-    };
+    let unaccepted =
+        |it: &Use| found.attributes.get(it.name()) == Some(&true) && !adoption.accept.contains(it);
     let more = Use::ALL.into_iter().filter(unaccepted);
-    more.map(|(_, name)| name).collect()
+    more.map(Use::name).collect()
 }
 
 /// The id of the key of ours that a token says this is.

@@ -13,13 +13,15 @@ use crate::custody::CustodyError;
 use crate::ledger::{Gate, Held};
 use crate::policy::Permit;
 
-/// What a device is to be told of a key, and why.
-#[derive(Clone, Copy, Debug)]
-pub struct Switch<'a> {
+/// What a device is to be told of a key.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceSwitch {
     /// Whether it is to use the key.
     pub enabled: bool,
-    /// Why, for the record.
-    pub reason: &'a Reason,
+    /// Why, for the record: 1 to 500 characters.
+    #[schema(value_type = String, example = "the account was broken into")]
+    pub reason: Reason,
 }
 
 /// Proof that the device was told. While it is held, nobody tells the device otherwise.
@@ -58,7 +60,7 @@ impl Keys {
     pub async fn switch(
         &self,
         key: &Key,
-        switch: Switch<'_>,
+        switch: &DeviceSwitch,
         permit: &Permit,
     ) -> Result<Switched, KeyError> {
         let (from, enabled) = (key.state, switch.enabled);
@@ -94,7 +96,7 @@ impl Keys {
     pub fn switched(
         &self,
         key: &Key,
-        switch: Switch<'_>,
+        switch: &DeviceSwitch,
         _told: &Switched,
         change: &mut Change,
     ) -> Result<(), KeyError> {
@@ -108,7 +110,7 @@ impl Keys {
     }
 }
 
-fn details(key: &Key, switch: Switch<'_>) -> serde_json::Value {
+fn details(key: &Key, switch: &DeviceSwitch) -> serde_json::Value {
     json!({ "name": key.name, "backend": key.backend, "reason": switch.reason })
 }
 

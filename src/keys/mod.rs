@@ -18,7 +18,6 @@ mod import;
 mod key;
 mod making;
 mod orphans;
-pub mod reason;
 pub(crate) mod records;
 pub mod state;
 mod steps;
@@ -33,18 +32,18 @@ use crate::custody::Vault;
 use crate::id::KeyId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::Name;
+pub use crate::reason::{Justification, Reason};
 pub use adoption::{Adoption, Use};
 pub use bundle::Bundle;
 pub use cryptoperiod::BadPeriod;
-pub use device_switch::Switch;
+pub use device_switch::DeviceSwitch;
 pub use error::KeyError;
-pub use import::{Begun, Import};
+pub use import::{Begun, Import, WrappedKey};
 pub use key::{Key, Origin, Purpose};
 pub use making::NewKey;
 pub use orphans::{InDevice, Orphan};
-pub use reason::{Justification, Reason};
 pub use state::{KeyState, NotAStep};
-pub use steps::Taken;
+pub use steps::{CryptoperiodEnd, KeyStep, Taken};
 
 /// All keys on record, by name.
 pub async fn list(authority: &Authority) -> Result<Vec<Key>, LedgerError> {

@@ -7,6 +7,33 @@ use crate::approvals::Approval;
 use crate::audit::Change;
 use crate::clock::timestamp;
 
+/// A step of a key to another state.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStep {
+    /// Where to: active, suspended, deactivated, compromised, ….
+    pub to: KeyState,
+    /// Why, for the record: 1 to 500 characters.
+    #[arg(long)]
+    #[schema(value_type = String, example = "lost laptop")]
+    pub reason: Reason,
+}
+
+/// Another end of a key's cryptoperiod.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CryptoperiodEnd {
+    /// When it ends, in whole seconds. Later than now, and within the maximum for such a key, which
+    /// counts from its creation.
+    #[arg(long, value_name = "DATE", value_parser = crate::clock::end_of)]
+    #[serde(with = "time::serde::rfc3339")]
+    pub ends_at: OffsetDateTime,
+    /// Why, for the record: 1 to 500 characters.
+    #[arg(long)]
+    #[schema(value_type = String, example = "the counterparty is closed in August")]
+    pub reason: Reason,
+}
+
 /// A step that a key has taken.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = KeyStepTaken)]

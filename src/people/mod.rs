@@ -79,16 +79,39 @@ impl KeyView {
     }
 }
 
+/// What quorums count somebody as unless it is said.
+pub const OFFICER: &str = "security-officer";
+
 /// Somebody new.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPerson {
     /// A name that nobody else has.
     #[schema(value_type = String, example = "ann")]
     pub name: Name,
     /// What quorums count them as.
+    #[arg(long = "role", default_value = OFFICER)]
     #[schema(value_type = Vec<String>, example = json!(["security-officer"]))]
     pub roles: Vec<Name>,
+}
+
+/// What quorums count somebody as.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonRoles {
+    /// All of them, from now on; without any they approve nothing.
+    #[arg(long = "role")]
+    #[schema(value_type = Vec<String>, example = json!(["security-officer"]))]
+    pub roles: Vec<Name>,
+}
+
+/// A caller of somebody's.
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssignedCaller {
+    /// The caller's name. They are this person's for ever.
+    #[schema(value_type = String, example = "ann-laptop")]
+    pub caller: Name,
 }
 
 /// A key to approve with.

@@ -38,7 +38,9 @@ pub use cedar::{Policy, PolicyError};
 pub use differences::{Difference, Differences, differences};
 pub use judging::{Explanation, Judgement, Missing};
 pub use permit::{Ask, Deed, Denied, Permit};
-pub use policies::{Brought, NewPolicy, Newest, NotBrought, NotReplaced, Policies, PolicyVersion};
+pub use policies::{
+    Brought, NewPolicy, Newest, NotBrought, NotReplaced, Policies, PolicyReplacement, PolicyVersion,
+};
 pub use resource::Resource;
 pub use rights::{Again, Explained, Rights, Unexplained};
 pub use stake::Stake;

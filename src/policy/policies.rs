@@ -20,6 +20,7 @@ use crate::authority::{self, Authority, Kind, Parsed, Snapshot, Stated, Version,
 use crate::guarded_file;
 use crate::id::CallerId;
 use crate::ledger::{Gate, LedgerError};
+use crate::reason::Reason;
 
 /// There is one policy, and this is its id among what decides.
 const THE_POLICY: Uuid = Uuid::from_u128(0x706f_6c69_6379_8000_8000_0000_0000_0001);
@@ -153,7 +154,24 @@ impl Newest {
     }
 }
 
-/// A policy that is to take the place of the one before.
+/// A policy that is to take the place of the one that decides.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyReplacement {
+    /// In Cedar: the whole text, at most 262,144 bytes of it.
+    #[schema(
+        example = "permit (principal, action, resource) when { principal.roles.contains(\"operator\") };"
+    )]
+    pub text: String,
+    /// Why: 1 to 500 characters.
+    #[schema(value_type = String, example = "desk 2 begins to trade")]
+    pub reason: Reason,
+    /// The digest of the policy that it was made of, in hexadecimal.
+    #[schema(example = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+    pub replaces: String,
+}
+
+/// The same, read.
 pub struct NewPolicy {
     text: String,
     policy: Policy,

@@ -103,13 +103,14 @@ pub struct Recipient {
 }
 
 /// Somebody who is to be added.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRecipient {
     /// A name that no other recipient has.
     #[schema(value_type = String, example = "treasury")]
     pub name: Name,
     /// 137 (Polygon) or 80002 (Amoy).
+    #[arg(long = "chain-id", value_name = "CHAIN_ID", default_value = "137")]
     #[serde(rename = "chainId")]
     #[schema(value_type = u64, example = 137)]
     pub chain: Chain,
@@ -117,15 +118,18 @@ pub struct NewRecipient {
     #[schema(value_type = String, example = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359")]
     pub address: Checksummed,
     /// The desk whose wallets may send there; every desk's unless it is said.
+    #[arg(long)]
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub owner: Option<Name>,
     /// Take the address of a key of this service that speaks for a contract wallet: what goes there is not in
     /// the wallet.
+    #[arg(long)]
     #[serde(default)]
     pub signer_meant: bool,
     /// Somewhere safe: what a wallet holds may go there also when it is halted, or its key is suspended or compromised.
     /// Who agrees to this agrees to that beforehand.
+    #[arg(long)]
     #[serde(default)]
     pub refuge: bool,
 }

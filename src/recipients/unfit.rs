@@ -39,6 +39,14 @@ impl TryFrom<String> for Checksummed {
     }
 }
 
+impl FromStr for Checksummed {
+    type Err = NotChecksummed;
+
+    fn from_str(text: &str) -> Result<Self, NotChecksummed> {
+        Self::try_from(text.to_owned())
+    }
+}
+
 impl From<Checksummed> for String {
     fn from(address: Checksummed) -> Self {
         address.0.to_string()

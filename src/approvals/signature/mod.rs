@@ -31,6 +31,14 @@ impl Signature {
     }
 }
 
+/// An approval.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApproval {
+    /// Your signature under the proposal's hash.
+    pub signature: Signature,
+}
+
 /// A public key that a person approves with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApproverKey {

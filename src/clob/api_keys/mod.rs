@@ -16,6 +16,7 @@ mod answer;
 mod handing_out;
 mod proving;
 mod records;
+mod request;
 pub mod search;
 mod settle;
 
@@ -30,10 +31,8 @@ use zeroize::Zeroizing;
 
 use super::l1::IssuedLogin;
 use super::venue::{Call, VenueError, Venues};
-use super::wallets::Wallet;
 use crate::approvals::ApprovalNeeded;
 use crate::audit::Log;
-use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
@@ -43,11 +42,10 @@ use crate::credentials::{
 };
 use crate::custody::{CustodyError, Vault};
 use crate::fail_point;
-use crate::idempotency::RequestDigest;
 use crate::ledger::{Gate, LedgerError};
-use crate::policy::Permit;
 use crate::signing::{Business, Right, Signer, SigningError};
 pub use answer::{Received, Refusal};
+pub use request::{CredentialMode, DeclaredNonces, KeyRequest, NewCredential, NewLogin, NewSearch};
 pub use search::NonceFilter;
 
 /// How long an API key may be refused before it is taken for dead: the venue needs minutes to know its
@@ -88,19 +86,6 @@ pub struct Tools {
     pub tasks: TaskTracker,
     /// Ends what waits for a venue, when the service stops.
     pub stop: CancellationToken,
-}
-
-/// What somebody asks of a wallet's API keys: who, with which wallet, by which right.
-#[derive(Clone)]
-pub struct KeyRequest {
-    /// Who.
-    pub caller: Caller,
-    /// With which wallet.
-    pub wallet: Wallet,
-    /// By which right.
-    pub permit: Permit,
-    /// Stands for the request, its idempotency key included: a repeated one finds its own nonce.
-    pub request: RequestDigest,
 }
 
 /// How an API key came to be answered.

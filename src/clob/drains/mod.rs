@@ -27,6 +27,17 @@ use crate::keys::{Key, KeyState, Reason};
 use crate::ledger::LedgerError;
 pub use records::OpenOrders;
 
+/// That no order of a wallet is open.
+#[derive(Clone, Debug, clap::Args, Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainRequest {
+    /// Instead of asking the CLOB: why no order is open, 1 to 500 characters. It takes a second person.
+    #[arg(long, value_name = "REASON")]
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub said: Option<Reason>,
+}
+
 /// Why a wallet is not drained.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::order::Warning;
+use super::warning::Warning;
 use super::{Chain, Derived, Profile, ProfileError, SignatureType};
 use crate::audit::Change;
 use crate::authority::{Authority, Kind, Proved, Said, Snapshot, Statement, Unlike, Version, form};
@@ -116,39 +116,47 @@ impl Wallet {
 }
 
 /// What it takes to make a wallet.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWallet {
     /// A name that no other wallet has.
     #[schema(value_type = String, example = "desk-1-main")]
     pub name: Name,
     /// The desk or team.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk-1")]
     pub owner: Name,
     /// The key that signs for it.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk-1-wallet-2026")]
     pub key: Name,
     /// 137 (Polygon) or 80002 (Amoy).
+    #[arg(long = "chain-id", value_name = "CHAIN_ID")]
     #[serde(rename = "chainId")]
     #[schema(value_type = u64, example = 137)]
     pub chain: Chain,
     /// 0 EOA, 1 `POLY_PROXY`, 2 `POLY_GNOSIS_SAFE`, 3 `POLY_1271`.
+    #[arg(long, default_value = "0")]
     #[serde(rename = "signatureType", default = "default_signature_type")]
     #[schema(value_type = u8, default = 0, maximum = 3)]
     pub signature_type: SignatureType,
     /// Who pays: for type 0 the key's own address, for 1 and 2 the wallet that follows from the key on
     /// chain 137, unless it is said.
+    #[arg(long)]
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub funder: Option<Address>,
     /// `POLY_1271` only: the key is a session key of a wallet that was not derived from it.
+    #[arg(long)]
     #[serde(default)]
     pub session_key: bool,
     /// Take a funder that does not follow from the key. Refused otherwise on chain 137.
+    #[arg(long)]
     #[serde(default)]
     pub funder_unverified: bool,
     /// Let a raw `ClobAuth` of a remote signer use a new nonce although the wallet has a live
     /// credential, which that replaces.
+    #[arg(long)]
     #[serde(default)]
     pub allow_replace: bool,
 }

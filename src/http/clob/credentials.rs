@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::wallets;
 use crate::app::App;
 use crate::callers::{Caller, Names};
-use crate::clob::api_keys::{How, KeyRequest};
+use crate::clob::api_keys::{CredentialMode, How, KeyRequest, NewCredential, NewLogin};
 use crate::clob::l1::IssuedLogin;
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, CredentialNonce, Kind, Origin, Replaces};
@@ -79,45 +79,6 @@ async fn view(
 ) -> Result<CredentialView, Problem> {
     let names = app.callers.names(vec![credential.created_by]).await?;
     Ok(CredentialView::of(credential, how, &names))
-}
-
-/// What is wanted of the CLOB.
-#[derive(Clone, Copy, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum CredentialMode {
-    /// `createApiKey`.
-    Create,
-    /// `deriveApiKey`.
-    Derive,
-    /// `createOrDeriveApiKey`: derives, and creates where there is nothing to derive.
-    CreateOrDerive,
-}
-
-/// An API key that is wanted.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewCredential {
-    mode: CredentialMode,
-    /// 0 unless it is given. A number, or decimal text.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "0")]
-    nonce: CredentialNonce,
-    /// The API key that may end: creating one ends the one that is live. Only with a mode that creates.
-    #[serde(default)]
-    replaces: Option<String>,
-}
-
-/// A login that is wanted.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewLogin {
-    /// 0 unless it is given. A number, or decimal text.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "0")]
-    nonce: CredentialNonce,
-    /// The API key that may end when the login is spent to create one.
-    #[serde(default)]
-    replaces: Option<String>,
 }
 
 /// The secrets of an API key.

@@ -7,24 +7,13 @@ use super::wallets::permitted;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::api_keys::KeyRequest;
+use crate::clob::drains::DrainRequest;
 use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
-use crate::keys::Reason;
 use crate::ledger::Gate;
 use crate::policy::Action;
-
-/// That no order of a wallet is open.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DrainRequest {
-    /// Why no order is open, where the CLOB cannot be asked: 1 to 500 characters. It takes a second
-    /// person.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    said: Option<Reason>,
-}
 
 /// A drain on record.
 #[derive(serde::Serialize, utoipa::ToSchema)]

@@ -16,7 +16,7 @@ use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmitWis
 use crate::clob::wallets::Wallet;
 use crate::ethereum::eip712::Bytes32;
 use crate::halts::Winding;
-use crate::http::body::{Body, Named};
+use crate::http::body::{Body, Named, NoDetails};
 use crate::http::caller::Required;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
@@ -25,11 +25,6 @@ use crate::idempotency::{Key, RequestDigest};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Deed, Permit};
-
-/// Nothing needs to be said.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SubmissionRequest {}
 
 /// Something that the relayer was asked to carry out.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -96,7 +91,7 @@ pub(super) async fn list_submissions(
 /// Hands what was signed to the relayer, in the text in which it was released, or looks how far it is there. Nothing is
 /// signed anew: after a lost answer the relayer is asked first whether it has it. It is followed by itself afterwards.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/operations/{operation}/submission", tag = "operations",
-    request_body = SubmissionRequest,
+    request_body = NoDetails,
     responses((status = 201, description = "How it stands", body = SubmissionView)),
 )]
 pub(super) async fn submit_operation(
@@ -104,7 +99,7 @@ pub(super) async fn submit_operation(
     caller: Caller,
     Path((wallet, operation)): Path<(String, String)>,
     Required(key): Required,
-    Body(SubmissionRequest {}, request): Body<SubmissionRequest>,
+    Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
     let wallet = permitted_to_empty(&app, &caller, Action::SubmitOperation, &name).await?;
@@ -125,7 +120,7 @@ pub(super) async fn submit_operation(
 /// Asks the relayer, on the word of the builder's API key: nothing is signed for it. Where the wallet is there already
 /// the relayer says so.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/deployment", tag = "operations",
-    request_body = SubmissionRequest,
+    request_body = NoDetails,
     responses((status = 201, description = "How it stands", body = SubmissionView)),
 )]
 pub(super) async fn deploy_wallet(
@@ -133,7 +128,7 @@ pub(super) async fn deploy_wallet(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(SubmissionRequest {}, request): Body<SubmissionRequest>,
+    Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let (wallet, permit) = permitted(&app, &caller, Action::SubmitOperation, &name).await?;
     let resource = wallet.resource().at(deployment_stake());

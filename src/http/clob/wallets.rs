@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::clob::order::Warning;
 use crate::clob::wallets::{NewWallet, Wallet};
+use crate::clob::warning::Warning;
 use crate::clob::{Chain, Derived, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
@@ -22,7 +22,7 @@ use crate::http::page::{Page, Paged};
 use crate::http::problem::{Problem, Replaced};
 use crate::http::write::Write;
 use crate::id::WalletId;
-use crate::keys::{Key, KeyState, Reason};
+use crate::keys::{Justification, Key, KeyState};
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::policy::{Action, Deed, Permit, Resource, Stake};
@@ -276,21 +276,12 @@ pub(in crate::http) async fn may_bind(
     })
 }
 
-/// That nothing is left of a wallet.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WalletClosing {
-    /// Who looked, and where: 1 to 500 characters.
-    #[schema(value_type = String, example = "no balance, position or allowance on chain 137, looked up by ann")]
-    reason: Reason,
-}
-
 /// Close a wallet
 ///
 /// Puts on record that it holds nothing any more: no balance, position or allowance, which the service
 /// cannot see. Its key is deactivated or compromised by then; afterwards it can be destroyed.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/close", tag = "wallets",
-    request_body = WalletClosing,
+    request_body = Justification,
     responses((status = 201, description = "The wallet", body = WalletView)),
 )]
 pub(super) async fn close_wallet(
@@ -298,7 +289,7 @@ pub(super) async fn close_wallet(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(closing, request): Body<WalletClosing>,
+    Body(closing, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (wallet, permit) = permitted(&app, &caller, Action::CloseWallet, &name).await?;
     let write = Write::new(&app, &caller, &key, request);

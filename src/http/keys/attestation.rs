@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::attestation::{Attestation, Finding, Verdict};
 use crate::callers::Caller;
 use crate::custody::{Attributes, Evidence};
-use crate::http::body::{Body, Named};
+use crate::http::body::{Body, Named, NoDetails};
 use crate::http::caller::Required;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
@@ -70,11 +70,6 @@ impl AttestationView {
     }
 }
 
-/// A request for a statement: nothing has to be said.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StatementRequest {}
-
 /// Show the latest look at a key
 ///
 /// The service looks by itself, and puts on record what it had not seen before, and one look a day.
@@ -103,7 +98,7 @@ pub(super) async fn show_attestation(
 /// for checkpoints. A key in use whose device says something else than the record is suspended; that is
 /// stated as well.
 #[utoipa::path(post, path = "/v1/keys/{key}/attestation", tag = "keys",
-    request_body = StatementRequest,
+    request_body = NoDetails,
     responses((status = 201, description = "What was seen, and the statement", body = AttestationView)),
 )]
 pub(super) async fn attest_key(
@@ -111,7 +106,7 @@ pub(super) async fn attest_key(
     caller: Caller,
     Named(name): Named,
     Required(idempotency): Required,
-    Body(_wish, request): Body<StatementRequest>,
+    Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let (key, permit) = permitted(&app, &caller, Action::AttestKey, &name).await?;
     let tasks = app.tasks.clone();

@@ -14,7 +14,7 @@ use crate::http::caller::Required;
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::CallerId;
-use crate::keys::{KeyState, Reason};
+use crate::keys::{CryptoperiodEnd, Justification, KeyState};
 use crate::ledger::Gate;
 use crate::policy::Action;
 
@@ -146,22 +146,13 @@ pub(super) async fn destroy_key(
         .await
 }
 
-/// Why a key is not destroyed after all.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DestructionObjection {
-    /// 1 to 500 characters, for the record.
-    #[schema(value_type = String, example = "the auditors want to see it")]
-    reason: Reason,
-}
-
 /// Cancel a key's destruction
 ///
 /// The key goes back to the state that it had before: `pre-activation` if it was never used, `deactivated`
 /// or `compromised`. Nobody has to agree. Once its device has been asked that works only where the device
 /// waits by itself (`due_at`), which then gives the key back.
 #[utoipa::path(post, path = "/v1/keys/{key}/destruction/cancel", tag = "keys",
-    request_body = DestructionObjection,
+    request_body = Justification,
     responses((status = 201, description = "The key", body = KeyView)),
 )]
 pub(super) async fn cancel_destruction(
@@ -169,7 +160,7 @@ pub(super) async fn cancel_destruction(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(objection, request): Body<DestructionObjection>,
+    Body(objection, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let write = Write::new(&app, &caller, &key, request);
@@ -188,19 +179,6 @@ pub(super) async fn cancel_destruction(
             Ok(KeyView::from(&back.await?))
         })
         .await
-}
-
-/// Another end of a key's cryptoperiod.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CryptoperiodEnd {
-    /// When it ends, in whole seconds. Later than now, and within the maximum for such a key, which
-    /// counts from its creation.
-    #[serde(with = "time::serde::rfc3339")]
-    ends_at: OffsetDateTime,
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "the counterparty is closed in August")]
-    reason: Reason,
 }
 
 /// Change a key's cryptoperiod

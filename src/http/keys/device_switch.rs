@@ -10,20 +10,9 @@ use crate::http::body::{Body, Named};
 use crate::http::caller::Required;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
-use crate::keys::{KeyError, KeyState, Reason, Switch};
+use crate::keys::{DeviceSwitch, KeyError, KeyState};
 use crate::ledger::Gate;
 use crate::policy::Action;
-
-/// What a device is to be told of a key.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeviceSwitch {
-    /// Whether it is to use the key.
-    enabled: bool,
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "the account was broken into")]
-    reason: Reason,
-}
 
 /// What a device was told of a key.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -51,7 +40,7 @@ pub(super) async fn switch_in_device(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(wish, request): Body<DeviceSwitch>,
+    Body(switch, request): Body<DeviceSwitch>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
     let tasks = app.tasks.clone();
@@ -60,18 +49,14 @@ pub(super) async fn switch_in_device(
         if let Some(earlier) = write.earlier(&view).await? {
             return Ok(earlier);
         }
-        let (from, enabled) = (seen.state, wish.enabled);
+        let (from, enabled) = (seen.state, switch.enabled);
         let like = from.switched(enabled);
         let like = like.ok_or(KeyError::NotSwitched { from, enabled })?;
         let permit = may_step(&app, &caller, &seen, like)?;
-        let switch = Switch {
-            enabled,
-            reason: &wish.reason,
-        };
-        let told = app.keys.switch(&seen, switch, &permit).await?;
+        let told = app.keys.switch(&seen, &switch, &permit).await?;
         write
             .conclude(&permit, Gate::Shared, async |change| {
-                app.keys.switched(&seen, switch, &told, change)?;
+                app.keys.switched(&seen, &switch, &told, change)?;
                 Ok(DeviceSwitchView {
                     name: seen.name.to_string(),
                     backend: seen.backend.to_string(),

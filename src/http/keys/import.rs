@@ -17,7 +17,7 @@ use crate::http::caller::Required;
 use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
-use crate::keys::Import;
+use crate::keys::{Import, WrappedKey};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -44,14 +44,6 @@ pub(super) struct OfferView {
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
     ends_at: OffsetDateTime,
-}
-
-/// A wrapped key.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrappedKey {
-    /// What the scheme of the offer makes of the key, in base64.
-    wrapped: String,
 }
 
 /// Begin to bring a private key

@@ -26,7 +26,7 @@ use crate::http::page::{Page, Paged};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
-use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, NewKey, Origin, Purpose, Reason};
+use crate::keys::{Adoption, Bundle, Key, KeyError, KeyState, KeyStep, NewKey, Origin, Purpose};
 use crate::ledger::Gate;
 use crate::policy::{Action, Denied, Permit, Resource};
 
@@ -132,17 +132,6 @@ impl From<&Key> for KeyView {
             warnings: Vec::new(),
         }
     }
-}
-
-/// A step of a key to another state.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyStep {
-    /// Where to.
-    to: KeyState,
-    /// Why, for the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "lost laptop")]
-    reason: Reason,
 }
 
 /// List keys

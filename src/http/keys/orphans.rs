@@ -12,7 +12,7 @@ use crate::http::caller::Required;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
-use crate::keys::{InDevice, Orphan, Reason};
+use crate::keys::{InDevice, Justification, Orphan};
 use crate::ledger::Gate;
 use crate::policy::{Action, Resource};
 
@@ -59,15 +59,6 @@ impl From<Orphan> for OrphanView {
     }
 }
 
-/// Why a key is recovered.
-#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyRecovery {
-    /// For the record: 1 to 500 characters.
-    #[schema(value_type = String, example = "the host lost power")]
-    reason: Reason,
-}
-
 /// List keys that were never finished
 ///
 /// On record by their id, without a public half: the process that had them made died, or the device did
@@ -96,7 +87,7 @@ pub(super) async fn list_orphans(
 /// Puts on record what a device made for a process that then died. It signs nothing before it is
 /// activated.
 #[utoipa::path(post, path = "/v1/keys/{key}/recover", tag = "keys",
-    request_body = KeyRecovery,
+    request_body = Justification,
     responses((status = 201, description = "The key, in pre-activation", body = KeyView)),
 )]
 pub(super) async fn recover_key(
@@ -104,7 +95,7 @@ pub(super) async fn recover_key(
     caller: Caller,
     Named(name): Named,
     Required(key): Required,
-    Body(recovery, request): Body<KeyRecovery>,
+    Body(recovery, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     app.rights
         .could(&caller, Action::CreateKey, &Resource::service())?;

@@ -16,23 +16,9 @@ use crate::http::problem::Problem;
 use crate::http::write::{json, uncached};
 use crate::id::IntentId;
 use crate::name::Name;
-use crate::oauth::broker::{HandedOut, ScopeSet, TokenError, TokenNeed};
+use crate::oauth::broker::{AccessTokenRequest, HandedOut, ScopeSet, TokenError, TokenNeed};
 use crate::oauth::clients::Client;
 use crate::policy::{Action, Resource};
-
-/// What a token is wanted for.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AccessTokenRequest {
-    /// Scopes, with one space between them. Without it: all that you may have and the application is
-    /// granted.
-    #[serde(default)]
-    #[schema(example = "read:orders write:orders")]
-    scope: Option<String>,
-    /// Not the token that is remembered: after the application was granted more, for instance.
-    #[serde(default)]
-    refresh: bool,
-}
 
 /// An access token.
 #[derive(serde::Serialize, utoipa::ToSchema)]

@@ -69,6 +69,14 @@ impl Import {
     }
 }
 
+/// A wrapped key.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedKey {
+    /// What the scheme of the offer makes of the key, in base64.
+    pub wrapped: String,
+}
+
 /// An import that was begun.
 #[derive(Clone, Debug)]
 pub struct Begun {

@@ -64,6 +64,20 @@ use rights::Permitted;
 pub use scope_set::{NotScopes, ScopeSet};
 use slot::Slot;
 
+/// What a token is wanted for.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTokenRequest {
+    /// Scopes, with one space between them. Without it: all that you may have and the application is
+    /// granted.
+    #[serde(default)]
+    #[schema(example = "read:orders write:orders")]
+    pub scope: Option<String>,
+    /// Not the token that is remembered: after the application was granted more, for instance.
+    #[serde(default)]
+    pub refresh: bool,
+}
+
 /// How many tokens are remembered. Whoever asks for many scope sets pushes out what was used least.
 const PLACES: u64 = 4_096;
 
@@ -119,7 +133,7 @@ struct Held {
     life: Life,
     /// Its scopes, where anybody said.
     granted: Option<ScopeSet>,
-    /// Of its place, when its fetch began.
+    /// The place's generation when the token's fetch began.
     generation: i64,
 }
 

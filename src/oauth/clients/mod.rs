@@ -9,7 +9,6 @@ use std::time::Duration;
 use moka::sync::Cache;
 use time::OffsetDateTime;
 
-use super::assertion::{AssertionDraft, Errand};
 use super::environment::{Environment, Kid, Settings};
 use crate::audit::Change;
 use crate::authority::{Authority, Kind, Proved, Said, Snapshot, Statement, Unlike, Version, form};
@@ -59,7 +58,7 @@ impl Client {
         self.said_with(self.key.id)
     }
 
-    /// The same with another key.
+    /// The client with another key.
     fn said_with(&self, key: KeyId) -> Said {
         let form = form::Client {
             name: self.name.to_string(),
@@ -142,19 +141,22 @@ fn visible(text: &str) -> bool {
 }
 
 /// What it takes to make a client.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, clap::Args, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// A name that no other client has.
     #[schema(value_type = String, example = "desk-1-preprod")]
     pub name: Name,
     /// The desk or team.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk-1")]
     pub owner: Name,
     /// The key that signs for it; its environment is the client's.
+    #[arg(long)]
     #[schema(value_type = String, example = "desk-1-preprod-2026")]
     pub key: Name,
     /// What the authorization server calls the client: 1 to 64 visible characters.
+    #[arg(long)]
     pub client_id: String,
 }
 
@@ -269,15 +271,6 @@ impl Clients {
             .ok_or_else(unknown)
     }
 
-    /// An assertion for a client, in the client's environment.
-    pub fn draft(&self, client: Client, errand: Errand) -> Result<AssertionDraft, ClientError> {
-        if client.key.environment != client.environment || client.key.owner != client.owner {
-            return Err(ClientError::WrongKey); // the database refuses such a client too
-        }
-        let environment = self.environment(&client)?.clone();
-        Ok(AssertionDraft::new(client, environment, errand))
-    }
-
     /// All clients, by name.
     pub async fn list(&self) -> Result<Vec<Client>, ClientError> {
         Ok(records::list(&self.authority).await?)
@@ -290,7 +283,7 @@ impl Clients {
             .ok_or(ClientError::NotFound)
     }
 
-    /// The same for many who ask at once.
+    /// One client, for many who ask at once.
     pub(crate) async fn shown_to_many(&self, name: &Name) -> Result<Client, ClientError> {
         let look = async || records::find(name, &self.authority).await;
         let found = self.looks.look(name.clone(), look).await?;

@@ -1,4 +1,4 @@
-//! A person's reason for what they do to a key, in their words.
+//! A person's reason for what they do, in their words.
 
 /// 1 to 500 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -50,7 +50,7 @@ impl From<Reason> for String {
 pub struct Justification {
     /// Why, for the record: 1 to 500 characters.
     #[arg(long)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "asked for by desk 1, case 1234")]
     pub reason: Reason,
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use ruint::aliases::{U160, U256};
 use ruint::uint;
 
-use crate::ethereum::keccak256;
+use super::keccak256;
 
 /// The field over which the contract's points are.
 const P: U256 =

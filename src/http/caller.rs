@@ -15,8 +15,8 @@ use super::console;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Recognised, certificate};
-use crate::idempotency::Key;
-use crate::signing::Held;
+use crate::idempotency::{Key, RequestDigest};
+use crate::signing::{Asked, Held};
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -178,6 +178,18 @@ pub(super) struct Optional(pub(super) Option<Key>);
 pub(super) struct Waits {
     pub(super) deadline: Option<Duration>,
     pub(super) held: Held,
+}
+
+impl Waits {
+    /// How a request that is waited for like this comes to the door.
+    pub(super) fn asked(self, digest: RequestDigest, idempotency: Option<Key>) -> Asked {
+        Asked {
+            digest,
+            idempotency,
+            deadline: self.deadline,
+            held: self.held,
+        }
+    }
 }
 
 /// `Cache-Control: no-cache`: what is remembered of the CLOB is looked up anew. Other directives have

@@ -30,6 +30,30 @@ pub(crate) struct Row {
     pub(crate) cryptoperiod_ends_at: OffsetDateTime,
 }
 
+/// The key in a row of another table that is joined with `keys`, whose columns begin with `key_` there.
+macro_rules! joined {
+    ($row:ident) => {
+        crate::keys::Key::try_from(crate::keys::records::Row {
+            id: $row.key_id,
+            name: $row.key_name,
+            purpose: $row.key_purpose,
+            algorithm: $row.key_algorithm,
+            backend: $row.key_backend,
+            device_ref: $row.key_device_ref,
+            origin: $row.key_origin,
+            environment: $row.key_environment,
+            owner: $row.key_owner,
+            state: $row.key_state,
+            epoch: $row.key_epoch,
+            public_key: $row.key_public_key,
+            attributes: $row.key_attributes,
+            created_at: $row.key_created_at,
+            cryptoperiod_ends_at: $row.key_cryptoperiod_ends_at,
+        })
+    };
+}
+pub(crate) use joined;
+
 macro_rules! select {
     ($which:literal $(, $argument:expr)*) => {
         sqlx::query_as!(

@@ -303,6 +303,11 @@ impl Step {
         let fixed = |it: &Bytes32| Value::Fixed(it.0);
         // The adapters look at neither: one meaning has one encoding.
         let asset = || Ok::<_, NotThere>((Value::from(on(C::Pusd)?), Value::Fixed([0; 32])));
+        let position = |adapter: Contract, condition: &Bytes32, amount: U256| {
+            let (token, parent) = asset()?;
+            let values = vec![token, parent, fixed(condition), partition(), amount.into()];
+            Ok::<_, NotThere>((on(adapter)?, values))
+        };
         Ok(Some(match self {
             Self::Approve {
                 token,
@@ -326,30 +331,16 @@ impl Step {
                 condition,
                 amount,
             } => {
-                let (token, parent) = asset()?;
-                let values = vec![
-                    token,
-                    parent,
-                    fixed(condition),
-                    partition(),
-                    (*amount).into(),
-                ];
-                (SPLIT, on(*adapter)?, values)
+                let (to, values) = position(*adapter, condition, *amount)?;
+                (SPLIT, to, values)
             }
             Self::Merge {
                 adapter,
                 condition,
                 amount,
             } => {
-                let (token, parent) = asset()?;
-                let values = vec![
-                    token,
-                    parent,
-                    fixed(condition),
-                    partition(),
-                    (*amount).into(),
-                ];
-                (MERGE, on(*adapter)?, values)
+                let (to, values) = position(*adapter, condition, *amount)?;
+                (MERGE, to, values)
             }
             Self::Redeem { adapter, condition } => {
                 let (token, parent) = asset()?;

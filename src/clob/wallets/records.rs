@@ -9,7 +9,7 @@ use crate::clob::{Chain, Profile, SignatureType};
 use crate::custody::PublicKey;
 use crate::ethereum::Address;
 use crate::id::WalletId;
-use crate::keys::{self, Key};
+use crate::keys;
 use crate::ledger::{LedgerError, Tx};
 use crate::name::Name;
 
@@ -69,23 +69,7 @@ impl TryFrom<Row> for Wallet {
 
     fn try_from(row: Row) -> Result<Self, LedgerError> {
         let corrupt = |what: &str| LedgerError::Corrupt("wallets", format!("{what} of {}", row.id));
-        let key = Key::try_from(keys::records::Row {
-            id: row.key_id,
-            name: row.key_name,
-            purpose: row.key_purpose,
-            algorithm: row.key_algorithm,
-            backend: row.key_backend,
-            device_ref: row.key_device_ref,
-            origin: row.key_origin,
-            environment: row.key_environment,
-            owner: row.key_owner,
-            state: row.key_state,
-            epoch: row.key_epoch,
-            public_key: row.key_public_key,
-            attributes: row.key_attributes,
-            created_at: row.key_created_at,
-            cryptoperiod_ends_at: row.key_cryptoperiod_ends_at,
-        })?;
+        let key = keys::records::joined!(row)?;
         let signer = key
             .public_key
             .as_ref()

@@ -66,12 +66,7 @@ pub(super) async fn issue_l2_headers(
     waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
-    let asked = Asked {
-        digest,
-        idempotency,
-        deadline: waits.deadline,
-        held: waits.held,
-    };
+    let asked = waits.asked(digest, idempotency);
     let action = Action::IssueL2Headers;
     let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Trading, &request, asked).await
@@ -93,12 +88,7 @@ pub(super) async fn issue_builder_headers(
     waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
-    let asked = Asked {
-        digest,
-        idempotency,
-        deadline: waits.deadline,
-        held: waits.held,
-    };
+    let asked = waits.asked(digest, idempotency);
     let action = Action::IssueBuilderHeaders;
     let wallet = permitted_at_gate(&app, &caller, action, &name).await?;
     issue(&app, &caller, wallet, Kind::Builder, &request, asked).await

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::RpcError;
+use crate::http::problem::{self, Problem};
 use crate::text;
 
 /// The most calls of a batch. ethers sends as many.
@@ -104,6 +105,18 @@ impl Call {
 }
 
 impl Call {
+    /// Its parameters, where they are a list of so many.
+    pub(super) fn list<const N: usize>(
+        &self,
+        wanted: &'static str,
+    ) -> Result<[&RawValue; N], RpcError> {
+        let wrong = |why| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
+        let params = self.params.as_deref().map_or("[]", RawValue::get);
+        let params: Vec<&RawValue> =
+            serde_json::from_str(params).map_err(|_| wrong("a list is wanted"))?;
+        Ok(params.try_into().map_err(|_| wrong(wanted))?)
+    }
+
     /// Whether its answer is a signature.
     pub(super) fn signs(&self) -> bool {
         matches!(

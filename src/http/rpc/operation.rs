@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::accounts::{DEADLINE, is_account_of, visible};
 use super::error::RpcError;
@@ -34,13 +33,7 @@ pub(super) async fn transaction(
     call: &Call,
     held: Held,
 ) -> Result<(Value, Instant), RpcError> {
-    let wrong = |why: &str| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
-    let params = call.params.as_deref().map_or("[]", RawValue::get);
-    let params: Vec<&RawValue> =
-        serde_json::from_str(params).map_err(|_| wrong("a list is wanted"))?;
-    let [transaction] = params[..] else {
-        return Err(wrong("a list of one is wanted: the transaction").into());
-    };
+    let [transaction] = call.list("a list of one is wanted: the transaction")?;
     let (account, operation) = TypedOperation::transaction(transaction).map_err(Problem::from)?;
     let all = app.accounts.fresh().await.map_err(Problem::from)?;
     let found = choose(

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
@@ -42,12 +41,7 @@ pub(super) async fn typed_data(
     held: Held,
 ) -> Result<(Value, Instant), RpcError> {
     let wrong = |why: &str| Problem::new(&problem::INVALID_FIELD, format!("params: {why}"));
-    let params = call.params.as_deref().map_or("[]", RawValue::get);
-    let params: Vec<&RawValue> =
-        serde_json::from_str(params).map_err(|_| wrong("a list is wanted"))?;
-    let [account, data] = params[..] else {
-        return Err(wrong("a list of two is wanted: the address, and the typed data").into());
-    };
+    let [account, data] = call.list("a list of two is wanted: the address, and the typed data")?;
     let account: Address = serde_json::from_str(account.get())
         .map_err(|error| wrong(&format!("the first is the account's address: {error}")))?;
     let data = TypedData::read(data).map_err(Problem::from)?;

@@ -6,7 +6,7 @@ use super::{AssignedKid, Client};
 use crate::audit::{Change, Effect};
 use crate::authority::{Authority, Said, Version};
 use crate::id::{ClientId, KeyId, RotationId};
-use crate::keys::{self, Key};
+use crate::keys;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::name::Name;
 
@@ -60,23 +60,7 @@ impl TryFrom<Row> for Client {
     type Error = LedgerError;
 
     fn try_from(row: Row) -> Result<Self, LedgerError> {
-        let key = Key::try_from(keys::records::Row {
-            id: row.key_id,
-            name: row.key_name,
-            purpose: row.key_purpose,
-            algorithm: row.key_algorithm,
-            backend: row.key_backend,
-            device_ref: row.key_device_ref,
-            origin: row.key_origin,
-            environment: row.key_environment,
-            owner: row.key_owner,
-            state: row.key_state,
-            epoch: row.key_epoch,
-            public_key: row.key_public_key,
-            attributes: row.key_attributes,
-            created_at: row.key_created_at,
-            cryptoperiod_ends_at: row.key_cryptoperiod_ends_at,
-        })?;
+        let key = keys::records::joined!(row)?;
         Ok(Self {
             id: row.id.into(),
             name: Name::from_record("clients", row.name)?,

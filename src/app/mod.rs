@@ -10,6 +10,7 @@ mod measuring;
 mod opening;
 mod rows;
 mod settings;
+mod watched;
 
 use std::ops::Deref;
 use std::sync::Arc;

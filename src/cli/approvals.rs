@@ -90,7 +90,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Show { proposal, service } => {
             let path = format!("/v1/approvals/{proposal}");
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::Approve {
             proposal,
@@ -140,7 +140,7 @@ async fn end(
     why: &Justification,
 ) -> anyhow::Result<()> {
     let path = format!("/v1/approvals/{proposal}/{how}");
-    print_json(&service.client()?.post(&path, why).await?)
+    service.ask(&path, why).await
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

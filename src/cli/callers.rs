@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::client::Service;
 use super::destination::Destination;
+use super::known_by::KnownBy;
 use super::list::List;
-use super::{ConfigFile, print_json, remark};
+use super::{ConfigFile, remark};
 use crate::app::App;
-use crate::callers::credential::NewCredential;
 use crate::callers::{Callers, NewCaller, NewCallerToken, Token};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -114,53 +114,6 @@ pub(super) enum Command {
     },
 }
 
-/// By what a caller is known, and for how long.
-#[derive(Debug, Args)]
-pub(super) struct KnownBy {
-    #[command(flatten)]
-    what: Vouched,
-    /// `sub` of the JWT, exactly.
-    #[arg(long, requires = "issuer")]
-    subject: Option<String>,
-    /// How many days it counts, 1 to 366.
-    #[arg(long, default_value_t = 90)]
-    days: u16,
-}
-
-/// What others vouch for. One of these.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Vouched {
-    /// A SPIFFE ID, such as `spiffe://prod.example/desk-1/bot`.
-    #[arg(long)]
-    spiffe_id: Option<String>,
-    /// SHA-256 of a certificate, as `openssl x509 -fingerprint -sha256` prints it.
-    #[arg(long, value_name = "SHA256")]
-    certificate: Option<String>,
-    /// `iss` of a JWT, exactly; with --subject.
-    #[arg(long, requires = "subject")]
-    issuer: Option<String>,
-}
-
-impl KnownBy {
-    fn credential(self) -> NewCredential {
-        let Self {
-            what,
-            subject,
-            days,
-        } = self;
-        match (what.spiffe_id, what.certificate) {
-            (Some(spiffe_id), _) => NewCredential::Spiffe { spiffe_id, days },
-            (None, Some(sha256)) => NewCredential::Certificate { sha256, days },
-            (None, None) => NewCredential::Jwt {
-                issuer: what.issuer.unwrap_or_default(),
-                subject: subject.unwrap_or_default(),
-                days,
-            },
-        }
-    }
-}
-
 /// Where a token goes.
 #[derive(Debug, Args)]
 pub(super) struct TokenOut {
@@ -230,12 +183,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let members = ["name", "owner", "roles", "token_expires_at", "revoked_at"];
             list.print("/v1/callers", &members).await
         }
-        Command::Show { name, service } => print_json(
-            &service
-                .client()?
-                .get(&format!("/v1/callers/{name}"))
-                .await?,
-        ),
+        Command::Show { name, service } => service.show(&format!("/v1/callers/{name}")).await,
         Command::Create {
             new,
             token_out,
@@ -256,12 +204,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("/v1/callers/{name}/credentials");
-            print_json(
-                &service
-                    .client()?
-                    .post(&path, &known_by.credential())
-                    .await?,
-            )
+            service.ask(&path, &known_by.credential()).await
         }
         Command::RevokeCredential {
             name,
@@ -269,11 +212,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("/v1/callers/{name}/credentials/{credential}/revoke");
-            print_json(&service.client()?.post(&path, &json!({})).await?)
+            service.ask(&path, &json!({})).await
         }
         Command::Revoke { name, service } => {
             let path = format!("/v1/callers/{name}/revoke");
-            print_json(&service.client()?.post(&path, &json!({})).await?)
+            service.ask(&path, &json!({})).await
         }
     }
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::print_json;
 use crate::environment;
 use crate::guarded_file;
 use crate::idempotency::Key;
@@ -70,6 +71,16 @@ impl Service {
         }
         client.waits = !self.no_wait;
         Ok(client)
+    }
+
+    /// Reads what has to be there, and prints it.
+    pub(super) async fn show(&self, path: &str) -> anyhow::Result<()> {
+        print_json(&self.client()?.get(path).await?)
+    }
+
+    /// Asks for something, and prints the answer.
+    pub(super) async fn ask(&self, path: &str, body: &impl serde::Serialize) -> anyhow::Result<()> {
+        print_json(&self.client()?.post(path, body).await?)
     }
 }
 

@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::client::Service;
-use super::exchange::{self, Asked};
+use super::exchange::Asked;
+use super::exchange_shown::client_scopes;
 use super::list::List;
 use super::{print_json, print_line};
 use crate::oauth::broker::AccessTokenRequest;
@@ -75,20 +76,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ];
             list.print("/v1/clients", &members).await
         }
-        Command::Show { name, service } => print_json(
-            &service
-                .client()?
-                .get(&format!("/v1/clients/{name}"))
-                .await?,
-        ),
+        Command::Show { name, service } => service.show(&format!("/v1/clients/{name}")).await,
         Command::Jwks { name, service } => {
             let path = format!("/v1/clients/{name}/jwks.json");
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::Scopes { name, asked } => {
             let path = format!("/v1/clients/{name}/scopes");
             let answer = asked.service.client()?.get(&path).await?;
-            asked.print(&answer, exchange::client_scopes)
+            asked.print(&answer, client_scopes)
         }
         Command::Token {
             name,
@@ -111,8 +107,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 print_json(&token)
             }
         }
-        Command::Create { new, service } => {
-            print_json(&service.client()?.post("/v1/clients", &new).await?)
-        }
+        Command::Create { new, service } => service.ask("/v1/clients", &new).await,
     }
 }

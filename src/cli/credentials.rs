@@ -1,19 +1,19 @@
 //! `chancery credentials`
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::client::{Client, Service};
+use super::builder_key::give_builder;
+use super::client::Service;
 use super::destination::Destination;
 use super::list::List;
-use super::{print_json, remark};
+use super::nonce_search::search;
+use super::print_json;
 use crate::clob::api_keys::{CredentialMode, DeclaredNonces, NewCredential, NewSearch};
 use crate::credentials::CredentialNonce;
-use crate::guarded_file;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -185,7 +185,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             api_key,
             secret_file,
             passphrase_file,
-        } => give_builder(&of, &api_key, &secret_file, &passphrase_file).await,
+        } => {
+            give_builder(
+                &of.service,
+                &of.wallet,
+                &api_key,
+                &secret_file,
+                &passphrase_file,
+            )
+            .await
+        }
         Command::Create {
             of,
             nonce,
@@ -215,7 +224,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Check { of, api_key } => {
             let path = of.path(&format!("credentials/{api_key}/check"));
-            print_json(&of.service.client()?.post(&path, &json!({})).await?)
+            of.service.ask(&path, &json!({})).await
         }
         Command::Delete { of, api_key } => {
             let path = of.path(&format!("credentials/{api_key}"));
@@ -269,7 +278,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                     .context("the search has no id")?
                     .to_owned()
             };
-            search(&client, &of, &id, first).await
+            search(&client, &of.wallet, &id, first).await
         }
     }
 }
@@ -287,53 +296,4 @@ async fn find_nonces(wanted: [(&str, Option<String>); 5], list: &List) -> anyhow
     let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
     let path = format!("/v1/nonces?{}", query.query().unwrap_or_default());
     list.print(&path, &NONCES).await
-}
-
-/// Gives a builder's API key. Neither secret is an argument, which others see.
-async fn give_builder(
-    of: &Of,
-    api_key: &str,
-    secret: &Path,
-    passphrase: &Path,
-) -> anyhow::Result<()> {
-    let read = |file: &Path| {
-        let text = guarded_file::read_secret(file);
-        text.with_context(|| format!("cannot read {}", file.display()))
-    };
-    let (secret, passphrase) = (read(secret)?, read(passphrase)?);
-    let body = json!({
-        "apiKey": api_key, "secret": secret.trim(), "passphrase": passphrase.trim_end_matches(['\r', '\n']),
-    });
-    let client = of.service.client()?;
-    print_json(&client.post(&of.path("builder-credentials"), &body).await?)
-}
-
-/// Goes through a search, step by step, with its progress on standard error.
-async fn search(client: &Client, of: &Of, id: &str, first: bool) -> anyhow::Result<()> {
-    let resume = || {
-        format!(
-            "chancery credentials search --wallet {} --resume {id}",
-            of.wallet
-        )
-    };
-    remark(&format!(
-        "search {id}; stopped, it goes on with: {}",
-        resume()
-    ));
-    loop {
-        let (path, body) = (format!("/v1/nonce-searches/{id}/steps"), json!({}));
-        let step = client.post(&path, &body).await;
-        let progress = step.with_context(|| format!("go on with: {}", resume()))?;
-        let found = progress["found"].as_u64().unwrap_or_default();
-        match &progress["next"] {
-            Value::String(next) if !(first && found > 0) => {
-                remark(&format!(
-                    "next {next} of {}, found {found}",
-                    progress["to"].as_str().unwrap_or("?")
-                ));
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            _ => return print_json(&progress),
-        }
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::{Client, Service};
-use super::{ConfigFile, print_json, print_line, table};
+use super::{ConfigFile, print_line, table};
 use crate::app::App;
 use crate::approvals::Approval;
 use crate::audit::Author;
@@ -127,7 +127,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("/v1/custody/{device}/sealing-keys");
-            print_json(&service.client()?.post(&path, &why).await?)
+            service.ask(&path, &why).await
         }
         Command::ChangePin {
             device,
@@ -141,7 +141,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("/v1/custody/{device}/sealing-keys/{id}/destruction");
-            print_json(&service.client()?.post(&path, &why).await?)
+            service.ask(&path, &why).await
         }
     }
 }

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Service;
-use super::{print_json, print_line, table};
+use super::exchange_shown::{endpoints, explained, token_scopes};
+use super::{print_json, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -219,95 +220,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let answer = client.post("/v1/exchange/token-scopes", &question).await?;
             asked.print(&answer, token_scopes)
         }
-    }
-}
-
-fn endpoints(list: &Value) {
-    let mut rows = table::rows(list, &["method", "endpoint", "required_scope", "note"]);
-    for (row, endpoint) in rows.iter_mut().zip(list.as_array().into_iter().flatten()) {
-        if endpoint["required_scope"].is_null() {
-            "(none)".clone_into(&mut row[2]);
-        }
-        if endpoint["available"] == false {
-            "(not in this environment)".clone_into(&mut row[3]);
-        }
-    }
-    table::print(&["method", "endpoint", "scope", "note"], &rows);
-}
-
-fn explained(answer: &Value) {
-    let findings = answer["findings"].as_array().into_iter().flatten();
-    for finding in findings {
-        let said = |member: &str| table::cell(&finding[member]);
-        print_line(&format!("{}: {}", said("code"), said("detail")));
-        print_line(&format!("    {}", said("action")));
-    }
-    match answer["verdict"].as_str() {
-        Some("nothing-wrong") => print_line("Nothing is wrong that can be seen here."),
-        Some("none-of-these") => print_line("It is none of the things that are known."),
-        _ => {}
-    }
-    let notes = answer["notes"].as_array().into_iter().flatten();
-    for note in notes {
-        print_line(&format!("note: {}", table::cell(note)));
-    }
-    let expected = &answer["expected"];
-    if !expected.is_null() {
-        print_line("");
-        for member in [
-            "environment",
-            "token_endpoint",
-            "audience",
-            "aud",
-            "typ",
-            "kid",
-        ] {
-            print_line(&format!("{member:<15} {}", table::cell(&expected[member])));
-        }
-    }
-}
-
-/// What a client's tokens may do.
-pub(super) fn client_scopes(answer: &Value) {
-    let granted = &answer["granted"];
-    let known = match (granted.is_null(), &answer["granted_is_all"]) {
-        (true, _) => "not known: no token was fetched here yet".to_owned(),
-        (false, Value::Bool(true)) => table::cell(granted),
-        (false, _) => format!("{}, and perhaps more", table::cell(granted)),
-    };
-    print_line(&format!("granted      {known}"));
-    for (title, member) in [
-        ("as of", "granted_at"),
-        ("permitted", "permitted"),
-        ("not granted", "not_granted"),
-    ] {
-        print_line(&format!("{title:<12} {}", table::cell(&answer[member])));
-    }
-    print_line("");
-    endpoints(&answer["opens"]);
-}
-
-fn token_scopes(answer: &Value) {
-    for (title, member) in [
-        ("for", "client_id"),
-        ("audience", "audiences"),
-        ("environment", "environment"),
-        ("expires", "expires_at"),
-        ("grants", "granted"),
-        ("also", "undocumented"),
-    ] {
-        print_line(&format!("{title:<12} {}", table::cell(&answer[member])));
-    }
-    if answer["expired"] == true {
-        print_line("It has expired.");
-    }
-    print_line("Nobody has checked the token's signature.");
-    print_line("");
-    endpoints(&answer["opens"]);
-    let missing = table::rows(&answer["missing"], &["path", "scope", "detail"]);
-    if !missing.is_empty() {
-        print_line("");
-        table::print(&["wanted", "missing scope", "why"], &missing);
     }
 }
 

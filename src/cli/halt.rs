@@ -4,7 +4,6 @@ use clap::Subcommand;
 
 use super::client::Service;
 use super::list::List;
-use super::print_json;
 use crate::halts::NewHalt;
 use crate::id::HaltId;
 use crate::keys::Justification;
@@ -47,7 +46,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if allow_nothing {
                 new.allow.clear();
             }
-            print_json(&service.client()?.post("/v1/halts", &new).await?)
+            service.ask("/v1/halts", &new).await
         }
         Command::List { list } => {
             let members = ["id", "on", "name", "reason", "set_by_name", "set_at"];
@@ -55,7 +54,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Lift { id, why, service } => {
             let path = format!("/v1/halts/{id}/lift");
-            print_json(&service.client()?.post(&path, &why).await?)
+            service.ask(&path, &why).await
         }
     }
 }

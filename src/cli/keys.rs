@@ -1,18 +1,18 @@
 //! `chancery keys`
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
+use super::adopt::Adopt;
 use super::attestation::{Attest, Verify};
 use super::client::Service;
 use super::import::Import;
 use super::key_place::{KeyPlace, warn};
 use super::list::List;
-use super::{print_json, print_line, remark};
-use crate::custody::pkcs11::uri::KeyName;
-use crate::custody::{Algorithm, DeviceRef};
+use super::{print_json, print_line};
+use crate::custody::Algorithm;
 use crate::destruction;
-use crate::keys::{Adoption, CryptoperiodEnd, DeviceSwitch, Justification, KeyStep, NewKey, Use};
+use crate::keys::{CryptoperiodEnd, DeviceSwitch, Justification, KeyStep, NewKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -133,82 +133,6 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Adopt {
-    #[command(flatten)]
-    place: KeyPlace,
-    /// What the device calls the key: its ARN in KMS, never an alias; a pkcs11: URI in a token.
-    #[arg(long, visible_aliases = ["arn", "uri"], required_unless_present_any = ["id", "label"],
-          conflicts_with_all = ["id", "label"])]
-    device_ref: Option<DeviceRef>,
-    /// In a token: the key's id in hexadecimal, as tools print it.
-    #[arg(long, value_parser = parse_id)]
-    id: Option<Id>,
-    /// In a token: the key's label, with or without its id.
-    #[arg(long)]
-    label: Option<String>,
-    /// The address or fingerprint that it has to have.
-    #[arg(long)]
-    expected: Option<String>,
-    /// What the key may do besides signing all the same: decrypt, unwrap, derive, sign-recover.
-    #[arg(long)]
-    accept: Vec<Use>,
-    #[command(flatten)]
-    service: Service,
-}
-
-/// A `CKA_ID`.
-#[derive(Clone, Debug)]
-struct Id(Vec<u8>);
-
-fn parse_id(text: &str) -> Result<Id, String> {
-    let id = hex::decode(text.replace(':', "")).unwrap_or_default();
-    if id.is_empty() {
-        return Err("wanted are bytes in hexadecimal, such as 01a2 or 01:a2".into());
-    }
-    Ok(Id(id))
-}
-
-impl Adopt {
-    async fn run(self) -> anyhow::Result<()> {
-        let place = self.place;
-        let device_ref = match self.device_ref {
-            Some(given) => given,
-            None => {
-                let id = self.id.map(|Id(id)| id);
-                let label = self.label;
-                KeyName { id, label }.to_string().parse()?
-            }
-        };
-        let adoption = Adoption {
-            name: place.name,
-            purpose: place.purpose,
-            backend: place.backend,
-            device_ref,
-            environment: place.environment,
-            owner: place.owner,
-            cryptoperiod_days: place.cryptoperiod_days,
-            expected: self.expected,
-            accept: self.accept,
-        };
-        let client = self.service.client()?;
-        let adopted = client.post("/v1/keys/adopt", &adoption).await?;
-        print_json(&adopted)?;
-        warn(&adopted);
-        let member = if adopted["address"].is_null() {
-            "fingerprint"
-        } else {
-            "address"
-        };
-        let public = adopted[member].as_str().unwrap_or_default();
-        remark(&format!(
-            "Compare its {member}, {public}, with what you expect; then: chancery keys step {} active --reason …",
-            adoption.name
-        ));
-        Ok(())
-    }
-}
-
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { list } => {
@@ -225,9 +149,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ];
             list.print("/v1/keys", &members).await
         }
-        Command::Show { name, service } => {
-            print_json(&service.client()?.get(&format!("/v1/keys/{name}")).await?)
-        }
+        Command::Show { name, service } => service.show(&format!("/v1/keys/{name}")).await,
         Command::Create {
             place,
             algorithm,
@@ -258,7 +180,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         } => post(&service, &name, "destruction", &destruction).await,
         Command::Destruction { name, service } => {
             let path = format!("/v1/keys/{name}/destruction");
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::DisableInDevice { name, why, service } => {
             switch(&service, &name, false, why).await
@@ -323,5 +245,5 @@ async fn post(
     body: &impl serde::Serialize,
 ) -> anyhow::Result<()> {
     let path = format!("/v1/keys/{name}/{what}");
-    print_json(&service.client()?.post(&path, body).await?)
+    service.ask(&path, body).await
 }

@@ -92,7 +92,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Look { wallet, service } => {
             let path = format!("/v1/wallets/{wallet}/exposure");
-            print_json(&service.client()?.post(&path, &json!({})).await?)
+            service.ask(&path, &json!({})).await
         }
         Command::Remove { what, service } => {
             print_json(&service.client()?.remove(&what.path()).await?)

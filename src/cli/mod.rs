@@ -3,10 +3,12 @@
 //! `serve`, `migrate`, `callers bootstrap` and `doctor` work on the configuration they are given; the
 //! others speak the same API as everybody else, with a caller's token.
 
+mod adopt;
 mod approvals;
 mod attestation;
 mod audit;
 mod bench;
+mod builder_key;
 mod callers;
 mod client;
 mod clients;
@@ -18,6 +20,7 @@ pub mod dev;
 mod doctor;
 mod due;
 mod exchange;
+mod exchange_shown;
 mod explain;
 mod halt;
 mod health;
@@ -26,10 +29,12 @@ mod init;
 mod isolation;
 mod key_place;
 mod keys;
+mod known_by;
 mod limits;
 mod list;
 mod memory;
 mod migrate;
+mod nonce_search;
 mod notices;
 mod operations;
 mod people;

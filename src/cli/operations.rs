@@ -117,7 +117,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if dry_run {
                 wish["dryRun"] = true.into();
             }
-            print_json(&service.client()?.post(&path(&wallet), &wish).await?)
+            service.ask(&path(&wallet), &wish).await
         }
         Command::SetUp {
             wallet,
@@ -128,7 +128,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let operation = json!({ "op": "set_up_trading", "profile": profile });
             let wish = wish(&operation, &nonce, dry_run);
-            print_json(&service.client()?.post(&path(&wallet), &wish).await?)
+            service.ask(&path(&wallet), &wish).await
         }
         Command::RevokeAll {
             wallet,
@@ -137,7 +137,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let wish = wish(&json!({ "op": "revoke_all" }), &nonce, dry_run);
-            print_json(&service.client()?.post(&path(&wallet), &wish).await?)
+            service.ask(&path(&wallet), &wish).await
         }
         Command::List { wallet, list } => {
             let members = [
@@ -158,7 +158,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("{}/{operation}", path(&wallet));
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::Settle {
             wallet,
@@ -173,7 +173,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({
                 "outcome": outcome, "evidence": evidence, "transactionHash": transaction_hash, "nextNonce": next_nonce,
             });
-            print_json(&service.client()?.post(&path, &body).await?)
+            service.ask(&path, &body).await
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::client::Service;
 use super::list::List;
-use super::{ConfigFile, print_json, remark};
+use super::{ConfigFile, remark};
 use crate::app::App;
 use crate::callers::Callers;
 use crate::clock::Clock;
@@ -136,7 +136,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Show { name, service } => {
             let path = format!("/v1/people/{name}");
-            return print_json(&service.client()?.get(&path).await?);
+            return service.show(&path).await;
         }
         Command::Register { new, service } => (service, "/v1/people".to_owned(), json!(new)),
         Command::Roles {
@@ -174,7 +174,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             (service, format!("/v1/people/{name}/end"), json!(why))
         }
     };
-    print_json(&service.client()?.post(&path, &body).await?)
+    service.ask(&path, &body).await
 }
 
 fn line(file: &Path) -> anyhow::Result<String> {

@@ -271,7 +271,7 @@ async fn explain(question: Question, service: &Service) -> anyhow::Result<()> {
     let said = said.into_iter().filter_map(|(name, it)| Some((name, it?)));
     let query = reqwest::Url::parse_with_params("http://query/", said)?;
     let path = format!("/v1/policy/explain?{}", query.query().unwrap_or_default());
-    print_json(&service.client()?.get(&path).await?)
+    service.show(&path).await
 }
 
 /// The prover is a program of its own: the service has nothing of it among its dependencies.

@@ -45,9 +45,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ];
             list.print("/v1/recipients", &members).await
         }
-        Command::Add { new, service } => {
-            print_json(&service.client()?.post("/v1/recipients", &new).await?)
-        }
+        Command::Add { new, service } => service.ask("/v1/recipients", &new).await,
         Command::Remove { name, service } => {
             let path = format!("/v1/recipients/{name}");
             print_json(&service.client()?.remove(&path).await?)

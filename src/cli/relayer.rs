@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::client::Service;
 use super::list::List;
-use super::print_json;
 use crate::id::IntentId;
 use crate::name::Name;
 
@@ -40,7 +39,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Deploy { wallet, service } => {
             let path = format!("/v1/wallets/{wallet}/deployment");
-            print_json(&service.client()?.post(&path, &json!({})).await?)
+            service.ask(&path, &json!({})).await
         }
         Command::Submit {
             wallet,
@@ -48,7 +47,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             service,
         } => {
             let path = format!("/v1/wallets/{wallet}/operations/{operation}/submission");
-            print_json(&service.client()?.post(&path, &json!({})).await?)
+            service.ask(&path, &json!({})).await
         }
         Command::List { wallet, list } => {
             let path = format!("/v1/wallets/{wallet}/submissions");

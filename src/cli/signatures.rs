@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 
 use super::client::Service;
-use super::print_json;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -42,7 +41,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Show { id, service } => {
             let path = format!("/v1/signatures/{id}");
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::Find { by, service } => {
             let wanted = [
@@ -55,7 +54,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 .filter_map(|(name, value)| Some((name, value?)));
             let query = reqwest::Url::parse_with_params("http://query/", wanted)?;
             let path = format!("/v1/signatures?{}", query.query().unwrap_or_default());
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
     }
 }

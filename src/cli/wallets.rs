@@ -92,15 +92,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ];
             list.print("/v1/wallets", &members).await
         }
-        Command::Show { name, service } => print_json(
-            &service
-                .client()?
-                .get(&format!("/v1/wallets/{name}"))
-                .await?,
-        ),
+        Command::Show { name, service } => service.show(&format!("/v1/wallets/{name}")).await,
         Command::Ready { name, service } => {
             let path = format!("/v1/wallets/{name}/readiness");
-            print_json(&service.client()?.get(&path).await?)
+            service.show(&path).await
         }
         Command::Emptying {
             name,
@@ -133,11 +128,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Drain { name, how, service } => {
             let path = format!("/v1/wallets/{name}/drain");
-            print_json(&service.client()?.post(&path, &how).await?)
+            service.ask(&path, &how).await
         }
         Command::Close { name, why, service } => {
             let path = format!("/v1/wallets/{name}/close");
-            print_json(&service.client()?.post(&path, &why).await?)
+            service.ask(&path, &why).await
         }
     }
 }

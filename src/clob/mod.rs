@@ -43,6 +43,7 @@ mod stake;
 pub mod terms;
 pub mod typed_data;
 pub mod venue;
+mod venue_error;
 pub mod wallet;
 pub mod wallets;
 pub mod warning;

@@ -13,6 +13,7 @@
 pub mod identify;
 mod places;
 mod records;
+mod signed_with;
 pub mod signers;
 mod tail;
 mod terms;

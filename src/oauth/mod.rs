@@ -11,4 +11,5 @@ pub mod discovery;
 pub mod environment;
 pub mod exchange;
 pub mod explain;
+pub mod issuing;
 pub mod scopes;

@@ -16,6 +16,7 @@ mod cases;
 mod cedar;
 mod differences;
 mod judging;
+mod literals;
 mod looks;
 mod memory;
 mod permit;

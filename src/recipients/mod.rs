@@ -17,6 +17,7 @@
 //! On the day a key is compromised, whoever has it is as fast as we are: then it is too late to ask two people where to
 //! send what is left. They say it beforehand, and what goes to a refuge is signed by a key that signs nothing else any more.
 
+mod error;
 mod register;
 mod unfit;
 
@@ -30,7 +31,7 @@ use crate::approvals::Approval;
 use crate::audit::{Change, Effect};
 use crate::authority::{self, Authority, Kind, Snapshot, Statement, View, form};
 use crate::clob::Chain;
-use crate::clob::wallets::{WalletError, Wallets};
+use crate::clob::wallets::Wallets;
 use crate::clock::{Clock, timestamp};
 use crate::ethereum::Address;
 use crate::id::CallerId;
@@ -39,6 +40,7 @@ use crate::name::Name;
 use crate::notices::{Kind as Told, Notice};
 use crate::policy::Stake;
 use crate::within::Within;
+pub use error::RecipientError;
 use register::{Body, Register};
 pub use register::{NoRecipient, Whom};
 pub use unfit::{Checksummed, NotChecksummed, Unfit};
@@ -144,29 +146,6 @@ impl NewRecipient {
             .text("owner", owner.unwrap_or_default())
             .flag("refuge", self.refuge)
     }
-}
-
-/// Why a recipient was not added, or not found.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipientError {
-    /// None has this name.
-    #[error("no such recipient")]
-    NotFound,
-    /// Another one has the name.
-    #[error("another recipient has this name")]
-    NameTaken,
-    /// One address has one name.
-    #[error("the address is {0}'s already, and one address has one name on a chain")]
-    AddressTaken(Name),
-    /// Nothing should be sent there.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// The wallets.
-    #[error(transparent)]
-    Wallet(#[from] WalletError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 /// The register. Cheap to clone.

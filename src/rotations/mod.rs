@@ -18,6 +18,7 @@ pub mod evidence;
 mod fingerprint;
 mod generate;
 mod opening;
+pub mod particulars;
 pub mod probe;
 mod records;
 pub mod rule;

@@ -29,6 +29,7 @@ mod provision;
 mod ratios;
 mod row;
 mod settings;
+mod started;
 mod svg;
 mod wire;
 mod world;

@@ -9,6 +9,7 @@ pub(super) mod beside;
 pub mod cluster;
 pub mod data_dir;
 mod demo;
+mod orphan;
 mod server;
 mod socket_dir;
 pub mod token;

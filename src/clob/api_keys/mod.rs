@@ -14,6 +14,7 @@
 
 mod answer;
 mod handing_out;
+mod logging_in;
 mod proving;
 mod records;
 mod request;

@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use super::{ApiKeyError, ApiKeys, How, IssuedLogin, KeyRequest, Received, Refusal, call};
 use crate::approvals::Approval;
 use crate::audit::Change;
-use crate::clob::l1::LoginDraft;
 use crate::clob::l2;
 use crate::clob::venue::{Venue, VenueError};
 use crate::credentials::logins::records as logins;
@@ -20,22 +19,7 @@ use crate::credentials::{
 use crate::fail_point;
 use crate::id::IntentId;
 use crate::ledger::{Gate, Ledger, LedgerError};
-use crate::signing::{Asked, Signed, SigningError};
-
-impl KeyRequest {
-    /// A login with a nonce, by the right that was asked for, that ends nothing.
-    pub(super) fn login(&self, nonce: CredentialNonce, purpose: Purpose) -> LoginDraft {
-        LoginDraft {
-            wallet: self.wallet.clone(),
-            nonce,
-            timestamp: None,
-            purpose,
-            replaces: Replaces::Nothing,
-            right: self.permit.action().action,
-            origin: Origin::Signed,
-        }
-    }
-}
+use crate::signing::SigningError;
 
 impl ApiKeys {
     pub(super) fn ledger(&self) -> &Ledger {
@@ -51,35 +35,6 @@ impl ApiKeys {
     pub(super) async fn begin_afterwards(&self, wish: &KeyRequest) -> Result<Change, LedgerError> {
         let author = wish.permit.author().afterwards();
         self.0.log.begin(Gate::Shared, &author).await
-    }
-
-    /// Signs a login through the door.
-    pub(super) async fn sign(
-        &self,
-        wish: &KeyRequest,
-        login: LoginDraft,
-    ) -> Result<Signed, SigningError> {
-        let asked = Asked::once(wish.request);
-        let signer = &self.0.signer;
-        signer.sign(&wish.caller, Box::new(login), asked).await
-    }
-
-    /// Signs a login that the service spends itself.
-    pub(super) async fn log_in(
-        &self,
-        wish: &KeyRequest,
-        nonce: CredentialNonce,
-        purpose: Purpose,
-        replaces: Replaces,
-        origin: Origin,
-    ) -> Result<IssuedLogin, ApiKeyError> {
-        let draft = LoginDraft {
-            replaces,
-            origin,
-            ..wish.login(nonce, purpose)
-        };
-        let signed = self.sign(wish, draft).await?;
-        Ok(serde_json::from_slice(&signed.body).expect("the answer is our own"))
     }
 
     /// Asks the venue for the API key that a nonce made.

@@ -1,6 +1,8 @@
+use ruint::aliases::U256;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clob::contracts::Version;
 
 fn parse(changes: Value) -> Result<OrderRequest, String> {
     let mut request = json!({

@@ -28,9 +28,9 @@ use self::data_keys::DataKeys;
 use self::pace::Pace;
 use self::tries::Breaker;
 use super::{
-    Adopter, Algorithm, Custody, CustodyError, Describer, Description, Destruction, DeviceKey,
-    Evidence, Importer, KeyRef, KeySwitch, KeyTemplate, Line, Load, OnTrial, Payload, Place,
-    RawSignature, Sealer, Sign, Turn,
+    Adopter, Algorithm, Custody, CustodyError, Describer, Destruction, DeviceKey, Evidence,
+    Importer, KeyRef, KeySwitch, KeyTemplate, Line, Load, OnTrial, Payload, Place, RawSignature,
+    Sealer, Sign, Turn,
 };
 use crate::audit::Logged;
 use crate::counterparty;
@@ -42,6 +42,7 @@ mod arn;
 mod attributes;
 mod data_keys;
 mod deletion;
+mod describing;
 #[cfg(test)]
 mod fault_tests;
 mod import;
@@ -274,28 +275,5 @@ impl Line for AwsKms {
         let place = self.pace(key.algorithm);
         let told = place.reserve(caller, Instant::now() + self.timeout())?;
         Ok(Turn::new(told))
-    }
-}
-
-#[async_trait]
-impl Describer for AwsKms {
-    async fn describe(&self) -> Result<Description, CustodyError> {
-        self.health().await?;
-        let Settings {
-            region,
-            endpoint_url,
-            sealing_key,
-            ..
-        } = &self.settings;
-        let at = endpoint_url.as_deref().unwrap_or("AWS's own endpoint");
-        let seals = match sealing_key {
-            Some(arn) => format!("seals under {arn}"),
-            None => "has no sealing_key, so that no API secret is sealed here".to_owned(),
-        };
-        Ok(Description {
-            facts: vec![format!("KMS in {region}, {at}; {seals}")],
-            troubles: Vec::new(),
-            keys: None, // an account's keys are everybody's
-        })
     }
 }

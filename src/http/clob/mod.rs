@@ -3,6 +3,7 @@
 mod batches;
 pub(super) mod builders;
 mod checks;
+mod credential_view;
 pub(super) mod credentials;
 mod drain;
 mod emptying;
@@ -10,12 +11,14 @@ mod explain;
 pub(in crate::http) mod exposure;
 mod headers;
 mod nonces;
+mod operation_catalogue;
 pub(super) mod operations;
 mod operations_on_record;
 mod orders;
 mod readiness;
 mod session_keys;
 mod submissions;
+mod wallet_view;
 pub(super) mod wallets;
 
 use axum::Extension;
@@ -58,7 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(operations_on_record::show_operation))
         .routes(routes!(operations_on_record::settle_operation))
-        .routes(routes!(operations_on_record::show_operation_catalogue))
+        .routes(routes!(operation_catalogue::show_operation_catalogue))
         .routes(routes!(
             credentials::list_credentials,
             credentials::create_credential

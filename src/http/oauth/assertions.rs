@@ -11,9 +11,10 @@ use crate::http::body::{Body, Named};
 use crate::http::caller::{Optional, Waits};
 use crate::http::dry_run::{self, Outcome};
 use crate::http::problem::Problem;
-use crate::oauth::assertion::{self, Errand, IssuedAssertion};
+use crate::oauth::assertion::{Errand, IssuedAssertion};
+use crate::oauth::issuing;
 use crate::policy::Action;
-use crate::signing::{Asked, DryRun};
+use crate::signing::DryRun;
 
 /// The answer, or with `dryRun` what would be signed.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -50,17 +51,12 @@ pub(super) async fn issue_assertion(
 ) -> Result<Response, Problem> {
     let action = Action::IssueAssertion;
     let client = permitted_at_gate(&app, &caller, action, &name).await?;
-    let asked = Asked {
-        digest,
-        idempotency: key,
-        deadline: waits.deadline,
-        held: waits.held,
-    };
+    let asked = waits.asked(digest, key);
     let outcome = if request.dry_run {
         let draft = Box::new(app.clients.draft(client, Errand::HandOut)?);
         dry_run::sign(&app, &caller, draft, asked, true).await?
     } else {
-        let issued = assertion::issue(&app.signer, &app.clients, &caller, client, &asked).await?;
+        let issued = issuing::issue(&app.signer, &app.clients, &caller, client, &asked).await?;
         Outcome::Signed(issued?)
     };
     let mut response = outcome.answer();

@@ -1,7 +1,5 @@
 //! `POST /v1/exchange/explain`: why the Exchange API, or its authorization server, said no.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
@@ -9,17 +7,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::expected::Expected;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::custody::PublicKey;
 use crate::http::body::Body;
 use crate::http::problem::{self, Problem};
 use crate::http::signatures::visible;
 use crate::id::IntentId;
-use crate::keys::{Key, KeyState, Purpose};
+use crate::keys::Purpose;
 use crate::name::Name;
-use crate::oauth::clients::Client;
-use crate::oauth::environment::{AssertionAud, Environment, Kid};
 use crate::oauth::explain::{
     Answer, Explanation, Failure, Known, Presented, Question, Recorded, Sent,
 };
@@ -71,39 +67,6 @@ pub(super) struct RefusalExplained {
     expected: Option<Expected>,
     /// The assertion as it was signed here, if it was and you may see it.
     record: Option<AssertionRecord>,
-}
-
-/// What an assertion of an environment says.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-struct Expected {
-    /// The environment.
-    environment: String,
-    /// Where it is sent.
-    token_endpoint: String,
-    /// `audience` of the token request.
-    audience: String,
-    /// What `aud` follows.
-    aud_policy: AssertionAud,
-    /// `aud`.
-    aud: String,
-    /// `typ`.
-    typ: String,
-    /// What `kid` follows.
-    kid: Kid,
-    /// From `iat` to `exp`.
-    lifetime_s: i64,
-    /// The client's keys that are known here: those on record for this environment which you may see.
-    keys: BTreeMap<String, KnownKey>,
-}
-
-/// A key that may be registered at the counterparty.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-struct KnownKey {
-    state: KeyState,
-    /// Its RFC 7638 thumbprint, which Auth0 calls `kid`.
-    thumbprint: String,
-    /// The clients that it signs for.
-    client_ids: Vec<String>,
 }
 
 /// An assertion on record.
@@ -233,32 +196,6 @@ pub(super) async fn explain_refusal(
             record: entry.record,
         }),
     }))
-}
-
-impl Expected {
-    fn of(name: &Name, environment: &Environment, keys: &[Key], clients: &[Client]) -> Self {
-        let known = |key: &Key| {
-            let of_key = clients.iter().filter(|it| it.key.id == key.id);
-            let known = KnownKey {
-                state: key.state,
-                thumbprint: key.public_key.as_ref().map(PublicKey::thumbprint)?,
-                client_ids: of_key.map(|it| it.client_id.clone()).collect(),
-            };
-            Some((key.name.to_string(), known))
-        };
-        let here = keys.iter().filter(|it| it.environment == *name);
-        Self {
-            environment: name.to_string(),
-            token_endpoint: environment.token_endpoint.clone(),
-            audience: environment.token_audience.clone(),
-            aud_policy: environment.assertion_aud.clone(),
-            aud: environment.aud().to_owned(),
-            typ: environment.typ.clone(),
-            kid: environment.kid.clone(),
-            lifetime_s: environment.lifetime_s.seconds(),
-            keys: here.filter_map(known).collect(),
-        }
-    }
 }
 
 /// The assertion that was signed here under this `jti`, where the caller may see it.

@@ -3,10 +3,12 @@
 mod assertions;
 pub(super) mod clients;
 mod environments;
+mod expected;
 mod explain;
 mod jwks;
 mod scopes;
 pub(super) mod token_endpoint;
+mod token_scopes;
 mod tokens;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -27,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(scopes::show_client_scopes))
         .routes(routes!(scopes::list_scopes))
         .routes(routes!(scopes::find_endpoints))
-        .routes(routes!(scopes::read_token_scopes))
+        .routes(routes!(token_scopes::read_token_scopes))
         .routes(routes!(explain::explain_refusal))
         .routes(routes!(environments::list_environments))
 }

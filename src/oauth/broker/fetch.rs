@@ -19,9 +19,10 @@ use crate::callers::Caller;
 use crate::counterparty::quoted;
 use crate::fail_point;
 use crate::idempotency::RequestDigest;
-use crate::oauth::assertion::{AssertionDraft, Errand, Issued};
+use crate::oauth::assertion::{AssertionDraft, Errand};
 use crate::oauth::environment::AssertionAud;
 use crate::oauth::exchange::{ExchangeError, Granted};
+use crate::oauth::issuing::Issued;
 use crate::oauth::scopes::TokenClaims;
 use crate::signing::Asked;
 

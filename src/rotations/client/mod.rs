@@ -1,5 +1,6 @@
 //! The rotation of a client's key: the documentation's five steps.
 
+mod proof;
 mod removal;
 mod switch;
 
@@ -7,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::evidence::{Confirmed, KeyNamed, Opened, Submitted};
 use super::fingerprint::{is_of, is_of_pem};
+use super::particulars::{Confirmation, Submission};
 use super::probe::{Outcome, Probe, Role, Seen, latest};
-use super::steps::{ClientStep, Confirmation, Submission};
+use super::steps::ClientStep;
 use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
 use super::{probe, records};
 use crate::audit::Change;
@@ -22,8 +24,8 @@ use crate::ledger::Gate;
 use crate::name::Name;
 use crate::oauth::clients::Client;
 use crate::policy::Permit;
-use removal::not_ready;
-pub(super) use removal::{asked_at, left_behind, removal};
+use proof::not_ready;
+pub(super) use proof::{asked_at, left_behind, removal};
 
 /// What a step took outside, at the device or the counterparty, before it is recorded.
 pub enum Prepared {

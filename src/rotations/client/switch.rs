@@ -2,7 +2,7 @@
 
 use time::Duration;
 
-use super::removal::{PROOF_LASTS, asked_at, not_ready, works};
+use super::proof::{PROOF_LASTS, asked_at, not_ready, works};
 use crate::audit::Change;
 use crate::id::RotationId;
 use crate::keys::{Key, KeyState, Reason};

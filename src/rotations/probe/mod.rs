@@ -17,10 +17,11 @@ use crate::id::{IntentId, KeyId, ProbeId, RotationId};
 use crate::idempotency::RequestDigest;
 use crate::keys::Key;
 use crate::ledger::Gate;
-use crate::oauth::assertion::{self, AssertionDraft, Errand};
+use crate::oauth::assertion::{AssertionDraft, Errand};
 use crate::oauth::clients::Client;
 use crate::oauth::environment::Kid;
 use crate::oauth::exchange::{ExchangeError, TokenEndpoint};
+use crate::oauth::issuing;
 use crate::policy::{Action, Permit};
 use crate::signing::Asked;
 
@@ -280,9 +281,9 @@ impl Rotations {
             Ok(signed) => signed,
             Err(error) => return Seen::not_sent(&error),
         };
-        let intent = Some(assertion::id_of(&signed));
+        let intent = Some(issuing::id_of(&signed));
         let answer = endpoint
-            .exchange(client_id, &assertion::taken(&signed), &[])
+            .exchange(client_id, &issuing::taken(&signed), &[])
             .await;
         let seen = match answer {
             Ok(granted) => Seen {

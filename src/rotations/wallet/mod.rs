@@ -10,7 +10,8 @@ mod emptying;
 
 use serde_json::json;
 
-use super::steps::{NewProfile, WalletStep};
+use super::particulars::NewProfile;
+use super::steps::WalletStep;
 use super::{Kind, NewRotation, Order, Rotation, RotationError, Rotations, State, Step, Subject};
 use crate::audit::Change;
 use crate::callers::Caller;

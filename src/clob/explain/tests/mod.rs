@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use k256::ecdsa::SigningKey;
 use k256::ecdsa::signature::hazmat::PrehashSigner;
 use ruint::aliases::U256;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
@@ -60,7 +61,8 @@ fn signed(kind: u8, request: Value) -> Value {
 /// The order with other members, signed as `style` under a domain of our choice.
 fn resigned(mut posted: Value, changes: Value, style: search::Style, domain: &Domain) -> Value {
     change(&mut posted, changes);
-    let given = read(&posted).0;
+    let raw = RawValue::from_string(posted.to_string()).unwrap();
+    let given = given::Given::read(&raw).unwrap();
     let fields = given.fields().unwrap();
     let format = if fields.expiring.is_some() {
         Version::V1.format()

@@ -65,10 +65,10 @@ pub use settings::Settings;
 
 /// The service. Cheap to clone: each request gets a handle of its own.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Modules>);
 
 /// What the service is made of.
-pub struct Parts {
+pub struct Modules {
     /// Who may call.
     pub callers: Callers,
     /// Which callers have signed in with a browser.
@@ -160,9 +160,9 @@ pub struct Parts {
 }
 
 impl Deref for App {
-    type Target = Parts;
+    type Target = Modules;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Modules {
         &self.0
     }
 }
@@ -250,7 +250,7 @@ impl App {
                 stop: stop.clone(),
             },
         )?;
-        let rotations = Rotations::new(rotations::Parts {
+        let rotations = Rotations::new(rotations::Tools {
             rights: rights.clone(),
             log: log.clone(),
             keys: keys.clone(),
@@ -280,7 +280,7 @@ impl App {
         tasks.spawn(submissions.clone().watch(stop.clone()));
         let drains = Drains::new(api_keys.clone(), log.clone(), clock.clone());
         tasks.spawn(exposure::watch(ledger.clone(), stop.clone()));
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Modules {
             people: People::new(authority.clone(), callers.clone()),
             proposals: Proposals::new(log.clone(), rules),
             notices: Notices::open(&settings.notices, ledger.clone(), clock.clone())?,
@@ -332,7 +332,7 @@ impl App {
                 clock.clone(),
             ),
             resealing: Resealing::new(log.clone(), vault.clone(), sealing.clone(), clock.clone()),
-            wallet_rotations: WalletRotations::new(rotations::wallet::Parts {
+            wallet_rotations: WalletRotations::new(rotations::wallet::Tools {
                 rotations: rotations.clone(),
                 wallets: wallets.clone(),
                 keys: keys.clone(),

@@ -33,7 +33,7 @@ use crate::idempotency::RequestDigest;
 use crate::keys::{Begun, Key, KeyError, KeyState, Keys, Origin, Purpose};
 use crate::ledger::LedgerError;
 use crate::name::Name;
-use crate::signing::{Asked, Signed, Signer, SigningError};
+use crate::signing::{Signed, Signer, SigningError, SigningRequest};
 use challenge::ChallengeDraft;
 pub use compare::{Finding, FindingKind, Verdict};
 pub use records::Round;
@@ -166,7 +166,7 @@ impl Attestations {
         let (id, mut possession) = (AttestationId::new(), None);
         if look.findings.is_empty() {
             let draft = ChallengeDraft::new(key.clone(), id, self.clock.now());
-            let asked = Asked::once(request.of_item(0));
+            let asked = SigningRequest::once(request.of_item(0));
             let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
             possession = Some(body(&signed));
         }
@@ -177,7 +177,7 @@ impl Attestations {
             about: key.clone(),
             key: signs,
         };
-        let asked = Asked::once(request.of_item(1));
+        let asked = SigningRequest::once(request.of_item(1));
         let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
         Ok(Attestation {
             id,
@@ -208,7 +208,7 @@ impl Attestations {
             about,
             key: signs,
         };
-        let asked = Asked::once(request);
+        let asked = SigningRequest::once(request);
         let signed = self.signer.sign(caller, Box::new(draft), asked).await?;
         Ok(Some(body(&signed)))
     }

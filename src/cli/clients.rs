@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::client::Service;
-use super::exchange::Asked;
+use super::exchange::AnswerOptions;
 use super::exchange_shown::client_scopes;
 use super::list::List;
 use super::{print_json, print_line};
@@ -36,7 +36,7 @@ pub(super) enum Command {
         /// The client's name.
         name: String,
         #[command(flatten)]
-        asked: Asked,
+        asked: AnswerOptions,
     },
     /// Get an access token of the Exchange API
     Token {

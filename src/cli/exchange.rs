@@ -16,7 +16,7 @@ pub(super) enum Command {
     /// List the scopes that the Exchange API documents
     Scopes {
         #[command(flatten)]
-        asked: Asked,
+        asked: AnswerOptions,
     },
     /// Say which scope a call needs; without a call, list all endpoints
     Endpoints {
@@ -29,14 +29,14 @@ pub(super) enum Command {
         #[arg(long)]
         environment: Option<String>,
         #[command(flatten)]
-        asked: Asked,
+        asked: AnswerOptions,
     },
     /// Say why the Exchange API, or its authorization server, refused
     Explain(Box<Refusal>),
     /// List the environments that the service is configured for
     Environments {
         #[command(flatten)]
-        asked: Asked,
+        asked: AnswerOptions,
     },
     /// Look into an access token: what it grants and what that opens. Its signature is not checked
     Token {
@@ -47,7 +47,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "CALL")]
         wanted: Vec<String>,
         #[command(flatten)]
-        asked: Asked,
+        asked: AnswerOptions,
     },
 }
 
@@ -97,7 +97,7 @@ pub(super) struct Refusal {
     #[arg(long)]
     sent_at: Option<i64>,
     #[command(flatten)]
-    asked: Asked,
+    asked: AnswerOptions,
 }
 
 impl Refusal {
@@ -143,7 +143,7 @@ impl Refusal {
 
 /// Which service, and in which form the answer is printed.
 #[derive(Debug, Args)]
-pub(super) struct Asked {
+pub(super) struct AnswerOptions {
     /// Print the answer as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -151,7 +151,7 @@ pub(super) struct Asked {
     pub(super) service: Service,
 }
 
-impl Asked {
+impl AnswerOptions {
     /// Prints an answer: as it came, or as `readable` does.
     pub(super) fn print(
         &self,

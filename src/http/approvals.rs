@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::approvals::NewApproval;
 use crate::audit::Change;
 use crate::callers::Caller;
-use crate::http::body::{Asked, Body};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
@@ -70,7 +70,7 @@ fn named(text: &str) -> Result<ProposalId, Problem> {
 pub(super) async fn list_approvals(
     State(app): State<App>,
     caller: Caller,
-    Asked(listed): Asked<Listed>,
+    Params(listed): Params<Listed>,
 ) -> Result<Paged<View>, Problem> {
     app.ask(&caller, Action::ViewApprovals, &Resource::service())
         .map(drop)?;
@@ -118,7 +118,7 @@ pub(super) async fn approve(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewApproval>,
 ) -> Result<Response, Problem> {
     let word = Word::new(&app, &caller, &id, &key, request);
@@ -139,7 +139,7 @@ pub(super) async fn reject(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(why, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (word, why) = (Word::new(&app, &caller, &id, &key, request), why.reason);
@@ -161,7 +161,7 @@ pub(super) async fn withdraw(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(why, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (word, why) = (Word::new(&app, &caller, &id, &key, request), why.reason);

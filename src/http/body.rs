@@ -249,9 +249,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 }
 
 /// A query as a `T`.
-pub(super) struct Asked<T>(pub(super) T);
+pub(super) struct Params<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -269,7 +269,7 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only read into")]
-    struct Asked {
+    struct Params {
         price: Name,
         count: u8,
         #[serde(default)]
@@ -297,7 +297,7 @@ mod tests {
             (r#"["price"]"#, None),
             (r#"{"price":"#, None),
         ] {
-            let error = serde_json::from_slice::<Asked>(body.as_bytes()).unwrap_err();
+            let error = serde_json::from_slice::<Params>(body.as_bytes()).unwrap_err();
             let found = member_at(body.as_bytes(), &error);
             assert_eq!(found.as_deref(), member, "{body}: {error}");
         }

@@ -16,7 +16,7 @@ use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Recognised, certificate};
 use crate::idempotency::{Key, RequestDigest};
-use crate::signing::{Asked, Held};
+use crate::signing::{Held, SigningRequest};
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -25,7 +25,7 @@ impl FromRequestParts<App> for Caller {
         if is_basic(&parts.headers) {
             return Err(missing());
         }
-        EitherWay::from_request_parts(parts, app)
+        BasicCaller::from_request_parts(parts, app)
             .await
             .map(|it| it.0)
     }
@@ -33,9 +33,9 @@ impl FromRequestParts<App> for Caller {
 
 /// A caller who may also come with Basic, the token as its password: tools that take nothing but a
 /// URL can say no more.
-pub(super) struct EitherWay(pub(super) Caller);
+pub(super) struct BasicCaller(pub(super) Caller);
 
-impl FromRequestParts<App> for EitherWay {
+impl FromRequestParts<App> for BasicCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -57,9 +57,9 @@ pub(super) fn basic_user(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A caller, or nobody where there is no credential at all.
-pub(super) struct Perhaps(pub(super) Option<Caller>);
+pub(super) struct OptionalCaller(pub(super) Option<Caller>);
 
-impl FromRequestParts<App> for Perhaps {
+impl FromRequestParts<App> for OptionalCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -168,10 +168,10 @@ async fn recognise(app: &App, presented: &Presented<'_>) -> Result<Recognised, P
 }
 
 /// `Idempotency-Key`, where an operation needs it.
-pub(super) struct Required(pub(super) Key);
+pub(super) struct RequiredKey(pub(super) Key);
 
 /// `Idempotency-Key`, where an operation can do without.
-pub(super) struct Optional(pub(super) Option<Key>);
+pub(super) struct OptionalKey(pub(super) Option<Key>);
 
 /// `Chancery-Deadline-Ms`: how long the caller waits, in milliseconds; and what is held until the work is
 /// over, which goes on without them.
@@ -182,8 +182,8 @@ pub(super) struct Waits {
 
 impl Waits {
     /// How a request that is waited for like this comes to the door.
-    pub(super) fn asked(self, digest: RequestDigest, idempotency: Option<Key>) -> Asked {
-        Asked {
+    pub(super) fn asked(self, digest: RequestDigest, idempotency: Option<Key>) -> SigningRequest {
+        SigningRequest {
             digest,
             idempotency,
             deadline: self.deadline,
@@ -210,7 +210,7 @@ impl<S: Sync> FromRequestParts<S> for Afresh {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Optional {
+impl<S: Sync> FromRequestParts<S> for OptionalKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -223,11 +223,11 @@ impl<S: Sync> FromRequestParts<S> for Optional {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Required {
+impl<S: Sync> FromRequestParts<S> for RequiredKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Optional(key) = Optional::from_request_parts(parts, state).await?;
+        let OptionalKey(key) = OptionalKey::from_request_parts(parts, state).await?;
         let missing = || {
             Problem::new(
                 &problem::IDEMPOTENCY_KEY_MISSING,

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::body::{Asked, Body, Named, NoDetails};
-use super::caller::Required;
+use super::body::{Body, Named, NoDetails, Params};
+use super::caller::RequiredKey;
 use super::page::{Page, Paged};
 use super::problem::{self, Problem};
 use super::write::Write;
@@ -72,7 +72,7 @@ pub(super) struct RevokedCredential {
 pub(super) async fn list_callers(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<Entry>, Problem> {
     app.ask(&caller, Action::ViewCallers, &Resource::service())
         .map(drop)?;
@@ -105,7 +105,7 @@ pub(super) async fn show_caller(
 pub(super) async fn create_caller(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewCaller>,
 ) -> Result<Response, Problem> {
     let wanted = Resource::of_caller(&new.name, &new.owner, &new.roles);
@@ -146,7 +146,7 @@ pub(super) async fn issue_token(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NewCallerToken { token_days }, request): Body<NewCallerToken>,
 ) -> Result<Response, Problem> {
     let permit = may(&app, &caller, Action::GrantCredential, &name).await?;
@@ -174,7 +174,7 @@ pub(super) async fn revoke_caller(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let permit = may(&app, &caller, Action::RevokeCaller, &name).await?;
@@ -203,7 +203,7 @@ pub(super) async fn add_credential(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewCredential>,
 ) -> Result<Response, Problem> {
     let permit = may(&app, &caller, Action::GrantCredential, &name).await?;
@@ -231,7 +231,7 @@ pub(super) async fn revoke_credential(
     State(app): State<App>,
     caller: Caller,
     Path((name, id)): Path<(String, String)>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let name: Name = name.parse().map_err(|_| CallerError::NoCredential)?;

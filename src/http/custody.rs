@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::{Body, Named};
-use super::caller::Required;
+use super::caller::RequiredKey;
 use super::problem::Problem;
 use super::write::{Write, to_its_end};
 use crate::app::App;
@@ -123,7 +123,7 @@ pub(super) async fn reseal(
     State(app): State<App>,
     caller: Caller,
     Named(device): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(stretch, request): Body<NewStretch>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -156,7 +156,7 @@ pub(super) async fn reseal(
 pub(super) async fn reseal_answers(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(stretch, request): Body<NewAnswersStretch>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -181,7 +181,7 @@ pub(super) async fn make_sealing_key(
     State(app): State<App>,
     caller: Caller,
     Named(device): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(because, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -214,7 +214,7 @@ pub(super) async fn destroy_sealing_key(
     State(app): State<App>,
     caller: Caller,
     Path((device, id)): Path<(String, String)>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(because, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;

@@ -9,7 +9,7 @@ use super::admit::passed_gate;
 use super::write;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::signing::{Asked, Draft, DryRun, Signed, SigningError};
+use crate::signing::{Draft, DryRun, Signed, SigningError, SigningRequest};
 
 /// What became of a request.
 pub(super) enum Outcome {
@@ -43,7 +43,7 @@ pub(super) async fn sign(
     app: &App,
     caller: &Caller,
     draft: Box<dyn Draft>,
-    asked: Asked,
+    asked: SigningRequest,
     dry_run: bool,
 ) -> Result<Outcome, SigningError> {
     if dry_run {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use time::{Duration, OffsetDateTime};
 
-use super::body::Asked;
+use super::body::Params;
 use super::problem::{self, Problem};
 use crate::app::App;
 use crate::callers::{Caller, Entry, break_glass};
@@ -78,7 +78,7 @@ pub(super) struct DueView {
 pub(super) async fn list_due(
     State(app): State<App>,
     caller: Caller,
-    Asked(ahead): Asked<Ahead>,
+    Params(ahead): Params<Ahead>,
 ) -> Result<Json<Vec<DueView>>, Problem> {
     if ahead.within_days > 4_000 {
         let detail = "within_days: at most 4000";

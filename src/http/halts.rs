@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Body;
-use super::caller::Required;
+use super::caller::RequiredKey;
 use super::problem::{self, Problem};
 use super::write::Write;
 use crate::app::App;
@@ -104,7 +104,7 @@ pub(super) async fn list_halts(
 pub(super) async fn set_halt(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewHalt>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::Halt, &Resource::service())?;
@@ -133,7 +133,7 @@ pub(super) async fn lift_halt(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(Justification { reason }, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::LiftHalt, &Resource::service())?;

@@ -10,8 +10,8 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body};
-use super::caller::Required;
+use super::body::{Body, Params};
+use super::caller::RequiredKey;
 use super::page::{Page, Paged};
 use super::problem::{self, Problem};
 use super::write::Write;
@@ -70,7 +70,7 @@ type Named = Path<(String, String)>;
 pub(super) async fn list_limits(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<LimitsView>, Problem> {
     app.ask(&caller, Action::ViewLimits, &Resource::service())
         .map(drop)?;
@@ -113,7 +113,7 @@ pub(super) async fn set_limits(
     State(app): State<App>,
     caller: Caller,
     Path(path): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(limits, request): Body<Limits>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ManageLimits, &Resource::service())?;
@@ -139,7 +139,7 @@ pub(super) async fn remove_limits(
     caller: Caller,
     Path(path): Named,
     OriginalUri(uri): OriginalUri,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ManageLimits, &Resource::service())?;
     let names = Names::load(&app).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::Asked;
+use super::body::Params;
 use super::problem::{self, Problem};
 use super::signatures::visible;
 use crate::app::App;
@@ -164,7 +164,7 @@ pub(super) async fn show_log(
 pub(super) async fn show_consistency(
     State(app): State<App>,
     caller: Caller,
-    Asked(Sizes { from, to }): Asked<Sizes>,
+    Params(Sizes { from, to }): Params<Sizes>,
 ) -> Result<Json<ConsistencyView>, Problem> {
     may_view(&app, &caller)?;
     let hashes = app.evidence.consistency(from, to).await?;
@@ -182,7 +182,7 @@ pub(super) async fn show_consistency(
 pub(super) async fn list_leaves(
     State(app): State<App>,
     caller: Caller,
-    Asked(Stretch { from, limit }): Asked<Stretch>,
+    Params(Stretch { from, limit }): Params<Stretch>,
 ) -> Result<Json<Vec<LeafView>>, Problem> {
     may_view(&app, &caller)?;
     let limit = limit.unwrap_or(1_000);

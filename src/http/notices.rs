@@ -5,7 +5,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body, NoDetails};
+use super::body::{Body, NoDetails, Params};
 use super::page::{Page, Paged};
 use super::problem::Problem;
 use crate::app::App;
@@ -45,7 +45,7 @@ pub(super) struct NoticeQuery {
 pub(super) async fn list_notices(
     State(app): State<App>,
     caller: Caller,
-    Asked(wanted): Asked<NoticeQuery>,
+    Params(wanted): Params<NoticeQuery>,
 ) -> Result<Paged<Told>, Problem> {
     app.ask(&caller, Action::ViewNotices, &Resource::service())
         .map(drop)?;

@@ -6,8 +6,8 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body, Named, NoDetails};
-use super::caller::Required;
+use super::body::{Body, Named, NoDetails, Params};
+use super::caller::RequiredKey;
 use super::page::{Page, Paged};
 use super::problem::Problem;
 use super::write::Write;
@@ -63,7 +63,7 @@ fn may_manage(app: &App, caller: &Caller) -> Result<Permit, Problem> {
 pub(super) async fn list_people(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<Person>, Problem> {
     app.ask(&caller, Action::ViewCallers, &Resource::service())
         .map(drop)?;
@@ -92,7 +92,7 @@ pub(super) async fn show_person(
 pub(super) async fn register_person(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewPerson>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -116,7 +116,7 @@ pub(super) async fn set_roles(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(PersonRoles { roles }, request): Body<PersonRoles>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -140,7 +140,7 @@ pub(super) async fn assign_caller(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(assigned, request): Body<AssignedCaller>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -165,7 +165,7 @@ pub(super) async fn register_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewApproverKey>,
 ) -> Result<Response, Problem> {
     let is_own = app.people.of_caller(caller.id).await? == Some(name.clone());
@@ -198,7 +198,7 @@ pub(super) async fn revoke_key(
     State(app): State<App>,
     caller: Caller,
     Path((name, which)): Path<(String, String)>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;
@@ -225,7 +225,7 @@ pub(super) async fn end_person(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(Justification { reason }, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let permit = may_manage(&app, &caller)?;

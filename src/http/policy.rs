@@ -12,8 +12,8 @@ use time::format_description::well_known::Rfc3339;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body, BodyTimes};
-use super::caller::Required;
+use super::body::{Body, BodyTimes, Params};
+use super::caller::RequiredKey;
 use super::page::{Page, Paged};
 use super::problem::{self, Problem};
 use super::write::Write;
@@ -121,7 +121,7 @@ pub(super) async fn show_policy(
 pub(super) async fn list_policies(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<PolicyVersionView>, Problem> {
     may_view(&app, &caller)?;
     let all = history(&app, &caller).await?;
@@ -167,7 +167,7 @@ async fn history(app: &App, caller: &Caller) -> Result<Vec<PolicyVersion>, Probl
 pub(super) async fn replace_policy(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<PolicyReplacement>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ReplacePolicy, &Resource::service())?;
@@ -258,7 +258,7 @@ pub(super) struct ExplanationView {
 pub(super) async fn explain_policy(
     State(app): State<App>,
     caller: Caller,
-    Asked(question): Asked<Question>,
+    Params(question): Params<Question>,
 ) -> Result<Json<ExplanationView>, Problem> {
     may_view(&app, &caller)?;
     let at = question.at.as_deref().map(|at| moment(&app, at));

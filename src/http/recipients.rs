@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Asked, Body};
-use super::caller::Required;
+use super::body::{Body, Params};
+use super::caller::RequiredKey;
 use super::page::{Page, Paged};
 use super::problem::Problem;
 use super::write::Write;
@@ -102,7 +102,7 @@ async fn names(app: &App, of: impl Iterator<Item = CallerId>) -> Result<Names, P
 pub(super) async fn list_recipients(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<RecipientView>, Problem> {
     app.ask(&caller, Action::ViewRecipients, &Resource::service())
         .map(drop)?;
@@ -128,7 +128,7 @@ pub(super) async fn list_recipients(
 pub(super) async fn add_recipient(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewRecipient>,
 ) -> Result<Response, Problem> {
     let at_stake = Resource::service().at(new.stake());
@@ -157,7 +157,7 @@ pub(super) async fn remove_recipient(
     caller: Caller,
     Path(name): Path<String>,
     OriginalUri(uri): OriginalUri,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::RemoveRecipient, &Resource::service())?;
     let name: Name = name.parse().map_err(|_| Problem::not_found("recipient"))?;

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::body::Asked;
+use super::body::Params;
 use super::problem::{self, Problem};
 use super::query;
 use crate::app::App;
@@ -113,7 +113,7 @@ pub(super) async fn show_signature(
 pub(super) async fn find_signatures(
     State(app): State<App>,
     caller: Caller,
-    Asked(search): Asked<Search>,
+    Params(search): Params<Search>,
 ) -> Result<Json<Vec<SignatureView>>, Problem> {
     let wrong = |detail: &str| Problem::new(&problem::MALFORMED_QUERY, detail);
     let hash = |text: String| query::hash(&text).ok_or_else(|| wrong(query::A_HASH));

@@ -33,7 +33,7 @@ use crate::ledger::{Ledger, LedgerError};
 use places::SIZE;
 use records::End;
 use tail::{Read, Tail};
-pub use terms::{SEARCH, Term, Wanted, kind_of, market_of};
+pub use terms::{RecordKind, SEARCH, Term, kind_of, market_of};
 
 /// How often it is looked for a whole stretch.
 const LOOK: Duration = Duration::from_secs(5);

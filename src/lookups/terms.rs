@@ -8,7 +8,7 @@ use crate::audit::leaf::{Event, Intent, Leaf};
 words! {
     /// What kind of thing an auditor looks for.
     #[derive(utoipa::ToSchema)]
-    pub enum Wanted {
+    pub enum RecordKind {
         /// What was to be signed, of any kind, and how it ended.
         Signature = "signature",
         /// Orders among it.
@@ -42,7 +42,7 @@ pub struct Term(i64);
 
 impl Term {
     /// Everything of a kind.
-    pub fn kind(kind: Wanted) -> Self {
+    pub fn kind(kind: RecordKind) -> Self {
         Self::new("kind", kind.name().as_bytes())
     }
 
@@ -89,13 +89,13 @@ pub(super) fn of(leaf: &Leaf, begun: Option<&Intent>) -> Vec<Term> {
         Event::Intent(it) => of_intent(it),
         Event::Released(_) => Vec::new(),
         Event::Refused(_) | Event::Abandoned(_) => of_end(begun),
-        Event::Denied(it) => with(Wanted::Refusal, [Term::by(it.caller)]),
-        Event::Denials(it) => with(Wanted::Refusal, [Term::by(it.caller)]),
-        Event::DryRun(it) => with(Wanted::DryRun, [Term::by(it.caller)]),
-        Event::DryRuns(it) => with(Wanted::DryRun, [Term::by(it.caller)]),
+        Event::Denied(it) => with(RecordKind::Refusal, [Term::by(it.caller)]),
+        Event::Denials(it) => with(RecordKind::Refusal, [Term::by(it.caller)]),
+        Event::DryRun(it) => with(RecordKind::DryRun, [Term::by(it.caller)]),
+        Event::DryRuns(it) => with(RecordKind::DryRun, [Term::by(it.caller)]),
         Event::Admin(it) => {
             let mut terms = with(
-                Wanted::Change,
+                RecordKind::Change,
                 [
                     Term::by(it.actor),
                     Term::of(it.subject),
@@ -106,7 +106,7 @@ pub(super) fn of(leaf: &Leaf, begun: Option<&Intent>) -> Vec<Term> {
             terms
         }
         Event::Token(it) => with(
-            Wanted::Token,
+            RecordKind::Token,
             [it.client, it.key, it.credential, it.fetch]
                 .map(Term::of)
                 .into_iter()
@@ -118,20 +118,20 @@ pub(super) fn of(leaf: &Leaf, begun: Option<&Intent>) -> Vec<Term> {
     terms
 }
 
-fn with(kind: Wanted, terms: impl IntoIterator<Item = Term>) -> Vec<Term> {
+fn with(kind: RecordKind, terms: impl IntoIterator<Item = Term>) -> Vec<Term> {
     let mut all = vec![Term::kind(kind)];
     all.extend(terms);
     all
 }
 
 fn of_intent(intent: &Intent) -> Vec<Term> {
-    let mut terms = with(Wanted::Signature, parties(intent));
-    terms.extend(Wanted::from_name(&intent.operation).map(Term::kind));
+    let mut terms = with(RecordKind::Signature, parties(intent));
+    terms.extend(RecordKind::from_name(&intent.operation).map(Term::kind));
     terms
 }
 
 fn of_end(begun: Option<&Intent>) -> Vec<Term> {
-    with(Wanted::Refusal, begun.into_iter().flat_map(parties))
+    with(RecordKind::Refusal, begun.into_iter().flat_map(parties))
 }
 
 fn parties(intent: &Intent) -> impl Iterator<Item = Term> {
@@ -159,20 +159,20 @@ pub fn market_of(record: &str) -> Option<String> {
 }
 
 /// What a change is about, where that is something auditors ask for by itself.
-pub fn kind_of(action: &str) -> Option<Wanted> {
+pub fn kind_of(action: &str) -> Option<RecordKind> {
     let says = |word: &str| action.split('-').any(|it| it == word);
     if says("proposal") || says("propose") {
-        Some(Wanted::Approval)
+        Some(RecordKind::Approval)
     } else if says("rotation") || says("probe") || action == "switch-client-key" {
-        Some(Wanted::Rotation)
+        Some(RecordKind::Rotation)
     } else if action == SEARCH || action.starts_with("look-up") {
-        Some(Wanted::LookUp)
+        Some(RecordKind::LookUp)
     } else if ["credential", "login", "nonce", "nonces"]
         .into_iter()
         .any(says)
         && !says("caller")
     {
-        Some(Wanted::Credential)
+        Some(RecordKind::Credential)
     } else {
         None
     }
@@ -217,10 +217,10 @@ mod tests {
             Term::by(id(2)),
             Term::market("1234"),
         ];
-        for term in parts
-            .into_iter()
-            .chain([Term::kind(Wanted::Order), Term::kind(Wanted::Signature)])
-        {
+        for term in parts.into_iter().chain([
+            Term::kind(RecordKind::Order),
+            Term::kind(RecordKind::Signature),
+        ]) {
             assert!(terms.contains(&term), "{term:?}");
         }
         assert!(
@@ -235,10 +235,10 @@ mod tests {
             device_request: None,
         };
         let refused = of(&Leaf::new(0, Event::Refused(end)), Some(&intent()));
-        for term in parts.into_iter().chain([Term::kind(Wanted::Refusal)]) {
+        for term in parts.into_iter().chain([Term::kind(RecordKind::Refusal)]) {
             assert!(refused.contains(&term), "{term:?}");
         }
-        assert!(!refused.contains(&Term::kind(Wanted::Order)));
+        assert!(!refused.contains(&Term::kind(RecordKind::Order)));
     }
 
     #[test]
@@ -252,10 +252,10 @@ mod tests {
                 details: "{}".into(),
             };
             let terms = of(&Leaf::new(0, Event::Admin(admin)), None);
-            let kinds = Wanted::ALL
+            let kinds = RecordKind::ALL
                 .into_iter()
                 .filter(|it| terms.contains(&Term::kind(*it)));
-            kinds.map(Wanted::name).collect::<Vec<_>>()
+            kinds.map(RecordKind::name).collect::<Vec<_>>()
         };
         for (action, kind) in [
             ("approve-proposal", "approval"),

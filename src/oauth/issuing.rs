@@ -8,7 +8,7 @@ use super::assertion::Errand;
 use super::clients::{Client, ClientError, Clients};
 use crate::callers::Caller;
 use crate::id::IntentId;
-use crate::signing::{Asked, Signed, Signer, SigningError};
+use crate::signing::{Signed, Signer, SigningError, SigningRequest};
 
 /// How often an assertion is begun anew because its client got another key meanwhile.
 const KEYS_AT_MOST: u32 = 4;
@@ -20,7 +20,7 @@ pub async fn issue(
     clients: &Clients,
     caller: &Caller,
     mut client: Client,
-    asked: &Asked,
+    asked: &SigningRequest,
 ) -> Result<Result<Signed, SigningError>, ClientError> {
     let mut keys = 1;
     loop {

@@ -36,4 +36,4 @@ pub use reading::NotInCatalogue;
 pub use request::{Allowance, Amount, Former, NotAParty, NotAnAmount, Operation};
 pub use rules::Refused;
 pub use step::{Call, Condition, NotACondition, Party, Place, Step};
-pub use wish::{FeesSaid, NoPlan, Via, Wish};
+pub use wish::{FeesSaid, NoPlan, OperationRequest, Via};

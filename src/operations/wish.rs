@@ -48,7 +48,7 @@ pub struct FeesSaid {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = OperationsRequest)]
-pub struct Wish {
+pub struct OperationRequest {
     /// In this order; all or nothing, but for type 0, whose transactions make one call each.
     pub operations: Vec<Operation>,
     /// On which way; `relayer` unless the wallet's type has none.
@@ -99,7 +99,7 @@ pub enum NoPlan {
     Unnamed(#[from] Unnamed),
 }
 
-impl Wish {
+impl OperationRequest {
     /// Whether it only asks for a wallet to be made.
     pub fn is_deployment(&self) -> bool {
         self.operations == [Operation::Deploy]

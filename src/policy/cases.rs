@@ -29,7 +29,7 @@ pub struct Case {
     pub name: String,
     /// The request.
     #[serde(flatten)]
-    pub asked: Asked,
+    pub asked: CaseRequest,
     /// Whether it is permitted.
     pub permit: bool,
     /// By which rules, if that matters: their `@id`s.
@@ -39,20 +39,20 @@ pub struct Case {
 
 /// A request as people write it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Asked {
+pub struct CaseRequest {
     /// Who asks.
-    pub caller: Who,
+    pub caller: CaseCaller,
     /// What for, in the schema's words.
     pub action: Action,
     /// On what: nothing is the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<What>,
+    pub resource: Option<CaseResource>,
     /// What is at stake.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) context: BTreeMap<String, Value>,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for CaseRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.caller.roles.as_slice() {
             [] => f.write_str("somebody without a role")?,
@@ -73,7 +73,7 @@ impl fmt::Display for Asked {
 /// Who asks.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Who {
+pub struct CaseCaller {
     /// Their name, if that matters.
     #[serde(default = "somebody")]
     pub name: String,
@@ -86,7 +86,7 @@ pub struct Who {
 /// On what somebody asks for something.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct What {
+pub struct CaseResource {
     /// `Wallet`, `Client` or `Key`.
     pub kind: String,
     /// Its name, if that matters.
@@ -187,7 +187,7 @@ impl Case {
     }
 }
 
-impl Asked {
+impl CaseRequest {
     /// Who asks, as the service knows callers.
     pub(super) fn caller(&self) -> Result<Caller, NotARequest> {
         let roles = self.caller.roles.iter().map(|role| role.parse());

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::cases::{Asked, What, Who};
+use super::cases::{CaseCaller, CaseRequest, CaseResource};
 use super::literals::{ANY, DESKS, Words};
 use super::looks::{concerns, statements};
 use super::stake::Value;
@@ -25,7 +25,7 @@ pub struct Difference {
     /// Whether it is permitted now.
     pub permitted: bool,
     /// The request.
-    pub request: Asked,
+    pub request: CaseRequest,
     /// So many more differ in the same way, for the same roles, action and kind of thing.
     pub more: usize,
 }
@@ -108,7 +108,7 @@ fn requests(
     roles: &BTreeSet<&String>,
     words: &Words,
     contexts: &[BTreeMap<String, Value>],
-) -> Vec<Asked> {
+) -> Vec<CaseRequest> {
     let roles: Vec<&String> = roles.iter().copied().collect();
     let mut held = vec![Vec::new()];
     for (number, one) in roles.iter().enumerate() {
@@ -121,14 +121,14 @@ fn requests(
     let mut all = Vec::new();
     for roles in held {
         for owner in &owners {
-            let caller = Who {
+            let caller = CaseCaller {
                 name: ANY.to_owned(),
                 owner: owner.clone(),
                 roles: roles.clone(),
             };
             for resource in things(words) {
                 for context in contexts {
-                    all.push(Asked {
+                    all.push(CaseRequest {
                         caller: caller.clone(),
                         action,
                         resource: resource.clone(),
@@ -142,7 +142,7 @@ fn requests(
 }
 
 /// What something can be done to. What does not go with an action is no request, and left out.
-fn things(words: &Words) -> Vec<Option<What>> {
+fn things(words: &Words) -> Vec<Option<CaseResource>> {
     let mut all = vec![None];
     for kind in ["Wallet", "Client", "Key"] {
         for owner in words.texts("owner", &DESKS) {
@@ -152,7 +152,7 @@ fn things(words: &Words) -> Vec<Option<What>> {
                     _ => vec![String::new()],
                 };
                 for purpose in purposes {
-                    all.push(Some(What {
+                    all.push(Some(CaseResource {
                         kind: kind.to_owned(),
                         name: ANY.to_owned(),
                         owner: owner.clone(),

@@ -3,7 +3,7 @@
 use cedar_policy::{Context, Entities, PolicySet, Request};
 use serde_json::{Value, json};
 
-use super::cases::{Asked, NotARequest};
+use super::cases::{CaseRequest, NotARequest};
 use super::cedar::break_glass_may;
 use super::looks::{concerns, statements};
 use super::resource::Circumstance;
@@ -50,12 +50,12 @@ pub struct Missing {
 
 impl Policy {
     /// What it says to a request in a file.
-    pub fn answer(&self, asked: &Asked) -> Result<Judgement, NotARequest> {
+    pub fn answer(&self, asked: &CaseRequest) -> Result<Judgement, NotARequest> {
         self.judge(&asked.caller()?, asked.action, &asked.resource()?)
     }
 
     /// What it says to a request in a file, and why.
-    pub fn explain_asked(&self, asked: &Asked) -> Result<Explanation, NotARequest> {
+    pub fn explain_asked(&self, asked: &CaseRequest) -> Result<Explanation, NotARequest> {
         self.explain(&asked.caller()?, asked.action, &asked.resource()?)
     }
 

@@ -34,7 +34,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 pub use action::Action;
-pub use cases::{Asked, Case, Failure, NotARequest, Suite, What, Who};
+pub use cases::{Case, CaseCaller, CaseRequest, CaseResource, Failure, NotARequest, Suite};
 pub use cedar::{Policy, PolicyError};
 pub use differences::{Difference, Differences, differences};
 pub use judging::{Explanation, Judgement, Missing};

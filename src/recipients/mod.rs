@@ -42,7 +42,7 @@ use crate::policy::Stake;
 use crate::within::Within;
 pub use error::RecipientError;
 use register::{Body, Register};
-pub use register::{NoRecipient, Whom};
+pub use register::{NoRecipient, Payee};
 pub use unfit::{Checksummed, NotChecksummed, Unfit};
 
 /// `[recipients]`
@@ -188,7 +188,7 @@ impl Recipients {
     pub fn standing(
         &self,
         snapshot: &Snapshot,
-        whom: Whom<'_>,
+        whom: Payee<'_>,
         chain: Chain,
         owner: &Name,
     ) -> Result<Arc<Recipient>, NoRecipient> {

@@ -73,7 +73,7 @@ pub(super) fn id(chain: Chain, address: Address) -> Uuid {
 
 /// Who is meant.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom<'a> {
+pub enum Payee<'a> {
     /// As people say it.
     Named(&'a Name),
     /// As a transaction that somebody else has built says it.
@@ -164,18 +164,18 @@ impl Register {
     /// To whom a wallet of this desk and chain may send at a moment.
     pub(super) fn standing(
         &self,
-        whom: Whom<'_>,
+        whom: Payee<'_>,
         chain: Chain,
         owner: &Name,
         now: OffsetDateTime,
     ) -> Result<Arc<Recipient>, NoRecipient> {
         let found = match whom {
-            Whom::Named(name) => self.named(name).filter(|it| it.chain == chain),
-            Whom::At(address) => self.at(chain, address),
+            Payee::Named(name) => self.named(name).filter(|it| it.chain == chain),
+            Payee::At(address) => self.at(chain, address),
         };
         let said = || match whom {
-            Whom::Named(name) => name.to_string(),
-            Whom::At(address) => address.to_string(),
+            Payee::Named(name) => name.to_string(),
+            Payee::At(address) => address.to_string(),
         };
         let one = found.ok_or_else(|| NoRecipient::Unknown(said(), chain.id()))?;
         if one.owner.as_ref().is_some_and(|it| it != owner) {
@@ -240,20 +240,20 @@ mod tests {
         ] {
             register.insert(it).unwrap();
         }
-        let ask = |whom: Whom<'_>, chain, owner: &str, now| {
+        let ask = |whom: Payee<'_>, chain, owner: &str, now| {
             let found = register.standing(whom, chain, &name(owner), now);
             found.map(|it| it.name.to_string())
         };
         let named = |called: &str, chain, owner| {
             let called = name(called);
-            ask(Whom::Named(&called), chain, owner, NOW)
+            ask(Payee::Named(&called), chain, owner, NOW)
         };
         assert_eq!(
             named("treasury", Chain::Polygon, "desk-2").unwrap(),
             "treasury"
         );
         assert_eq!(named("own", Chain::Polygon, "desk-1").unwrap(), "own");
-        let at = |byte, chain| ask(Whom::At(Address([byte; 20])), chain, "desk-1", NOW);
+        let at = |byte, chain| ask(Payee::At(Address([byte; 20])), chain, "desk-1", NOW);
         assert_eq!(at(2, Chain::Polygon).unwrap(), "own");
 
         let unknown = |it: Result<String, NoRecipient>| matches!(it, Err(NoRecipient::Unknown(..)));
@@ -263,7 +263,7 @@ mod tests {
         let other = named("own", Chain::Polygon, "desk-2");
         assert!(matches!(other, Err(NoRecipient::OtherDesk(_))));
         let late = name("late");
-        let ask_late = |now| ask(Whom::Named(&late), Chain::Polygon, "desk-1", now);
+        let ask_late = |now| ask(Payee::Named(&late), Chain::Polygon, "desk-1", now);
         assert!(matches!(ask_late(NOW), Err(NoRecipient::Waits { .. })));
         assert!(ask_late(NOW + Duration::microseconds(1)).is_ok());
     }

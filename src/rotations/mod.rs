@@ -231,10 +231,10 @@ pub enum RotationError {
 
 /// The rotations of this service. Cheap to clone.
 #[derive(Clone)]
-pub struct Rotations(Arc<Parts>);
+pub struct Rotations(Arc<Tools>);
 
 /// What [`Rotations`] works with.
-pub struct Parts {
+pub struct Tools {
     /// Where evidence goes.
     pub log: Log,
     /// The keys.
@@ -260,7 +260,7 @@ impl Rotation {
 
 impl Rotations {
     /// Rotations with these parts.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Tools) -> Self {
         Self(Arc::new(parts))
     }
 

@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 
 use super::group::Joining;
 use super::job::BatchKey;
-use super::{Asked, AskedTogether, Draft, Signed, Signer, SigningError};
+use super::{BatchRequest, Draft, Signed, Signer, SigningError, SigningRequest};
 use crate::callers::Caller;
 use crate::custody::Turn;
 use crate::fail_point;
@@ -15,10 +15,10 @@ use crate::limits::Reservation;
 use crate::policy::Permit;
 
 /// A draft that may be signed, and how it came in.
-type Ready = (Permit<Box<dyn Draft>>, (Turn, Reservation), Asked);
+type Ready = (Permit<Box<dyn Draft>>, (Turn, Reservation), SigningRequest);
 
 /// A draft that is permitted, and does not begin.
-type Stuck = (SigningError, Permit<Box<dyn Draft>>, Asked);
+type Stuck = (SigningError, Permit<Box<dyn Draft>>, SigningRequest);
 
 /// Why a draft does not go into the group.
 enum Not {
@@ -33,8 +33,8 @@ impl Signer {
     pub async fn sign_all(
         &self,
         caller: &Caller,
-        drafts: Vec<(Box<dyn Draft>, Asked)>,
-        asked: &AskedTogether,
+        drafts: Vec<(Box<dyn Draft>, SigningRequest)>,
+        asked: &BatchRequest,
     ) -> Vec<Result<Signed, SigningError>> {
         let until = Instant::now() + self.deadline(asked.deadline);
         let count = drafts.len();
@@ -80,7 +80,7 @@ impl Signer {
         &self,
         caller: &Caller,
         draft: Box<dyn Draft>,
-        asked: Asked,
+        asked: SigningRequest,
         until: Instant,
     ) -> Result<Ready, Not> {
         let permit = self.permitted(caller, draft);
@@ -96,8 +96,8 @@ impl Signer {
         &self,
         caller: &Caller,
         ready: Vec<Result<Ready, Not>>,
-        asked: &AskedTogether,
-    ) -> Vec<Result<(Joining, Asked), Not>> {
+        asked: &BatchRequest,
+    ) -> Vec<Result<(Joining, SigningRequest), Not>> {
         let batch = Arc::new(BatchKey {
             key: asked.idempotency.clone(),
             request: asked.digest,

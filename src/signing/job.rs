@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::intent::Intent;
-use super::{Answer, Asked, BadSignature, Checked, Draft, Prepared, Right, SigningError};
+use super::{Answer, BadSignature, Checked, Draft, Prepared, Right, SigningError, SigningRequest};
 use crate::audit::{Event, Leaf, Row, leaf};
 use crate::callers::Caller;
 use crate::custody::Turn;
@@ -142,7 +142,7 @@ impl Intend {
     pub(super) fn new(
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
-        asked: &Asked,
+        asked: &SigningRequest,
         batch: Option<Arc<BatchKey>>,
         (turn, reservation): (Turn, Reservation),
         policy: [u8; 32],

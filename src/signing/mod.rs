@@ -63,7 +63,7 @@ use job::{BatchKey, Claim};
 use measures::Measures;
 pub(crate) use packed::unpack;
 pub use refusal::{SameRequest, SigningError};
-pub use request::{Asked, AskedTogether, Held, LARGEST_BATCH, Signed};
+pub use request::{BatchRequest, Held, LARGEST_BATCH, Signed, SigningRequest};
 pub use right::{Business, Right};
 pub use settings::Settings;
 
@@ -101,7 +101,7 @@ impl Signer {
         &self,
         caller: &Caller,
         draft: Box<dyn Draft>,
-        asked: Asked,
+        asked: SigningRequest,
     ) -> Result<Signed, SigningError> {
         let deadline = self.deadline(asked.deadline);
         let until = Instant::now() + deadline;
@@ -119,7 +119,7 @@ impl Signer {
         &self,
         caller: &Caller,
         draft: Box<dyn Draft>,
-        asked: &Asked,
+        asked: &SigningRequest,
         until: Instant,
     ) -> Result<Signed, SigningError> {
         fail_point!("accepted");
@@ -138,7 +138,7 @@ impl Signer {
         &self,
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
-        asked: &Asked,
+        asked: &SigningRequest,
         batch: Option<Arc<BatchKey>>,
         with: (Turn, Reservation),
     ) -> Result<Joining, SigningError> {
@@ -152,7 +152,7 @@ impl Signer {
         &self,
         caller: &Caller,
         mut joining: Joining,
-        asked: &Asked,
+        asked: &SigningRequest,
         until: Instant,
     ) -> Result<Signed, SigningError> {
         let (mut last, mut overtaken) = (false, 0);

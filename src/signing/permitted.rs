@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::group::Joining;
 use super::job::{BatchKey, Intend};
-use super::{Asked, Draft, Equipment, Signer, SigningError};
+use super::{Draft, Equipment, Signer, SigningError, SigningRequest};
 use crate::callers::Caller;
 use crate::custody::Turn;
 use crate::limits::Reservation;
@@ -84,7 +84,7 @@ impl Signer {
         &self,
         caller: &Caller,
         permit: Permit<Box<dyn Draft>>,
-        asked: &Asked,
+        asked: &SigningRequest,
         batch: Option<Arc<BatchKey>>,
         with: (Turn, Reservation),
     ) -> (Intend, Joining) {

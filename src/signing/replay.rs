@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::right::Right;
-use super::{AGAIN, Asked, Business, Draft, Equipment, Signed, Signer, SigningError, packed};
+use super::{
+    AGAIN, Business, Draft, Equipment, Signed, Signer, SigningError, SigningRequest, packed,
+};
 use crate::audit::Event;
 use crate::callers::Caller;
 use crate::idempotency::{self, Key as IdempotencyKey, RequestDigest};
@@ -38,7 +40,7 @@ impl Signer {
         &self,
         caller: &Caller,
         permit: &Permit<Box<dyn Draft>>,
-        asked: &Asked,
+        asked: &SigningRequest,
         not: SigningError,
     ) -> Result<Signed, SigningError> {
         let Some(key) = &asked.idempotency else {

@@ -28,7 +28,7 @@ impl fmt::Debug for Held {
 
 /// How a request came in.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct SigningRequest {
     /// SHA-256 over method, path and canonical body.
     pub digest: RequestDigest,
     /// The caller's key for it.
@@ -39,7 +39,7 @@ pub struct Asked {
     pub held: Held,
 }
 
-impl Asked {
+impl SigningRequest {
     /// A request without an idempotency key, for which its caller waits as long as anybody.
     pub fn once(digest: RequestDigest) -> Self {
         Self {
@@ -67,7 +67,7 @@ pub const LARGEST_BATCH: usize = 100;
 
 /// How a batch came in.
 #[derive(Clone, Debug)]
-pub struct AskedTogether {
+pub struct BatchRequest {
     /// Of the whole request.
     pub digest: RequestDigest,
     /// The caller's key for the whole.
@@ -78,10 +78,10 @@ pub struct AskedTogether {
     pub held: Held,
 }
 
-impl AskedTogether {
+impl BatchRequest {
     /// How the request with this number came in.
-    pub fn item(&self, number: usize) -> Result<Asked, NotAKey> {
-        Ok(Asked {
+    pub fn item(&self, number: usize) -> Result<SigningRequest, NotAKey> {
+        Ok(SigningRequest {
             digest: self.digest.of_item(number),
             idempotency: Some(self.idempotency.of_item(number)?),
             deadline: self.deadline,

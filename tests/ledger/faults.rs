@@ -60,7 +60,7 @@ impl Dice {
 
 /// Something that is asked of the service.
 #[derive(Clone, Debug)]
-struct Wish {
+struct OperationRequest {
     key: String,
     method: &'static str,
     path: String,
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// What is wished for next, in view of what there is.
-    async fn wish(&mut self) -> Wish {
+    async fn wish(&mut self) -> OperationRequest {
         let (active, made) = self.at_venue().await;
         let used: Vec<_> = made.keys().cloned().collect();
         let some_used = used
@@ -207,7 +207,7 @@ impl World {
             }
             _ => match active {
                 Some(active) => {
-                    let wish = Wish {
+                    let wish = OperationRequest {
                         key: uuid::Uuid::new_v4().to_string(),
                         method: "DELETE",
                         path: format!("{credentials}/{active}"),
@@ -223,7 +223,7 @@ impl World {
                 ),
             },
         };
-        Wish {
+        OperationRequest {
             key: uuid::Uuid::new_v4().to_string(),
             method: "POST",
             path,
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    async fn ask(&self, wish: &Wish) -> reqwest::Result<Answer> {
+    async fn ask(&self, wish: &OperationRequest) -> reqwest::Result<Answer> {
         let header = wish.path.ends_with("l1-headers");
         let caller = self
             .server
@@ -248,7 +248,7 @@ impl World {
     }
 
     /// Asks until there is an answer that is final, through deaths and faults.
-    async fn insist(&mut self, wish: &Wish) -> Answer {
+    async fn insist(&mut self, wish: &OperationRequest) -> Answer {
         for _ in 0..200 {
             match self.ask(wish).await {
                 Ok(answer) if answer.status < 500 && !waits(&answer) => return answer,
@@ -276,7 +276,7 @@ impl World {
     }
 
     /// One wish to its end, and what follows from its answer.
-    async fn live_through(&mut self, wish: &Wish) -> Answer {
+    async fn live_through(&mut self, wish: &OperationRequest) -> Answer {
         let answer = self.insist(wish).await;
         if wish.path.ends_with("l1-headers") && answer.status == 200 {
             // The header is spent, and its answer may be lost.
@@ -291,7 +291,7 @@ impl World {
                 "/v1/nonce-searches/{}/steps",
                 answer.json["id"].as_str().unwrap()
             );
-            let step = Wish {
+            let step = OperationRequest {
                 path: steps,
                 body: json!({ "count": 3 }),
                 ..wish.clone()
@@ -330,7 +330,7 @@ impl World {
 
         let (active, made) = self.at_venue().await;
         for (nonce, api_key) in &made {
-            let derive = Wish {
+            let derive = OperationRequest {
                 key: uuid::Uuid::new_v4().to_string(),
                 method: "POST",
                 path: "/v1/wallets/d-w/credentials".to_owned(),

@@ -46,7 +46,7 @@ use load::Target;
 use measure::Measure;
 pub(super) use options::Options;
 use plan::{Desk, Operation};
-use world::{Wanted, World};
+use world::{World, WorldPlan};
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if options.floor {
@@ -68,7 +68,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         &options.backend
     };
     let operations = options.operations();
-    let wanted = Wanted {
+    let wanted = WorldPlan {
         program: &program,
         data_dir: options.data_dir.as_deref(),
         devices,

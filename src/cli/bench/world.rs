@@ -50,7 +50,7 @@ pub(super) struct World {
 pub(super) const AMOY: u64 = 80_002;
 
 /// What to start.
-pub(super) struct Wanted<'a> {
+pub(super) struct WorldPlan<'a> {
     pub(super) program: &'a Path,
     pub(super) data_dir: Option<&'a Path>,
     pub(super) devices: &'a [Kind],
@@ -62,7 +62,7 @@ pub(super) struct Wanted<'a> {
 
 impl World {
     /// Makes it, or finds what `chancery dev` made, and serves from it.
-    pub(super) async fn start(wanted: &Wanted<'_>) -> anyhow::Result<Self> {
+    pub(super) async fn start(wanted: &WorldPlan<'_>) -> anyhow::Result<Self> {
         let scratch = match wanted.data_dir {
             Some(_) => None,
             None => Some(Scratch::new()?),

@@ -3,7 +3,7 @@
 use super::{ApiKeyError, ApiKeys, IssuedLogin, KeyRequest};
 use crate::clob::l1::LoginDraft;
 use crate::credentials::{CredentialNonce, Origin, Purpose, Replaces};
-use crate::signing::{Asked, Signed, SigningError};
+use crate::signing::{Signed, SigningError, SigningRequest};
 
 impl KeyRequest {
     /// A login with a nonce, by the right that was asked for, that ends nothing.
@@ -27,7 +27,7 @@ impl ApiKeys {
         wish: &KeyRequest,
         login: LoginDraft,
     ) -> Result<Signed, SigningError> {
-        let asked = Asked::once(wish.request);
+        let asked = SigningRequest::once(wish.request);
         let signer = &self.0.signer;
         signer.sign(&wish.caller, Box::new(login), asked).await
     }

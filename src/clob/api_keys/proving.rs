@@ -14,7 +14,7 @@ use crate::credentials::logins::records as logins;
 use crate::credentials::records as ledger;
 use crate::credentials::{Credential, State};
 use crate::fail_point;
-use crate::signing::Asked;
+use crate::signing::SigningRequest;
 
 /// Within this the venue's clock and ours agree, in seconds.
 const CLOCKS_AGREE_S: i64 = 10;
@@ -175,7 +175,7 @@ impl ApiKeys {
             right: wish.permit.action().action,
             is_rescue: false,
         };
-        let asked = Asked::once(wish.request);
+        let asked = SigningRequest::once(wish.request);
         let signed = self
             .0
             .signer

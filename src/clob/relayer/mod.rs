@@ -32,7 +32,7 @@ pub use answers::{Progress, Transaction};
 pub use error::{Means, RelayerError};
 pub use records::{State, Submission};
 pub use released::Signed;
-pub use submitting::{NotSubmitted, Submissions, SubmitWish, Tools};
+pub use submitting::{NotSubmitted, SubmissionRequest, Submissions, Tools};
 
 /// `[relayer]`: the relayer of each chain, where there is one.
 #[derive(Clone, Debug, Default, serde::Deserialize)]

@@ -20,7 +20,7 @@ use crate::idempotency::RequestDigest;
 use crate::ledger::{Gate, LedgerError};
 use crate::operations::NotThere;
 use crate::policy::{Action, Permit};
-use crate::signing::{Asked, Signer, SigningError};
+use crate::signing::{Signer, SigningError, SigningRequest};
 
 /// The headers of a builder, in the clients' order.
 const HEADERS: [&str; 4] = [
@@ -92,7 +92,7 @@ impl From<WalletError> for NotSubmitted {
 }
 
 /// Somebody wants it carried out.
-pub struct SubmitWish {
+pub struct SubmissionRequest {
     /// Who.
     pub caller: Caller,
     /// By which right.
@@ -132,7 +132,7 @@ impl Submissions {
 
     /// Has it carried out, or looks how far that is. Whoever is told that it is not known may ask again: the same
     /// text is sent, if the relayer does not have it.
-    pub async fn submit(&self, wish: &SubmitWish) -> Result<Submission, NotSubmitted> {
+    pub async fn submit(&self, wish: &SubmissionRequest) -> Result<Submission, NotSubmitted> {
         let relayer = self.0.relayers.on(wish.wallet.profile.chain())?;
         let Some(this) = self.begin(wish).await? else {
             let there = self.there(wish).await?;
@@ -154,14 +154,14 @@ impl Submissions {
         self.there(wish).await
     }
 
-    async fn there(&self, wish: &SubmitWish) -> Result<Submission, NotSubmitted> {
+    async fn there(&self, wish: &SubmissionRequest) -> Result<Submission, NotSubmitted> {
         let there = self.show(wish.signed.id).await?;
         let gone = || LedgerError::Corrupt("submissions", format!("{} is missing", wish.signed.id));
         Ok(there.ok_or_else(gone)?)
     }
 
     /// Puts a try on record, before anything is sent.
-    async fn begin(&self, wish: &SubmitWish) -> Result<Option<Try>, NotSubmitted> {
+    async fn begin(&self, wish: &SubmissionRequest) -> Result<Option<Try>, NotSubmitted> {
         let Signed { id, kind, turn, .. } = wish.signed;
         let new = New {
             id,
@@ -187,7 +187,7 @@ impl Submissions {
     /// Sends it, unless the relayer has it since an earlier try. What it calls it.
     async fn send(
         &self,
-        wish: &SubmitWish,
+        wish: &SubmissionRequest,
         relayer: &Relayer,
         this: Try,
     ) -> Result<String, NotSubmitted> {
@@ -210,7 +210,7 @@ impl Submissions {
     /// Headers of one request, made with the builder's API key behind the door.
     async fn headers(
         &self,
-        wish: &SubmitWish,
+        wish: &SubmissionRequest,
         relayer: &Relayer,
         method: &'static str,
         path: &'static str,
@@ -227,7 +227,7 @@ impl Submissions {
             right: Action::SubmitOperation,
             is_rescue: wish.signed.is_rescue,
         };
-        let asked = Asked::once(wish.request);
+        let asked = SigningRequest::once(wish.request);
         let signer = &self.0.signer;
         let answer = signer.sign(&wish.caller, Box::new(draft), asked).await?;
         let headers: Map<String, Value> =
@@ -252,7 +252,7 @@ impl Submissions {
         Ok((other, theirs.ok_or(NotSubmitted::NoCredential)?))
     }
 
-    async fn taken(&self, wish: &SubmitWish, transaction: &str) -> Result<(), NotSubmitted> {
+    async fn taken(&self, wish: &SubmissionRequest, transaction: &str) -> Result<(), NotSubmitted> {
         let author = wish.permit.author().afterwards();
         let mut change = self.0.log.begin(Gate::Shared, &author).await?;
         let id = wish.signed.id;
@@ -268,7 +268,7 @@ impl Submissions {
 
     async fn not_taken(
         &self,
-        wish: &SubmitWish,
+        wish: &SubmissionRequest,
         this: Try,
         error: &NotSubmitted,
     ) -> Result<(), NotSubmitted> {

@@ -11,13 +11,13 @@ use crate::app::App;
 use crate::audit::leaf::Event;
 use crate::callers::Caller;
 use crate::clock;
-use crate::http::body::Asked;
+use crate::http::body::Params;
 use crate::http::page::Paged;
 use crate::http::problem::Problem;
 use crate::http::query;
 use crate::id::CallerId;
 use crate::idempotency::Key;
-use crate::lookups::{Entry, Names, Page, Query, Term, Wanted};
+use crate::lookups::{Entry, Names, Page, Query, RecordKind, Term};
 use crate::name::Name;
 use crate::signing::signatures::By;
 
@@ -133,7 +133,7 @@ pub(super) struct EventView {
 pub(super) async fn find_events(
     State(app): State<App>,
     caller: Caller,
-    Asked(search): Asked<Search>,
+    Params(search): Params<Search>,
 ) -> Result<Paged<EventView>, Problem> {
     let asked = serde_json::to_value(&search).unwrap_or_default();
     look_up(&app, &caller, &asked).await?;
@@ -183,7 +183,7 @@ impl Search {
             terms.push(Term::market(&id.to_string()));
         }
         if let Some(kind) = &self.kind {
-            let kind = kind.parse::<Wanted>();
+            let kind = kind.parse::<RecordKind>();
             terms.push(Term::kind(
                 kind.map_err(|error| wrong("kind", &error.to_string()))?,
             ));

@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::audit::{Event, Leaf};
 use crate::authority::{Version, Written};
 use crate::callers::Caller;
-use crate::http::body::{Asked, Body};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::ledger::Gate;
@@ -70,7 +70,7 @@ pub(super) struct RangeView {
 pub(super) async fn show_range(
     State(app): State<App>,
     caller: Caller,
-    Asked(times): Asked<Times>,
+    Params(times): Params<Times>,
 ) -> Result<Json<RangeView>, Problem> {
     let from = times.from.as_deref().map(|it| moment("from", it));
     let (from, until) = (from.transpose()?, moment("until", &times.until)?);
@@ -164,7 +164,7 @@ impl From<Written> for StatementView {
 pub(super) async fn list_statements(
     State(app): State<App>,
     caller: Caller,
-    Asked(Statements { after, limit }): Asked<Statements>,
+    Params(Statements { after, limit }): Params<Statements>,
 ) -> Result<Json<Vec<StatementView>>, Problem> {
     may_view(&app, &caller)?;
     let limit = limit.unwrap_or(1_000);
@@ -207,7 +207,7 @@ pub(super) struct ExportView {
 pub(super) async fn record_export(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewExport>,
 ) -> Result<Response, Problem> {
     let permit = app.ask(&caller, Action::ViewLog, &Resource::service())?;

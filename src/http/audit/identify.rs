@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{look_up, wrong};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::http::body::Asked;
+use crate::http::body::Params;
 use crate::http::problem::Problem;
 use crate::lookups::identify::{Shape, Thing};
 use crate::signing::signatures::By;
@@ -79,7 +79,7 @@ impl ThingView {
 pub(super) async fn identify(
     State(app): State<App>,
     caller: Caller,
-    Asked(InHand { text }): Asked<InHand>,
+    Params(InHand { text }): Params<InHand>,
 ) -> Result<Json<Vec<ThingView>>, Problem> {
     if text.len() > 255 {
         return Err(wrong("text", "at most 255 bytes"));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Party, look_up, moment, wrong};
 use crate::app::App;
 use crate::callers::Caller;
-use crate::http::body::Asked;
+use crate::http::body::Params;
 use crate::http::problem::{self, Problem};
 use crate::lookups::Names;
 use crate::lookups::signers::{Credential, Grant, Signer, is_known, signers};
@@ -103,7 +103,7 @@ pub(super) struct SignersView {
 pub(super) async fn list_signers(
     State(app): State<App>,
     caller: Caller,
-    Asked(question): Asked<Question>,
+    Params(question): Params<Question>,
 ) -> Result<Json<SignersView>, Problem> {
     let at = question.at.as_deref().map(|it| moment("at", it));
     let at = at.transpose()?;

@@ -26,12 +26,14 @@ use crate::clob::{MarketOrderRequest, Order, OrderRequest};
 use crate::http::admission::Admitted;
 use crate::http::admit::{durable, passed_gate};
 use crate::http::body::{self, Body, Named};
-use crate::http::caller::{Afresh, Required, Waits};
+use crate::http::caller::{Afresh, RequiredKey, Waits};
 use crate::http::dry_run::Outcome;
 use crate::http::problem::{self, Document, Problem, Replaced};
 use crate::http::write;
 use crate::policy::{Action, Deed};
-use crate::signing::{Asked, AskedTogether, Draft, DryRun, LARGEST_BATCH, Signed, SigningError};
+use crate::signing::{
+    BatchRequest, Draft, DryRun, LARGEST_BATCH, Signed, SigningError, SigningRequest,
+};
 
 /// Orders to be signed together.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -122,7 +124,7 @@ pub(super) async fn sign_orders(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     waits: Waits,
     Afresh(afresh): Afresh,
     Extension(admitted): Extension<Admitted>,
@@ -137,13 +139,13 @@ pub(super) async fn sign_orders(
         );
         return Err(Problem::new(&problem::INVALID_FIELD, detail));
     }
-    let asked = AskedTogether {
+    let asked = BatchRequest {
         digest,
         idempotency: key,
         deadline: waits.deadline,
         held: waits.held,
     };
-    let items: Vec<Asked> = (0..batch.orders.len())
+    let items: Vec<SigningRequest> = (0..batch.orders.len())
         .map(|number| asked.item(number))
         .collect::<Result<_, _>>()
         .map_err(|_| {
@@ -235,8 +237,8 @@ struct Attempt<'a> {
     app: &'a App,
     caller: &'a Caller,
     batch: &'a OrderBatch,
-    items: &'a [Asked],
-    asked: &'a AskedTogether,
+    items: &'a [SigningRequest],
+    asked: &'a BatchRequest,
     since: Instant,
     patience: Duration,
     afresh: bool,
@@ -253,7 +255,7 @@ impl Attempt<'_> {
         let limits = self.app.limits.book()?;
         let mut done = Vec::with_capacity(numbers.len());
         let mut drafted = Vec::with_capacity(numbers.len());
-        let mut drafts: Vec<(Box<dyn Draft>, Asked)> = Vec::with_capacity(numbers.len());
+        let mut drafts: Vec<(Box<dyn Draft>, SigningRequest)> = Vec::with_capacity(numbers.len());
         for (number, made) in self.make(wallet, numbers).await {
             let item = &self.items[number];
             match made {
@@ -295,7 +297,7 @@ impl Attempt<'_> {
             }
         }
         let until = self.since + self.patience;
-        let asked = AskedTogether {
+        let asked = BatchRequest {
             deadline: Some(until.saturating_duration_since(Instant::now())),
             ..self.asked.clone()
         };

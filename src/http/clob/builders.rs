@@ -22,13 +22,13 @@ use crate::clob::l2::{Shape, VenueRequest};
 use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::{self, Problem};
 use crate::http::write::Write;
 use crate::idempotency::RequestDigest;
 use crate::ledger::Gate;
 use crate::policy::Action;
-use crate::signing::Asked;
+use crate::signing::SigningRequest;
 
 /// Give a builder's API key
 ///
@@ -42,7 +42,7 @@ pub(super) async fn give_builder_credential(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(given, request): Body<GivenKey>,
 ) -> Result<Response, Problem> {
     let action = Action::CreateCredential;
@@ -151,7 +151,7 @@ async fn answer(
         shape: Shape::Bare,
         dry_run: false,
     };
-    let asked = Asked::once(digest);
+    let asked = SigningRequest::once(digest);
     headers(app, caller, wallet, venue, made, asked).await
 }
 

@@ -15,7 +15,7 @@ use crate::clob::l1::IssuedLogin;
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Credential, Origin, Replaces};
 use crate::http::body::{self, Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{self, Write, signed};
@@ -85,7 +85,7 @@ pub(super) async fn create_credential(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewCredential>,
 ) -> Result<Response, Problem> {
     let right = match new.mode {
@@ -141,7 +141,7 @@ pub(super) async fn list_credentials(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    body::Asked(page): body::Asked<Page>,
+    body::Params(page): body::Params<Page>,
 ) -> Result<Paged<CredentialView>, Problem> {
     let request = of_operation("list", &name);
     let wish = wish(&app, &caller, &name, Action::ViewCredentials, request).await?;

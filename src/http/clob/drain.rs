@@ -9,7 +9,7 @@ use crate::callers::Caller;
 use crate::clob::api_keys::KeyRequest;
 use crate::clob::drains::DrainRequest;
 use crate::http::body::{Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::ledger::Gate;
@@ -35,7 +35,7 @@ pub(super) async fn drain_wallet(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(wanted, request): Body<DrainRequest>,
 ) -> Result<Response, Problem> {
     let action = Action::DrainWallet;

@@ -13,11 +13,11 @@ use crate::clob::l2::{self, HeaderDraft, IssuedHeaders, RequestRefused, Shape, V
 use crate::clob::wallets::Wallet;
 use crate::credentials::Kind;
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Optional, Waits};
+use crate::http::caller::{OptionalKey, Waits};
 use crate::http::dry_run;
 use crate::http::problem::{self, Problem, Replaced};
 use crate::policy::Action;
-use crate::signing::{Asked, DryRun};
+use crate::signing::{DryRun, SigningRequest};
 
 /// The answer, or with `dryRun` what would be signed.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -62,7 +62,7 @@ pub(super) async fn issue_l2_headers(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Optional(idempotency): Optional,
+    OptionalKey(idempotency): OptionalKey,
     waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
@@ -84,7 +84,7 @@ pub(super) async fn issue_builder_headers(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Optional(idempotency): Optional,
+    OptionalKey(idempotency): OptionalKey,
     waits: Waits,
     Body(request, digest): Body<HeaderRequest>,
 ) -> Result<Response, Problem> {
@@ -100,7 +100,7 @@ async fn issue(
     wallet: Arc<Wallet>,
     kind: Kind,
     request: &HeaderRequest,
-    asked: Asked,
+    asked: SigningRequest,
 ) -> Result<Response, Problem> {
     if let Some(timestamp) = request.timestamp
         && !is_near(app, timestamp)
@@ -138,7 +138,7 @@ pub(super) async fn headers(
     wallet: Arc<Wallet>,
     request: VenueRequest,
     made: Made,
-    asked: Asked,
+    asked: SigningRequest,
 ) -> Result<Response, Problem> {
     let (right, whose) = match made.kind {
         Kind::Trading => (Action::IssueL2Headers, "API key"),

@@ -14,8 +14,8 @@ use crate::clob::api_keys::search::Search;
 use crate::clob::api_keys::{DeclaredNonces, NewSearch, NonceFilter};
 use crate::clob::wallets::Wallet;
 use crate::credentials::{self, Account, CredentialNonce, LoginEntry, NonceEntry};
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::page::Paged;
 use crate::http::problem::{self, Problem};
 use crate::http::query;
@@ -80,7 +80,7 @@ pub(super) struct LoginView {
 #[derive(serde::Serialize, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct NonceQuery {
     /// A wallet's name: nonces of its address.
     #[param(value_type = Option<String>)]
     wallet: Option<Name>,
@@ -182,13 +182,13 @@ impl SearchView {
 ///
 /// By wallet, nonce, API key and time; newest first, in pages. A look-up is put on record.
 #[utoipa::path(get, path = "/v1/nonces", tag = "nonces",
-    params(Wanted),
+    params(NonceQuery),
     responses((status = 200, description = "Those that you may see", body = Vec<NonceView>)),
 )]
 pub(super) async fn find_nonces(
     State(app): State<App>,
     caller: Caller,
-    Asked(wanted): Asked<Wanted>,
+    Params(wanted): Params<NonceQuery>,
 ) -> Result<Paged<NonceView>, Problem> {
     app.count_look_up(&caller, Action::ViewCredentials).await?;
     let time = |field, text: &Option<String>| {
@@ -328,7 +328,7 @@ pub(super) async fn declare_nonces(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(declared, request): Body<DeclaredNonces>,
 ) -> Result<Response, Problem> {
     let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;
@@ -359,7 +359,7 @@ pub(super) async fn begin_search(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewSearch>,
 ) -> Result<Response, Problem> {
     let wish = wish(&app, &caller, &name, Action::RecoverCredentials, request).await?;

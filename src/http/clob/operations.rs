@@ -13,7 +13,7 @@ use crate::clob::operation::{IssuedOperation, OperationDraft, Paid, deployment_s
 use crate::clob::wallets::Wallet;
 use crate::custody::PublicKey;
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Required, Waits};
+use crate::http::caller::{RequiredKey, Waits};
 use crate::http::dry_run::{self, Outcome};
 use crate::http::problem::{self, Problem, Replaced};
 use crate::http::write::Write;
@@ -22,11 +22,11 @@ use crate::keys::Purpose;
 use crate::ledger::Gate;
 use crate::name::Name;
 use crate::operations::{
-    AccountKind, Names, NotClaimed, Operation, RelayerRequest, Wish, deposit, records,
+    AccountKind, Names, NotClaimed, Operation, OperationRequest, RelayerRequest, deposit, records,
 };
 use crate::policy::{Action, Deed};
-use crate::recipients::Whom;
-use crate::signing::{Asked, DryRun, SigningError};
+use crate::recipients::Payee;
+use crate::signing::{DryRun, SigningError, SigningRequest};
 
 /// How often it is decided again because something else left the wallet meanwhile.
 const AGAIN: u32 = 4;
@@ -52,7 +52,7 @@ struct Deployment {
 /// answers what is sent, decoded and as bytes. There is one live signature for each nonce; withdrawals go to registered
 /// recipients; `GET /v1/catalogue/operations` says what there is. `dryRun` as with an order.
 #[utoipa::path(post, path = "/v1/wallets/{wallet}/operations", tag = "operations",
-    request_body = Wish,
+    request_body = OperationRequest,
     responses(
         (status = 200, description = "What is sent", body = OperationAnswer),
         (status = 201, description = "What has a deposit wallet made", body = Deployment),
@@ -62,11 +62,11 @@ pub(super) async fn sign_operations(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     waits: Waits,
-    Body(wish, digest): Body<Wish>,
+    Body(wish, digest): Body<OperationRequest>,
 ) -> Result<Response, Problem> {
-    let asked = Wished {
+    let asked = OperationToSign {
         wish,
         key,
         digest,
@@ -89,15 +89,15 @@ pub(super) async fn sign_operations(
         .map_err(|error| Problem::of_wallet(error, Replaced::is(&now).as_ref()))
 }
 
-struct Wished {
-    wish: Wish,
+struct OperationToSign {
+    wish: OperationRequest,
     key: Key,
     digest: RequestDigest,
     waits: Waits,
     since: Instant,
 }
 
-impl Wished {
+impl OperationToSign {
     /// The right that the first of them takes, before it is known what the rest does.
     fn first_action(&self) -> Result<Action, Problem> {
         let none = || {
@@ -154,7 +154,7 @@ impl Wished {
                 Err(problem) if self.wish.dry_run => return Err(problem),
                 Err(problem) => return self.earlier(app, caller, wallet, problem).await,
             };
-            let asked = Asked {
+            let asked = SigningRequest {
                 digest: self.digest,
                 idempotency: Some(self.key.clone()),
                 deadline: Some(until.saturating_duration_since(Instant::now())),
@@ -194,7 +194,7 @@ impl Wished {
         let mut paid = None;
         for operation in &self.wish.operations {
             if let Some(name) = operation.recipient() {
-                let one = paid_by(app, wallet, Whom::Named(name))?;
+                let one = paid_by(app, wallet, Payee::Named(name))?;
                 names.recipients.insert(name.clone(), one.address);
                 paid = Some(one);
             }
@@ -245,7 +245,7 @@ impl Wished {
 pub(in crate::http) fn paid_by(
     app: &App,
     wallet: &Wallet,
-    whom: Whom<'_>,
+    whom: Payee<'_>,
 ) -> Result<Paid, Problem> {
     let chain = wallet.profile.chain();
     let now = app.authority.now();

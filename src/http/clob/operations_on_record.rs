@@ -12,8 +12,8 @@ use crate::callers::Caller;
 use crate::clob::wallets::Wallet;
 use crate::ethereum::Address;
 use crate::ethereum::eip712::Bytes32;
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::problem::{self, Problem};
 use crate::http::signatures::{SignatureView, find};
 use crate::http::write::Write;
@@ -116,7 +116,7 @@ pub(super) async fn list_operations(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Asked(search): Asked<OperationSearch>,
+    Params(search): Params<OperationSearch>,
 ) -> Result<Json<Vec<OperationView>>, Problem> {
     app.count_look_up(&caller, Action::ViewSignatures).await?;
     let wallet = visible(&app, &caller, &name).await?;
@@ -215,7 +215,7 @@ pub(super) async fn settle_operation(
     State(app): State<App>,
     caller: Caller,
     Path((wallet, id)): Path<(String, String)>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(said, request): Body<Outcome>,
 ) -> Result<Response, Problem> {
     let (wallet, permit) =

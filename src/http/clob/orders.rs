@@ -16,13 +16,13 @@ use crate::clob::making::{Maker, NewOrder};
 use crate::clob::wallets::Wallet;
 use crate::clob::{MarketOrderRequest, OrderRequest};
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Afresh, Required, Waits};
+use crate::http::caller::{Afresh, RequiredKey, Waits};
 use crate::http::dry_run::{self, Outcome};
 use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::{Key, RequestDigest};
 use crate::name::Name;
 use crate::policy::{Action, Deed};
-use crate::signing::{Asked, DryRun, SigningError};
+use crate::signing::{DryRun, SigningError, SigningRequest};
 
 /// The answer, or with `dryRun` what would be signed.
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -47,12 +47,12 @@ pub(super) async fn sign_order(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     waits: Waits,
     Afresh(afresh): Afresh,
     Body(request, digest): Body<OrderRequest>,
 ) -> Result<Response, Problem> {
-    let asked = Wished {
+    let asked = OrderToSign {
         wish: NewOrder::Limit(Box::new(request)),
         key,
         digest,
@@ -75,12 +75,12 @@ pub(super) async fn sign_market_order(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     waits: Waits,
     Afresh(afresh): Afresh,
     Body(request, digest): Body<MarketOrderRequest>,
 ) -> Result<Response, Problem> {
-    let asked = Wished {
+    let asked = OrderToSign {
         wish: NewOrder::Market(Box::new(request)),
         key,
         digest,
@@ -97,7 +97,7 @@ pub(super) fn not_looked_up() -> Problem {
 }
 
 /// A request for one order.
-struct Wished {
+struct OrderToSign {
     wish: NewOrder,
     key: Key,
     digest: RequestDigest,
@@ -105,7 +105,7 @@ struct Wished {
     afresh: bool,
 }
 
-impl Wished {
+impl OrderToSign {
     async fn sign(self, app: &App, caller: &Caller, name: &Name) -> Result<Response, Problem> {
         let since = Instant::now();
         let until = since + app.signer.deadline(self.waits.deadline);
@@ -160,7 +160,7 @@ impl Wished {
                 };
             }
         };
-        let asked = Asked {
+        let asked = SigningRequest {
             digest: self.digest,
             idempotency: Some(self.key.clone()),
             deadline: Some(until.saturating_duration_since(Instant::now())),

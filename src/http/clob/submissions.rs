@@ -12,12 +12,12 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::operation::deployment_stake;
 use crate::clob::relayer::records::Kind;
-use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmitWish};
+use crate::clob::relayer::{Progress, Signed, State as How, Submission, SubmissionRequest};
 use crate::clob::wallets::Wallet;
 use crate::ethereum::eip712::Bytes32;
 use crate::halts::Winding;
 use crate::http::body::{Body, Named, NoDetails};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::id::IntentId;
@@ -98,7 +98,7 @@ pub(super) async fn submit_operation(
     State(app): State<App>,
     caller: Caller,
     Path((wallet, operation)): Path<(String, String)>,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let name: Name = wallet.parse().map_err(|_| Problem::not_found("wallet"))?;
@@ -127,7 +127,7 @@ pub(super) async fn deploy_wallet(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let (wallet, permit) = permitted(&app, &caller, Action::SubmitOperation, &name).await?;
@@ -151,7 +151,7 @@ async fn submit(
         if let Some(earlier) = write.earlier(&permit).await? {
             return Ok(earlier);
         }
-        let wish = SubmitWish {
+        let wish = SubmissionRequest {
             caller: caller.clone(),
             permit: permit.clone(),
             request,

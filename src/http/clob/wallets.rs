@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::wallets::{NewWallet, Wallet};
 use crate::halts::Winding;
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::hidden::found;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::{Problem, Replaced};
@@ -30,7 +30,7 @@ use crate::signing::SigningError;
 pub(super) async fn list_wallets(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<WalletView>, Problem> {
     let wallets = app.wallets.list().await?;
     let seen = |w: &&Wallet| app.would(&caller, Action::View, &w.resource());
@@ -163,7 +163,7 @@ pub(in crate::http) async fn once_more(
 pub(super) async fn create_wallet(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewWallet>,
 ) -> Result<Response, Problem> {
     let permit = may_bind(&app, &caller, Action::CreateWallet, &new.key, |key| {
@@ -213,7 +213,7 @@ pub(super) async fn close_wallet(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(closing, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (wallet, permit) = permitted(&app, &caller, Action::CloseWallet, &name).await?;

@@ -12,7 +12,7 @@ use crate::attestation::{Attestation, Finding, Verdict};
 use crate::callers::Caller;
 use crate::custody::{Attributes, Evidence};
 use crate::http::body::{Body, Named, NoDetails};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::id::{AttestationId, CallerId};
@@ -105,7 +105,7 @@ pub(super) async fn attest_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(idempotency): Required,
+    RequiredKey(idempotency): RequiredKey,
     Body(NoDetails {}, request): Body<NoDetails>,
 ) -> Result<Response, Problem> {
     let (key, permit) = permitted(&app, &caller, Action::AttestKey, &name).await?;

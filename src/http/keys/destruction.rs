@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::destruction::{Destruction, Obstacle, ObstacleKind, Request};
 use crate::http::body::{Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::Write;
 use crate::id::CallerId;
@@ -128,7 +128,7 @@ pub(super) async fn destroy_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(wish, request): Body<Request>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
@@ -159,7 +159,7 @@ pub(super) async fn cancel_destruction(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(objection, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;
@@ -192,7 +192,7 @@ pub(super) async fn set_cryptoperiod(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(period, request): Body<CryptoperiodEnd>,
 ) -> Result<Response, Problem> {
     let action = Action::SetCryptoperiod;

@@ -7,7 +7,7 @@ use super::{may_step, permitted};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::keys::{DeviceSwitch, KeyError, KeyState};
@@ -39,7 +39,7 @@ pub(super) async fn switch_in_device(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(switch, request): Body<DeviceSwitch>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;

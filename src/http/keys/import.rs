@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{PublicKey, Scheme};
 use crate::http::body::{Body, Named};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::{self, Problem};
 use crate::http::write::{Write, to_its_end};
 use crate::id::KeyId;
@@ -57,7 +57,7 @@ pub(super) struct OfferView {
 pub(super) async fn begin_import(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(wish, request): Body<Import>,
 ) -> Result<Response, Problem> {
     let to_come = Resource::service().at(wish.stake());
@@ -110,7 +110,7 @@ pub(super) async fn bring_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(material, request): Body<WrappedKey>,
 ) -> Result<Response, Problem> {
     app.rights

@@ -19,8 +19,8 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::{Algorithm, PublicKey};
 use crate::destruction::GivenBack;
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::hidden::found;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::{self, Problem};
@@ -141,7 +141,7 @@ impl From<&Key> for KeyView {
 pub(super) async fn list_keys(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<KeyView>, Problem> {
     let keys = app.keys.list().await?;
     let seen = |key: &&Key| app.would(&caller, Action::View, &key.resource());
@@ -203,7 +203,7 @@ pub(super) async fn show_bundle(
 pub(super) async fn create_key(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewKey>,
 ) -> Result<Response, Problem> {
     let to_come = Resource::service().at(new.stake());
@@ -238,7 +238,7 @@ pub(super) async fn create_key(
 pub(super) async fn adopt_key(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(adoption, request): Body<Adoption>,
 ) -> Result<Response, Problem> {
     let to_come = Resource::service().at(adoption.stake());
@@ -266,7 +266,7 @@ pub(super) async fn step_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(step, request): Body<KeyStep>,
 ) -> Result<Response, Problem> {
     let (seen, view) = permitted(&app, &caller, Action::View, &name).await?;

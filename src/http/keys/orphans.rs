@@ -7,8 +7,8 @@ use super::{KeyView, visible};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
@@ -69,7 +69,7 @@ impl From<Orphan> for OrphanView {
 pub(super) async fn list_orphans(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<OrphanView>, Problem> {
     app.ask(&caller, Action::ViewCustody, &Resource::service())
         .map(drop)?;
@@ -94,7 +94,7 @@ pub(super) async fn recover_key(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(recovery, request): Body<Justification>,
 ) -> Result<Response, Problem> {
     app.rights

@@ -8,7 +8,7 @@ use super::clients::permitted_at_gate;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::http::body::{Body, Named};
-use crate::http::caller::{Optional, Waits};
+use crate::http::caller::{OptionalKey, Waits};
 use crate::http::dry_run::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::oauth::assertion::{Errand, IssuedAssertion};
@@ -45,7 +45,7 @@ pub(super) async fn issue_assertion(
     State(app): State<App>,
     caller: Caller,
     Named(name): Named,
-    Optional(key): Optional,
+    OptionalKey(key): OptionalKey,
     waits: Waits,
     Body(request, digest): Body<AssertionRequest>,
 ) -> Result<Response, Problem> {

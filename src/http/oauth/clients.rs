@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::custody::PublicKey;
-use crate::http::body::{Asked, Body, Named};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Named, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::clob::wallets::may_bind;
 use crate::http::hidden::found;
 use crate::http::page::{Page, Paged};
@@ -72,7 +72,7 @@ impl From<&Client> for ClientView {
 pub(super) async fn list_clients(
     State(app): State<App>,
     caller: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<ClientView>, Problem> {
     let clients = app.clients.list().await?;
     let seen = |c: &&Client| app.would(&caller, Action::View, &c.resource());
@@ -151,7 +151,7 @@ pub(super) async fn permitted_at_gate(
 pub(super) async fn create_client(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewClient>,
 ) -> Result<Response, Problem> {
     let permit = may_bind(&app, &caller, Action::CreateClient, &new.key, |key| {

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::http::body::Asked;
+use crate::http::body::Params;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::name::Name;
@@ -72,7 +72,7 @@ impl EnvironmentView {
 pub(super) async fn list_environments(
     State(app): State<App>,
     _: Caller,
-    Asked(page): Asked<Page>,
+    Params(page): Params<Page>,
 ) -> Result<Paged<EnvironmentView>, Problem> {
     let all = app.clients.environments().iter();
     let views = all.map(EnvironmentView::of).collect();

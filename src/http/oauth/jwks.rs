@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use crate::app::App;
 use crate::custody::PublicKey;
 use crate::http::body::Named;
-use crate::http::caller::{Perhaps, missing};
+use crate::http::caller::{OptionalCaller, missing};
 use crate::http::hidden::found;
 use crate::http::problem::Problem;
 use crate::http::settings::PublicJwks;
@@ -30,7 +30,7 @@ pub(super) struct KeySet {
 pub(super) async fn show_jwks(
     State(app): State<App>,
     Extension(PublicJwks(public)): Extension<PublicJwks>,
-    Perhaps(caller): Perhaps,
+    OptionalCaller(caller): OptionalCaller,
     Named(name): Named,
 ) -> Result<Response, Problem> {
     if caller.is_none() && !public {

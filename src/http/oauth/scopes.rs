@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::clients::visible;
 use crate::app::App;
 use crate::callers::Caller;
-use crate::http::body::{Asked, Named};
+use crate::http::body::{Named, Params};
 use crate::http::problem::Problem;
 use crate::name::Name;
 use crate::oauth::environment::Environment;
@@ -94,7 +94,7 @@ pub(super) struct Search {
 pub(super) async fn find_endpoints(
     State(app): State<App>,
     _: Caller,
-    Asked(search): Asked<Search>,
+    Params(search): Params<Search>,
 ) -> Result<Json<Vec<EndpointView>>, Problem> {
     let table = Table::exchange();
     let at = placed(&app, search.environment.as_ref())?;

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::http::admit::passed_gate;
 use crate::http::body::{self, BodyLimit};
-use crate::http::caller::{EitherWay, basic_user};
+use crate::http::caller::{BasicCaller, basic_user};
 use crate::http::problem::{self, Problem};
 use crate::http::write::{self, uncached};
 use crate::idempotency::RequestDigest;
@@ -88,7 +88,7 @@ pub(super) struct OAuthError<'a> {
 pub(super) async fn exchange_token(
     State(app): State<App>,
     headers: HeaderMap,
-    EitherWay(caller): EitherWay,
+    BasicCaller(caller): BasicCaller,
     request: Request,
 ) -> Result<Response, Problem> {
     let (asked, request) = read(request).await?;

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::wallets::Wallet;
-use crate::http::body::{Asked, Body};
-use crate::http::caller::Required;
+use crate::http::body::{Body, Params};
+use crate::http::caller::RequiredKey;
 use crate::http::page::{Page, Paged};
 use crate::http::problem::Problem;
 use crate::http::write::Write;
@@ -153,7 +153,7 @@ async fn permitted(
 pub(super) async fn list_rotations(
     State(app): State<App>,
     caller: Caller,
-    Asked(wanted): Asked<RotationQuery>,
+    Params(wanted): Params<RotationQuery>,
 ) -> Result<Paged<RotationView>, Problem> {
     let mut seen = Vec::new();
     for rotation in app.rotations.list().await? {
@@ -221,7 +221,7 @@ pub(super) async fn show_rotation(
 pub(super) async fn open_rotation(
     State(app): State<App>,
     caller: Caller,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(new, request): Body<NewRotation>,
 ) -> Result<Response, Problem> {
     let action = Action::RotateKey;

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::callers::Caller;
 use crate::clob::wallets::Wallet;
 use crate::http::body::{Body, typed};
-use crate::http::caller::Required;
+use crate::http::caller::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::write::{Write, to_its_end};
 use crate::id::RotationId;
@@ -31,7 +31,7 @@ pub(super) async fn step_rotation(
     State(app): State<App>,
     caller: Caller,
     Identified(id): Identified,
-    Required(key): Required,
+    RequiredKey(key): RequiredKey,
     Body(step, request): Body<Box<RawValue>>,
 ) -> Result<Response, Problem> {
     let (rotation, subject, seen) = permitted(&app, &caller, Action::View, id).await?;

@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use super::admission::Admitted;
 use super::admit::{durable, passed_gate};
 use super::body::{self, BodyLimit, BodyTimes};
-use super::caller::EitherWay;
+use super::caller::BasicCaller;
 use super::problem::Problem;
 use crate::app::App;
 use crate::callers::Caller;
@@ -52,7 +52,7 @@ pub(super) const PATH: &str = "/rpc";
 )]
 pub(super) async fn call_rpc(
     State(app): State<App>,
-    EitherWay(caller): EitherWay,
+    BasicCaller(caller): BasicCaller,
     Extension(admitted): Extension<Admitted>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -22,9 +22,9 @@ use crate::id::IntentId;
 use crate::idempotency::RequestDigest;
 use crate::operations::{NotClaimed, Step, records};
 use crate::policy::Action;
-use crate::recipients::Whom;
+use crate::recipients::Payee;
 use crate::signing::signatures::By;
-use crate::signing::{Asked, Held, SigningError};
+use crate::signing::{Held, SigningError, SigningRequest};
 
 /// `eth_signTransaction`: the raw transaction.
 pub(super) async fn transaction(
@@ -44,7 +44,7 @@ pub(super) async fn transaction(
     );
     let found = found.inspect_err(|_| note_hidden(app, caller, account, &all))?;
     let digest = RequestDigest::of("POST", super::PATH, &serde_json::json!(call.params));
-    let asked = Asked {
+    let asked = SigningRequest {
         digest,
         idempotency: None,
         deadline: Some(DEADLINE),
@@ -92,7 +92,7 @@ pub(super) async fn sign(
     caller: &Caller,
     wallet: Wallet,
     operation: &TypedOperation,
-    asked: Asked,
+    asked: SigningRequest,
 ) -> Result<(Value, Instant), RpcError> {
     let wallet = Arc::new(wallet);
     let sign = async |wallet: &Arc<Wallet>| -> Result<_, Problem> {
@@ -163,7 +163,7 @@ async fn draft(
         return Err(Problem::new(&problem::CALL_REFUSED, why));
     }
     let first = plan.recipients().next();
-    let paid = first.map(|address| paid_by(app, wallet, Whom::At(address)));
+    let paid = first.map(|address| paid_by(app, wallet, Payee::At(address)));
     let paid = paid.transpose()?;
     let place = wallet.profile.account().place;
     let left = records::left(place.chain_id, place.wallet, &app.ledger).await?;

@@ -27,7 +27,7 @@ use crate::http::clob::wallets::once_more;
 use crate::http::problem::{self, Problem, Replaced};
 use crate::idempotency::RequestDigest;
 use crate::policy::Action;
-use crate::signing::{Asked, Held, SigningError};
+use crate::signing::{Held, SigningError, SigningRequest};
 
 /// How far a login's timestamp may be from now, in seconds. One that lies ahead could be spent when
 /// its holder has no right to it any more.
@@ -55,7 +55,7 @@ pub(super) async fn typed_data(
     }
     let found = found.inspect_err(|_| note_hidden(app, caller, account, &data, &all))?;
     let digest = RequestDigest::of("POST", super::PATH, &json!(call.params));
-    let asked = Asked {
+    let asked = SigningRequest {
         digest,
         idempotency: None,
         deadline: Some(DEADLINE),
@@ -79,7 +79,7 @@ async fn sign_order(
     caller: &Caller,
     wallet: Wallet,
     order: &TypedOrder,
-    asked: Asked,
+    asked: SigningRequest,
 ) -> Result<(Value, Instant), RpcError> {
     let now_s = app.clock.unix_ms().div_euclid(1000);
     let order = order.order(&wallet.profile, now_s).map_err(Problem::from)?;

@@ -24,7 +24,7 @@ use crate::oauth::environment::AssertionAud;
 use crate::oauth::exchange::{ExchangeError, Granted};
 use crate::oauth::issuing::Issued;
 use crate::oauth::scopes::TokenClaims;
-use crate::signing::Asked;
+use crate::signing::SigningRequest;
 
 /// How long the lease of a fetch lasts that is not heard of: others wait for that long after a replica
 /// died.
@@ -187,9 +187,9 @@ impl Fetch {
         let errand = Errand::Exchange(scopes.unwrap_or(&self.permitted).to_vec());
         let (client, environment) = (place.client.clone(), place.environment.clone());
         let draft = AssertionDraft::new(client, environment, errand);
-        let asked = Asked {
+        let asked = SigningRequest {
             deadline: Some(end.saturating_duration_since(Instant::now())),
-            ..Asked::once(self.request)
+            ..SigningRequest::once(self.request)
         };
         let signed = inner
             .signer

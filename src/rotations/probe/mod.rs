@@ -23,7 +23,7 @@ use crate::oauth::environment::Kid;
 use crate::oauth::exchange::{ExchangeError, TokenEndpoint};
 use crate::oauth::issuing;
 use crate::policy::{Action, Permit};
-use crate::signing::Asked;
+use crate::signing::SigningRequest;
 
 words! {
     /// Which of a rotation's two keys.
@@ -276,7 +276,7 @@ impl Rotations {
         caller: &Caller,
         request: RequestDigest,
     ) -> Seen {
-        let asked = Asked::once(request);
+        let asked = SigningRequest::once(request);
         let signed = match self.0.signer.sign(caller, Box::new(draft), asked).await {
             Ok(signed) => signed,
             Err(error) => return Seen::not_sent(&error),

@@ -92,7 +92,7 @@ pub struct WalletRotations {
 }
 
 /// What [`WalletRotations`] works with.
-pub struct Parts {
+pub struct Tools {
     /// The frame.
     pub rotations: Rotations,
     /// The wallets.
@@ -109,8 +109,8 @@ type Moved = Result<Rotation, WalletRotationError>;
 
 impl WalletRotations {
     /// Rotations of wallets, with these parts.
-    pub fn new(parts: Parts) -> Self {
-        let Parts {
+    pub fn new(parts: Tools) -> Self {
+        let Tools {
             rotations,
             wallets,
             keys,

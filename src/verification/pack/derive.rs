@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::sheets::{Filled, Sheets};
 use crate::audit::leaf::{Event, Intent, Leaf};
 use crate::clock;
-use crate::lookups::{Wanted, kind_of, market_of};
+use crate::lookups::{RecordKind, kind_of, market_of};
 use crate::verification::{Unreadable, export};
 
 /// A statement, as a pack has it.
@@ -222,10 +222,10 @@ impl Work {
                 });
                 let row = row(more);
                 let also = match kind_of(&it.action) {
-                    Some(Wanted::Approval) => Some("approvals"),
-                    Some(Wanted::Rotation) => Some("rotations"),
-                    Some(Wanted::Credential) => Some("nonces-and-credentials"),
-                    Some(Wanted::LookUp) => Some("look-ups"),
+                    Some(RecordKind::Approval) => Some("approvals"),
+                    Some(RecordKind::Rotation) => Some("rotations"),
+                    Some(RecordKind::Credential) => Some("nonces-and-credentials"),
+                    Some(RecordKind::LookUp) => Some("look-ups"),
                     _ => None,
                 };
                 if let Some(also) = also {

@@ -25,7 +25,7 @@ use super::{Report, Unreadable};
 use crate::clock;
 use crate::tlog::{Note, Policy};
 pub use counts::{Count, read as read_counts};
-use recorded::{Asked, Key, Recorded};
+use recorded::{DeviceCall, Key, Recorded};
 use trail::Event;
 pub use trail::{BadTrail, Trail};
 
@@ -213,9 +213,9 @@ impl<'a> Matching<'a> {
         matching
     }
 
-    fn run(mut self, asked: &[Asked], found: &mut Reconciliation) {
-        let of_kms = |it: &&Asked| self.keys.get(&it.key).is_some_and(is_kms);
-        let asked: Vec<&Asked> = asked.iter().filter(of_kms).collect();
+    fn run(mut self, asked: &[DeviceCall], found: &mut Reconciliation) {
+        let of_kms = |it: &&DeviceCall| self.keys.get(&it.key).is_some_and(is_kms);
+        let asked: Vec<&DeviceCall> = asked.iter().filter(of_kms).collect();
         let mut named = HashMap::new();
         for it in &asked {
             self.by_name(it, &mut named, found);
@@ -242,7 +242,7 @@ impl<'a> Matching<'a> {
     /// What a leaf names by its request.
     fn by_name<'n>(
         &mut self,
-        it: &'n Asked,
+        it: &'n DeviceCall,
         named: &mut HashMap<&'n str, Uuid>,
         found: &mut Reconciliation,
     ) {
@@ -274,7 +274,7 @@ impl<'a> Matching<'a> {
     }
 
     /// What can only be matched by key and time: calls whose answer was lost, and leaves without a name.
-    fn by_time(&mut self, it: &Asked, found: &mut Reconciliation) {
+    fn by_time(&mut self, it: &DeviceCall, found: &mut Reconciliation) {
         let spare = it.tries - u32::from(it.request.is_some() && it.tries > 0);
         let from = it.from_ms - SLACK_MS;
         let until = it.until_ms.unwrap_or(it.from_ms + OPEN_MS) + SLACK_MS;
@@ -311,7 +311,7 @@ impl<'a> Matching<'a> {
     }
 
     /// Whether all of it is between the two moments.
-    fn is_inside(&self, it: &Asked) -> bool {
+    fn is_inside(&self, it: &DeviceCall) -> bool {
         let until = it.until_ms.unwrap_or(it.from_ms + OPEN_MS);
         it.from_ms - SLACK_MS >= self.from_ms && until <= self.until_ms
     }
@@ -332,7 +332,7 @@ fn name_of(key: Uuid, keys: &HashMap<Uuid, Key>) -> String {
 fn weigh(
     count: &Count,
     recorded: &Recorded,
-    asked: &[Asked],
+    asked: &[DeviceCall],
     found: &mut Reconciliation,
 ) -> Option<Uuid> {
     let mut finding = Finding {
@@ -378,7 +378,11 @@ fn weigh(
     Some(*id)
 }
 
-fn unobserved(observed: &HashSet<Uuid>, recorded: &Recorded, asked: &[Asked]) -> Vec<Unobserved> {
+fn unobserved(
+    observed: &HashSet<Uuid>,
+    recorded: &Recorded,
+    asked: &[DeviceCall],
+) -> Vec<Unobserved> {
     let mut signed: HashMap<Uuid, u64> = HashMap::new();
     for it in asked
         .iter()
@@ -421,7 +425,7 @@ impl Finding {
         }
     }
 
-    fn about(key: String, it: &Asked) -> Self {
+    fn about(key: String, it: &DeviceCall) -> Self {
         Self {
             index: Some(it.index),
             intent: Some(it.intent),

@@ -43,7 +43,7 @@ struct End {
 
 /// What a device was asked for, or was to be.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct DeviceCall {
     pub(super) intent: Uuid,
     /// The leaf of the intent.
     pub(super) index: u64,
@@ -120,13 +120,13 @@ impl Recorded {
     }
 
     /// All that devices were asked for, in the order of the log.
-    pub(super) fn asked(&mut self) -> Vec<Asked> {
+    pub(super) fn asked(&mut self) -> Vec<DeviceCall> {
         let intents = std::mem::take(&mut self.intents);
-        let mut asked: Vec<Asked> = intents
+        let mut asked: Vec<DeviceCall> = intents
             .into_iter()
             .map(|(id, intent)| {
                 let end = self.ends.remove(&id);
-                Asked {
+                DeviceCall {
                     intent: id,
                     index: intent.index,
                     key: intent.key,

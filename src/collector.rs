@@ -4,7 +4,7 @@
 //! does not take is tried again for a while, and then lost and counted. It **trusts** the collector with what
 //! the log says, and with no secret: `traces` sees to that.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::CONTENT_TYPE;
@@ -91,9 +91,8 @@ impl Collector {
             ("service.instance.id", replica),
         ];
         let who = who.map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } }));
-        let ca_file = settings.ca_file.as_deref().map(Path::as_ref);
         Ok(Some(Self {
-            server: Counterparty::open_trusting(url, PATIENCE, ca_file)?,
+            server: Counterparty::open_trusting(url, PATIENCE, settings.ca_file.as_deref())?,
             token: settings.token_file.as_ref().map(read).transpose()?,
             one_in: u32::try_from(settings.one_in.get()).unwrap_or(u32::MAX),
             resource: json!({ "attributes": who }),

@@ -48,13 +48,12 @@ fn parse_id(text: &str) -> Result<Id, String> {
 impl Adopt {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let place = self.place;
-        let device_ref = match self.device_ref {
-            Some(given) => given,
-            None => {
-                let id = self.id.map(|Id(id)| id);
-                let label = self.label;
-                KeyName { id, label }.to_string().parse()?
-            }
+        let device_ref = if let Some(given) = self.device_ref {
+            given
+        } else {
+            let id = self.id.map(|Id(id)| id);
+            let label = self.label;
+            KeyName { id, label }.to_string().parse()?
         };
         let adoption = Adoption {
             name: place.name,

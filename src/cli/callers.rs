@@ -136,7 +136,6 @@ pub(super) fn devices_of(command: &Command) -> Option<&ConfigFile> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a line or two for each command")]
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Bootstrap {

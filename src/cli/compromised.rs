@@ -135,6 +135,7 @@ impl Steps<'_> {
         let new = NewHalt {
             on: On::Key,
             name: Some(key.to_owned()),
+            condition: None,
             tokens: Vec::new(),
             reason: reason.clone(),
             allow: Winding::ALL.to_vec(),

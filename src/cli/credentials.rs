@@ -167,6 +167,7 @@ const NONCES: [&str; 7] = [
     "recorded_by_name",
 ];
 
+#[expect(clippy::too_many_lines, reason = "a line or two for each command")]
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List {

@@ -15,12 +15,7 @@ pub(super) async fn search(
     id: &str,
     first: bool,
 ) -> anyhow::Result<()> {
-    let resume = || {
-        format!(
-            "chancery credentials search --wallet {} --resume {id}",
-            wallet
-        )
-    };
+    let resume = || format!("chancery credentials search --wallet {wallet} --resume {id}");
     remark(&format!(
         "search {id}; stopped, it goes on with: {}",
         resume()

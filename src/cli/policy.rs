@@ -175,12 +175,11 @@ async fn propose(
     let text = guarded_file::read_rules(file).with_context(|| format!("cannot read {shown}"))?;
     let policy: Policy = text.parse()?;
     let client = service.client()?;
-    let replaces = match replaces {
-        Some(digest) => digest,
-        None => {
-            let now = client.get("/v1/policy").await?;
-            now["digest"].as_str().unwrap_or_default().to_owned()
-        }
+    let replaces = if let Some(digest) = replaces {
+        digest
+    } else {
+        let now = client.get("/v1/policy").await?;
+        now["digest"].as_str().unwrap_or_default().to_owned()
     };
     if replaces == hex::encode(policy.digest()) {
         bail!("{shown} is the policy already");

@@ -53,7 +53,7 @@ impl Condition {
 /// What stands for an outcome, whatever is paid with: `getCollectionId` without a parent.
 fn collection(condition: &[u8; 32], index_set: u8) -> [u8; 32] {
     let index_set = U256::from(index_set).to_be_bytes::<32>();
-    let hash = U256::from_be_bytes(keccak256(&[condition.as_slice(), &index_set].concat()));
+    let hash = U256::from_be_bytes(keccak256([condition.as_slice(), &index_set].concat()));
     let is_odd = hash.bit(255);
     let mut x = hash.reduce_mod(P);
     let y = loop {
@@ -73,7 +73,7 @@ fn collection(condition: &[u8; 32], index_set: u8) -> [u8; 32] {
 /// `getPositionId`
 fn position(collateral: &U160, collection: &[u8; 32]) -> U256 {
     let collateral = collateral.to_be_bytes::<20>();
-    U256::from_be_bytes(keccak256(&[collateral.as_slice(), collection].concat()))
+    U256::from_be_bytes(keccak256([collateral.as_slice(), collection].concat()))
 }
 
 fn short(condition: &[u8; 31], outcome: u8) -> U256 {

@@ -318,13 +318,12 @@ impl Evidence {
     async fn to_copy(&self, at_most: Duration) -> Result<copies::Of<'_>, LedgerError> {
         let mut looked = self.0.looked.lock().await;
         let fresh = looked.take().filter(|it| it.0.elapsed() < at_most);
-        let (at, origin, size) = match fresh {
-            Some(it) => looked.insert(it),
-            None => {
-                let now = Instant::now();
-                let head = records::head(&self.0.ledger).await?;
-                looked.insert((now, head.origin, head.tree.size()))
-            }
+        let (at, origin, size) = if let Some(it) = fresh {
+            looked.insert(it)
+        } else {
+            let now = Instant::now();
+            let head = records::head(&self.0.ledger).await?;
+            looked.insert((now, head.origin, head.tree.size()))
         };
         Ok(copies::Of {
             ledger: &self.0.ledger,

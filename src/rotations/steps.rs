@@ -235,7 +235,8 @@ impl Step {
         let named = all
             .filter(|it| it.is_required_set())
             .filter_map(clap::Arg::get_long);
-        named.map(|name| format!(" --{name} …")).collect()
+        let named = named.map(|name| format!(" --{name} …"));
+        named.collect::<Vec<_>>().concat()
     }
 }
 

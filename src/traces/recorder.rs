@@ -104,10 +104,10 @@ fn open(under: Under, attributes: &Attributes<'_>) -> Option<Open> {
         failed: false,
     };
     attributes.record(&mut recording);
-    let [.., a, b, c, d, e, f, g, h] = Uuid::new_v4().into_bytes();
+    let (_, span) = Uuid::new_v4().as_u64_pair();
     let context = Context {
         trace: under.trace,
-        span: [a, b, c, d, e, f, g, h],
+        span: span.to_be_bytes(),
         is_sampled: true,
     };
     Some(Open {

@@ -6,6 +6,7 @@ use chancery::clob::amount::Side;
 use chancery::clob::book::Book;
 use chancery::clob::explain::Subject;
 use chancery::clob::l2::VenueRequest;
+use chancery::clob::request::MarketOrderType;
 use chancery::clob::typed_data::{TypedData, operation};
 use chancery::clob::venue;
 use chancery::clob::{MarketOrderRequest, OrderRequest};

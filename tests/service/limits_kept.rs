@@ -35,6 +35,7 @@ impl Story {
     }
 
     /// From so many seconds on; `null` removes them.
+    #[expect(clippy::needless_pass_by_value, reason = "each is made for its call")]
     fn limit(mut self, at_s: i64, scope: &str, limits: Value) -> Self {
         let action = if limits.is_null() {
             "remove-limits"
@@ -190,6 +191,7 @@ impl Both {
 }
 
 /// A limit, what keeps to it, and what does not: the last signature of the second.
+#[expect(clippy::too_many_lines, reason = "a few for each limit")]
 fn each_limit() -> Vec<(&'static str, Story, Story)> {
     let none = json!({});
     let under = Story::under;

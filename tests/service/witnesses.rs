@@ -109,10 +109,10 @@ async fn a_checkpoint_is_published_once_a_quorum_of_witnesses_has_signed_it() {
     for seed in 1..=3 {
         witnesses.push(Witness::start(seed, &log).await);
     }
-    let lines: String = (0..)
+    let lines = (0..)
         .zip(&witnesses)
-        .map(|(n, it)| format!("witness w{n} {} {}\n", it.signer.key(), it.url))
-        .collect();
+        .map(|(n, it)| format!("witness w{n} {} {}\n", it.signer.key(), it.url));
+    let lines = lines.collect::<Vec<_>>().concat();
     let quorum = "group two 2 w0 w1 w2\nquorum two\n";
     let text = format!("log {log}\n{lines}{quorum}");
     let policy: Policy = text.parse().unwrap();

@@ -294,6 +294,10 @@ async fn prepare(
             text(&file("keystore.key")),
         ),
     };
+    let polygon = |section: &str, server: &Option<Running>| match server {
+        Some(it) => format!("[{section}.polygon]\nurl = \"{}\"\n\n", it.url()),
+        None => String::new(),
+    };
     let config = format!(
         "# Written by `chancery dev`, and kept once you have edited it.\n\
          writer = \"dev\"\n\n\
@@ -315,11 +319,7 @@ async fn prepare(
          token_endpoint = \"{authorization}oauth/token\"\n\
          token_audience = \"{AUDIENCE}\"\n",
         url = serde_json::json!(cluster.url()),
-        clob = [("clob", &beside.clob), ("relayer", &beside.relayer)]
-            .iter()
-            .filter_map(|(section, server)| Some((section, server.as_ref()?.url())))
-            .map(|(section, url)| format!("[{section}.polygon]\nurl = \"{url}\"\n\n"))
-            .collect::<String>(),
+        clob = polygon("clob", &beside.clob) + &polygon("relayer", &beside.relayer),
         // Where it would be, if it is not there: the section stays, for a key is of an environment for good.
         authorization = beside.authorization.as_ref().map_or_else(
             || match port_behind(options, 2) {

@@ -105,7 +105,7 @@ pub(super) struct Options {
     /// Where the newest checkpoint is published: a directory that the database's owner cannot write.
     #[arg(long, value_name = "FILE")]
     checkpoint_file: Option<PathBuf>,
-    /// The bucket to which it is published in its place, and the object there: s3://BUCKET/OBJECT.
+    /// The bucket to which it is published in its place, and the object there: `s3://BUCKET/OBJECT`.
     #[arg(long, conflicts_with = "checkpoint_file", value_name = "URL")]
     checkpoint_bucket: Option<Bucket>,
     /// The bucket's region; that of --region unless it is given.

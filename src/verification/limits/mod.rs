@@ -192,9 +192,9 @@ impl Kept {
             same.retain(|it| it.apart_s(&self.eras) > 0);
             for pair in same.windows(2) {
                 let [one, other] = pair else { continue };
-                let apart_ms = one.to_ms.max(other.to_ms) - one.from_ms + 2 * CLOCKS_MS;
+                let between_ms = one.to_ms.max(other.to_ms) - one.from_ms + 2 * CLOCKS_MS;
                 let (apart_s, index) = (one.apart_s(&self.eras), other.index);
-                if apart_ms < i64::from(apart_s) * 1_000 {
+                if between_ms < i64::from(apart_s) * 1_000 {
                     let why = format!("the same was asked for less than {apart_s} s before");
                     faults.entry(index).or_insert(why);
                 }

@@ -83,25 +83,30 @@ pub(crate) async fn proved(stand: &Stand, auditor: &Caller) -> (String, Vec<Valu
     (id, proofs)
 }
 
-/// Writes the export that the command makes of what the API tells.
+/// Writes the export that the command makes of what the API tells, once something is published.
 pub(crate) async fn export(auditor: &Caller, file: &Path) {
     let token_file = file.with_extension("token");
     std::fs::write(&token_file, &auditor.token).unwrap();
     let base = auditor.base.clone();
     let (token_file, file) = (token_file.display().to_string(), file.display().to_string());
-    let done = tokio::task::spawn_blocking(move || {
-        said(&[
-            "audit",
-            "export",
-            &file,
-            "--url",
-            &base,
-            "--token-file",
-            &token_file,
-        ])
-    });
-    let (good, text) = done.await.unwrap();
-    assert!(good, "{text}");
+    until("an export", async || {
+        let (file, base, token_file) = (file.clone(), base.clone(), token_file.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            said(&[
+                "audit",
+                "export",
+                &file,
+                "--url",
+                &base,
+                "--token-file",
+                &token_file,
+            ])
+        });
+        let (good, text) = done.await.unwrap();
+        assert!(good || text.contains("nothing is published yet"), "{text}");
+        good.then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 mod records;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -108,8 +109,7 @@ impl Exposure {
     /// Whether a look by itself is due, which is then taken for done.
     pub fn is_due(&self, wallet: WalletId) -> bool {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.retain(|_, at| at.elapsed() < BY_ITSELF);
-        looks.insert(wallet, Instant::now()).is_none()
+        is_due(&mut looks, wallet, Instant::now())
     }
 
     /// Asks the venue about the orders of a wallet that count as open, the oldest first.
@@ -240,6 +240,18 @@ impl Exposure {
     }
 }
 
+/// Those who ask meanwhile put nothing off.
+fn is_due(looks: &mut HashMap<WalletId, Instant>, wallet: WalletId, now: Instant) -> bool {
+    looks.retain(|_, at| now.duration_since(*at) < BY_ITSELF);
+    match looks.entry(wallet) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(place) => {
+            place.insert(now);
+            true
+        }
+    }
+}
+
 /// Frees what has expired, until the service stops. Any replica may.
 pub async fn watch(ledger: Ledger, stop: CancellationToken) {
     let pause = || stop.run_until_cancelled(tokio::time::sleep(LOOK));
@@ -269,6 +281,21 @@ fn over(status: &str) -> Option<Over> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_is_due_again_however_often_it_is_asked_for_meanwhile() {
+        let (mut looks, one, other) = (HashMap::new(), WalletId::new(), WalletId::new());
+        let began = Instant::now();
+        let mut due =
+            |wallet, after_s| is_due(&mut looks, wallet, began + Duration::from_secs(after_s));
+        let of_one = [0, 1, 10, 29, 30, 31, 59, 60].map(|after_s| due(one, after_s));
+        assert_eq!(
+            of_one,
+            [true, false, false, false, true, false, false, true]
+        );
+        assert!(due(other, 60));
+        assert_eq!(looks.len(), 2);
+    }
 
     #[test]
     fn only_what_cannot_fill_any_more_is_over() {

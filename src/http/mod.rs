@@ -109,7 +109,7 @@ pub fn router(app: App, settings: &Settings) -> Router {
     std::sync::LazyLock::force(&TRAFFIC);
     let (router, _) = api().split_for_parts();
     let (health, _) = health::open().split_for_parts();
-    let entrance = Entrance::new(app.clone(), settings);
+    let entrance = Entrance::new(app.clone(), settings, query::Taking::of(&document));
     let names = Names::new(settings);
     let router = router.layer(middleware::from_fn_with_state(entrance, admit));
     let pages = if app.sessions.are_open() {

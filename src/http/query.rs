@@ -1,7 +1,6 @@
 //! What queries say: times and hashes, and what is wrong with them.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 use axum::extract::MatchedPath;
 use axum::http::{Method, request};
@@ -10,52 +9,57 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::problem::{self, Problem};
 
 /// The operations that take a query, by path and method.
-static TAKING: LazyLock<HashSet<(String, Method)>> = LazyLock::new(|| {
-    let mut taking = HashSet::new();
-    for (path, item) in super::openapi().paths.paths {
-        let takes = |operation: &Option<Operation>| {
-            let mut parameters = operation.iter().flat_map(|it| &it.parameters).flatten();
-            parameters.any(|it| match it {
-                RefOr::T(it) => it.parameter_in == ParameterIn::Query,
-                RefOr::Ref(_) => false,
-            })
-        };
-        for (method, operation) in [
-            (Method::GET, &item.get),
-            (Method::PUT, &item.put),
-            (Method::POST, &item.post),
-            (Method::DELETE, &item.delete),
-        ] {
-            if takes(operation) {
-                taking.insert((path.clone(), method));
+pub(super) struct Taking(HashSet<(String, Method)>);
+
+impl Taking {
+    /// Those that a document tells of.
+    pub(super) fn of(document: &OpenApi) -> Self {
+        let mut taking = HashSet::new();
+        for (path, item) in &document.paths.paths {
+            let takes = |operation: &Option<Operation>| {
+                let mut parameters = operation.iter().flat_map(|it| &it.parameters).flatten();
+                parameters.any(|it| match it {
+                    RefOr::T(it) => it.parameter_in == ParameterIn::Query,
+                    RefOr::Ref(_) => false,
+                })
+            };
+            for (method, operation) in [
+                (Method::GET, &item.get),
+                (Method::PUT, &item.put),
+                (Method::POST, &item.post),
+                (Method::DELETE, &item.delete),
+            ] {
+                if takes(operation) {
+                    taking.insert((path.clone(), method));
+                }
             }
         }
+        Self(taking)
     }
-    taking
-});
 
-/// Refuses a query where none is taken: whoever wrote it meant something by it. What those that take one do
-/// not know they refuse themselves.
-pub(super) fn is_taken(parts: &request::Parts) -> Result<(), Problem> {
-    let asks = parts.uri.query().is_some_and(|query| !query.is_empty());
-    let Some(path) = parts.extensions.get::<MatchedPath>().filter(|_| asks) else {
-        return Ok(());
-    };
-    let method = match parts.method {
-        Method::HEAD => Method::GET,
-        ref other => other.clone(),
-    };
-    if TAKING.contains(&(path.as_str().to_owned(), method)) {
-        return Ok(());
+    /// Refuses a query where none is taken: whoever wrote it meant something by it. What those that take one do
+    /// not know they refuse themselves.
+    pub(super) fn check(&self, parts: &request::Parts) -> Result<(), Problem> {
+        let asks = parts.uri.query().is_some_and(|query| !query.is_empty());
+        let Some(path) = parts.extensions.get::<MatchedPath>().filter(|_| asks) else {
+            return Ok(());
+        };
+        let method = match parts.method {
+            Method::HEAD => Method::GET,
+            ref other => other.clone(),
+        };
+        if self.0.contains(&(path.as_str().to_owned(), method)) {
+            return Ok(());
+        }
+        let detail = "this operation takes no query; leave out what follows the question mark";
+        Err(Problem::new(&problem::MALFORMED_QUERY, detail))
     }
-    let detail = "this operation takes no query; leave out what follows the question mark";
-    Err(Problem::new(&problem::MALFORMED_QUERY, detail))
 }
 
 /// What a hash looks like.

@@ -21,7 +21,7 @@ use super::body::BodyLimit;
 use super::caller;
 use super::connections::Connection;
 use super::problem::{self, Problem};
-use super::query;
+use super::query::Taking;
 use super::settings::PublicJwks;
 use crate::app::App;
 use crate::callers::Recognised;
@@ -92,6 +92,7 @@ struct Inner {
     patience: Duration,
     body_limit: BodyLimit,
     public_jwks: PublicJwks,
+    taking: Taking,
 }
 
 /// Admits a request: who calls, whether they have a place, and, where there is no body to wait for,
@@ -113,7 +114,7 @@ fn too_late() -> Problem {
 }
 
 impl Entrance {
-    pub(super) fn new(app: App, settings: &super::Settings) -> Self {
+    pub(super) fn new(app: App, settings: &super::Settings, taking: Taking) -> Self {
         Self(Arc::new(Inner {
             app,
             admission: Admission::new(settings),
@@ -121,6 +122,7 @@ impl Entrance {
             patience: Duration::from_millis(settings.request_timeout_ms),
             body_limit: BodyLimit(settings.body_limit_bytes),
             public_jwks: PublicJwks(settings.public_jwks),
+            taking,
         }))
     }
 }
@@ -172,7 +174,7 @@ impl Inner {
         parts: &mut request::Parts,
     ) -> Result<(Option<Recognised>, Admitted), Problem> {
         let who = caller::identify(parts, &self.app).await?;
-        query::is_taken(parts)?;
+        self.taking.check(parts)?;
         let id = who.as_ref().map(|it| it.caller.id);
         let admitted = self.admission.enter(id)?;
         if let (Some(connection), Some(id)) = (parts.extensions.get::<Arc<Connection>>(), id) {

@@ -447,25 +447,8 @@ async fn lose(name: &'static str) {
     println!("{name}: {runs} wishes, {granted} granted");
 }
 
-macro_rules! points {
-    ($($test:ident $point:literal)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                kill_at($point).await;
-            }
-        )*
-
-        #[test]
-        fn every_point_has_its_test() {
-            let tested: BTreeSet<_> = [$($point),*].into();
-            let points = chancery::fail::POINTS.into_iter().chain(chancery::fail::API_KEY_POINTS);
-            assert_eq!(tested, points.collect());
-        }
-    };
-}
-
 points! {
+    chancery::fail::POINTS.into_iter().chain(chancery::fail::API_KEY_POINTS);
     accepted "accepted"
     intent_joined "intent-joined"
     intent_before_commit "intent-before-commit"

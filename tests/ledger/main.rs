@@ -6,6 +6,24 @@
     reason = "a test that cannot go on stops, has tasks of its own, waits by itself, and says how much it has seen"
 )]
 
+/// A test for each point at which a process is killed, by `kill_at` beside it, and one that finds what is left out.
+macro_rules! points {
+    ($all:expr; $($test:ident $point:literal)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                kill_at($point).await;
+            }
+        )*
+
+        #[test]
+        fn every_point_has_its_test() {
+            let tested: std::collections::BTreeSet<_> = [$($point),*].into();
+            assert_eq!(tested, $all.into_iter().collect());
+        }
+    };
+}
+
 mod carried_over;
 mod connections;
 mod crash;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::SHORT;
+use crate::Stand;
 use crate::support::load::settled;
-use crate::support::{Deployment, Postgres, desk, order};
+use crate::support::{Caller, Postgres, order};
 
 /// Orders in the batch.
 const ORDERS: usize = 7;
@@ -16,14 +17,13 @@ async fn a_batch_that_a_crash_cut_short_is_completed_by_its_repetition() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let database = postgres.database().await;
-    let deployment = Deployment::new(&database.url);
-    deployment.configure(SHORT);
-    let operator = deployment.bootstrap();
-    let token = {
-        let server = deployment.serve(&[]).await;
-        desk(&server.caller(&operator), "d", "soft").await
-    };
+    // Its server ends here: those that are killed are started one by one.
+    let Stand {
+        database,
+        deployment,
+        trader: Caller { token, .. },
+        ..
+    } = Stand::new(&postgres, SHORT).await;
     let orders: Vec<Value> = (0..ORDERS)
         .map(|at| {
             let mut order = order();

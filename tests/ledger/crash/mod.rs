@@ -2,13 +2,13 @@
 
 mod batches;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::Stand;
 use crate::support::invariants::{self, Given};
 use crate::support::load::{Request, settled};
-use crate::support::{Caller, Deployment, Postgres, Server, count, desk};
+use crate::support::{Caller, Deployment, Postgres, Server, count};
 
 /// How many clients ask at the same time.
 const CLIENTS: usize = 8;
@@ -46,14 +46,13 @@ async fn kill_at(point: &'static str) {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    let database = postgres.database().await;
-    let deployment = Deployment::new(&database.url);
-    deployment.configure(SHORT);
-    let operator = deployment.bootstrap();
-    let token = {
-        let server = deployment.serve(&[]).await;
-        desk(&server.caller(&operator), "d", "soft").await
-    };
+    // Its server ends here: those that are killed are started one by one.
+    let Stand {
+        database,
+        deployment,
+        trader: Caller { token, .. },
+        ..
+    } = Stand::new(&postgres, SHORT).await;
 
     let runs = count(8, 200);
     let mut clients: Vec<(usize, Option<Request>)> = (0..CLIENTS).map(|n| (n, None)).collect();
@@ -111,24 +110,8 @@ async fn check_with_a_fresh_server(
     invariants::check(database, deployment, &given).await;
 }
 
-macro_rules! points {
-    ($($test:ident $point:literal)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                kill_at($point).await;
-            }
-        )*
-
-        #[test]
-        fn every_point_has_its_test() {
-            let tested: BTreeSet<_> = [$($point),*].into();
-            assert_eq!(tested, chancery::fail::POINTS.into());
-        }
-    };
-}
-
 points! {
+    chancery::fail::POINTS;
     accepted "accepted"
     intent_joined "intent-joined"
     intent_before_commit "intent-before-commit"

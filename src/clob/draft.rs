@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ruint::aliases::U256;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -108,22 +108,22 @@ impl OrderDraft {
     }
 
     /// What limits look at and nobody signs, as the audit log keeps it: what is left out is as usual.
-    fn unsigned(&self) -> Value {
+    fn unsigned(&self) -> Map<String, Value> {
         let seen = self.limited_order();
-        let mut unsigned = json!({});
+        let mut unsigned = Map::new();
         if self.order.version() != Version::V1
             && let Some(at) = seen.expiration
         {
-            unsigned["expiration"] = json!(at.to_string());
+            unsigned.insert("expiration".into(), at.to_string().into());
         }
         if !seen.rests {
-            unsigned["rests"] = json!(false);
+            unsigned.insert("rests".into(), false.into());
         }
         if seen.is_meant_again {
-            unsigned["again"] = json!(true);
+            unsigned.insert("again".into(), true.into());
         }
         if let BookPrice::Seen(best, at_ms) = seen.book {
-            unsigned["book"] = json!({ "best": best, "atMs": at_ms });
+            unsigned.insert("book".into(), json!({ "best": best, "atMs": at_ms }));
         }
         unsigned
     }
@@ -196,8 +196,8 @@ impl Draft for OrderDraft {
 
     fn prepare(&self, _now_ms: i64) -> Prepared {
         let (mut record, unsigned) = (self.order.record(), self.unsigned());
-        if unsigned != json!({}) {
-            record["unsigned"] = unsigned;
+        if !unsigned.is_empty() {
+            record["unsigned"] = unsigned.into();
         }
         let digest = *self.order.digest();
         Prepared {

@@ -1,7 +1,6 @@
 //! The demonstration: a deposit wallet, which is what the venue takes from new users, a client, a trader who may use
 //! them, a treasurer who sets the wallet up, and two requests to try.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -25,11 +24,11 @@ const CLIENT: &str = "demo-client";
 const TRADER: &str = "demo-trader";
 const TREASURER: &str = "demo-treasurer";
 
-/// Who the relayer for demonstration takes the service for.
-const BUILDER: [(&str, &str); 3] = [
-    ("key", "demo-builder"),
-    ("secret", "Zm9yIGRlbW9uc3RyYXRpb24gb25seQ=="),
-    ("passphrase", "demonstration"),
+/// Who the relayer for demonstration takes the service for: key, secret and passphrase.
+const BUILDER: [&str; 3] = [
+    "demo-builder",
+    "Zm9yIGRlbW9uc3RyYXRpb24gb25seQ==",
+    "demonstration",
 ];
 
 /// What the demonstration stands on.
@@ -93,17 +92,14 @@ impl Demo {
 
     /// Has the servers for demonstration know the client and the service, unless they do.
     pub(super) async fn register(&self, beside: &Beside) -> anyhow::Result<()> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
         if let Some(relayer) = &beside.relayer {
-            let http = reqwest::Client::builder().no_proxy().build()?;
-            let known = BUILDER.iter().copied().collect::<HashMap<_, _>>();
+            let [key, secret, passphrase] = BUILDER;
+            let known = json!({ "key": key, "secret": secret, "passphrase": passphrase });
             let at = format!("{}/__admin/builders", relayer.url());
-            http.post(&at)
-                .json(&known)
-                .send()
-                .await?
-                .error_for_status()?;
-            let [(_, api_key), (_, secret), (_, passphrase)] = BUILDER;
-            let given = json!({ "apiKey": api_key, "secret": secret, "passphrase": passphrase });
+            let taken = http.post(&at).json(&known).send().await?;
+            taken.error_for_status()?;
+            let given = json!({ "apiKey": key, "secret": secret, "passphrase": passphrase });
             let path = format!("/v1/wallets/{WALLET}/builder-credentials");
             Client::new(&self.base, &self.operator_token)?
                 .post(&path, &given)
@@ -112,7 +108,6 @@ impl Demo {
         let Some(server) = beside.authorization.as_ref().filter(|_| self.is_local()) else {
             return Ok(());
         };
-        let http = reqwest::Client::builder().no_proxy().build()?;
         let client_id = self.client["client_id"].as_str().unwrap_or_default();
         let at = format!("{}_admin/clients/{client_id}", server.url());
         if http.get(&at).send().await?.status().is_success() {

@@ -128,6 +128,13 @@ pub fn controls() -> Vec<Answered> {
 
 /// Fills in the sheets of a pack whose leaves and statements are there; lists all files.
 pub fn fill_in(folder: &Path, told: impl FnMut(u64)) -> Result<Vec<Listed>, Unreadable> {
+    let mut files = proving(folder)?;
+    files.extend(sheets(folder, Some(folder), told)?);
+    Ok(files)
+}
+
+/// The files that the sheets follow from.
+fn proving(folder: &Path) -> io::Result<Vec<Listed>> {
     let mut files = Vec::new();
     for (name, query) in PROVING {
         let (sha256, lines) = hash(&folder.join(name))?;
@@ -144,7 +151,6 @@ pub fn fill_in(folder: &Path, told: impl FnMut(u64)) -> Result<Vec<Listed>, Unre
             sha256,
         });
     }
-    files.extend(sheets(folder, Some(folder), told)?);
     Ok(files)
 }
 

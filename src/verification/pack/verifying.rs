@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::super::Unreadable;
-use super::{Index, Listed, PROVING, PackReport, Statement, controls, hash, sheets};
+use super::{Index, PackReport, Statement, controls, hash, proving, sheets};
 use crate::audit::leaf::{Event, Leaf, leaf_hash};
 use crate::authority;
 use crate::tlog::{Note, Policy, Proof};
@@ -42,22 +42,7 @@ pub fn verify(folder: &Path, policy: &Policy, kept: &[Note]) -> Result<PackRepor
 
 /// That each file is what the index says, and each sheet what follows from leaves and statements.
 fn compare(folder: &Path, index: &Index, report: &mut PackReport) -> Result<(), Unreadable> {
-    let mut expected = Vec::new();
-    for (name, query) in PROVING {
-        let (sha256, lines) = hash(&folder.join(name))?;
-        let rows = if name == "leaves.jsonl" {
-            lines.saturating_sub(1)
-        } else {
-            lines
-        };
-        let (name, query) = (name.to_owned(), query.to_owned());
-        expected.push(Listed {
-            name,
-            query,
-            rows,
-            sha256,
-        });
-    }
+    let mut expected = proving(folder)?;
     expected.extend(sheets(folder, None, |_| {})?);
     if index.files.len() != expected.len() {
         report.fault("index", "it lists other files than a pack has".to_owned());

@@ -8,8 +8,28 @@ use serde_json::Value;
 
 use crate::support::{Scratch, skip};
 
+/// A running one. It ends with the test, however that ends, and takes with it what it has started.
+struct Dev(Child);
+
+impl Dev {
+    /// Its terminal is closed.
+    fn hang_up(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.hang_up();
+        }
+    }
+}
+
 /// Starts it, and gives what it says until it is there.
-fn start(dir: &Path) -> (Child, String) {
+fn start(dir: &Path) -> (Dev, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
         .args([
             "dev",
@@ -34,13 +54,7 @@ fn start(dir: &Path) -> (Child, String) {
         }
     }
     std::thread::spawn(move || lines.for_each(drop)); // it may go on talking
-    (child, said)
-}
-
-fn hang_up(mut child: Child) -> Option<i32> {
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
-    child.wait().unwrap().code()
+    (Dev(child), said)
 }
 
 /// The demo wallet is deployed and may trade once its treasurer has done what they are told to type.
@@ -73,9 +87,8 @@ fn is_set_up(run_as: &dyn Fn(&str, &[&str]) -> Value) {
 fn dev_shows_what_there_is_keeps_what_was_edited_and_ends_with_its_terminal() {
     let scratch = Scratch::new();
     let dir = scratch.path().join("data");
-    let (child, said) = start(&dir);
+    let (mut dev, said) = start(&dir);
     if !said.contains("chancery is at") {
-        drop(child.wait_with_output());
         return skip(&said);
     }
     let base = said.split_once("export CHANCERY_URL=").unwrap().1;
@@ -125,11 +138,11 @@ fn dev_shows_what_there_is_keeps_what_was_edited_and_ends_with_its_terminal() {
     let config = std::fs::read_to_string(&file).unwrap();
     let edited = config + "\n[cryptoperiods]\nlook_every_s = 59\n";
     std::fs::write(&file, &edited).unwrap();
-    assert_eq!(hang_up(child), Some(0));
+    assert_eq!(dev.hang_up(), Some(0));
     assert!(!dir.join("pg/postmaster.pid").exists());
 
-    let (child, said) = start(&dir);
+    let (mut dev, said) = start(&dir);
     assert!(said.contains("was edited and is kept"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
-    assert_eq!(hang_up(child), Some(0));
+    assert_eq!(dev.hang_up(), Some(0));
 }
